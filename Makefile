@@ -1,0 +1,49 @@
+# Two commands do everything on a fresh machine with Python 3.11+, pip and make:
+#   make study   install, and run the default study      make test   install, and run lint, types and tests
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+SOURCES = src tests scripts
+
+.PHONY: study quick test test-slow check format browser clean
+.DEFAULT_GOAL := help
+help:
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+study: $(VENV)/.installed  ## install, then run the default study (about 7 minutes on two CPU cores)
+	$(BIN)/tosmooth study
+
+quick: $(VENV)/.installed  ## install, then run the one-minute preview of the default study
+	$(BIN)/tosmooth study --quick
+
+test: $(VENV)/.installed-dev browser check  ## install, then run lint, types and all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.installed-dev browser  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed-dev  ## lint, format and type checks
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev  ## put the code into the project's format
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+browser:  ## Chromium, for the tests that open the report
+	@scripts/install_browser.sh
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+clean:  ## remove the virtual environment and caches (studies under runs/ stay)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,288 @@
+"""The `tosmooth` command: sub-commands in the order of the work.
+
+Exit codes: 0 done; 1 the work failed (data, model, folder, training); 2 the configuration or the call is wrong;
+130 interrupted. Errors are one message on stderr, without a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from tosmooth import config_reading
+from tosmooth.config_reading import DEFAULT_RECIPE, dump_config, load_config, recipe_names, recipe_text
+from tosmooth.errors import ConfigError, TosmoothError
+
+app = typer.Typer(
+    name="tosmooth",
+    help="To smooth or not to smooth a teacher network? Evidence on your own data, and the best student.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+recipes_app = typer.Typer(help="List, show or copy the recipes that come with tosmooth.", no_args_is_help=True)
+app.add_typer(recipes_app, name="recipes")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+Source = Annotated[str, typer.Argument(metavar="[RECIPE|FILE.yaml]", help="a recipe's name or a YAML file")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="for example student.epochs=3")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="folder that holds the studies")]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
+Quick = Annotated[bool, typer.Option("--quick", help="the same pipeline in about a minute, marked as a preview")]
+
+
+def _read(source: str, overrides: list[str] | None, *, quick: bool = False) -> Any:
+    """`tosmooth study student.epochs=3` means the default recipe: an override in the first place is no recipe."""
+    extra = list(overrides or [])
+    if "=" in source:
+        source, extra = DEFAULT_RECIPE, [source, *extra]
+    return load_config(source, extra, quick=quick)
+
+
+@recipes_app.command("list")
+def recipes_list(as_json: AsJson = False) -> None:
+    """Names and first lines of all recipes."""
+    lines = {name: recipe_text(name).splitlines()[0].removeprefix("#").strip() for name in recipe_names()}
+    if as_json:
+        print(json.dumps(lines, ensure_ascii=False))
+        return
+    width = max(map(len, lines))
+    for name, line in lines.items():
+        out.print(f"[bold]{name:<{width}}[/bold]  {escape(line)}")
+
+
+@recipes_app.command("show")
+def recipes_show(name: Annotated[str, typer.Argument(help="a recipe's name")] = DEFAULT_RECIPE) -> None:
+    """Print a recipe, comments included.
+
+    Example: `tosmooth recipes show fashion-mnist`
+    """
+    print(recipe_text(name), end="")
+
+
+@recipes_app.command("copy")
+def recipes_copy(
+    name: Annotated[str, typer.Argument(help="a recipe's name")],
+    target: Annotated[Path | None, typer.Argument(help="the new file; default: NAME.yaml here")] = None,
+) -> None:
+    """Copy a recipe to a file of your own to edit.
+
+    Example: `tosmooth recipes copy fashion-mnist my-study.yaml`
+    """
+    text, path = recipe_text(name), target or Path(f"{name}.yaml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigError([f"{path} exists; give another file name"]) from None
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be written: {error.strerror}"]) from None
+    out.print(f"{escape(str(path))} written; run it with: tosmooth study {escape(str(path))}")
+
+
+@app.command()
+def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Check a configuration without doing any work, and say what it would run.
+
+    Example: `tosmooth validate my-study.yaml student.temperatures=[1,4]`
+    """
+    from tosmooth.study.plan import make_plan
+
+    config = _read(source, overrides)
+    plan = make_plan(config)
+    summary = {"name": config.name, "teachers": len(plan.teachers), "students": len(plan.cells), "groups": len(plan.groups)}
+    if as_json:
+        print(json.dumps(summary | {"config": config.model_dump(mode="json")}, ensure_ascii=False))
+        return
+    print(dump_config(config), end="")
+    err.print(f"valid: {len(plan.teachers)} teachers, {len(plan.cells)} students in {len(plan.groups)} groups")
+
+
+@app.command()
+def study(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    output: Output = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Answer the question: train the teachers, distil the grid, measure diffusion, advise, and report.
+
+    Examples: `tosmooth study` · `tosmooth study --quick` · `tosmooth study my-study.yaml student.epochs=3 name=shorter`
+
+    Started again with the same command, it goes on where it stopped.
+    """
+    from tosmooth.study.run import run_study
+    from tosmooth.study.summary import print_summary
+
+    results = run_study(_read(source, overrides, quick=quick), output)
+    if as_json:
+        paths = {"study": str(results.path), "report": str(results.path / "report.html")}
+        print(json.dumps({"verdict": results.verdict, "advice": results.advice} | paths, ensure_ascii=False))
+    else:
+        print_summary(results, out)
+
+
+@app.command("train-teacher")
+def train_teacher(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    output: Output = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Train only the teachers of a study; `tosmooth study` with the same arguments goes on from them.
+
+    Example: `tosmooth train-teacher fashion-mnist teacher.label_smoothing=[0,0.05,0.1,0.2] name=four-teachers`
+    """
+    from tosmooth.study.single import train_only_teachers
+
+    rows = train_only_teachers(_read(source, overrides, quick=quick), output)
+    _print_rows(rows, as_json)
+
+
+@app.command()
+def distill(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", help="weights of the teacher (teacher.model says which model)")
+    ] = None,
+    alpha: Annotated[float | None, typer.Option("--alpha", help="label smoothing of that teacher, as far as known")] = None,
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="distillation temperature")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", help="seed of the student")] = 0,
+    output: Output = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Distil one student from one teacher at one temperature.
+
+    Without --teacher the teacher is trained first, smoothed by --alpha (default 0.1).
+
+    Example: `tosmooth distill fashion-mnist --teacher runs/fashion-mnist/teachers/a0.1-s0/model.safetensors --alpha 0.1 -T 1`
+    """
+    from tosmooth.study.single import distill_one
+
+    smoothing = 0.1 if alpha is None else alpha
+    extra = [
+        *(overrides or []),
+        f"teacher.label_smoothing=[{smoothing}]",
+        f"student.temperatures=[{temperature}]",
+        f"student.seeds=[{seed}]",
+    ]
+    if "=" in source:
+        source, extra = DEFAULT_RECIPE, [source, *extra]
+    raw = config_reading.read_source(source)
+    if teacher is not None:
+        config_reading.apply_override(raw, "teacher.train", False)
+        config_reading.apply_override(raw, "teacher.checkpoints", {smoothing: str(teacher)})
+    if not any(text.startswith("name=") for text in extra):
+        raw["name"] = f"{raw.get('name', 'study')}-distill-a{smoothing:g}-T{temperature:g}-s{seed}"
+    _print_rows(distill_one(load_config(raw, extra), output), as_json)
+
+
+@app.command()
+def evaluate(
+    weights: Annotated[Path, typer.Argument(help="safetensors or PyTorch weights of a teacher or student")],
+    source: Annotated[str, typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and models")] = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    role: Annotated[str, typer.Option("--role", help="whose model section to build: student or teacher")] = "student",
+    split: Annotated[str, typer.Option("--split", help="train, validation or test")] = "test",
+    as_json: AsJson = False,
+) -> None:
+    """Top-1, top-5, NLL and ECE of saved weights on a split.
+
+    Example: `tosmooth evaluate runs/fashion-mnist/teachers/a0-s0/model.safetensors --role teacher --split validation`
+    """
+    from tosmooth.study.single import evaluate_weights
+
+    if "=" in source:
+        overrides, source = [source, *(overrides or [])], DEFAULT_RECIPE
+    _print_rows([evaluate_weights(_read(source, overrides), weights, role, split)], as_json)
+
+
+@app.command()
+def project(
+    path: Annotated[Path, typer.Argument(metavar="STUDY", help="folder of a study, for example runs/fashion-mnist")],
+    classes: Annotated[
+        str | None, typer.Option("--classes", help="three class names or indices: two similar, one not; comma-separated")
+    ] = None,
+    plane: Annotated[
+        str, typer.Option("--plane", help="algorithm1 (the paper's) or templates (Müller et al.)")
+    ] = "algorithm1",
+) -> None:
+    """Draw the projection panels of a study again, for other classes or another plane.
+
+    Example: `tosmooth project runs/fashion-mnist --classes "Shirt,T-shirt/top,Sneaker"`
+    """
+    from tosmooth.study.single import project_study
+
+    out.print(f"projection drawn again: {escape(str(project_study(path, classes, plane)))}")
+
+
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(metavar="STUDY", help="folder of a study, for example runs/fashion-mnist")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the report of a study again, from its results on disk.
+
+    Example: `tosmooth report runs/fashion-mnist`
+    """
+    from tosmooth.report.build import build_report
+    from tosmooth.study.results import load_study
+    from tosmooth.study.summary import print_summary
+
+    results = load_study(path)
+    written = build_report(path)
+    if as_json:
+        print(json.dumps({"report": str(written), "verdict": results.verdict}, ensure_ascii=False))
+    else:
+        print_summary(results, out)
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return
+    for row in rows:
+        for key, value in row.items():
+            shown = f"{value:.4f}" if isinstance(value, float) else value
+            out.print(f"{key:>16}  {escape(str(shown))}")
+        out.print()
+
+
+def _run(command: Callable[[], Any]) -> int:
+    """Run the command line and turn errors into one message and an exit code."""
+    try:
+        command()
+    except ConfigError as error:
+        err.print(f"[red]error:[/red] {escape(str(error))}")
+        return 2
+    except TosmoothError as error:
+        err.print(f"[red]error:[/red] {escape(str(error))}")
+        return 1
+    except KeyboardInterrupt:
+        err.print("interrupted; the same command goes on from the models that are finished")
+        return 130
+    except SystemExit as exit_:
+        return exit_.code if isinstance(exit_.code, int) else 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of the `tosmooth` command."""
+    sys.exit(_run(app))
+
+
+if __name__ == "__main__":
+    main()

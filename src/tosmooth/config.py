@@ -1,0 +1,239 @@
+"""The schema of a study: typed, documented, and checked whole before any work starts.
+
+Every section is a small frozen structure. The text beside a field is what `tosmooth recipes show` and the documentation
+print, so a field is explained in exactly one place.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from tosmooth.data.augmentation import eval_transform_names, train_transform_names
+from tosmooth.data.registry import image_sources
+from tosmooth.errors import TosmoothError, did_you_mean
+from tosmooth.losses.distillation import objectives
+from tosmooth.models.build import validate_model_name
+
+
+def _one_of(kind: str, names: Any) -> AfterValidator:
+    """A validator for a name out of a registry that is read when the config is, so that user additions count."""
+
+    def check(value: str) -> str:
+        if value not in names():
+            raise ValueError(f"unknown {kind} {value!r}; {did_you_mean(value, names())}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _model_name(value: str) -> str:
+    try:
+        validate_model_name(value)
+    except TosmoothError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _existing(value: Path) -> Path:
+    if not value.expanduser().exists():
+        raise ValueError(f"{value} does not exist")
+    return value.expanduser()
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    repeated = sorted({v for v in values if values.count(v) > 1})
+    if repeated:
+        raise ValueError(f"values must differ; repeated: {', '.join(map(str, repeated))}")
+    return values
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError("must be a finite number")
+    return value
+
+
+def _model_section(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+ExistingPath = Annotated[Path, AfterValidator(_existing)]
+Smoothing = Annotated[float, Field(ge=0, lt=1)]
+Temperature = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are mistakes, values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class DataConfig(Section):
+    """Where the images come from, and how they are split and augmented."""
+
+    source: Annotated[str, _one_of("data source", image_sources)] = Field(
+        "fashion_mnist_sample", description="name of the data source"
+    )
+    path: ExistingPath | None = Field(None, description="root folder of the data, where the source reads one")
+    options: dict[str, Any] = Field(default_factory=dict, description="further options of the source (huggingface)")
+    download: bool = Field(False, description="let torchvision download the data set into `path`")
+    validation: float = Field(
+        0.1, ge=0, lt=1, description="share of training held out for selection (stratified); 0 = none"
+    )
+    split_seed: Seed = Field(0, description="seed of that split")
+    image_size: Positive | None = Field(None, description="side of the square training crop, pixels; null = as stored")
+    train_augmentation: Annotated[str, _one_of("train augmentation", train_transform_names)] = Field(
+        "none", description="training augmentation by name"
+    )
+    eval_transform: Annotated[str, _one_of("evaluation transform", eval_transform_names)] = Field(
+        "none", description="evaluation transform by name"
+    )
+    workers: Annotated[int, Field(ge=0)] = Field(0, description="loader processes; 0 = load in the main process")
+    limit_train: Positive | None = Field(None, description="use only this many training images (stratified)")
+    limit_test: Positive | None = Field(None, description="use only this many test images (stratified)")
+
+
+class ModelConfig(Section):
+    """A model by name, with its weights."""
+
+    name: Annotated[str, AfterValidator(_model_name)] = Field(
+        description="resnet8 … resnet110 (CIFAR style), timm:…, torchvision:…, hf:…"
+    )
+    pretrained: bool = Field(False, description="start from the library's pretrained weights, with a new head")
+    checkpoint: ExistingPath | None = Field(None, description="start from this safetensors or PyTorch file")
+    replace_head: bool = Field(False, description="drop the checkpoint's last layer when its class count differs")
+    width: Annotated[float, Field(gt=0)] | None = Field(None, description="channel multiplier of the CIFAR ResNets")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="further arguments of the model's constructor")
+    last_layer: str | None = Field(None, description="name of the last linear layer, where it is ambiguous")
+
+
+ModelSection = Annotated[ModelConfig, BeforeValidator(_model_section)]
+
+
+class OptimizerConfig(Section):
+    """SGD with momentum (the paper's) or AdamW."""
+
+    name: Literal["sgd", "adamw"] = Field("sgd", description="sgd or adamw")
+    learning_rate: Annotated[float, Field(gt=0), AfterValidator(_finite)] = Field(0.1, description="peak learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    nesterov: bool = Field(False, description="Nesterov momentum of SGD")
+    weight_decay: float = Field(1e-4, ge=0, description="weight decay")
+
+
+class ScheduleConfig(Section):
+    """The learning rate over epochs: linear warm-up, then cosine, steps, or constant."""
+
+    name: Literal["cosine", "step", "constant"] = Field("cosine", description="cosine, step or constant")
+    warmup_epochs: float = Field(0, ge=0, description="epochs of linear warm-up")
+    step_epochs: Positive = Field(30, description="epochs between two steps (step)")
+    gamma: float = Field(0.1, gt=0, le=1, description="factor of one step (step)")
+
+
+class TrainingConfig(Section):
+    """What the training of teachers and of students has in common."""
+
+    model: ModelSection
+    epochs: Positive = Field(description="passes over the training split")
+    batch_size: Positive = Field(128, description="images a step")
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    gradient_clip: Annotated[float, Field(gt=0)] | None = Field(None, description="largest gradient norm; null = off")
+
+
+class TeacherConfig(TrainingConfig):
+    """The teachers: one per label-smoothing factor and seed, trained together."""
+
+    label_smoothing: Annotated[list[Smoothing], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+        [0.0, 0.1], min_length=1, description="smoothing factors α, each in [0, 1)"
+    )
+    seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+        [0], min_length=1, max_length=1, description="seed of the teachers (one for now)"
+    )
+    checkpoints: dict[Smoothing, ExistingPath] = Field(
+        default_factory=dict, description="weights a teacher of this α starts from (α: file); with `train: false`, is"
+    )
+    train: bool = Field(True, description="false: use the checkpoints as they are")
+
+
+class StudentConfig(TrainingConfig):
+    """The students: the grid of temperatures, objectives and seeds."""
+
+    temperatures: Annotated[list[Temperature], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+        [1.0, 2.0, 3.0, 64.0], min_length=1, description="distillation temperatures T, each > 0"
+    )
+    objectives: Annotated[
+        list[Annotated[str, _one_of("objective", objectives)]], BeforeValidator(_as_list), AfterValidator(_distinct)
+    ] = Field(["hinton"], min_length=1, description="distillation objectives")
+    seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+        [0, 1, 2], min_length=1, description="one group of students per seed"
+    )
+    hard_weight: float = Field(0.0, ge=0, le=1, description="weight of the hard-label cross-entropy (paper: 0)")
+
+
+class AnalysisConfig(Section):
+    """How diffusion is measured and how close a tie is."""
+
+    similar: Positive | None = Field(None, description="classes in S1 and in S2; null = min(5, max(1, (K − 1) // 3))")
+    groups: ExistingPath | None = Field(None, description="YAML of similar classes: {group: [class names]}")
+    superclasses: bool = Field(False, description="take S1 from the data set's own super-classes")
+    projection_classes: Annotated[list[int], Field(min_length=3, max_length=3)] | None = Field(
+        None, description="two similar classes and one that is not, by index; null = chosen from the teacher's geometry"
+    )
+    margin: Annotated[float, Field(gt=0)] = Field(0.5, description="top-1 points within which two cells may be tied")
+
+
+class ComputeConfig(Section):
+    """Where and in which precision the work is done."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU if there is one")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="auto: bf16 autocast on a GPU that has it, float32 elsewhere"
+    )
+    channels_last: bool = Field(True, description="convolution memory layout")
+    threads: Positive | None = Field(None, description="CPU threads; null = PyTorch's default")
+    eval_batch_size: Positive = Field(500, description="images a step in evaluation")
+
+
+class StudyConfig(Section):
+    """A whole study, as `study.yaml` holds it."""
+
+    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="folder name under `runs/`")
+    description: str = Field("", description="one line about the study, printed in the report")
+    task: Literal["image_classification"] = Field("image_classification", description="what is learnt")
+    preview: bool = Field(False, description="mark every page: too short to conclude from")
+    selection: Literal["auto", "best", "last", "best_on_test"] = Field(
+        "auto",
+        description="epoch of the kept weights: best validation top-1, last, or (for comparison with the paper's scripts "
+        "only) best on test; auto = best where there is a validation split, else last",
+    )
+    data: DataConfig = Field(default_factory=DataConfig)
+    teacher: TeacherConfig
+    student: StudentConfig
+    analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
+    compute: ComputeConfig = Field(default_factory=ComputeConfig)
+
+    @property
+    def resolved_selection(self) -> Literal["best", "last", "best_on_test"]:
+        """The selection rule with `auto` resolved."""
+        if self.selection != "auto":
+            return self.selection
+        return "best" if self.data.validation > 0 or self.data.source == "huggingface" else "last"
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataConfig,
+    "teacher": TeacherConfig,
+    "student": StudentConfig,
+    "analysis": AnalysisConfig,
+    "compute": ComputeConfig,
+}

@@ -1,0 +1,207 @@
+"""From a recipe's name or a YAML file and `key=value` overrides to a checked `StudyConfig`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from tosmooth.config import SECTIONS, StudyConfig
+from tosmooth.errors import ConfigError, did_you_mean
+
+DEFAULT_RECIPE = "fashion-mnist"
+
+# What `--quick` changes: the same pipeline end to end in about a minute. Its numbers are a preview and say so.
+QUICK_OVERRIDES: Mapping[str, Any] = {
+    "preview": True,
+    "data.limit_train": 4000,
+    "data.limit_test": 2000,
+    "teacher.epochs": 4,
+    "student.epochs": 2,
+    "student.seeds": [0, 1],
+}
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that come with the package, sorted."""
+    folder = resources.files("tosmooth") / "recipes"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of a recipe, header comments included.
+
+    Raises:
+        ConfigError: there is no such recipe.
+    """
+    if name not in recipe_names():
+        raise ConfigError([f"unknown recipe {name!r}; {did_you_mean(name, recipe_names())}"])
+    return (resources.files("tosmooth") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def read_source(source: str) -> dict[str, Any]:
+    """The raw mapping of a recipe's name or a YAML file's path.
+
+    Raises:
+        ConfigError: neither a recipe nor a file, or not a YAML mapping.
+    """
+    path = Path(source)
+    if path.suffix in {".yaml", ".yml"}:
+        if not path.is_file():
+            raise ConfigError([f"{source}: no such file"])
+        text = path.read_text(encoding="utf-8")
+    else:
+        text = recipe_text(source)
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{source}: not readable as YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(raw, dict):
+        raise ConfigError([f"{source}: expected a mapping of keys to values, found {type(raw).__name__}"])
+    return raw
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Split `student.epochs=3` into its dotted key and its value, read as YAML.
+
+    Raises:
+        ConfigError: there is no `=`, or the value is not YAML.
+    """
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise ConfigError([f"override {text!r}: expected key=value, for example student.epochs=3"])
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError([f"override {text!r}: value is not YAML: {' '.join(str(error).split())}"]) from None
+
+
+def apply_override(raw: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in a nested mapping, in place. `model: resnet8` grows into `model: {name: resnet8}` on the way."""
+    *parents, last = key.split(".")
+    node = raw
+    for parent in parents:
+        child = node.get(parent)
+        if isinstance(child, str) and parent == "model":
+            child = {"name": child}
+        node[parent] = child if isinstance(child, dict) else {}
+        node = node[parent]
+    node[last] = value
+
+
+def load_config(
+    source: str | Mapping[str, Any] = DEFAULT_RECIPE, overrides: Sequence[str] = (), *, quick: bool = False
+) -> StudyConfig:
+    """Read, override and check a study's configuration.
+
+    Args:
+        source: a recipe's name, the path of a YAML file, or a mapping.
+        overrides: `key=value` texts, applied in order after `quick`.
+        quick: apply `QUICK_OVERRIDES` and add `-quick` to the name.
+
+    Raises:
+        ConfigError: lists every mistake found, each with its key, what was given and what would be right.
+    """
+    raw = read_source(source) if isinstance(source, str) else copy.deepcopy(dict(source))
+    mistakes: list[str] = []
+    if quick:
+        raw["name"] = f"{raw.get('name', 'study')}-quick"
+        for key, value in QUICK_OVERRIDES.items():
+            apply_override(raw, key, value)
+    for text in overrides:
+        try:
+            apply_override(raw, *parse_override(text))
+        except ConfigError as error:
+            mistakes += error.mistakes
+    mistakes += find_mistakes(raw)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return StudyConfig.model_validate(raw)
+
+
+def find_mistakes(raw: Mapping[str, Any]) -> list[str]:
+    """Every mistake of a raw configuration: unknown keys, wrong types and values, and sections that contradict."""
+    try:
+        StudyConfig.model_validate(raw)
+        mistakes = []
+    except ValidationError as error:
+        mistakes = [_sentence(e["loc"], e["type"], e["msg"], e.get("input")) for e in error.errors()]
+    return mistakes + list(_contradictions(raw))
+
+
+def _sentence(location: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
+    key = ".".join(str(part) for part in location if part not in {"[key]"})
+    if kind == "extra_forbidden":
+        fields = _fields_at(location[:-1])
+        return f"{key}: unknown key; {did_you_mean(str(location[-1]), fields)}"
+    if kind == "missing":
+        return f"{key}: required, but not given"
+    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    shown = "" if isinstance(given, dict) or repr(given) in message else f" (got {given!r})"
+    return f"{key}: {message}{shown}"
+
+
+def _fields_at(location: Iterable[int | str]) -> list[str]:
+    """The field names of the section a location leads to, for the nearest match of an unknown key."""
+    section: type[BaseModel] = StudyConfig
+    for part in location:
+        annotation = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
+        nested = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if not nested:
+            break
+        section = nested[0]
+    return list(section.model_fields)
+
+
+def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
+    """Mistakes between sections, for those sections that are well-formed by themselves."""
+    sections: dict[str, Any] = {}
+    for name, section in SECTIONS.items():
+        try:
+            sections[name] = TypeAdapter(section).validate_python(raw.get(name, {}))
+        except ValidationError:
+            continue  # already reported
+    data, teacher = sections.get("data"), sections.get("teacher")
+    if data is not None:
+        if raw.get("selection") == "best" and data.validation == 0:
+            yield "selection: best needs a validation split; set data.validation above 0, or selection=last"
+        if data.source in {"folder", "cub200"} and data.path is None:
+            yield f"data.path: the source {data.source!r} needs the folder of the data"
+        if data.source in {"folder", "cub200"} and data.eval_transform == "none":
+            yield (
+                f"data.eval_transform: images of {data.source!r} differ in size and need one; "
+                f"for example resize_center_crop (Allowed: {', '.join(_eval_names())})"
+            )
+        if data.eval_transform != "none" and data.image_size is None:
+            yield f"data.image_size: {data.eval_transform!r} needs the side of the crop in pixels, for example 224"
+    if teacher is not None:
+        unknown = [alpha for alpha in teacher.checkpoints if alpha not in teacher.label_smoothing]
+        if unknown:
+            yield f"teacher.checkpoints: {unknown[0]} is not in teacher.label_smoothing {teacher.label_smoothing}"
+        if not teacher.train:
+            missing = [alpha for alpha in teacher.label_smoothing if alpha not in teacher.checkpoints]
+            if missing and teacher.model.checkpoint is None and not teacher.model.pretrained:
+                yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
+    for name in ("teacher", "student"):
+        section = sections.get(name)
+        if section is not None and section.schedule.warmup_epochs >= section.epochs:
+            yield (
+                f"{name}.schedule.warmup_epochs: {section.schedule.warmup_epochs:g} leaves nothing of "
+                f"{section.epochs} epochs; give fewer"
+            )
+
+
+def _eval_names() -> tuple[str, ...]:
+    from tosmooth.data.augmentation import eval_transform_names
+
+    return tuple(name for name in eval_transform_names() if name != "none")
+
+
+def dump_config(config: StudyConfig) -> str:
+    """The resolved configuration as YAML, complete and readable by `load_config`."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,48 @@
+"""The exceptions tosmooth raises on purpose, and the sentence that helps with a misspelt name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TosmoothError(Exception):
+    """Root of every error a user can mend. The command line prints its text without a traceback."""
+
+
+class ConfigError(TosmoothError):
+    """A study's configuration is wrong. Carries every mistake found, not only the first."""
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        self.mistakes = list(mistakes)
+        count = len(self.mistakes)
+        head = "1 mistake" if count == 1 else f"{count} mistakes"
+        super().__init__("\n".join([f"{head} in the configuration:", *(f"  - {m}" for m in self.mistakes)]))
+
+
+class DataError(TosmoothError):
+    """Data that cannot be read, or that is not what its layout promises."""
+
+
+class ModelError(TosmoothError):
+    """A model that cannot be built, loaded, or that does not fit the data."""
+
+
+class StudyError(TosmoothError):
+    """A study directory that cannot be used: another study's, unfinished, or not writable."""
+
+
+class NonFiniteError(TosmoothError):
+    """A loss or gradient became NaN or infinite; the text names the run, the epoch and the step."""
+
+
+def did_you_mean(name: str, allowed: Iterable[str]) -> str:
+    """The tail of an error message about an unknown name: nearest match first, then what is allowed.
+
+    Returns:
+        For example ``"did you mean 'cifar10'? Allowed: cifar10, cifar100"``.
+    """
+    options = sorted(allowed)
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    listing = f"Allowed: {', '.join(options)}" if len(options) <= 30 else f"{len(options)} names are allowed"
+    return f"did you mean {near[0]!r}? {listing}" if near else listing

@@ -1,0 +1,108 @@
+"""How numbers are written in the report: no more digits than the interval supports, a true minus sign, words for p."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from tosmooth.analysis.inference import Interval, t_interval
+
+MISSING = "–"
+
+
+def decimals_for(half_widths: Iterable[float], *, otherwise: int, most: int = 4) -> int:
+    """Decimals that the typical half width of an interval supports.
+
+    One significant digit of the half width, two where it starts with 1 (as in 0.12, which 0.1 would blur).
+
+    Args:
+        half_widths: of the intervals that share a column; non-finite and zero ones are ignored.
+        otherwise: the answer where none is left, as with a single seed.
+        most: never more decimals than this.
+    """
+    usable = sorted(width for width in half_widths if math.isfinite(width) and width > 0)
+    if not usable:
+        return otherwise
+    width = usable[len(usable) // 2]
+    exponent = math.floor(math.log10(width))
+    leading = width / 10**exponent
+    return min(most, max(0, -exponent + (1 if leading < 1.95 else 0)))
+
+
+def fixed(value: float | None, decimals: int) -> str:
+    """A number with so many decimals, `–` where there is none, and never a negative zero."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    text = f"{value:.{decimals}f}"
+    if float(text) == 0:
+        text = text.removeprefix("-")
+    return text.replace("-", "−")
+
+
+def signed(value: float | None, decimals: int) -> str:
+    """Like `fixed`, with a plus sign on what is written as positive."""
+    text = fixed(value, decimals)
+    return text if text.startswith(("−", MISSING)) or float(text) == 0 else f"+{text}"
+
+
+def plus_minus(interval: Interval, decimals: int, *, sign: bool = False) -> str:
+    """`88.0 ± 0.2`, or the mean alone where one seed gives no interval."""
+    mean = signed(interval.mean, decimals) if sign else fixed(interval.mean, decimals)
+    width = half_width(interval)
+    return f"{mean} ± {fixed(width, decimals)}" if math.isfinite(width) else mean
+
+
+def half_width(interval: Interval) -> float:
+    """Half the interval's width; NaN where there is no interval."""
+    return (interval.high - interval.low) / 2
+
+
+def between(low: float | None, high: float | None, decimals: int) -> str:
+    """`−0.1 to 0.3`, or `–` without an interval."""
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return MISSING
+    return f"{fixed(low, decimals)} to {fixed(high, decimals)}"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value with two significant digits at most, `< 0.001` below that."""
+    if p is None or not math.isfinite(p):
+        return MISSING
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def over_seeds(values: Iterable[float]) -> Interval:
+    """Mean and 95 % t-interval of the finite values, one a seed; an interval of NaN where none is finite."""
+    finite = [float(value) for value in values if value is not None and math.isfinite(value)]
+    if not finite:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    return t_interval(finite)
+
+
+def interval_of(row: pd.Series) -> Interval:
+    """The interval a row of `diffusion_summary.csv` holds."""
+    return Interval(float(row["mean"]), float(row["low"]), float(row["high"]), int(row["n"]))
+
+
+def alpha_label(alpha: float) -> str:
+    """`α = 0.1`."""
+    return f"α = {alpha:g}"
+
+
+def temperature_label(temperature: float) -> str:
+    """`T = 64`."""
+    return f"T = {temperature:g}"
+
+
+def listed(parts: list[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def count_of(number: int, noun: str) -> str:
+    """`1 seed`, `6 seeds`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,191 @@
+"""Reads a study directory into one structure. Every file but the configuration and the results may be missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from tosmooth.errors import StudyError
+
+# Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
+TEXT_COLUMNS = ("cell", "objective", "student", "teacher", "status", "selection", "name", "role", "split", "class_name")
+RESULT_COLUMNS = ("cell", "objective", "label_smoothing", "temperature", "student", "seed", "status")
+
+
+@dataclass(frozen=True)
+class StudyFiles:
+    """What a study left on disk.
+
+    Attributes:
+        path: the study's folder.
+        config: `study.yaml` as a nested mapping.
+        environment: `environment.json`; empty where missing.
+        cells: `results.csv`, one row per cell, failed ones included.
+        teachers: `teachers.csv`.
+        advice: the advice frozen before the test split was read; empty where it was not given yet.
+        verdict: the final sentence with its test figures; empty where the test split was not read yet.
+        diffusion: η per cell.
+        summary: η over seeds, with intervals.
+        classes: η per class.
+        similarity: S1 and S2 by class.
+        projection: points and centroids of the projection panels.
+        projection_info: which classes, and which plane.
+        calibration: reliability bins.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    cells: pd.DataFrame
+    teachers: pd.DataFrame
+    advice: dict[str, Any]
+    verdict: dict[str, Any]
+    diffusion: pd.DataFrame
+    summary: pd.DataFrame
+    classes: pd.DataFrame
+    similarity: dict[str, Any]
+    projection: pd.DataFrame
+    projection_info: dict[str, Any]
+    calibration: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return str(self.config.get("name") or self.path.name)
+
+    @property
+    def preview(self) -> bool:
+        """Whether the study is too short to conclude from, and must say so everywhere."""
+        return bool(self.config.get("preview") or self.verdict.get("preview"))
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """The finished cells."""
+        return self.cells[self.cells["status"] == "done"]
+
+    @cached_property
+    def alphas(self) -> list[float]:
+        """All smoothing factors of the study, ascending."""
+        values = {float(a) for a in self.cells["label_smoothing"]}
+        if "label_smoothing" in self.teachers:
+            values |= {float(a) for a in self.teachers["label_smoothing"].dropna()}
+        return sorted(values)
+
+    @cached_property
+    def temperatures(self) -> list[float]:
+        """All temperatures of the study, ascending."""
+        return sorted({float(t) for t in self.cells["temperature"]})
+
+    @property
+    def reference_temperature(self) -> float:
+        """T₀: 1 if it is in the grid, else the lowest temperature."""
+        return 1.0 if 1.0 in self.temperatures else self.temperatures[0]
+
+    @property
+    def highest_temperature(self) -> float:
+        """The highest temperature of the grid."""
+        return self.temperatures[-1]
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """The students' seeds, ascending."""
+        return sorted({int(s) for s in self.cells["seed"]})
+
+    @cached_property
+    def settings(self) -> list[tuple[str, str]]:
+        """(objective, student model) pairs; first the recommended one, else the first of the grid."""
+        pairs = list(dict.fromkeys(zip(self.cells["objective"], self.cells["student"], strict=True)))
+        chosen = self.advice.get("recommendation") or {}
+        return sorted(pairs, key=lambda pair: pair != (chosen.get("objective"), chosen.get("student", pair[1])))
+
+    def cells_of(self, setting: tuple[str, str]) -> pd.DataFrame:
+        """The finished cells of one (objective, student model)."""
+        return self.done[(self.done["objective"] == setting[0]) & (self.done["student"] == setting[1])]
+
+    @cached_property
+    def accuracy(self) -> str | None:
+        """The column of accuracy to show: test where it was read, else validation, else None."""
+        return next((c for c in ("test/top1", "val/top1") if c in self.done and self.done[c].notna().any()), None)
+
+    @property
+    def split_name(self) -> str:
+        """Name of the split that `accuracy` was measured on."""
+        return "validation" if self.accuracy == "val/top1" else "test"
+
+    @property
+    def unfinished(self) -> pd.DataFrame:
+        """The cells that failed or were never trained."""
+        return self.cells[self.cells["status"] != "done"]
+
+
+def read_study(path: Path) -> StudyFiles:
+    """Read a study directory.
+
+    Raises:
+        StudyError: the folder is no study, has no results, or one of its files is damaged (named).
+    """
+    if not (path / "study.yaml").is_file():
+        raise StudyError(f"{path} is not a study: it has no study.yaml")
+    if not (path / "results.csv").is_file():
+        raise StudyError(f"{path} has no results.csv yet; run the study first")
+    try:
+        config = yaml.safe_load((path / "study.yaml").read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path / 'study.yaml'} is not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict):
+        raise StudyError(f"{path / 'study.yaml'}: expected a mapping of keys to values, found {type(config).__name__}")
+    cells = _table(path / "results.csv")
+    absent = [column for column in RESULT_COLUMNS if column not in cells]
+    if absent:
+        raise StudyError(f"{path / 'results.csv'} lacks the columns {', '.join(absent)}")
+    if cells.empty:
+        raise StudyError(f"{path / 'results.csv'} has no rows; run the study first")
+    analysis = path / "analysis"
+    return StudyFiles(
+        path=path,
+        config=config,
+        environment=_mapping(path / "environment.json"),
+        cells=cells,
+        teachers=_table(path / "teachers.csv"),
+        advice=_mapping(analysis / "advice.json"),
+        verdict=_mapping(analysis / "verdict.json"),
+        diffusion=_table(analysis / "diffusion.csv"),
+        summary=_table(analysis / "diffusion_summary.csv"),
+        classes=_table(analysis / "diffusion_classes.csv"),
+        similarity=_mapping(analysis / "similarity.json"),
+        projection=_table(analysis / "projection.csv"),
+        projection_info=_mapping(analysis / "projection.json"),
+        calibration=_table(analysis / "calibration.csv"),
+    )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A CSV file; an empty frame where it is missing or empty."""
+    if not path.is_file() or path.stat().st_size <= 1:
+        return pd.DataFrame()
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, object))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is not readable as CSV: {' '.join(str(error).split())}") from None
+    for column in set(TEXT_COLUMNS) & set(frame.columns):
+        frame[column] = frame[column].fillna("")
+    return frame
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where the file is missing."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is not readable as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise StudyError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value

@@ -1,0 +1,139 @@
+"""What every stage of a study needs at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tosmooth.config import ModelConfig, StudyConfig, TrainingConfig
+from tosmooth.data.augmentation import eval_transform, train_transform
+from tosmooth.data.base import ImageData, ImageSplit
+from tosmooth.data.batches import SeededBatches
+from tosmooth.data.registry import load_image_data
+from tosmooth.models.build import ImageModel
+from tosmooth.models.weights import load_weights
+from tosmooth.study.directory import StudyDirectory, write_json
+from tosmooth.study.plan import Cell, Plan, Teacher, make_plan
+from tosmooth.study.progress import StudyProgress
+from tosmooth.training.compute import Compute
+from tosmooth.training.trainee import build_model
+
+
+def load_data(config: StudyConfig) -> ImageData:
+    """The data of a configuration."""
+    section = config.data
+    return load_image_data(
+        section.source,
+        path=section.path,
+        validation=section.validation,
+        split_seed=section.split_seed,
+        download=section.download,
+        options=section.options,
+        limit_train=section.limit_train,
+        limit_test=section.limit_test,
+    )
+
+
+@dataclass(frozen=True)
+class Context:
+    """Configuration, plan, data, device and folder of one study in work."""
+
+    config: StudyConfig
+    plan: Plan
+    directory: StudyDirectory
+    data: ImageData
+    compute: Compute
+    progress: StudyProgress
+
+    @classmethod
+    def open(cls, config: StudyConfig, root: Path, progress: StudyProgress) -> Context:
+        """Load the data, find the device, and claim the study's folder, in that order: errors come before writing."""
+        compute = Compute.from_config(config.compute)
+        data = load_data(config)
+        plan = make_plan(config)
+        context = cls(config, plan, StudyDirectory(root / config.name), data, compute, progress)
+        context.directory.claim(config, context.estimated_bytes())
+        return context
+
+    @property
+    def selection_split(self) -> ImageSplit:
+        """The split the kept epoch is chosen on: validation, or test where `best_on_test` asks for it."""
+        return self.data.test if self.config.resolved_selection == "best_on_test" else self.data.validation
+
+    def evaluation_batches(self, split: ImageSplit) -> SeededBatches:
+        """A split in order, with the evaluation transform."""
+        section = self.config.data
+        return SeededBatches(
+            split,
+            eval_transform(section.eval_transform, section.image_size),
+            batch_size=self.config.compute.eval_batch_size,
+            workers=section.workers,
+        )
+
+    def training_batches(self, training: TrainingConfig, seed: int) -> SeededBatches:
+        """The training split, shuffled and augmented by `seed`."""
+        section = self.config.data
+        return SeededBatches(
+            self.data.train,
+            train_transform(section.train_augmentation, section.image_size),
+            batch_size=training.batch_size,
+            seed=seed,
+            shuffle=True,
+            workers=section.workers,
+            pin_memory=self.compute.device.type == "cuda",
+        )
+
+    def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> ImageModel:
+        """A model as its section describes it, on the CPU."""
+        return build_model(
+            section,
+            self.data.num_classes,
+            channels=self.data.channels,
+            image_size=self.config.data.image_size,
+            seed=seed,
+            checkpoint=checkpoint,
+        )
+
+    def trained_model(self, owner: Teacher | Cell) -> ImageModel:
+        """A teacher or student with its kept weights, on the device, in eval mode."""
+        section = self.config.teacher.model if isinstance(owner, Teacher) else self.config.student.model
+        # Whatever it started from is beside the point now: the kept weights replace it.
+        fresh = section.model_copy(update={"pretrained": False, "checkpoint": None})
+        model = self.new_model(fresh, owner.seed)
+        load_weights(model, self.folder(owner) / "model.safetensors")
+        return self.compute.place(model).eval()
+
+    def last_layer(self, owner: Teacher | Cell) -> str | None:
+        """The configured name of the last linear layer, if one was given."""
+        section = self.config.teacher if isinstance(owner, Teacher) else self.config.student
+        return section.model.last_layer
+
+    def folder(self, owner: Teacher | Cell) -> Path:
+        """The folder of a teacher or of a cell's student."""
+        is_teacher = isinstance(owner, Teacher)
+        return self.directory.teacher(owner.name) if is_teacher else self.directory.student(owner.name)
+
+    def read_record(self, owner: Teacher | Cell) -> dict[str, Any] | None:
+        """What `write_record` wrote, or None where this model is not finished."""
+        path = self.folder(owner) / "result.json"
+        if not path.is_file():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return record
+
+    def write_record(self, owner: Teacher | Cell, record: Mapping[str, Any]) -> None:
+        """Mark a model as finished, with its figures. Written last: without it, the model is trained again."""
+        write_json(self.folder(owner) / "result.json", dict(record))
+
+    def estimated_bytes(self) -> int:
+        """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""
+        needed = 30_000_000  # report, figures, tables
+        for section, owners in ((self.config.teacher, self.plan.teachers), (self.config.student, self.plan.cells)):
+            # The architecture alone decides the size: no need to fetch weights for an estimate.
+            bare = section.model.model_copy(update={"pretrained": False, "checkpoint": None})
+            parameters = sum(p.numel() for p in self.new_model(bare, 0).parameters())
+            needed += len(owners) * (8 * parameters + 32 * self.data.num_classes * 2048)
+        return needed

@@ -1,0 +1,139 @@
+"""Does this study show systematic diffusion? A verdict from η alone, by a rule fixed in advance.
+
+The declared form of η is: training features, normalised by the mean distance, not debiased. A smoothed teacher's
+students show systematic diffusion at T when, over seeds, η_S1 > 0, η_S1 − η_S2 > 0, and (where there is an unsmoothed
+teacher) η_S1 − η_S2 is larger than for the unsmoothed teacher at the same T and seed. All must hold, so their one-sided
+p-values are joined by the maximum (an intersection–union test), and Holm corrects over (α, T).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tosmooth.analysis.inference import holm, t_interval
+
+SIGNIFICANCE = 0.05
+Verdict = Literal["shown", "not shown", "opposite", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The verdict and the sentence that says it."""
+
+    verdict: Verdict
+    sentence: str
+    temperatures: tuple[float, ...] = ()  # where it was found
+
+
+def declared(diffusion: pd.DataFrame, objective: str) -> pd.DataFrame:
+    """The rows of the declared form at raised temperatures, for one objective."""
+    if diffusion.empty:
+        return diffusion
+    rows = diffusion[
+        (diffusion.objective == objective)
+        & (diffusion.split == "train")
+        & (diffusion.normalisation == "mean_distance")
+        & ~diffusion.debiased.astype(bool)
+        & (diffusion.temperature > diffusion.reference_temperature)
+    ]
+    return rows.assign(difference=rows.eta_s1 - rows.eta_s2)
+
+
+def _greater_than_zero(values: Sequence[float]) -> float:
+    """One-sided p of the mean being above 0 (t-test); exact agreement counts as its limit."""
+    numbers = np.asarray(values, dtype=float)
+    if np.ptp(numbers) == 0:
+        return 0.0 if numbers[0] > 0 else 1.0
+    return float(stats.ttest_1samp(numbers, 0, alternative="greater").pvalue)
+
+
+def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
+    """The verdict on systematic diffusion.
+
+    Args:
+        diffusion: the table `analysis/diffusion.csv`.
+        objective: the distillation objective to judge.
+    """
+    rows = declared(diffusion, objective)
+    smoothed = rows[rows.label_smoothing > 0] if len(rows) else rows
+    if not len(smoothed):
+        return Effect("inconclusive", "There is no student of a smoothed teacher at a raised temperature to judge by.")
+    plain = rows[rows.label_smoothing == 0].set_index(["temperature", "seed"]).difference
+    if smoothed.groupby(["label_smoothing", "temperature"]).seed.nunique().min() < 2:
+        return Effect("inconclusive", "One seed cannot tell diffusion from chance: train at least three, better six.")
+
+    shown_p, opposite_p, contrasts = {}, {}, {}
+    for key, part in smoothed.groupby(["label_smoothing", "temperature"]):
+        part = part.set_index(["temperature", "seed"])
+        against = part.difference.sub(plain).dropna() if len(plain) else None
+        tests = [part.eta_s1, part.difference] + ([against] if against is not None and len(against) > 1 else [])
+        contrasts[key] = against
+        shown_p[key] = max(_greater_than_zero(values) for values in tests)
+        opposite_p[key] = max(_greater_than_zero(-values) for values in (part.eta_s1, part.difference))
+    shown = _significant(shown_p)
+    opposite = _significant(opposite_p)
+    if shown:
+        temperatures = tuple(sorted({temperature for _, temperature in shown}))
+        strongest = max(shown, key=lambda key: _part(smoothed, key).difference.mean())
+        return Effect("shown", _shown_sentence(smoothed, strongest, temperatures, contrasts[strongest]), temperatures)
+    if opposite:
+        temperatures = tuple(sorted({temperature for _, temperature in opposite}))
+        return Effect(
+            "opposite",
+            f"The opposite of systematic diffusion: at T = {_listing(temperatures)}, classes move away from the classes "
+            "they resemble.",
+            temperatures,
+        )
+    return Effect("not shown", _not_shown_sentence(smoothed, contrasts))
+
+
+def _significant(p_values: dict[tuple[float, float], float]) -> list[tuple[float, float]]:
+    adjusted = holm(list(p_values.values()))
+    return [key for key, p in zip(p_values, adjusted, strict=True) if p < SIGNIFICANCE]
+
+
+def _part(rows: pd.DataFrame, key: tuple[float, float]) -> pd.DataFrame:
+    return rows[(rows.label_smoothing == key[0]) & (rows.temperature == key[1])]
+
+
+def _listing(values: Sequence[float]) -> str:
+    texts = [f"{value:g}" for value in values]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
+def _shown_sentence(
+    rows: pd.DataFrame, key: tuple[float, float], temperatures: Sequence[float], contrast: pd.Series | None
+) -> str:
+    part = _part(rows, key)
+    s1, s2 = part.eta_s1.mean(), part.eta_s2.mean()
+    more = ", and more than under the unsmoothed teacher" if contrast is not None and len(contrast) else ""
+    return (
+        f"Systematic diffusion is shown at T = {_listing(temperatures)}: students of the smoothed teacher move towards "
+        f"similar classes{more}. At T = {key[1]:g}, η is {s1:+.3f} towards similar and {s2:+.3f} towards dissimilar "
+        f"classes (α = {key[0]:g}, {len(part)} seeds)."
+    )
+
+
+def _not_shown_sentence(rows: pd.DataFrame, contrasts: dict[tuple[float, float], pd.Series | None]) -> str:
+    """Say which of the conditions failed, at the highest temperature: that is where the effect should be largest."""
+    key = max(contrasts, key=lambda k: (k[1], k[0]))
+    part = _part(rows, key)
+    head = f"Your data does not show systematic diffusion. At T = {key[1]:g} (α = {key[0]:g}), "
+    for values, text in (
+        (part.eta_s1, "classes do not move towards the classes they resemble: η towards similar classes is"),
+        (part.difference, "they move no further towards similar than towards dissimilar classes: the difference in η is"),
+        (contrasts[key], "students of the smoothed teacher drift no more than those of the unsmoothed one: the contrast is"),
+    ):
+        if values is not None and len(values) > 1 and not t_interval(values.to_numpy()).low > 0:
+            interval = t_interval(values.to_numpy())
+            return (
+                f"{head}{text} {interval.mean:+.3f} (95 % interval {interval.low:+.3f} to {interval.high:+.3f}, "
+                f"{interval.n} seeds)."
+            )
+    return f"{head}the signs agree with it, but not beyond chance once all temperatures are taken into account."

@@ -1,0 +1,78 @@
+"""From a configuration to the work: teachers, cells of the grid, and the groups that train together."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from tosmooth.config import StudyConfig
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """One teacher of the study."""
+
+    name: str
+    label_smoothing: float
+    seed: int
+    checkpoint: Path | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One student of the grid: (teacher α, T, objective, student model, seed)."""
+
+    name: str
+    teacher: str
+    label_smoothing: float
+    teacher_seed: int
+    temperature: float
+    objective: str
+    student: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All teachers, and the cells in groups: one group per seed, in the order they run."""
+
+    teachers: tuple[Teacher, ...]
+    groups: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells, group after group."""
+        return tuple(cell for group in self.groups for cell in group)
+
+
+def path_safe(name: str) -> str:
+    """A model's name as part of a folder name: `timm:resnet18.a1_in1k` → `timm-resnet18.a1_in1k`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
+
+
+def make_plan(config: StudyConfig) -> Plan:
+    """The grid in a fixed order: seed, objective, α, T."""
+    teachers = tuple(
+        Teacher(f"a{alpha:g}-s{seed}", alpha, seed, config.teacher.checkpoints.get(alpha))
+        for seed, alpha in product(config.teacher.seeds, config.teacher.label_smoothing)
+    )
+    student = config.student
+    groups = tuple(
+        tuple(
+            Cell(
+                name=f"{objective}-a{teacher.label_smoothing:g}-T{temperature:g}-{path_safe(student.model.name)}-s{seed}",
+                teacher=teacher.name,
+                label_smoothing=teacher.label_smoothing,
+                teacher_seed=teacher.seed,
+                temperature=temperature,
+                objective=objective,
+                student=student.model.name,
+                seed=seed,
+            )
+            for objective, teacher, temperature in product(student.objectives, teachers, student.temperatures)
+        )
+        for seed in student.seeds
+    )
+    return Plan(teachers, groups)

@@ -1,0 +1,107 @@
+"""What a person watches while a study runs: the stage, the epoch, the speed, the time left."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+def clock(seconds: float) -> str:
+    """`75.2` → `1:15`; `4000` → `1:06:40`."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
+class StudyProgress:
+    """A live bar on a terminal; one line per epoch anywhere else (a log file, a CI run).
+
+    Work is counted in image-steps times the model's parameter count: a good enough proxy for cost to make the time left
+    honest across teachers and students.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=self.console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("starting", total=None, detail="", left="")
+        self._total = self._done = 0.0
+        self._started = time.perf_counter()
+        self._stage = ""
+        self._epochs = 0
+        self._cost = 1.0
+        self._models = 1
+        self._epoch = -1
+        self._epoch_started = self._started
+        self._epoch_images = 0
+
+    def __enter__(self) -> StudyProgress:
+        if self.console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def expect(self, total: float) -> None:
+        """Set the whole work of the study, in image-steps × parameters."""
+        self._total = total
+        self._started = time.perf_counter()
+        self._bar.update(self._task, total=total)
+
+    def skip(self, work: float) -> None:
+        """Leave out work that an earlier run has done."""
+        self._total -= work
+        self._bar.update(self._task, total=self._total)
+
+    def stage(self, title: str, *, epochs: int = 0, cost: float = 1.0, models: int = 1) -> None:
+        """Announce what comes next; `cost` is the parameter count of one model in it."""
+        self._stage, self._epochs, self._cost, self._models, self._epoch = title, epochs, cost, models, -1
+        self._bar.update(self._task, description=title, detail="")
+        if not self.console.is_terminal:
+            self.console.print(title, highlight=False)
+
+    def batch(self, epoch: int, images: int) -> None:
+        """Count one batch: `images` image-steps over all models of the group."""
+        now = time.perf_counter()
+        if epoch != self._epoch:
+            self._end_epoch(now)
+            self._epoch, self._epoch_started, self._epoch_images = epoch, now, 0
+        self._epoch_images += images
+        self._done += images * self._cost
+        self._bar.update(self._task, completed=self._done, detail=self._detail(now), left=self._left(now))
+
+    def end_stage(self) -> None:
+        """Close the stage's last epoch."""
+        self._end_epoch(time.perf_counter())
+        self._epoch = -1
+
+    def note(self, text: str) -> None:
+        """A line that stays on the screen."""
+        self.console.print(text, highlight=False)
+
+    def _detail(self, now: float) -> str:
+        speed = self._epoch_images / max(1e-6, now - self._epoch_started)
+        return f"epoch {self._epoch + 1}/{self._epochs} · {speed:,.0f} images/s over {self._models} models"
+
+    def _left(self, now: float) -> str:
+        if self._total <= 0 or self._done < 0.01 * self._total:
+            return ""
+        return f"{clock((now - self._started) * (self._total - self._done) / self._done)} left"
+
+    def _end_epoch(self, now: float) -> None:
+        if self._epoch >= 0 and not self.console.is_terminal:
+            self.console.print(f"  {self._detail(now)} · {self._left(now)}", highlight=False)

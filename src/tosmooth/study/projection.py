@@ -1,0 +1,109 @@
+"""The projection panels of a study: which three classes, and their points for each model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from tosmooth.analysis.diffusion import relative_distances
+from tosmooth.analysis.projection import PenultimateProjection
+from tosmooth.errors import ConfigError
+from tosmooth.models.last_layer import find_last_layer
+from tosmooth.study.context import Context
+from tosmooth.study.diffusion import read_centroids
+from tosmooth.study.directory import write_csv, write_json
+from tosmooth.study.plan import Cell, Teacher
+from tosmooth.training.evaluation import features_of_classes
+
+POINTS_PER_CLASS = 60  # enough to see a cluster's shape; 20 panels stay light
+
+
+def choose_classes(context: Context) -> tuple[int, int, int]:
+    """Two similar classes and one that is not: as configured, else by the (unsmoothed) teacher's geometry.
+
+    The pair is the closest of all by relative centroid distance, symmetrised; the third is the one farthest from both.
+
+    Raises:
+        ConfigError: a configured index is outside the classes, or they repeat.
+    """
+    count = context.data.num_classes
+    given = context.config.analysis.projection_classes
+    if given is not None:
+        if len(set(given)) < 3 or not all(0 <= index < count for index in given):
+            raise ConfigError([f"analysis.projection_classes: three different indices from 0 to {count - 1}, not {given}"])
+        return given[0], given[1], given[2]
+    teacher = min(context.plan.teachers, key=lambda t: (t.label_smoothing != 0, t.label_smoothing))
+    centroids = read_centroids(context, teacher, "train")
+    assert centroids is not None
+    relative = relative_distances(centroids)
+    both = (relative + relative.T).fill_diagonal_(float("inf"))
+    first, second = divmod(int(both.argmin()), count)
+    apart = torch.minimum(both[first], both[second])
+    apart[[first, second]] = -1
+    return first, second, int(apart.argmax())
+
+
+def _head(context: Context, owner: Teacher | Cell, model: torch.nn.Module) -> tuple[Tensor, Tensor | None]:
+    _, layer = find_last_layer(model, context.data.num_classes, context.last_layer(owner))
+    weight = layer.weight.detach().float().cpu().flatten(1)  # a 1×1 convolution is a linear map over channels
+    return weight, None if layer.bias is None else layer.bias.detach().float().cpu()
+
+
+def _panel(context: Context, owner: Teacher | Cell, classes: tuple[int, int, int], plane: str) -> Iterator[dict[str, object]]:
+    """Points and centroids of one model, training and validation."""
+    model = context.trained_model(owner)
+    layer = context.last_layer(owner)
+    projection = PenultimateProjection(*_head(context, owner, model), classes, plane=plane)
+    is_teacher = isinstance(owner, Teacher)
+    for split_name, split in (("train", context.data.train), ("val", context.data.validation)):
+        if not len(split):
+            continue
+        features, labels = features_of_classes(model, context.evaluation_batches(split), context.compute, classes, layer)
+        if split_name == "train":
+            projection.fit(features, labels)  # and reused unchanged for validation (Algorithm 1)
+        points = projection.transform(features)
+        for index in classes:
+            own = points[labels == index]
+            if not len(own):
+                continue
+            shown = [("point", xy) for xy in own[:POINTS_PER_CLASS]] + [("centroid", own.mean(0))]
+            for kind, xy in shown:
+                yield {
+                    "role": "teacher" if is_teacher else "student",
+                    "name": owner.name,
+                    "label_smoothing": owner.label_smoothing,
+                    "temperature": None if isinstance(owner, Teacher) else owner.temperature,
+                    "seed": owner.seed,
+                    "split": split_name,
+                    "class_index": index,
+                    "class_name": context.data.classes[index],
+                    "kind": kind,
+                    "x": round(float(xy[0]), 5),
+                    "y": round(float(xy[1]), 5),
+                }
+
+
+def analyse_projection(
+    context: Context, done: Mapping[str, Cell], *, plane: str = "algorithm1"
+) -> None:
+    """Write the points of all panels: every teacher, and the first seed's students of the first objective."""
+    classes = choose_classes(context)
+    objective = context.config.student.objectives[0]
+    first_seed = next((cell.seed for cell in done.values()), None)
+    students = [cell for cell in done.values() if cell.seed == first_seed and cell.objective == objective]
+    rows = [row for owner in (*context.plan.teachers, *students) for row in _panel(context, owner, classes, plane)]
+    write_csv(context.directory.analysis / "projection.csv", pd.DataFrame(rows))
+    write_json(
+        context.directory.analysis / "projection.json",
+        {
+            "classes": list(classes),
+            "names": [context.data.classes[index] for index in classes],
+            "similar": list(classes[:2]),
+            "other": classes[2],
+            "plane": {"algorithm1": "algorithm 1", "templates": "class templates"}[plane],
+            "seed": first_seed,
+        },
+    )

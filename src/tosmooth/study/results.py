@@ -1,0 +1,169 @@
+"""The tidy result tables of a study, and how to load them again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from tosmooth.errors import StudyError
+from tosmooth.study.context import Context
+from tosmooth.study.directory import StudyDirectory, write_csv, write_json
+from tosmooth.study.plan import Cell, Teacher
+from tosmooth.training.evaluation import evaluate
+
+METRICS = [
+    "train/loss", "val/top1", "val/top5", "val/nll", "cal/ece_val", "test/top1", "test/top5", "test/nll", "cal/ece",
+]  # fmt: skip
+ETAS = {
+    "diffusion/eta_s1": ("train", False, "eta_s1"),
+    "diffusion/eta_s2": ("train", False, "eta_s2"),
+    "diffusion/eta_s1_debiased": ("train", True, "eta_s1"),
+    "diffusion/eta_s2_debiased": ("train", True, "eta_s2"),
+    "diffusion/eta_s1_val": ("val", False, "eta_s1"),
+    "diffusion/eta_s2_val": ("val", False, "eta_s2"),
+}
+
+
+def finished_cells(context: Context) -> dict[str, Cell]:
+    """The cells that were trained to the end, by name, in the order of the plan."""
+    records = ((cell, context.read_record(cell)) for cell in context.plan.cells)
+    return {cell.name: cell for cell, record in records if record is not None and record["status"] == "done"}
+
+
+def teacher_table(context: Context) -> pd.DataFrame:
+    """One row per teacher."""
+    rows = []
+    for teacher in context.plan.teachers:
+        record = context.read_record(teacher) or {"status": "missing"}
+        identity = {"teacher": teacher.name, "label_smoothing": teacher.label_smoothing, "seed": teacher.seed}
+        rows.append(identity | record)
+    return pd.DataFrame(rows).reindex(
+        columns=["teacher", "label_smoothing", "seed", "status", "selected_epoch", "selection", "parameters", *METRICS]
+    )
+
+
+def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell: who it is, how it ended, its metrics and its diffusion."""
+    rows = []
+    for cell in context.plan.cells:
+        identity = {
+            "cell": cell.name,
+            "objective": cell.objective,
+            "label_smoothing": cell.label_smoothing,
+            "temperature": cell.temperature,
+            "student": cell.student,
+            "seed": cell.seed,
+            "teacher": cell.teacher,
+            "teacher_seed": cell.teacher_seed,
+        }
+        rows.append(identity | (context.read_record(cell) or {"status": "missing"}))
+    table = pd.DataFrame(rows)
+    for column, (split, debiased, quantity) in ETAS.items():
+        if diffusion.empty:
+            continue
+        chosen = diffusion[
+            (diffusion.split == split)
+            & (diffusion.normalisation == "mean_distance")
+            & (diffusion.debiased == debiased)
+        ]
+        table[column] = table.cell.map(chosen.set_index("cell")[quantity])
+    identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
+    run_columns = ["teacher_seed", "status", "selected_epoch", "selection", "parameters"]
+    return table.reindex(columns=[*identity_columns, *run_columns, *METRICS, *ETAS])
+
+
+def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
+    """Write `results.csv` and `teachers.csv`; return the cells' table."""
+    table = cell_table(context, diffusion)
+    write_csv(context.directory.results, table)
+    write_csv(context.directory.teacher_results, teacher_table(context))
+    return table
+
+
+def read_test(context: Context, done: Mapping[str, Cell]) -> None:
+    """Evaluate the test split, once for every teacher and finished student, and keep the reliability bins.
+
+    Called only after the advice is frozen. A model whose record already has test figures is not read again.
+    """
+    bins = []
+    owners: list[Teacher | Cell] = [*context.plan.teachers, *done.values()]
+    batches = context.evaluation_batches(context.data.test)
+    for owner in owners:
+        record = context.read_record(owner) or {}
+        saved = context.folder(owner) / "reliability.json"
+        if "test/top1" not in record or not saved.exists():
+            found = evaluate(context.trained_model(owner), batches, context.compute)
+            write_json(saved, found.metrics.reliability().to_dict(orient="records"))
+            context.write_record(owner, record | found.columns("test"))
+        rows = json.loads(saved.read_text(encoding="utf-8"))
+        identity = {
+            "role": "teacher" if isinstance(owner, Teacher) else "student",
+            "name": owner.name,
+            "label_smoothing": owner.label_smoothing,
+            "temperature": None if isinstance(owner, Teacher) else owner.temperature,
+            "seed": owner.seed,
+            "split": "test",
+        }
+        bins += [identity | row for row in rows]
+    write_csv(context.directory.analysis / "calibration.csv", pd.DataFrame(bins))
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A finished (or running) study, read from disk.
+
+    Attributes:
+        path: the study's folder.
+        config: the resolved configuration, as a nested mapping.
+        cells: one row per student; columns as in `results.csv`.
+        teachers: one row per teacher.
+        diffusion: η per cell, split, normalisation and debiasing; empty until the analysis has run.
+        advice: the frozen advice; None until given.
+        verdict: the final sentence with its test figures; None until the test split was read.
+        figures: the static figures, by file name.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    cells: pd.DataFrame
+    teachers: pd.DataFrame
+    diffusion: pd.DataFrame
+    advice: dict[str, Any] | None
+    verdict: dict[str, Any] | None
+    figures: dict[str, Path]
+
+
+def load_study(path: str | Path) -> StudyResults:
+    """Read a study's results from its folder.
+
+    Raises:
+        StudyError: the folder is not a study, or has no results yet.
+    """
+    directory = StudyDirectory(Path(path))
+    if not directory.config.is_file():
+        raise StudyError(f"{path} is not a study: it has no study.yaml")
+    if not directory.results.is_file():
+        raise StudyError(f"{path} has no results yet; run the study again with the same command to go on")
+
+    def table(file: Path) -> pd.DataFrame:
+        return pd.read_csv(file) if file.is_file() and file.stat().st_size > 1 else pd.DataFrame()
+
+    def mapping(file: Path) -> dict[str, Any] | None:
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    return StudyResults(
+        path=directory.path,
+        config=yaml.safe_load(directory.config.read_text(encoding="utf-8")),
+        cells=table(directory.results),
+        teachers=table(directory.teacher_results),
+        diffusion=table(directory.analysis / "diffusion.csv"),
+        advice=mapping(directory.analysis / "advice.json"),
+        verdict=mapping(directory.analysis / "verdict.json"),
+        figures={file.name: file for file in sorted((directory.path / "figures").glob("*.p*"))},
+    )

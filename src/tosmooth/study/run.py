@@ -1,0 +1,116 @@
+"""Run a study from its configuration to its report.
+
+The order matters: teachers, students, diffusion and projection on training and validation data, advice, and only then
+the test split. A study stopped half-way goes on with the same command: finished models are not trained again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tosmooth.config import StudyConfig
+from tosmooth.errors import StudyError
+from tosmooth.report.build import build_report
+from tosmooth.study.advise import Rules, advise, final_verdict
+from tosmooth.study.context import Context
+from tosmooth.study.diffusion import analyse_diffusion, find_similarity
+from tosmooth.study.directory import write_json
+from tosmooth.study.environment import describe_environment
+from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.projection import analyse_projection, choose_classes
+from tosmooth.study.results import StudyResults, finished_cells, load_study, read_test, teacher_table, write_results
+from tosmooth.study.training import train_students, train_teachers
+
+
+def run_study(
+    config: StudyConfig, root: str | Path = "runs", progress: StudyProgress | None = None
+) -> StudyResults:
+    """Train, measure, advise, read the test split, and write the report under ``root/<config.name>``.
+
+    Args:
+        config: a checked configuration, from `load_config`.
+        root: folder that holds the studies.
+        progress: where progress is shown; None = a bar on stderr.
+
+    Raises:
+        TosmoothError: anything wrong with the data, the models, the folder or the training, in one sentence.
+    """
+    with progress or StudyProgress() as shown:
+        context = Context.open(config, Path(root), shown)
+        started = datetime.now(UTC)
+        clock = time.perf_counter()
+        _expect_work(context)
+        train_teachers(context)
+        _check_teachers(context)
+        # Mistakes in the analysis section that only the data can reveal come out before the long part.
+        similarity = find_similarity(context)
+        choose_classes(context)
+        for group in context.plan.groups:
+            train_students(context, group)
+        done = finished_cells(context)
+        if not done:
+            raise StudyError("no student was trained to the end; the reasons are printed above")
+
+        shown.stage("measuring diffusion")
+        diffusion = analyse_diffusion(context, similarity, done)
+        analyse_projection(context, done)
+        results = write_results(context, diffusion)
+
+        advice_path = context.directory.analysis / "advice.json"
+        if not advice_path.is_file():  # once frozen, it stays
+            rules = Rules(config.analysis.margin, config.preview, config.resolved_selection)
+            write_json(advice_path, advise(results, teacher_table(context), diffusion, rules))
+        advice: dict[str, Any] = json.loads(advice_path.read_text(encoding="utf-8"))
+
+        shown.stage("reading the test split, once")
+        read_test(context, done)
+        results = write_results(context, diffusion)
+        write_json(context.directory.analysis / "verdict.json", final_verdict(advice, results, preview=config.preview))
+        _write_environment(context, started, time.perf_counter() - clock)
+
+        shown.stage("writing the report")
+        build_report(context.directory.path)
+    return load_study(context.directory.path)
+
+
+def _check_teachers(context: Context) -> None:
+    failed = [r["failure"] for t in context.plan.teachers if (r := context.read_record(t)) and r["status"] == "failed"]
+    if failed:
+        raise StudyError("a study needs all its teachers:\n" + "\n".join(failed))
+
+
+def _expect_work(context: Context) -> None:
+    """Tell the progress bar the whole of the work, less what an earlier run has done."""
+    images = len(context.data.train)
+    total = skipped = 0.0
+    sections: list[tuple[Any, tuple[Teacher | Cell, ...]]] = [
+        (context.config.teacher, context.plan.teachers if context.config.teacher.train else ()),
+        (context.config.student, context.plan.cells),
+    ]
+    for section, owners in sections:
+        bare = section.model.model_copy(update={"pretrained": False, "checkpoint": None})
+        parameters = sum(p.numel() for p in context.new_model(bare, 0).parameters())
+        work = float(images * section.epochs * parameters)
+        total += work * len(owners)
+        skipped += work * sum(context.read_record(owner) is not None for owner in owners)
+    context.progress.expect(total)
+    context.progress.skip(skipped)
+    if skipped:
+        context.progress.note(f"going on with {context.directory.path}: finished models are kept")
+
+
+def _write_environment(context: Context, started: datetime, seconds: float) -> None:
+    """Versions and hardware, and the time taken; a continued study adds up its runs."""
+    path = context.directory.path / "environment.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    times = {
+        "started": before.get("started", started.isoformat(timespec="seconds")),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(before.get("seconds", 0) + seconds, 1),
+    }
+    write_json(path, describe_environment(context.compute) | times)

@@ -1,0 +1,46 @@
+"""Optimisers by name, and the learning rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from tosmooth.config import OptimizerConfig, ScheduleConfig
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """SGD with momentum or AdamW over all parameters that require a gradient."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if config.name == "adamw":
+        return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+    return torch.optim.SGD(
+        parameters,
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+    )
+
+
+def learning_rate(step: int, *, peak: float, steps_per_epoch: int, epochs: int, schedule: ScheduleConfig) -> float:
+    """The learning rate of one optimiser step.
+
+    A function of the step alone, so a resume cannot come back with another schedule. The warm-up rises linearly and
+    reaches the peak at its end; steps are counted from the start of training, warm-up included, as in the paper's
+    scripts; the cosine falls to 0 over what the warm-up leaves.
+
+    Args:
+        step: steps taken so far, from 0 to ``epochs · steps_per_epoch − 1``.
+        peak: learning rate after the warm-up.
+    """
+    warmup = schedule.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if schedule.name == "constant":
+        return peak
+    if schedule.name == "step":
+        return peak * schedule.gamma ** (step // (schedule.step_epochs * steps_per_epoch))
+    total = epochs * steps_per_epoch
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))

@@ -1,0 +1,168 @@
+"""One model in training, with everything that belongs to it alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tosmooth.config import ModelConfig, TrainingConfig
+from tosmooth.losses.distillation import distillation_loss
+from tosmooth.models.build import ImageModel, build_image_model
+from tosmooth.models.weights import load_weights, save_weights
+from tosmooth.training.compute import Compute
+from tosmooth.training.optimization import build_optimizer, learning_rate
+from tosmooth.training.randomness import RandomStream
+
+# logits (N, K), labels (N,), teacher logits by teacher name (N, K) → scalar loss
+LossFunction = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
+
+
+def label_smoothing_loss(alpha: float) -> LossFunction:
+    """The teachers' loss: cross-entropy against labels smoothed by α."""
+
+    def loss(logits: Tensor, labels: Tensor, _: Mapping[str, Tensor]) -> Tensor:
+        return nn.functional.cross_entropy(logits, labels, label_smoothing=alpha)
+
+    return loss
+
+
+def distillation_from(teacher: str, temperature: float, objective: str, hard_weight: float) -> LossFunction:
+    """A student's loss: distillation from one teacher of the group at one temperature."""
+
+    def loss(logits: Tensor, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> Tensor:
+        return distillation_loss(
+            logits, teacher_logits[teacher], temperature, objective=objective, targets=labels, hard_weight=hard_weight
+        )
+
+    return loss
+
+
+def build_model(
+    config: ModelConfig,
+    num_classes: int,
+    *,
+    channels: int,
+    image_size: int | None,
+    seed: int,
+    checkpoint: Path | None = None,
+) -> ImageModel:
+    """A model as its section of the configuration describes it, its weights drawn from `seed` or loaded."""
+    model = build_image_model(
+        config.name,
+        num_classes,
+        channels=channels,
+        image_size=image_size,
+        pretrained=config.pretrained,
+        width=config.width,
+        kwargs=config.kwargs,
+        seed=seed,
+    )
+    source = checkpoint or config.checkpoint
+    if source is not None:
+        load_weights(model, source, replace_head=config.replace_head)
+    return model
+
+
+@dataclass
+class Trainee:
+    """A teacher or student in training: model, loss, optimiser, schedule, random stream, and its folder on disk."""
+
+    name: str
+    model: ImageModel
+    loss_function: LossFunction
+    config: TrainingConfig
+    compute: Compute
+    seed: int
+    steps_per_epoch: int
+    folder: Path
+    keep_best: bool
+    step_count: int = 0
+    failure: str | None = None
+    selected_epoch: int | None = None
+    best_score: float = float("-inf")
+    last_record: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.model = self.compute.place(self.model)
+        self.optimizer = build_optimizer(self.model, self.config.optimizer)
+        self.random = RandomStream(self.seed, self.compute.device)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        # Summed on the device and read only at intervals: reading it every step would make a GPU wait.
+        self._loss_sum = torch.zeros((), device=self.compute.device)
+        self._images = 0
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._metrics_path.unlink(missing_ok=True)
+
+    @property
+    def _metrics_path(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def current_learning_rate(self) -> float:
+        """Learning rate of the step about to be taken."""
+        return learning_rate(
+            self.step_count,
+            peak=self.config.optimizer.learning_rate,
+            steps_per_epoch=self.steps_per_epoch,
+            epochs=self.config.epochs,
+            schedule=self.config.schedule,
+        )
+
+    def step(self, images: Tensor, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> None:
+        """One forward, backward and update on images (N, C, H, W) and labels (N,)."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.current_learning_rate()
+        with self.random:
+            with self.compute.autocast():
+                logits = self.model(images)
+            loss = self.loss_function(logits.float(), labels, teacher_logits)
+            self.compute.accelerator.backward(loss)
+        if self.config.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step_count += 1
+        self._loss_sum += loss.detach() * len(labels)
+        self._images += len(labels)
+
+    def check_finite(self, epoch: int) -> None:
+        """Mark this run as failed when its loss is no longer a finite number."""
+        if not torch.isfinite(self._loss_sum):
+            self.failure = (
+                f"{self.name}: the loss became {self._loss_sum.item()} in epoch {epoch + 1}, at or before step "
+                f"{self.step_count}; a lower learning rate or gradient_clip=1.0 usually helps"
+            )
+
+    def end_epoch(self, epoch: int, validation: Mapping[str, float], images_per_second: float) -> None:
+        """Write the epoch's record, and the weights when they are the best so far or the last."""
+        self.last_record = {
+            "epoch": epoch + 1,
+            "train/loss": self._loss_sum.item() / max(1, self._images),
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "images_per_second": round(images_per_second, 1),
+            **validation,
+        }
+        self._loss_sum.zero_()
+        self._images = 0
+        with self._metrics_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(self.last_record) + "\n")
+        is_last = epoch + 1 == self.config.epochs
+        if self.keep_best:
+            if validation["val/top1"] > self.best_score:
+                self.best_score = validation["val/top1"]
+                self.selected_epoch = epoch + 1
+                save_weights(self.model, self.folder / "model.safetensors")
+            if is_last:
+                save_weights(self.model, self.folder / "last.safetensors")
+        elif is_last:
+            self.selected_epoch = epoch + 1
+            save_weights(self.model, self.folder / "model.safetensors")
+
+    def restore_selected(self) -> None:
+        """Put the kept weights back into the model, for the analysis that follows training."""
+        load_weights(self.model, self.folder / "model.safetensors")
