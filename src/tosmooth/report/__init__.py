@@ -1,5 +1,1 @@
 """The report of a study: one self-contained HTML file, static figures and tables, made from the files of a study."""
-
-from tosmooth.report.build import build_report
-
-__all__ = ["build_report"]

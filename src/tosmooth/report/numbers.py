@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -10,25 +11,24 @@ import pandas as pd
 from tosmooth.analysis.inference import Interval, t_interval
 
 MISSING = "–"
+NO_SPREAD = 1e-9  # a half width below this is rounding of equal numbers, not an interval
 
 
 def decimals_for(half_widths: Iterable[float], *, otherwise: int, most: int = 4) -> int:
     """Decimals that the typical half width of an interval supports.
 
-    One significant digit of the half width, two where it starts with 1 (as in 0.12, which 0.1 would blur).
+    That is the place of the half width's first significant digit: 88.0 ± 0.2, 87.96 ± 0.04, 84 ± 2.
 
     Args:
         half_widths: of the intervals that share a column; non-finite and zero ones are ignored.
         otherwise: the answer where none is left, as with a single seed.
         most: never more decimals than this.
     """
-    usable = sorted(width for width in half_widths if math.isfinite(width) and width > 0)
+    usable = sorted(width for width in half_widths if math.isfinite(width) and width > NO_SPREAD)
     if not usable:
         return otherwise
-    width = usable[len(usable) // 2]
-    exponent = math.floor(math.log10(width))
-    leading = width / 10**exponent
-    return min(most, max(0, -exponent + (1 if leading < 1.95 else 0)))
+    # 0.096 is written 0.1: it belongs to the place above.
+    return min(most, max(0, -math.floor(math.log10(usable[len(usable) // 2] / 0.95))))
 
 
 def fixed(value: float | None, decimals: int) -> str:
@@ -51,7 +51,11 @@ def plus_minus(interval: Interval, decimals: int, *, sign: bool = False) -> str:
     """`88.0 ± 0.2`, or the mean alone where one seed gives no interval."""
     mean = signed(interval.mean, decimals) if sign else fixed(interval.mean, decimals)
     width = half_width(interval)
-    return f"{mean} ± {fixed(width, decimals)}" if math.isfinite(width) else mean
+    if not math.isfinite(width):
+        return mean
+    # A width finer than the column's digits is said to be small, not to be nothing.
+    small = NO_SPREAD < width < 0.5 * 10**-decimals
+    return f"{mean} ± {f'<{10**-decimals:g}' if small else fixed(width, decimals)}"
 
 
 def half_width(interval: Interval) -> float:
@@ -101,6 +105,22 @@ def temperature_label(temperature: float) -> str:
 def listed(parts: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""
+
+
+def unbroken(text: str) -> str:
+    """The text with spaces that keep `T = 1`, `88.0 ± 0.2` and `3 %` on one line."""
+    return re.sub(r"(?<=[Tαη]) = (?=[\d−])|(?<=\d) ± (?=\d)|(?<=\d) (?=%)", lambda m: m[0].replace(" ", "\u00a0"), text)
+
+
+def file_name(*parts: str) -> str:
+    """Parts joined to a name that is safe as a file's and as an anchor: `timm:a/b` becomes `timm-a-b`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")
+
+
+def quoted(name: object, most: int = 32) -> str:
+    """A class name as part of a sentence: in quotation marks, cut where it is very long."""
+    text = " ".join(str(name).split())
+    return f"“{text if len(text) <= most else text[: most - 1] + '…'}”"
 
 
 def count_of(number: int, noun: str) -> str:

@@ -53,20 +53,18 @@ def build_model(
     checkpoint: Path | None = None,
 ) -> ImageModel:
     """A model as its section of the configuration describes it, its weights drawn from `seed` or loaded."""
-    model = build_image_model(
+    return build_image_model(
         config.name,
         num_classes,
         channels=channels,
         image_size=image_size,
         pretrained=config.pretrained,
+        checkpoint=checkpoint or config.checkpoint,
+        replace_head=config.replace_head,
         width=config.width,
         kwargs=config.kwargs,
         seed=seed,
     )
-    source = checkpoint or config.checkpoint
-    if source is not None:
-        load_weights(model, source, replace_head=config.replace_head)
-    return model
 
 
 @dataclass

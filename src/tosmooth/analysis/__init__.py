@@ -1,0 +1,1 @@
+"""Analysis: tensors in, numbers out. Knows nothing of training, studies or reports."""

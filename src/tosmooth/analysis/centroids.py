@@ -1,0 +1,107 @@
+"""Class centroids of features in one streaming pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class ClassCentroids:
+    """Count, mean and within-class scatter of every class, accumulated batch by batch in float64.
+
+    Memory is O(K · D), never O(N · D). Parts (of a data set, or of several processes) merge exactly: the update is the
+    pairwise form of Chan, Golub and LeVeque (1979), which stays accurate where the mean is large against the spread.
+
+    Args:
+        num_classes: K.
+        num_features: D.
+    """
+
+    def __init__(self, num_classes: int, num_features: int) -> None:
+        if num_classes < 1 or num_features < 1:
+            raise ValueError(f"need at least one class and one feature, got {num_classes} and {num_features}")
+        self.num_classes = num_classes
+        self.num_features = num_features
+        self._counts = torch.zeros(num_classes, dtype=torch.float64)
+        self._means = torch.zeros(num_classes, num_features, dtype=torch.float64)
+        self._squares = torch.zeros(num_classes, dtype=torch.float64)  # Σ ‖x − mean‖² of each class
+
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """Add features (N, D) with labels (N,) in [0, K); rows labelled −100 are skipped.
+
+        Raises:
+            ValueError: shapes do not fit, a label is outside the classes, or a feature is not finite.
+        """
+        if features.ndim != 2 or features.shape[1] != self.num_features or labels.shape != features.shape[:1]:
+            raise ValueError(
+                f"features {tuple(features.shape)} and labels {tuple(labels.shape)} must be (N, {self.num_features}) and (N,)"
+            )
+        kept = labels != -100
+        values = features.detach()[kept].to(dtype=torch.float64)
+        classes = labels[kept].to(values.device)
+        if not len(classes):
+            return
+        if classes.min() < 0 or classes.max() >= self.num_classes:
+            raise ValueError(f"labels must be in [0, {self.num_classes}); found {int(classes.min())} to {int(classes.max())}")
+        if not torch.isfinite(values).all():
+            raise ValueError("features hold NaN or infinite values")
+        self._to(values.device)
+        counts = torch.zeros_like(self._counts).index_add_(0, classes, torch.ones_like(values[:, 0]))
+        sums = torch.zeros_like(self._means).index_add_(0, classes, values)
+        means = sums / counts.clamp(min=1)[:, None]
+        squares = torch.zeros_like(self._squares).index_add_(0, classes, (values - means[classes]).square().sum(1))
+        self._combine(counts, means, squares)
+
+    def merge(self, other: ClassCentroids) -> None:
+        """Add the samples another accumulator has seen.
+
+        Raises:
+            ValueError: it has another number of classes or features.
+        """
+        if (other.num_classes, other.num_features) != (self.num_classes, self.num_features):
+            raise ValueError(
+                f"cannot merge {other.num_classes} classes × {other.num_features} features into "
+                f"{self.num_classes} × {self.num_features}"
+            )
+        self._to(other._counts.device)
+        self._combine(other._counts, other._means, other._squares)
+
+    def _to(self, device: torch.device) -> None:
+        self._counts, self._means, self._squares = (t.to(device) for t in (self._counts, self._means, self._squares))
+
+    def _combine(self, counts: Tensor, means: Tensor, squares: Tensor) -> None:
+        total = self._counts + counts
+        share = counts / total.clamp(min=1)
+        delta = means - self._means
+        self._squares = self._squares + squares + delta.square().sum(1) * self._counts * share
+        self._means = self._means + delta * share[:, None]
+        self._counts = total
+
+    @property
+    def centroids(self) -> Tensor:
+        """Mean feature of each class, (K, D) float64; NaN for a class without samples."""
+        return self._means.masked_fill((self._counts == 0)[:, None], float("nan"))
+
+    @property
+    def counts(self) -> Tensor:
+        """Samples of each class, (K,) int64."""
+        return self._counts.to(torch.int64)
+
+    @property
+    def within_scatter(self) -> Tensor:
+        """Trace of the unbiased within-class covariance, (K,) float64; NaN for a class with fewer than two samples."""
+        scatter = self._squares / (self._counts - 1)
+        return scatter.masked_fill(self._counts < 2, float("nan"))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything needed to go on or to save: counts, means and sums of squares."""
+        return {"counts": self._counts.clone(), "means": self._means.clone(), "squares": self._squares.clone()}
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor]) -> ClassCentroids:
+        """An accumulator from what `state_dict` gave."""
+        found = cls(*state["means"].shape)
+        found._counts, found._means, found._squares = state["counts"], state["means"], state["squares"]
+        return found

@@ -1,0 +1,115 @@
+"""Intervals and tests; the seed is the unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its interval; `low` and `high` are NaN where one value is all there is."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class SignFlip:
+    """Two-sided exact p, and the smallest p that this number of values could have reached."""
+
+    p: float
+    smallest_possible: float
+
+
+def _values(values: ArrayLike) -> NDArray[np.float64]:
+    found = np.asarray(values, dtype=np.float64).ravel()
+    if not len(found):
+        raise ValueError("no values")
+    return found
+
+
+def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+    """Student's t-interval of a mean.
+
+    Args:
+        values: (n,), one per seed.
+        level: confidence in (0, 1).
+
+    Raises:
+        ValueError: there are no values.
+    """
+    found = _values(values)
+    mean = float(found.mean())
+    if len(found) == 1:
+        return Interval(mean, math.nan, math.nan, 1)
+    half = float(stats.t.ppf(0.5 + level / 2, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found)))
+    return Interval(mean, mean - half, mean + half, len(found))
+
+
+def sign_flip_test(values: ArrayLike) -> SignFlip:
+    """Exact two-sided sign-flip (permutation) test of the mean being 0.
+
+    All 2ⁿ sign patterns up to n = 16, else 100,000 seeded random ones (the observed pattern included). With fewer than 6
+    values p < 0.05 cannot be reached: the smallest possible is 2/2ⁿ.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    found = _values(values)
+    count = len(found)
+    if count <= 16:
+        signs = np.array(list(product((1, -1), repeat=count)), dtype=np.float64)
+    else:
+        draws = np.random.default_rng(0).choice((-1.0, 1.0), size=(99_999, count))
+        signs = np.concatenate([np.ones((1, count)), draws])
+    means = np.abs(signs @ found)
+    # The tolerance keeps patterns equal to the observed one from being lost to rounding.
+    p = float(np.mean(means >= abs(found.sum()) * (1 - 1e-12) - 1e-15))
+    return SignFlip(p, max(2 / 2**count, 1 / len(signs)) if count > 1 else 1.0)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment: adjusted p-values in the order given, each at most 1."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return adjusted
+
+
+def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
+    """Exact two-sided McNemar test: p that two classifiers, judged on the same samples, err equally often.
+
+    Args:
+        correct_a: (N,) booleans.
+        correct_b: (N,) booleans.
+    """
+    a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
+    if a.shape != b.shape:
+        raise ValueError(f"both must judge the same samples; got {a.shape} and {b.shape}")
+    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
+    return 1.0 if only_a + only_b == 0 else float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def bootstrap_interval(values: ArrayLike, level: float = 0.95, seed: int = 0) -> Interval:
+    """Percentile bootstrap interval of a mean over classes: it speaks for these students only, not for new seeds."""
+    found = _values(values)
+    if len(found) == 1:
+        return Interval(float(found[0]), math.nan, math.nan, 1)
+    result: Any = stats.bootstrap(
+        (found,), np.mean, confidence_level=level, method="percentile", rng=np.random.default_rng(seed)
+    )
+    interval = result.confidence_interval
+    return Interval(float(found.mean()), float(interval.low), float(interval.high), len(found))

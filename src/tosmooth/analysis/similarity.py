@@ -1,0 +1,70 @@
+"""Which classes are similar, and which dissimilar, to each class: S1 and S2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tosmooth.analysis.diffusion import relative_distances
+
+
+def default_similar_count(num_classes: int) -> int:
+    """m = min(5, max(1, ⌊(K − 1)/3⌋)): classes in S1, and in S2."""
+    return min(5, max(1, (num_classes - 1) // 3))
+
+
+def similar_classes(centroids: Tensor, m: int) -> tuple[Tensor, Tensor]:
+    """The m nearest and the m farthest classes of each class, by relative centroid distance.
+
+    Args:
+        centroids: (K, D); NaN rows (empty classes) belong to no set and have none.
+        m: size of both sets, at least 1, with 2·m ≤ K − 1 so that they are disjoint.
+
+    Returns:
+        Two boolean masks (K, K), row π: S1(π) and S2(π). Ties go to the lower class index.
+
+    Raises:
+        ValueError: fewer than 3 classes, or m does not fit.
+    """
+    classes = len(centroids)
+    if classes < 3:
+        raise ValueError(f"similar and dissimilar classes need at least 3 classes, got {classes}")
+    if not 1 <= m <= (classes - 1) // 2:
+        raise ValueError(f"m must be in [1, {(classes - 1) // 2}] for {classes} classes, got {m}")
+    distances = relative_distances(centroids)
+    present = ~torch.isnan(centroids).any(1)
+    allowed = present[:, None] & present[None, :] & ~torch.eye(classes, dtype=torch.bool, device=centroids.device)
+    infinity = float("inf")
+    nearest = distances.masked_fill(~allowed, infinity).argsort(dim=1, stable=True)[:, :m]
+    farthest = distances.masked_fill(~allowed, -infinity).argsort(dim=1, stable=True, descending=True)[:, :m]
+    similar = torch.zeros_like(allowed).scatter_(1, nearest, True) & allowed
+    dissimilar = torch.zeros_like(allowed).scatter_(1, farthest, True) & allowed & ~similar
+    return similar, dissimilar
+
+
+def masks_from_groups(groups: Sequence[Sequence[int]], num_classes: int) -> tuple[Tensor, Tensor]:
+    """S1 = the other members of a class's group, S2 = the classes of all other groups.
+
+    Args:
+        groups: class indices of each group; a class in no group, or alone in its group, has an empty S1.
+        num_classes: K.
+
+    Returns:
+        Two boolean masks (K, K), row π.
+
+    Raises:
+        ValueError: an index is outside the classes, or a class is in two groups.
+    """
+    group_of = torch.full((num_classes,), -1)
+    for number, members in enumerate(groups):
+        for index in members:
+            if not 0 <= index < num_classes:
+                raise ValueError(f"class {index} is outside [0, {num_classes})")
+            if group_of[index] >= 0:
+                raise ValueError(f"class {index} is in two groups")
+            group_of[index] = number
+    grouped = (group_of >= 0)[:, None] & (group_of >= 0)[None, :]
+    same = group_of[:, None] == group_of[None, :]
+    return grouped & same & ~torch.eye(num_classes, dtype=torch.bool), grouped & ~same

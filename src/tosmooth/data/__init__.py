@@ -1,0 +1,1 @@
+"""Image data: one file per source, splits, augmentation, and reproducible batches."""

@@ -1,0 +1,144 @@
+"""What a data source hands out: splits of uint8 images with labels known in advance."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tosmooth.errors import DataError
+
+
+class ImageSplit(ABC):
+    """One split: images uint8 (C, H, W) by index, and all labels without decoding an image."""
+
+    labels: Tensor  # (N,) int64
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Tensor:
+        """Image `index`, uint8 (C, H, W) with C in {1, 3}.
+
+        Raises:
+            DataError: the image is unreadable or truncated; the text names it.
+        """
+
+    @abstractmethod
+    def describe(self, index: int) -> str:
+        """Where image `index` comes from, for messages: a path, or "row 17 of the test split"."""
+
+    def digest(self) -> str:
+        """A hash of what the split holds: labels and names here; sources in memory add the pixels."""
+        found = hashlib.sha256(self.labels.numpy().tobytes())
+        for index in range(len(self)):
+            found.update(self.describe(index).encode())
+        return found.hexdigest()
+
+
+class TensorSplit(ImageSplit):
+    """Images held in memory.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        labels: (N,) int64.
+        name: of the split, for messages.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, name: str) -> None:
+        if images.dtype != torch.uint8 or images.ndim != 4 or len(images) != len(labels):
+            raise DataError(
+                f"the {name} split needs uint8 images (N, C, H, W) and as many labels; "
+                f"got {images.dtype} {tuple(images.shape)} and {len(labels)} labels"
+            )
+        self.images = images
+        self.labels = labels.to(torch.int64)
+        self.name = name
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.images[index]
+
+    def describe(self, index: int) -> str:
+        """The row of the split."""
+        return f"row {index} of the {self.name} split"
+
+    def digest(self) -> str:
+        """A hash of pixels and labels."""
+        return hashlib.sha256(self.images.numpy().tobytes() + self.labels.numpy().tobytes()).hexdigest()
+
+
+class Subset(ImageSplit):
+    """Some images of another split, in the order of `indices`."""
+
+    def __init__(self, split: ImageSplit, indices: Sequence[int] | Tensor) -> None:
+        self.split = split
+        self.indices = torch.as_tensor(indices, dtype=torch.int64)
+        self.labels = split.labels[self.indices]
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.split[int(self.indices[index])]
+
+    def describe(self, index: int) -> str:
+        """Where the underlying split has it from."""
+        return self.split.describe(int(self.indices[index]))
+
+    def digest(self) -> str:
+        """A hash of the underlying split and the choice."""
+        return hashlib.sha256(self.split.digest().encode() + self.indices.numpy().tobytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """What a source function returns: splits as the source has them, before validation is split off."""
+
+    train: ImageSplit
+    test: ImageSplit
+    classes: tuple[str, ...]
+    validation: ImageSplit | None = None
+    superclasses: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Train, validation and test: three things. Validation may be empty."""
+
+    source: str
+    classes: tuple[str, ...]
+    channels: int
+    train: ImageSplit
+    validation: ImageSplit
+    test: ImageSplit
+    superclasses: tuple[str, ...] | None  # one name per class
+    fingerprint: str
+    notes: tuple[str, ...]
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.classes)
+
+
+def check_labels(split: ImageSplit, name: str, classes: Sequence[str]) -> None:
+    """Every label must be one of the classes, and (in training) every class must have an image.
+
+    Raises:
+        DataError: names the first offending image, or the empty classes.
+    """
+    labels = split.labels.numpy()
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if len(wrong):
+        first = int(wrong[0])
+        raise DataError(
+            f"{split.describe(first)}: label {labels[first]} is outside the {len(classes)} classes "
+            f"(0 to {len(classes) - 1}); {len(wrong)} such labels in the {name} split"
+        )
+    empty = np.setdiff1d(np.arange(len(classes)), labels)
+    if name == "train" and len(empty):
+        names = ", ".join(classes[index] for index in empty[:5]) + (", …" if len(empty) > 5 else "")
+        raise DataError(f"the train split has no image of {len(empty)} classes: {names}")

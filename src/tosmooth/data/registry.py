@@ -1,0 +1,147 @@
+"""Data sources by name, and the one door to all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tosmooth.data.base import ImageData, ImageSplit, RawImages, Subset, check_labels
+from tosmooth.data.splits import split_off, stratified_choice
+from tosmooth.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """What a source function is asked for."""
+
+    path: Path | None = None
+    download: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def need_path(self, source: str, what: str) -> Path:
+        """The path.
+
+        Raises:
+            DataError: none was given; `what` says what it should hold.
+        """
+        if self.path is None:
+            raise DataError(f"data.path: the source {source!r} needs one: {what}")
+        return self.path.expanduser()
+
+    def no_options(self, source: str) -> None:
+        """Refuse options a source does not know.
+
+        Raises:
+            DataError: there are any.
+        """
+        if self.options:
+            raise DataError(f"data.options: the source {source!r} takes none, got {', '.join(self.options)}")
+
+
+SourceFunction = Callable[[SourceRequest], RawImages]
+_SOURCES: dict[str, SourceFunction] = {}
+# Imported on first use; each registers its sources.
+_BUILT_IN = ("fashion_mnist_sample", "torchvision_sets", "folder", "cub200", "huggingface")
+
+
+def register_image_source(name: str) -> Callable[[SourceFunction], SourceFunction]:
+    """Make a source known by name: a function from a `SourceRequest` to `RawImages`.
+
+    Raises:
+        DataError: the name is taken.
+    """
+
+    def register(function: SourceFunction) -> SourceFunction:
+        if name in _SOURCES:
+            raise DataError(f"data source {name!r} is registered already")
+        _SOURCES[name] = function
+        return function
+
+    return register
+
+
+def _sources() -> dict[str, SourceFunction]:
+    for module in _BUILT_IN:
+        import_module(f"tosmooth.data.{module}")
+    return _SOURCES
+
+
+def image_sources() -> tuple[str, ...]:
+    """Names of all data sources, sorted."""
+    return tuple(sorted(_sources()))
+
+
+def load_image_data(
+    source: str,
+    *,
+    path: Path | None = None,
+    validation: float = 0.1,
+    split_seed: int = 0,
+    download: bool = False,
+    options: Mapping[str, Any] | None = None,
+    limit_train: int | None = None,
+    limit_test: int | None = None,
+) -> ImageData:
+    """Load a data set and make three splits of it.
+
+    Args:
+        source: a registered name.
+        path: root folder, for the sources that read one.
+        validation: share of training split off for validation (stratified, seeded) where the source has none of its own.
+        split_seed: seed of that split and of the limits.
+        download: let torchvision download into `path`.
+        options: further options of the source.
+        limit_train: use a stratified choice of this many training images (before validation is split off).
+        limit_test: the same for test.
+
+    Raises:
+        DataError: unknown source, missing or malformed files, an empty class, a label outside the classes.
+    """
+    if source not in _sources():
+        raise DataError(f"unknown data source {source!r}; {did_you_mean(source, _sources())}")
+    raw = _SOURCES[source](SourceRequest(path, download, dict(options or {})))
+    for name, split in (("train", raw.train), ("validation", raw.validation), ("test", raw.test)):
+        if split is not None:
+            check_labels(split, name, raw.classes)
+    if not len(raw.test):
+        raise DataError(f"the source {source!r} has no test images")
+    notes = []
+    train = _limited(raw.train, limit_train, split_seed)
+    test = _limited(raw.test, limit_test, split_seed)
+    if raw.validation is not None:
+        held_out = raw.validation
+        notes.append("validation: the source's own split")
+    else:
+        rest, part = split_off(train.labels, validation, split_seed)
+        train, held_out = Subset(train, rest), Subset(train, part)
+        notes.append(
+            f"validation: {100 * validation:g} % of training, stratified, seed {split_seed}"
+            if validation
+            else "validation: none (data.validation: 0)"
+        )
+    for limit, name in ((limit_train, "training"), (limit_test, "test")):
+        if limit is not None:
+            notes.append(f"limited to {limit} {name} images, stratified")
+    check_labels(train, "train", raw.classes)
+    fingerprint = hashlib.sha256("".join(s.digest() for s in (train, held_out, test)).encode()).hexdigest()
+    return ImageData(
+        source=source,
+        classes=raw.classes,
+        channels=int(train[0].shape[0]),
+        train=train,
+        validation=held_out,
+        test=test,
+        superclasses=raw.superclasses,
+        fingerprint=fingerprint,
+        notes=tuple(notes),
+    )
+
+
+def _limited(split: ImageSplit, limit: int | None, seed: int) -> ImageSplit:
+    if limit is None or limit >= len(split):
+        return split
+    return Subset(split, stratified_choice(split.labels, limit, seed))

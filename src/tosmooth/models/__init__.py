@@ -1,0 +1,1 @@
+"""Image classifiers by name, their weights on disk, and their penultimate features."""

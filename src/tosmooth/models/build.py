@@ -1,0 +1,152 @@
+"""Image classifiers by name: ``resnet8`` … ``resnet110``, ``timm:…``, ``torchvision:…``, ``hf:…``.
+
+A new source of models is a module (or object) with two functions, `validate` and `build`, under a prefix of its own:
+see `register_model_source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from tosmooth.errors import ModelError, did_you_mean
+from tosmooth.models import cifar_resnet, hf_models, timm_models, torchvision_models
+from tosmooth.models.image_model import ImageModel, InputSpec
+from tosmooth.models.request import BuildRequest
+from tosmooth.models.weights import load_weights
+
+__all__ = ["ImageModel", "InputSpec", "build_image_model", "register_model_source", "validate_model_name"]
+
+
+class ModelSource(Protocol):
+    """A library of models behind a prefix. Both functions get the name without the prefix."""
+
+    def validate(self, name: str, /) -> None:
+        """Raise a ModelError for an unknown name, quickly and without building anything."""
+
+    def build(self, name: str, request: BuildRequest, /) -> tuple[nn.Module, InputSpec]:
+        """The network, mapping prepared images (N, C, H, W) to logits (N, K), and what it wants to see."""
+
+
+_SOURCES: dict[str, ModelSource] = {"timm": timm_models, "torchvision": torchvision_models, "hf": hf_models}
+
+
+def register_model_source(prefix: str, source: ModelSource) -> None:
+    """Make the models of `source` available as ``prefix:name``.
+
+    Raises:
+        ModelError: the prefix is taken, or holds a colon.
+    """
+    if prefix in _SOURCES or not prefix or ":" in prefix:
+        raise ModelError(f"model source {prefix!r}: the prefix is taken, empty, or holds a colon")
+    _SOURCES[prefix] = source
+
+
+def _source(name: str) -> tuple[ModelSource, str]:
+    prefix, colon, rest = name.partition(":")
+    if not colon:
+        return cifar_resnet, name
+    if prefix not in _SOURCES:
+        raise ModelError(f"unknown model source {prefix!r} in {name!r}; {did_you_mean(prefix, _SOURCES)}")
+    if not rest:
+        raise ModelError(f"model {name!r}: the name after the colon is missing")
+    return _SOURCES[prefix], rest
+
+
+def validate_model_name(name: str) -> None:
+    """Check a model's name without building it or asking the network.
+
+    Raises:
+        ModelError: unknown, with the nearest known name; or ``hf:`` without the transformers library.
+    """
+    source, rest = _source(name)
+    source.validate(rest)
+
+
+def build_image_model(
+    name: str,
+    num_classes: int,
+    *,
+    channels: int = 3,
+    image_size: int | None = None,
+    pretrained: bool = False,
+    checkpoint: Path | None = None,
+    replace_head: bool = False,
+    width: float | None = None,
+    kwargs: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+) -> ImageModel:
+    """Build an image classifier, on the CPU and in train mode.
+
+    Args:
+        name: ``resnet8`` … ``resnet110`` (CIFAR style), ``timm:…``, ``torchvision:…``, ``hf:…`` (hub id or folder).
+        num_classes: K, at least 2.
+        channels: of the images, 1 or 3. Grey images are repeated for a backbone that wants RGB.
+        image_size: side of the images the data will bring, pixels; given, the model is tried on one such image.
+        pretrained: start from the library's weights (may download), with a new head where its class count is not K.
+        checkpoint: a safetensors or PyTorch file to start from; see `load_weights`.
+        replace_head: keep the new last layer where the checkpoint has another class count.
+        width: channel multiplier of the CIFAR-style ResNets.
+        kwargs: further arguments of the model's constructor. Three are ours, for every model: ``mean`` and ``std``
+            (normalisation of images in [0, 1]) and ``input_size`` (pixels; images of another size are resized).
+        seed: of the initial weights: the same seed gives the same weights whatever was built before, and the caller's
+            random state is left alone. None draws from the caller's.
+
+    Raises:
+        ModelError: unknown name, arguments the model does not take, images too small for it, a checkpoint that does
+            not fit.
+    """
+    source, rest = _source(name)
+    source.validate(rest)
+    if num_classes < 2:
+        raise ModelError(f"{name}: num_classes is {num_classes}, a classifier needs at least 2")
+    if channels not in (1, 3):
+        raise ModelError(f"{name}: channels is {channels}, must be 1 (grey) or 3 (RGB)")
+    options = dict(kwargs or {})
+    given = {field: options.pop(key) for key, field in _INPUT_KWARGS.items() if key in options}
+    request = BuildRequest(num_classes, channels, pretrained, width, options)
+    with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            # Not torch.manual_seed: that reseeds the accelerators too, which fork_rng would not put back.
+            torch.default_generator.manual_seed(seed)
+        try:
+            backbone, spec = source.build(rest, request)
+        except ModelError:
+            raise
+        except Exception as error:  # a library's constructor may raise anything
+            raise ModelError(f"{name}: could not be built: {type(error).__name__}: {error}") from error
+        model = ImageModel(backbone, spec, name, num_classes, given).train()
+        if checkpoint is not None:
+            load_weights(model, checkpoint, replace_head=replace_head)
+        _try_on_one_image(model, channels, image_size)
+    return model
+
+
+_INPUT_KWARGS = {"mean": "mean", "std": "std", "input_size": "size"}
+
+
+def _try_on_one_image(model: ImageModel, channels: int, image_size: int | None) -> None:
+    """Find out now, not in the middle of a study, that the images are too small or the output is not (N, K)."""
+    size = image_size or model.input.size
+    if size is None:
+        return
+    model.eval()
+    try:
+        with torch.no_grad():
+            logits = model(torch.zeros(1, channels, size, size))
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        seen = f"{model.input.size or size} × {model.input.size or size} pixels"
+        raise ModelError(
+            f"{model.name}: does not work on images of {seen} (kwargs: input_size=… resizes them): {error}"
+        ) from error
+    finally:
+        model.train()
+    if logits.shape != (1, model.num_classes):
+        raise ModelError(
+            f"{model.name}: one image gives an output of shape {tuple(logits.shape)}, must be (1, {model.num_classes})"
+        )

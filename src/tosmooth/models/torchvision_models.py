@@ -1,0 +1,73 @@
+"""Classifiers of torchvision, by its own names: ``torchvision:resnet18``, ``torchvision:convnext_tiny``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import torchvision
+from torch import Tensor, nn
+
+from tosmooth.errors import ModelError, did_you_mean
+from tosmooth.models.image_model import InputSpec
+from tosmooth.models.last_layer import final_layers
+from tosmooth.models.request import BuildRequest
+
+_OURS = {
+    "num_classes": "the data sets it",
+    "pretrained": "use the model's own setting pretrained",
+    "weights": "use the model's own settings pretrained or checkpoint",
+    "weights_backbone": "use the model's own settings pretrained or checkpoint",
+    "aux_logits": "auxiliary heads are left out: one model, one set of logits",
+    "transform_input": "normalisation is done in front of the model; use mean and std",
+}
+# Their pretrained forms renormalise inside the network, from ImageNet's mean and std to 0.5. We give them 0.5 at once.
+_WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+
+
+def validate(name: str) -> None:
+    """Raise a ModelError unless torchvision has this classifier."""
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise ModelError(f"unknown model 'torchvision:{name}'; {did_you_mean(name, known)}")
+
+
+def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
+    """The torchvision model, and what its default weights were trained to see."""
+    request.refuse(f"torchvision:{name}", _OURS, width="some take width_mult in kwargs")
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    seen = weights.transforms()
+    options = dict(request.kwargs)
+    fixed = None
+    if name.startswith("vit_"):
+        fixed = options.setdefault("image_size", seen.crop_size[0])
+    elif name == "maxvit_t":
+        fixed = options.setdefault("input_size", (seen.crop_size[0],) * 2)[0]
+    mean, std = seen.mean, seen.std
+    if name in _WITH_AUXILIARY_HEADS:
+        options |= {"aux_logits": False, "transform_input": False, "init_weights": True}
+        mean = std = [0.5] * 3
+    backbone = torchvision.models.get_model(name, weights=None, num_classes=request.num_classes, **options)
+    if request.pretrained:
+        # Not get_model(weights=…): that opens the download as a full pickle.
+        load_pretrained(backbone, weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    size = fixed or (seen.crop_size[0] if request.pretrained else None)
+    return backbone, InputSpec(channels=3, size=size, mean=tuple(mean), std=tuple(std))
+
+
+def load_pretrained(backbone: nn.Module, state: dict[str, Any]) -> None:
+    """Load torchvision's published weights; the last layer stays new where its class count differs.
+
+    Raises:
+        RuntimeError: tensors other than the last layer's do not fit.
+    """
+    own = backbone.state_dict()
+    state = {_current_name(k): v for k, v in state.items() if not k.startswith(("aux1.", "aux2.", "AuxLogits."))}
+    head = {f"{name}.{kind}" for name in final_layers(backbone) for kind in ("weight", "bias")}
+    kept: dict[str, Tensor] = {k: own[k] if k in head and v.shape != own[k].shape else v for k, v in state.items()}
+    backbone.load_state_dict(kept, strict=True)
+
+
+def _current_name(key: str) -> str:
+    """DenseNet's files still say "denselayer1.norm.1.weight" where the module is "denselayer1.norm1"."""
+    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.", r"\1\2.", key)

@@ -1,0 +1,207 @@
+"""Weights on disk: safetensors out, safetensors or PyTorch in, and nothing executed while reading.
+
+What is saved is the backbone's state dict alone, so the file opens in the library the backbone came from. What an
+`ImageModel` does to images beforehand stands in the file's metadata, and comes back with the weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pickle
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from tosmooth.errors import ModelError
+from tosmooth.models.image_model import ImageModel, InputSpec
+from tosmooth.models.last_layer import final_layers
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the weights
+_PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.")  # DataParallel, torch.compile, a wrapping module
+_INPUT = "tosmooth.input"
+
+
+def save_weights(module: nn.Module, path: Path) -> None:
+    """Write a model's weights as safetensors, atomically: `path` holds the old file or the new one, never half of it.
+
+    Args:
+        module: an `ImageModel` (its backbone is saved) or any module; DDP and torch.compile are looked through.
+            Tensors that share memory are written once.
+
+    Raises:
+        ModelError: the file cannot be written.
+    """
+    model = _unwrapped(module)
+    metadata = {}
+    if isinstance(model, ImageModel):
+        metadata[_INPUT] = json.dumps(dataclasses.asdict(model.input))
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        os.close(descriptor)
+        safetensors.torch.save_model(backbone_of(model), temporary, metadata=metadata)
+        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
+        _sync(Path(temporary))
+        Path(temporary).replace(path)
+        temporary = None
+        _sync(path.parent)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: the weights could not be written: {error}") from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False) -> None:
+    """Load a checkpoint into a model, in place and completely or not at all.
+
+    Args:
+        model: an `ImageModel` (its backbone gets the weights) or any module.
+        path: ``.safetensors``, or a PyTorch file (read with ``weights_only=True``) of tensors by name, which may stand
+            under "state_dict" and carry prefixes such as "module.".
+        replace_head: where the class count differs, or the checkpoint has no last layer, keep the model's own.
+
+    Raises:
+        ModelError: no such file, unreadable, another class count, other shapes, missing or unexpected tensors.
+    """
+    model = _unwrapped(model)
+    backbone = backbone_of(model)
+    state, metadata = _read(Path(path))
+    own = backbone.state_dict()
+    state = _without_prefixes(state, own)
+    heads = _head_keys(backbone, model.num_classes if isinstance(model, ImageModel) else None)
+    state = _fit_head(state, own, heads, path, replace_head)
+    _check_names(state, own, heads if replace_head else set(), path)
+    spec = _input_spec(metadata[_INPUT], path) if _INPUT in metadata else None
+    backbone.load_state_dict(state, strict=False)
+    if isinstance(model, ImageModel) and spec is not None:
+        model.use_input(spec)
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 (hex) over names, types, shapes and bytes of a model's weights and buffers, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(backbone_of(_unwrapped(module)).state_dict().items()):
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def backbone_of(module: nn.Module) -> nn.Module:
+    """The backbone of an `ImageModel`; any other module is its own."""
+    return module.backbone if isinstance(module, ImageModel) else module
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    while True:
+        inner = getattr(module, "_orig_mod", None)
+        if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file; a checkpoint is a .safetensors or PyTorch file")
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: holds more than tensors, or is no PyTorch file, and is not opened because it could run code; "
+            f"save the model's state_dict, best as .safetensors"
+        ) from error
+    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ModelError(f"{path}: cannot be read as a checkpoint, it may be damaged: {error}") from error
+    for key in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
+    if not tensors:
+        raise ModelError(f"{path}: holds no tensors by name; expected a state_dict, alone or under {_WRAPPERS[0]!r}")
+    return tensors, {}
+
+
+def _without_prefixes(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Strip wrappers' prefixes that all names share and that the model itself does not use."""
+    stripped = True
+    while stripped:
+        stripped = False
+        for prefix in _PREFIXES:
+            if state and all(k.startswith(prefix) for k in state) and not any(k.startswith(prefix) for k in own):
+                state = {k.removeprefix(prefix): v for k, v in state.items()}
+                stripped = True
+    return state
+
+
+def _fit_head(
+    state: dict[str, Tensor], own: Mapping[str, Tensor], head: set[str], path: Path, replace_head: bool
+) -> dict[str, Tensor]:
+    """Sort out tensors of another shape: a last layer of another class count may be dropped, all else is an error."""
+    other = [k for k in state if k in own and state[k].shape != own[k].shape]
+    heads = [k for k in other if k in head and state[k].shape[1:] == own[k].shape[1:]]
+    if wrong := [k for k in other if k not in heads]:
+        shapes = "; ".join(f"{k}: {tuple(state[k].shape)} there, {tuple(own[k].shape)} here" for k in wrong[:5])
+        raise ModelError(f"{path}: {len(wrong)} tensors have other shapes than the model's: {shapes}")
+    if heads and not replace_head:
+        theirs, ours = state[heads[0]].shape[0], own[heads[0]].shape[0]
+        raise ModelError(
+            f"{path}: was trained for {theirs} classes, this model has {ours} ({heads[0]}); "
+            f"replace_head=true keeps the other layers and starts a new last layer"
+        )
+    return {k: v for k, v in state.items() if k not in heads}
+
+
+def _head_keys(backbone: nn.Module, num_classes: int | None) -> set[str]:
+    return {f"{name}.{kind}" for name in final_layers(backbone, num_classes) for kind in ("weight", "bias")}
+
+
+def _check_names(state: Mapping[str, Tensor], own: Mapping[str, Tensor], allowed: set[str], path: Path) -> None:
+    unexpected = [k for k in state if k not in own]
+    present = {own[k].untyped_storage().data_ptr() for k in state if k in own}
+    # A tensor that shares its memory with a loaded one comes with it; batch counters are absent from old files.
+    missing = [
+        k
+        for k, tensor in own.items()
+        if k not in state
+        and k not in allowed
+        and tensor.untyped_storage().data_ptr() not in present
+        and not k.endswith("num_batches_tracked")
+    ]
+    if missing or unexpected:
+        parts = [
+            f"{len(names)} {kind} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
+            for kind, names in (("missing", missing), ("unexpected", unexpected))
+            if names
+        ]
+        raise ModelError(f"{path}: is not of this model; tensors {' and '.join(parts)}")
+
+
+def _input_spec(text: str, path: Path) -> InputSpec:
+    with contextlib.suppress(ValueError, TypeError):
+        return InputSpec(**json.loads(text))
+    raise ModelError(f"{path}: its metadata {_INPUT!r} is damaged: {text[:80]!r}")

@@ -1,0 +1,179 @@
+"""The tables of evidence: what else is as good, diffusion over seeds, how η depends on its form, η by class."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from tosmooth.report.figures.diffusion import declared_summary
+from tosmooth.report.numbers import (
+    MISSING,
+    alpha_label,
+    between,
+    decimals_for,
+    fixed,
+    half_width,
+    interval_of,
+    p_text,
+    plus_minus,
+    signed,
+    temperature_label,
+)
+from tosmooth.report.reading import StudyFiles
+from tosmooth.report.tables import Column, Table, text_column
+
+QUANTITIES = {
+    "eta_s1": "η similar",
+    "eta_s2": "η dissimilar",
+    "eta_s1-eta_s2": "similar − dissimilar",
+    "contrast": "the same, less α = 0",
+}
+NORMALISATIONS = {"mean_distance": "mean distance (declared)", "within_spread": "within-class spread", "none": "none"}
+
+
+def comparisons_table(files: StudyFiles) -> Table | None:
+    """Every setting against the recommended one, as the frozen advice has it."""
+    rows = files.advice.get("comparisons") or []
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows)
+    for column in ("difference", "low", "high", "p", "p_holm"):
+        frame[column] = pd.to_numeric(frame.get(column, math.nan))
+    frame = frame.sort_values("difference", kind="stable").reset_index(drop=True)
+    best = frame["relation"] == "best"
+    widths = ((frame["high"] - frame["low"]) / 2)[~best]
+    digits = decimals_for(widths, otherwise=1, most=2)
+    differences = [MISSING if b else signed(-d, digits) for b, d in zip(best, frame["difference"], strict=True)]
+    intervals = [
+        MISSING if b else between(-high, -low, digits)
+        for b, low, high in zip(best, frame["low"], frame["high"], strict=True)
+    ]
+    columns = [
+        text_column("relation", ["recommended" if b else r for b, r in zip(best, frame["relation"], strict=True)])
+    ]
+    columns += [Column("α", [f"{a:g}" for a in frame["label_smoothing"]], list(frame["label_smoothing"]))]
+    columns += [Column("T", [f"{t:g}" for t in frame["temperature"]], list(frame["temperature"]))]
+    if len(files.settings) > 1:
+        columns += [text_column("objective", list(frame["objective"])), text_column("student", list(frame["student"]))]
+    columns += [
+        Column("difference (points)", differences, [-d for d in frame["difference"]]),
+        Column("95 % interval", intervals, [-d for d in frame["high"]]),
+        Column("p (Holm)", [p_text(p) for p in frame["p_holm"]], list(frame["p_holm"])),
+    ]
+    margin = files.advice.get("margin")
+    tied = f"tied: the interval lies within ± {margin:g} points; " if margin is not None else ""
+    caption = (
+        "Every setting against the recommended one, validation top-1, paired by seed. worse: shown beyond chance; "
+        f"{tied}undecided: neither shown."
+    )
+    return Table("comparisons", caption, columns, frame, sortable=True)
+
+
+def diffusion_table(files: StudyFiles) -> Table | None:
+    """η over seeds in its declared form, by α and T, with the contrast to α = 0."""
+    rows = declared_summary(files, files.settings[0][0])
+    if rows.empty:
+        return None
+    rows = rows[rows["temperature"] > files.reference_temperature]
+    settings = list(rows.groupby(["label_smoothing", "temperature"]).groups)
+    if not settings:
+        return None
+    digits = decimals_for([half_width(interval_of(row)) for _, row in rows.iterrows()], otherwise=3, most=4)
+    columns = [
+        Column("α", [f"{a:g}" for a, _ in settings], [a for a, _ in settings]),
+        Column("T", [f"{t:g}" for _, t in settings], [t for _, t in settings]),
+    ]
+    indexed = rows.set_index(["quantity", "label_smoothing", "temperature"])
+    last = "eta_s1-eta_s2"
+    for quantity, title in QUANTITIES.items():
+        if quantity not in set(rows["quantity"]):
+            continue
+        last = quantity
+        found = [indexed.loc[(quantity, *s)] if (quantity, *s) in indexed.index else None for s in settings]
+        texts = [MISSING if row is None else plus_minus(interval_of(row), digits, sign=True) for row in found]
+        columns.append(Column(title, texts, [None if row is None else float(row["mean"]) for row in found]))
+    p_values = [float(indexed.loc[(last, *s), "p"]) if (last, *s) in indexed.index else None for s in settings]
+    columns.append(Column("p", [p_text(p) for p in p_values], p_values))
+    seeds = int(rows["n"].max())
+    bars = (
+        f"mean ± half of the 95 % t-interval over {seeds} seeds; p: exact sign-flip test of the last quantity"
+        if seeds > 1
+        else "one seed"
+    )
+    return Table(
+        "diffusion",
+        f"Diffusion index η on training features, {bars}.",
+        columns,
+        rows[["label_smoothing", "temperature", "quantity", "n", "mean", "low", "high", "p"]],
+        sortable=True,
+    )
+
+
+def sensitivity_table(files: StudyFiles) -> Table | None:
+    """η_S1 − η_S2 (or its contrast to α = 0) at the highest T under every form of η: does the sign survive?"""
+    rows = files.summary
+    if rows.empty:
+        return None
+    quantity = "contrast" if (rows["quantity"] == "contrast").any() else "eta_s1-eta_s2"
+    rows = rows[
+        (rows["objective"] == files.settings[0][0])
+        & (rows["quantity"] == quantity)
+        & (rows["temperature"] == files.highest_temperature)
+        & (rows["label_smoothing"] > 0)
+    ]
+    if rows.empty or files.highest_temperature == files.reference_temperature:
+        return None
+    order = {name: position for position, name in enumerate(NORMALISATIONS)}
+    keys = ["label_smoothing", "split", "rank", "debiased"]
+    rows = rows.assign(rank=rows["normalisation"].map(order)).sort_values(keys)
+    texts = []
+    for _, row in rows.iterrows():
+        interval = interval_of(row)
+        texts.append(plus_minus(interval, decimals_for([half_width(interval)], otherwise=3), sign=True))
+    columns = [
+        text_column("normalised by", [NORMALISATIONS.get(n, n) for n in rows["normalisation"]]),
+        text_column("debiased", ["yes" if d else "no" for d in rows["debiased"].astype(bool)]),
+        text_column("features", ["training" if s == "train" else "validation" for s in rows["split"]]),
+        text_column("α", [f"{a:g}" for a in rows["label_smoothing"]]),
+        Column(
+            QUANTITIES["eta_s1-eta_s2"] + (", less α = 0" if quantity == "contrast" else ""), texts, list(rows["mean"])
+        ),
+        Column("p", [p_text(p) for p in rows["p"]], list(rows["p"])),
+    ]
+    caption = (
+        f"How the finding on diffusion depends on the form of η, at {temperature_label(files.highest_temperature)}. "
+        "The first form was declared in advance; the others show whether its sign survives. A debiased distance takes "
+        "out what the scatter within classes adds to the distance of their centroids."
+    )
+    return Table("sensitivity", caption, columns, rows.drop(columns="rank"), sortable=True)
+
+
+def class_table(files: StudyFiles) -> Table | None:
+    """η towards similar classes by class at the highest T, and which classes those are."""
+    rows = files.classes
+    if rows.empty or files.highest_temperature == files.reference_temperature:
+        return None
+    rows = rows[
+        (rows["objective"] == files.settings[0][0])
+        & (rows["split"] == "train")
+        & (rows["temperature"] == files.highest_temperature)
+    ]
+    if rows.empty:
+        return None
+    means = rows.pivot_table(index="class_index", columns="label_smoothing", values=["eta_s1", "eta_s2"], dropna=False)
+    names = rows.drop_duplicates("class_index").set_index("class_index")["class_name"]
+    columns = [text_column("class", [names[i] for i in means.index])]
+    all_names = [str(name) for name in files.similarity.get("classes", [])]
+    similar = files.similarity.get("similar", {})
+    if all_names:
+        listing = [", ".join(all_names[k] for k in similar.get(str(i), [])[:5]) for i in means.index]
+        columns.append(text_column("similar classes", listing))
+    for quantity, title in (("eta_s1", "η similar"), ("eta_s2", "η dissimilar")):
+        for alpha in sorted(set(rows["label_smoothing"])):
+            if (quantity, alpha) not in means:
+                continue
+            values = [float(v) for v in means[quantity, alpha]]
+            columns.append(Column(f"{title}, {alpha_label(float(alpha))}", [fixed(v, 3) for v in values], values))
+    caption = f"η by class at {temperature_label(files.highest_temperature)}, mean over seeds, training features."
+    return Table("classes", caption, columns, rows, sortable=True)

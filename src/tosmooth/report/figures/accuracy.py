@@ -1,0 +1,127 @@
+"""Accuracy against the temperature, a line per α: the first figure of the report."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from tosmooth.analysis.inference import Interval
+from tosmooth.report.figures.figure import Figure, Size
+from tosmooth.report.figures.lines import Axis, Series, temperature_chart
+from tosmooth.report.numbers import (
+    alpha_label,
+    count_of,
+    decimals_for,
+    file_name,
+    fixed,
+    half_width,
+    listed,
+    over_seeds,
+    plus_minus,
+    temperature_label,
+)
+from tosmooth.report.reading import StudyFiles
+
+
+def series_of(cells: pd.DataFrame, column: str, factor: float = 1.0) -> list[Series]:
+    """One line per α of a column of `results.csv`, with its 95 % t-interval over seeds.
+
+    Args:
+        factor: what the column is multiplied by, for example 100 from a fraction to percent.
+    """
+    lines = []
+    for alpha, part in cells.dropna(subset=[column]).groupby("label_smoothing"):
+        seeds = {float(t): [factor * float(v) for v in own[column]] for t, own in part.groupby("temperature")}
+        points = {t: over_seeds(values) for t, values in seeds.items()}
+        lines.append(Series(alpha_label(float(alpha)), float(alpha), points, seeds))
+    return lines
+
+
+def seeds_note(cells: pd.DataFrame) -> str:
+    """What the bars are, or why there are none."""
+    count = cells["seed"].nunique()
+    if count < 2:
+        return "One seed: no interval can be given, and differences may be chance."
+    return (
+        f"Bars: 95 % t-interval over {count} seeds; faint dots: single seeds. Seeds are paired across cells, so a "
+        "difference between cells is surer than the bars suggest."
+    )
+
+
+def paired_change(cells: pd.DataFrame, column: str, alpha: float, start: float, end: float) -> Interval:
+    """Change of a column between two temperatures at one α, paired by seed."""
+    own = cells[cells["label_smoothing"] == alpha]
+    table = own.pivot_table(index=["teacher_seed", "seed"] if "teacher_seed" in own else "seed",
+                            columns="temperature", values=column)  # fmt: skip
+    if start not in table or end not in table:
+        return over_seeds([])
+    return over_seeds(table[end] - table[start])
+
+
+def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Figure | None:
+    """Top-1 accuracy against T for one (objective, student model); None where nothing was measured."""
+    column, cells = files.accuracy, files.cells_of(setting)
+    if column is None or cells[column].dropna().empty:
+        return None
+    lines = series_of(cells, column)
+    widths = [half_width(i) for line in lines for i in line.points.values()]
+    decimals = decimals_for(widths, otherwise=1, most=2)
+    axis = Axis(f"Top-1 accuracy on {files.split_name} data (%)", decimals)
+
+    def draw(size: Size) -> object:
+        return temperature_chart(lines, files.temperatures, files.alphas, axis, size)
+
+    finding = accuracy_finding(files, cells, column, decimals)
+    described = "; ".join(
+        f"{line.label}: "
+        + ", ".join(f"{temperature_label(t)} {plus_minus(i, decimals)} %" for t, i in sorted(line.points.items()))
+        for line in lines
+    )
+    return Figure(
+        key="accuracy" if main else file_name("accuracy", *setting),
+        finding=finding if main else f"{setting[0]}, {setting[1]}: {finding[0].lower()}{finding[1:]}",
+        alt=f"Line chart of top-1 accuracy on {files.split_name} data against temperature. {described}.",
+        caption=f"Top-1 accuracy of the students on the {files.split_name} split, by the temperature of distillation "
+        f"and the smoothing α of the teacher (objective {setting[0]}, student {setting[1]}). {seeds_note(cells)}",
+        draw=draw,
+    )
+
+
+def accuracy_finding(files: StudyFiles, cells: pd.DataFrame, column: str, decimals: int) -> str:
+    """What happens to accuracy between T₀ and the highest T, in words that its interval allows."""
+    start, end = files.reference_temperature, files.highest_temperature
+    if start == end:
+        means = {a: over_seeds(part[column]).mean for a, part in cells.groupby("label_smoothing")}
+        parts = [f"{fixed(mean, decimals)} % for {alpha_label(float(a))}" for a, mean in means.items()]
+        return f"Accuracy at {temperature_label(end)}: {listed(parts)}"
+    changes = {alpha: paired_change(cells, column, alpha, start, end) for alpha in files.alphas}
+    known = {alpha: change for alpha, change in changes.items() if change.n}
+    span = f"from {temperature_label(start)} to {temperature_label(end)}"
+    if not known:
+        return f"Accuracy by temperature; no student was finished at both {temperature_label(start)} and T = {end:g}"
+    decimals = max(decimals, decimals_for([half_width(c) for c in known.values()], otherwise=decimals, most=2))
+    clear = {a: c for a, c in known.items() if c.n < 2 or not c.low <= 0 <= c.high}
+    unclear = {a: c for a, c in known.items() if a not in clear}
+    if not clear:
+        shown = [f"{plus_minus(c, decimals, sign=True)} for {alpha_label(a)}" for a, c in unclear.items()]
+        return f"No clear change in accuracy {span} ({listed(shown)})"
+    order = sorted(clear, key=lambda a: -abs(clear[a].mean))
+    text = ""
+    for alpha in order:
+        change = clear[alpha]
+        verb = "falls" if change.mean < 0 else "rises"
+        size = f"by {fixed(abs(change.mean), max(decimals, _needed(change.mean)))}"
+        if not text:
+            text = f"Accuracy {verb} {size} points {span} for {alpha_label(alpha)}"
+        else:
+            text += f", and {verb} {size} for {alpha_label(alpha)}"
+    for alpha, change in unclear.items():
+        text += f"; no clear change for {alpha_label(alpha)} ({plus_minus(change, decimals, sign=True)})"
+    lonely = min(c.n for c in known.values()) < 2
+    return f"{text} ({count_of(1, 'seed')})" if lonely else text
+
+
+def _needed(value: float) -> int:
+    """Decimals without which a value would be written as zero."""
+    return 0 if value == 0 or abs(value) >= 0.5 else min(2, math.ceil(-math.log10(abs(value))))

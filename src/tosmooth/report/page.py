@@ -1,0 +1,81 @@
+"""The HTML page: everything it needs is in it, and its policy lets nothing else in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tosmooth.report.caveats import caveats
+from tosmooth.report.figures.figure import PREVIEW_NOTE, Figure
+from tosmooth.report.figures.rendering import vega_javascript
+from tosmooth.report.figures.style import theme
+from tosmooth.report.numbers import alpha_label, unbroken
+from tosmooth.report.reading import StudyFiles
+from tosmooth.report.tables import Table
+from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, headline, how_it_was_run, recommendation
+
+
+def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str], tables: list[Table]) -> str:
+    """The page as text.
+
+    Args:
+        images: a data URL of each static figure by its key, for print and for readers without JavaScript.
+    """
+    environment = Environment(
+        loader=PackageLoader("tosmooth.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["unbroken"] = unbroken
+    script = f"{vega_javascript()}\n{_asset('report.js')}"
+    by_key = {figure.key: figure for figure in figures}
+    named = {table.key: table for table in tables}
+    confidence, effect, rule = (files.advice.get(key) or {} for key in ("confidence", "effect", "rule"))
+    charts = {
+        "specs": {figure.key: figure.screen_spec() for figure in figures},
+        "themes": {"light": theme(files.alphas, "light"), "dark": theme(files.alphas, "dark")},
+    }
+    page: str = environment.get_template("report.html.j2").render(
+        files=files,
+        headline=headline(files),
+        recommendation=recommendation(files),
+        level=str(confidence.get("level", "")),
+        level_words=LEVEL_WORDS.get(str(confidence.get("level")), "How sure"),
+        confidence=str(confidence.get("sentence", "")),
+        effect_words=EFFECT_WORDS.get(str(effect.get("verdict")), "Systematic diffusion"),
+        effect=str(effect.get("sentence", "")),
+        rule=str(rule.get("sentence", "")),
+        preview_note=PREVIEW_NOTE,
+        figures=by_key,
+        other_accuracy=[figure for figure in figures if figure.key.startswith("accuracy-")],
+        tables=named,
+        other_tables=[table for table in tables if table.key.startswith("accuracy-")],
+        paper=[table for table in tables if table.key.startswith("paper-")],
+        images=images,
+        caveats=caveats(files),
+        run=how_it_was_run(files),
+        config=yaml.safe_dump(files.config, sort_keys=False, allow_unicode=True),
+        similar=_similar(files),
+        alphas=[alpha_label(alpha) for alpha in files.alphas],
+        style=Markup(_asset("report.css")),
+        script=Markup(script),
+        # Only these bytes may run: a script that slipped through all escaping would still be refused by the browser.
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        charts=charts,
+    )
+    return page
+
+
+def _asset(name: str) -> str:
+    text = resources.files("tosmooth.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return text.replace("\r\n", "\n")
+
+
+def _similar(files: StudyFiles) -> dict[str, Any]:
+    """How similar classes were found, for the list of words."""
+    return {"source": files.similarity.get("source"), "m": files.similarity.get("m")}

@@ -1,0 +1,162 @@
+"""The tables of results: accuracy in the paper's shape, the paper's own beside it, every cell, every teacher."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from tosmooth.analysis.inference import Interval
+from tosmooth.report.numbers import (
+    MISSING,
+    alpha_label,
+    decimals_for,
+    file_name,
+    fixed,
+    half_width,
+    over_seeds,
+    plus_minus,
+    signed,
+    temperature_label,
+)
+from tosmooth.report.paper import PaperTable, paper_tables
+from tosmooth.report.reading import StudyFiles
+from tosmooth.report.tables import Column, Table, text_column
+
+UNITS = "Top-1, top-5 and ECE in percent (ECE on the test split), NLL in nats."
+
+
+def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Table | None:
+    """Top-1 by T (rows) and α (columns), teachers first; the last column is the paired difference to α = 0."""
+    column = files.accuracy
+    if column is None:
+        return None
+    cells = files.cells_of(setting).dropna(subset=[column])
+    by_seed = cells.pivot_table(index="temperature", columns=["label_smoothing", "seed"], values=column)
+    alphas, temperatures = files.alphas, files.temperatures
+
+    def values(alpha: float, temperature: float) -> pd.Series:
+        if temperature not in by_seed.index or alpha not in by_seed.columns.get_level_values(0):
+            return pd.Series(dtype=float)
+        return by_seed.loc[temperature, alpha].dropna()
+
+    grid = {(a, t): over_seeds(values(a, t)) for a in alphas for t in temperatures}
+    pair = (0.0, alphas[-1]) if alphas[0] == 0 and len(alphas) > 1 else None
+    gaps: dict[float, Interval] = {}
+    if pair:
+        gaps = {t: over_seeds((values(pair[1], t) - values(pair[0], t)).dropna()) for t in temperatures}
+    decimals = decimals_for([half_width(i) for i in grid.values()], otherwise=1, most=2)
+    # Pairing makes the differences surer than the means: their column may hold more digits.
+    gap_decimals = max(decimals, decimals_for([half_width(i) for i in gaps.values()], otherwise=decimals, most=2))
+    teachers = _teacher_scores(files, column)
+    shown = [text_column("", ["teacher", *map(temperature_label, temperatures)])]
+    for a in alphas:
+        texts = [plus_minus(grid[a, t], decimals) for t in temperatures]
+        shown.append(Column(alpha_label(a), [fixed(teachers.get(a), decimals), *texts]))
+    if pair:
+        teacher_gap = teachers.get(pair[1], math.nan) - teachers.get(pair[0], math.nan)
+        texts = [plus_minus(gaps[t], gap_decimals, sign=True) for t in temperatures]
+        shown.append(Column("difference", [signed(teacher_gap, decimals), *texts]))
+    data = pd.DataFrame(
+        {"label_smoothing": a, "temperature": t, "mean": i.mean, "low": i.low, "high": i.high, "n": i.n}
+        for (a, t), i in grid.items()
+    )
+    several = len(files.seeds) > 1
+    bars = f"mean ± half of the 95 % interval over {len(files.seeds)} seeds" if several else "one seed"
+    paired = (
+        f" The difference is α = {pair[1]:g} less α = 0" + (", paired by seed." if several else ".") if pair else ""
+    )
+    return Table(
+        key="accuracy" if main else file_name("accuracy", *setting),
+        caption=f"Top-1 accuracy, {files.split_name} split, in percent: {bars} (objective {setting[0]}, student "
+        f"{setting[1]}).{paired}",
+        columns=shown,
+        data=data,
+    )
+
+
+def _teacher_scores(files: StudyFiles, column: str) -> dict[float, float]:
+    if column not in files.teachers:
+        return {}
+    means = files.teachers.dropna(subset=[column]).groupby("label_smoothing")[column].mean()
+    return {float(alpha): float(value) for alpha, value in means.items()}
+
+
+def published_tables() -> list[Table]:
+    """The paper's image tables in the same shape."""
+    return [_published(table, position) for position, table in enumerate(paper_tables())]
+
+
+def _published(table: PaperTable, position: int) -> Table:
+    students = table.students
+    first, last = students.columns[0], students.columns[-1]
+    shown = [text_column("", ["teacher", *[temperature_label(t) for t in students.index]])]
+    shown += [
+        Column(alpha_label(a), [fixed(table.teacher[a], 1), *[fixed(v, 1) for v in students[a]]]) for a in students
+    ]
+    gaps = [table.teacher[last] - table.teacher[first], *(students[last] - students[first])]
+    shown.append(Column("difference", [signed(gap, 1) for gap in gaps]))
+    caption = f"{table.title}: top-1 accuracy in percent, as published (one run a cell, selected on the reported set)."
+    return Table(f"paper-{position + 1}", caption, shown, students.reset_index())
+
+
+def cells_table(files: StudyFiles) -> Table:
+    """Every cell of the grid, sortable."""
+    cells = files.cells
+    several = len(files.settings) > 1
+    columns = [
+        Column("α", [f"{a:g}" for a in cells["label_smoothing"]], list(cells["label_smoothing"])),
+        Column("T", [f"{t:g}" for t in cells["temperature"]], list(cells["temperature"])),
+        Column("seed", [f"{s:g}" for s in cells["seed"]], list(cells["seed"])),
+    ]
+    if several:
+        columns += [text_column("objective", list(cells["objective"])), text_column("student", list(cells["student"]))]
+    if len(files.unfinished):
+        columns.append(text_column("status", list(cells["status"])))
+    columns += number_columns(
+        cells,
+        [
+            ("val/top1", "val top-1", 2, 1),
+            ("test/top1", "test top-1", 2, 1),
+            ("test/top5", "test top-5", 2, 1),
+            ("test/nll", "test NLL", 3, 1),
+            ("cal/ece", "ECE", 1, 100),
+            ("diffusion/eta_s1", "η similar", 3, 1),
+            ("diffusion/eta_s2", "η dissimilar", 3, 1),
+            ("selected_epoch", "epoch", 0, 1),
+        ],
+    )
+    return Table("grid", f"Every student of the grid. {UNITS} Select a heading to sort.", columns, cells, sortable=True)
+
+
+def teachers_table(files: StudyFiles) -> Table | None:
+    """Every teacher."""
+    teachers = files.teachers
+    if teachers.empty:
+        return None
+    columns = [Column("α", [f"{a:g}" for a in teachers["label_smoothing"]], list(teachers["label_smoothing"]))]
+    columns += number_columns(
+        teachers,
+        [
+            ("seed", "seed", 0, 1),
+            ("val/top1", "val top-1", 2, 1),
+            ("test/top1", "test top-1", 2, 1),
+            ("test/top5", "test top-5", 2, 1),
+            ("test/nll", "test NLL", 3, 1),
+            ("cal/ece", "ECE", 1, 100),
+            ("selected_epoch", "epoch", 0, 1),
+        ],
+    )
+    return Table("teachers", f"The teachers. {UNITS}", columns, teachers, sortable=True)
+
+
+def number_columns(frame: pd.DataFrame, wanted: Sequence[tuple[str, str, int, float]]) -> list[Column]:
+    """Columns (name, title, decimals, factor) of a frame, those without any value left out."""
+    columns = []
+    for name, title, decimals, factor in wanted:
+        if name not in frame or frame[name].isna().all():
+            continue
+        values = [factor * float(value) for value in frame[name]]
+        columns.append(Column(title, [fixed(v, decimals) if math.isfinite(v) else MISSING for v in values], values))
+    return columns

@@ -1,0 +1,110 @@
+"""The words of the first screen and of "how it was run", from the study's files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tosmooth.analysis.inference import Interval
+from tosmooth.report.numbers import count_of, decimals_for, half_width, plus_minus
+from tosmooth.report.reading import StudyFiles
+
+EFFECT_WORDS = {
+    "shown": "Systematic diffusion: shown",
+    "not shown": "Systematic diffusion: not shown",
+    "opposite": "Systematic diffusion: the opposite is shown",
+    "inconclusive": "Systematic diffusion: undecided",
+}
+LEVEL_WORDS = {"high": "How sure: high", "moderate": "How sure: moderate", "low": "How sure: low"}
+ENVIRONMENT_WORDS = {
+    "command": "command", "started": "started", "finished": "finished", "seconds": "time", "device": "device",
+    "gpu": "GPU", "cpu": "CPU", "cores": "cores", "threads": "threads", "precision": "precision",
+    "platform": "platform",
+    "python": "Python", "tosmooth": "tosmooth", "torch": "PyTorch", "torchvision": "torchvision", "timm": "timm",
+    "accelerate": "Accelerate", "git": "git",
+}  # fmt: skip
+
+
+def headline(files: StudyFiles) -> str:
+    """The sentence to forward: the verdict with its test figures, else the advice, else how far the study is."""
+    sentence = files.verdict.get("sentence") or files.advice.get("headline")
+    if sentence:
+        return str(sentence)
+    return f"No verdict yet: {len(files.done)} of {count_of(len(files.cells), 'student')} finished."
+
+
+def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
+    """What to do, as a short list of what and which; empty without advice."""
+    chosen = files.advice.get("recommendation")
+    if not isinstance(chosen, Mapping):
+        return []
+    alpha = chosen.get("label_smoothing")
+    teacher = (
+        "–" if alpha is None else f"trained with label smoothing α = {alpha:g}" if alpha else "without label smoothing"
+    )
+    items = [("Teacher", teacher), ("Temperature", f"T = {chosen['temperature']:g}")]
+    if len(files.settings) > 1:
+        items += [("Objective", str(chosen.get("objective"))), ("Student", str(chosen.get("student")))]
+    test = (files.verdict.get("test") or {}).get("recommended")
+    for words, found in (("Test accuracy", test), ("Validation accuracy", None if test else chosen)):
+        interval = _interval(found)
+        if interval is not None:
+            digits = decimals_for([half_width(interval)], otherwise=1, most=2)
+            over = f" over {count_of(interval.n, 'seed')}" if interval.n > 1 else ", one seed"
+            items.append((words, f"{plus_minus(interval, digits)} %{over}"))
+    return items
+
+
+def _interval(found: Mapping[str, Any] | None) -> Interval | None:
+    """An interval from JSON, where null stands for what is not known."""
+    if not found or found.get("mean") is None:
+        return None
+    low, high = (math.nan if found.get(key) is None else float(found[key]) for key in ("low", "high"))
+    return Interval(float(found["mean"]), low, high, int(found.get("n") or 0))
+
+
+def duration(seconds: float) -> str:
+    """`7 min 1 s`, `2 h 3 min`."""
+    whole = round(seconds)
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {left} s" if minutes else f"{left} s"
+
+
+def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
+    """Configuration in brief, versions, hardware and time."""
+    config = files.config
+    data, teacher, student = (config.get(key) or {} for key in ("data", "teacher", "student"))
+    items: list[tuple[str, Any]] = [
+        ("data", data.get("source")),
+        ("validation", f"{data['validation']:.0%} of training" if data.get("validation") else "none of its own"),
+        ("selected epoch", config.get("selection")),
+        ("teacher", _training(teacher)),
+        ("student", _training(student)),
+        (
+            "grid",
+            f"α ∈ {{{_set(files.alphas)}}} × T ∈ {{{_set(files.temperatures)}}} × {count_of(len(files.seeds), 'seed')}",
+        ),
+        ("objectives", ", ".join(dict.fromkeys(objective for objective, _ in files.settings))),
+        ("similar classes", files.similarity.get("source")),
+        ("advice frozen", files.advice.get("frozen_at")),
+    ]
+    for key, word in ENVIRONMENT_WORDS.items():
+        value = files.environment.get(key)
+        items.append((word, duration(float(value)) if key == "seconds" and value is not None else value))
+    items += [(key, value) for key, value in files.environment.items() if key not in ENVIRONMENT_WORDS]
+    return [(word, str(value)) for word, value in items if value not in (None, "", {})]
+
+
+def _set(values: list[float]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def _training(section: Mapping[str, Any]) -> str:
+    model = section.get("model") or {}
+    name = model.get("name") if isinstance(model, Mapping) else model
+    epochs = section.get("epochs")
+    return f"{name}, {count_of(epochs, 'epoch')}" if name and epochs else str(name or "")

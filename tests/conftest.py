@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from tosmooth.config_reading import load_config
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.results import StudyResults
+from tosmooth.study.run import run_study
+
+TINY: dict[str, Any] = {
+    "name": "tiny",
+    "description": "the whole pipeline on a few real images",
+    "data": {"source": "fashion_mnist_sample", "limit_train": 700, "limit_test": 300, "validation": 0.2},
+    "teacher": {
+        "model": {"name": "resnet8", "kwargs": {"stem_stride": 2}},
+        "label_smoothing": [0.0, 0.1],
+        "epochs": 2,
+        "batch_size": 64,
+    },
+    "student": {
+        "model": {"name": "resnet8", "width": 0.5, "kwargs": {"stem_stride": 2}},
+        "temperatures": [1, 8],
+        "seeds": [0, 1],
+        "epochs": 2,
+        "batch_size": 64,
+    },
+    "compute": {"device": "cpu"},
+}
+
+
+@pytest.fixture
+def tiny_raw() -> dict[str, Any]:
+    """A raw configuration of a study that runs in seconds; tests may change it."""
+    import copy
+
+    return copy.deepcopy(TINY)
+
+
+@pytest.fixture
+def silent() -> StudyProgress:
+    return StudyProgress(Console(quiet=True))
+
+
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    """A real study, run once for all tests that read one. Do not write into it."""
+    root: Path = tmp_path_factory.mktemp("runs")
+    return run_study(load_config(TINY), root, StudyProgress(Console(quiet=True)))

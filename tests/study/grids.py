@@ -1,0 +1,71 @@
+"""Grids of explicit numbers, as input for the advice: what a study's tables look like for a given truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+TEMPERATURES = (1.0, 2.0, 64.0)
+
+
+def results_table(
+    score: Callable[[float, float], float], *, seeds: int = 6, noise: float = 0.1, test_shift: float = -1.0
+) -> pd.DataFrame:
+    """One row per cell, validation top-1 = score(α, T) plus seeded noise that the cells of a seed share in part."""
+    random = np.random.default_rng(0)
+    rows = []
+    for seed in range(seeds):
+        shared = random.normal(0, noise)
+        for alpha in (0.0, 0.1):
+            for temperature in TEMPERATURES:
+                value = score(alpha, temperature) + shared + random.normal(0, noise)
+                rows.append(
+                    {
+                        "cell": f"hinton-a{alpha:g}-T{temperature:g}-resnet8-s{seed}",
+                        "objective": "hinton",
+                        "label_smoothing": alpha,
+                        "temperature": temperature,
+                        "student": "resnet8",
+                        "seed": seed,
+                        "status": "done",
+                        "val/top1": value,
+                        "test/top1": value + test_shift,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def diffusion_table(
+    etas: Callable[[float, float], tuple[float, float]], *, seeds: int = 6, noise: float = 0.005
+) -> pd.DataFrame:
+    """η of every cell in its declared form: (η_S1, η_S2) = etas(α, T) plus seeded noise; 0 at T₀ = 1."""
+    random = np.random.default_rng(1)
+    rows = []
+    for seed in range(seeds):
+        for alpha in (0.0, 0.1):
+            for temperature in TEMPERATURES:
+                s1, s2 = (0.0, 0.0) if temperature == 1 else etas(alpha, temperature)
+                spread = 0.0 if temperature == 1 else noise
+                rows.append(
+                    {
+                        "cell": f"hinton-a{alpha:g}-T{temperature:g}-resnet8-s{seed}",
+                        "objective": "hinton",
+                        "label_smoothing": alpha,
+                        "temperature": temperature,
+                        "seed": seed,
+                        "split": "train",
+                        "normalisation": "mean_distance",
+                        "debiased": False,
+                        "reference_temperature": 1.0,
+                        "eta_s1": s1 + random.normal(0, spread),
+                        "eta_s2": s2 + random.normal(0, spread),
+                        "reliable": True,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def teacher_rows(plain: float = 92.0, smoothed: float = 92.5) -> pd.DataFrame:
+    return pd.DataFrame({"teacher": ["a0-s0", "a0.1-s0"], "label_smoothing": [0.0, 0.1], "val/top1": [plain, smoothed]})

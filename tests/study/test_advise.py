@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tests.study.grids import diffusion_table, results_table, teacher_rows
+from tosmooth.study.advise import Rules, advise, final_verdict
+
+SMOOTHED_WINS = {(0.1, 1.0): 90.0, (0.0, 1.0): 88.0, (0.0, 2.0): 88.5}
+DIFFUSES = diffusion_table(lambda a, t: (0.1, -0.02) if a > 0 else (0.0, 0.0))
+NOTHING = diffusion_table(lambda a, t: (0.0, 0.0))
+
+
+def grid(best: dict[tuple[float, float], float], otherwise: float = 85.0, **kwargs: float) -> pd.DataFrame:
+    return results_table(lambda alpha, temperature: best.get((alpha, temperature), otherwise), **kwargs)
+
+
+def test_the_best_setting_by_validation_is_recommended_with_its_lead_over_the_other_teacher():
+    advice = advise(grid(SMOOTHED_WINS), teacher_rows(), DIFFUSES, Rules())
+    assert (advice["recommendation"]["label_smoothing"], advice["recommendation"]["temperature"]) == (0.1, 1.0)
+    assert (advice["rival"]["label_smoothing"], advice["rival"]["temperature"]) == (0.0, 2.0)
+    assert advice["rule"]["agrees"] is True
+    assert advice["confidence"]["level"] == "high"
+    assert "smoothed teacher (α = 0.1) at T = 1" in advice["headline"]
+    relations = {(r["label_smoothing"], r["temperature"]): r["relation"] for r in advice["comparisons"]}
+    assert relations[0.1, 1.0] == "best"
+    assert all(relation == "worse" for key, relation in relations.items() if key != (0.1, 1.0))
+
+
+def test_the_opposite_finding_is_said():
+    advice = advise(grid({(0.0, 2.0): 90.0, (0.1, 1.0): 88.0}), teacher_rows(), NOTHING, Rules())
+    assert (advice["recommendation"]["label_smoothing"], advice["recommendation"]["temperature"]) == (0.0, 2.0)
+    assert advice["rule"]["agrees"] is False
+    assert "does not hold" in advice["rule"]["sentence"]
+    assert advice["effect"]["verdict"] == "not shown"
+    assert "does not show" in advice["effect"]["sentence"]
+
+
+def test_a_weak_test_is_never_called_a_tie():
+    noisy = advise(grid({}, seeds=3, noise=3.0), teacher_rows(), NOTHING, Rules(margin=0.5))
+    others = [row["relation"] for row in noisy["comparisons"] if row["relation"] != "best"]
+    assert "tied" not in others
+    assert "undecided" in others
+    assert noisy["confidence"]["level"] == "low"
+
+
+def test_equal_within_the_margin_is_a_tie():
+    close = advise(grid({}, noise=0.02), teacher_rows(), NOTHING, Rules(margin=0.5))
+    assert {row["relation"] for row in close["comparisons"]} == {"best", "tied"}
+
+
+def test_the_test_split_has_no_say():
+    table = grid(SMOOTHED_WINS)
+    other = table.assign(**{"test/top1": 100 - table["val/top1"]})
+    one, two = (advise(t, teacher_rows(), DIFFUSES, Rules()) for t in (table, other))
+    one.pop("frozen_at"), two.pop("frozen_at")
+    assert one == two
+
+
+def test_the_final_sentence_carries_test_figures_and_says_below_when_the_lead_is_lost():
+    table = grid(SMOOTHED_WINS)
+    advice = advise(table, teacher_rows(), DIFFUSES, Rules())
+    verdict = final_verdict(advice, table, preview=False)
+    expected = table[(table.label_smoothing == 0.1) & (table.temperature == 1)]["test/top1"].mean()
+    assert verdict["test"]["recommended"]["mean"] == pytest.approx(expected)
+    assert f"{expected:.1f}" in verdict["sentence"]
+    assert "above the unsmoothed teacher" in verdict["sentence"]
+
+    lost = table.assign(**{"test/top1": table["test/top1"] - 10 * (table.label_smoothing > 0)})
+    assert "below the unsmoothed teacher" in final_verdict(advice, lost, preview=False)["sentence"]
+    assert final_verdict(advice, table, preview=True)["sentence"].startswith("Preview.")
+
+
+@pytest.mark.parametrize("selection", ["last", "best_on_test"])
+def test_without_validation_nothing_is_claimed_to_be_selected(selection):
+    table = grid(SMOOTHED_WINS)
+    if selection == "last":
+        table = table.assign(**{"val/top1": float("nan")})
+    advice = advise(table, teacher_rows(), DIFFUSES, Rules(selection=selection))
+    assert advice["confidence"]["level"] == "low"
+    assert advice["comparisons"] == []
+    assert "paper's rule alone" in advice["headline"]
+    assert ("optimistic" if selection == "best_on_test" else "no validation split") in advice["headline"]
+
+
+def test_caveats():
+    table = grid(SMOOTHED_WINS, seeds=3)
+    table.loc[0, "status"] = "failed"
+    caveats = " ".join(advise(table, teacher_rows(plain=80, smoothed=80), DIFFUSES, Rules(preview=True))["caveats"])
+    for expected in ("Preview", "3 seeds", "1 of 18 students", "One teacher per α", "at least as good as the best teacher"):
+        assert expected in caveats
+
+
+def test_a_finding_that_hangs_on_the_normalisation_is_flagged():
+    turned = DIFFUSES.assign(normalisation="none", eta_s1=-DIFFUSES.eta_s1, eta_s2=-DIFFUSES.eta_s2)
+    advice = advise(grid(SMOOTHED_WINS), teacher_rows(), pd.concat([DIFFUSES, turned]), Rules())
+    assert any("depends on how η is computed" in caveat and "none" in caveat for caveat in advice["caveats"])

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tosmooth.config_reading import load_config
+from tosmooth.errors import StudyError
+from tosmooth.study.directory import StudyDirectory, write_json, write_text
+
+
+def test_a_claimed_folder_is_found_again_by_the_same_study_only(tmp_path: Path, tiny_raw):
+    directory = StudyDirectory(tmp_path / "tiny")
+    directory.claim(load_config(tiny_raw), 0)
+    directory.claim(load_config(tiny_raw), 0)
+    before = directory.config.read_bytes()
+    with pytest.raises(StudyError, match=r"holds another study: it differs in student\.epochs"):
+        directory.claim(load_config(tiny_raw, ["student.epochs=9"]), 0)
+    assert directory.config.read_bytes() == before
+
+
+def test_other_peoples_folders_are_refused(tmp_path: Path, tiny_raw):
+    (tmp_path / "photo.jpg").write_text("mine", encoding="utf-8")
+    with pytest.raises(StudyError, match=r"no study\.yaml"):
+        StudyDirectory(tmp_path).claim(load_config(tiny_raw), 0)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+    with pytest.raises(StudyError, match="is a file"):
+        StudyDirectory(tmp_path / "photo.jpg").claim(load_config(tiny_raw), 0)
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path: Path, tiny_raw):
+    with pytest.raises(StudyError, match="MB free"):
+        StudyDirectory(tmp_path / "tiny").claim(load_config(tiny_raw), 10**18)
+    assert not (tmp_path / "tiny").exists()
+
+
+def test_writes_are_whole(tmp_path: Path):
+    path = tmp_path / "deep" / "file.json"
+    write_json(path, {"α": float("nan"), "list": [1.5]})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"α": None, "list": [1.5]}
+    with pytest.raises(TypeError):
+        write_json(path, {"bad": object()})
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "half \ud800 written")
+    assert json.loads(path.read_text(encoding="utf-8"))["list"] == [1.5]
+    assert [file.name for file in path.parent.iterdir()] == ["file.json"]

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.study.grids import diffusion_table
+from tosmooth.study.effect import judge_effect
+
+
+def test_shown_where_students_of_the_smoothed_teacher_move_towards_similar_classes():
+    effect = judge_effect(diffusion_table(lambda a, t: (0.10, -0.02) if a > 0 and t == 64 else (0.0, 0.0)))
+    assert effect.verdict == "shown"
+    assert effect.temperatures == (64.0,)
+    assert "T = 64" in effect.sentence
+    assert "+0.1" in effect.sentence
+
+
+@pytest.mark.parametrize(
+    ("etas", "reason"),
+    [
+        (lambda a, t: (0.0, 0.0), "do not move towards"),
+        (lambda a, t: (0.10, 0.10), "no further towards similar"),
+        (lambda a, t: (0.10, -0.02), "no more than those of the unsmoothed"),
+    ],
+)
+def test_not_shown_says_which_condition_failed(etas, reason):
+    effect = judge_effect(diffusion_table(etas))
+    assert effect.verdict == "not shown"
+    assert "does not show" in effect.sentence
+    assert reason in effect.sentence
+
+
+def test_opposite():
+    effect = judge_effect(diffusion_table(lambda a, t: (-0.10, 0.02) if a > 0 else (0.0, 0.0)))
+    assert effect.verdict == "opposite"
+    assert "away" in effect.sentence
+
+
+def test_one_seed_is_inconclusive_whatever_its_size():
+    effect = judge_effect(diffusion_table(lambda a, t: (0.5, -0.1) if a > 0 else (0.0, 0.0), seeds=1))
+    assert effect.verdict == "inconclusive"
+
+
+def test_without_a_smoothed_teacher_there_is_nothing_to_judge():
+    table = diffusion_table(lambda a, t: (0.1, 0.0))
+    assert judge_effect(table[table.label_smoothing == 0]).verdict == "inconclusive"
+    assert judge_effect(table.head(0)).verdict == "inconclusive"
+
+
+def test_without_an_unsmoothed_teacher_the_contrast_is_left_out():
+    table = diffusion_table(lambda a, t: (0.1, 0.0))
+    effect = judge_effect(table[table.label_smoothing > 0])
+    assert effect.verdict == "shown"
+    assert "unsmoothed" not in effect.sentence

@@ -1,0 +1,151 @@
+"""The whole pipeline on real images: order of events, files on disk, going on after a stop, and its refusals."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import tosmooth
+from tosmooth.config_reading import load_config
+from tosmooth.errors import DataError, StudyError, TosmoothError
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.results import StudyResults
+from tosmooth.study.run import run_study
+
+IDENTITY = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
+
+
+def test_the_study_directory_is_complete(tiny_study: StudyResults):
+    for name in ("study.yaml", "environment.json", "results.csv", "teachers.csv", "report.html"):
+        assert (tiny_study.path / name).stat().st_size > 0, name
+    for name in ("diffusion", "diffusion_classes", "diffusion_summary", "projection", "calibration"):
+        assert len(pd.read_csv(tiny_study.path / "analysis" / f"{name}.csv")) > 0, name
+    for cell in tiny_study.cells.cell:
+        folder = tiny_study.path / "students" / cell
+        assert len((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+        assert (folder / "model.safetensors").exists()
+        assert (folder / "last.safetensors").exists()
+    assert list(tiny_study.cells.columns[: len(IDENTITY)]) == IDENTITY
+    assert len(tiny_study.cells) == 8
+    assert not list(tiny_study.path.rglob("*.tmp"))
+
+
+def test_every_cell_has_its_metrics_in_range(tiny_study: StudyResults):
+    cells = tiny_study.cells
+    for column in ("val/top1", "val/top5", "test/top1", "test/top5"):
+        assert cells[column].between(0, 100).all()
+    assert (cells["test/top5"] >= cells["test/top1"]).all()
+    assert cells["cal/ece"].between(0, 1).all()
+    assert (cells["test/nll"] > 0).all()
+
+
+def test_the_kept_epoch_is_the_best_by_validation(tiny_study: StudyResults):
+    for row in tiny_study.cells.to_dict(orient="records"):
+        lines = (tiny_study.path / "students" / row["cell"] / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        history = [json.loads(line)["val/top1"] for line in lines]
+        assert row["selected_epoch"] == int(np.argmax(history)) + 1
+        assert row["val/top1"] == pytest.approx(max(history))
+
+
+def test_students_of_a_seed_start_alike_and_the_reference_has_no_diffusion(tiny_study: StudyResults):
+    reference = tiny_study.diffusion[tiny_study.diffusion.temperature == 1]
+    assert (reference[["eta_s1", "eta_s2"]].abs() < 1e-9).all(axis=None)
+    raised = tiny_study.diffusion[tiny_study.diffusion.temperature == 8]
+    assert (raised.eta_s1.abs() > 1e-6).all()
+
+
+def test_advice_is_frozen_before_the_test_split_is_read(tiny_study: StudyResults):
+    assert tiny_study.advice is not None
+    frozen = datetime.fromisoformat(tiny_study.advice["frozen_at"]).timestamp()
+    read = min(path.stat().st_mtime for path in tiny_study.path.rglob("reliability.json"))
+    assert int(frozen) <= read
+    assert "test" not in json.dumps(tiny_study.advice["comparisons"])
+
+
+def test_the_same_configuration_gives_the_same_study(tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress):
+    config = load_config(str(tiny_study.path / "study.yaml"), ["student.seeds=[1]"])
+    again = run_study(config, tmp_path, silent)
+    for cell in again.cells.cell:
+        one, other = (load_file(p / "students" / cell / "model.safetensors") for p in (tiny_study.path, again.path))
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one), cell
+
+
+def test_a_stopped_study_goes_on_to_the_same_results(tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress):
+    shutil.copytree(tiny_study.path, tmp_path / "tiny")
+    # As if killed in the second seed: its students half there, nothing after them.
+    for folder in (tmp_path / "tiny" / "students").glob("*-s1"):
+        (folder / "result.json").unlink()
+        (folder / "model.safetensors").write_bytes(b"half")
+    for path in ("analysis", "figures", "tables"):
+        shutil.rmtree(tmp_path / "tiny" / path)
+    for path in ("results.csv", "teachers.csv", "report.html"):
+        (tmp_path / "tiny" / path).unlink()
+    again = run_study(load_config(str(tiny_study.path / "study.yaml")), tmp_path, silent)
+    pd.testing.assert_frame_equal(again.cells, tiny_study.cells)
+    pd.testing.assert_frame_equal(again.diffusion, tiny_study.diffusion)
+
+
+def test_without_validation_the_last_epoch_is_kept_and_shown(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    tiny_raw["data"]["validation"] = 0
+    tiny_raw["student"]["seeds"] = [0]
+    results = run_study(load_config(tiny_raw), tmp_path, silent)
+    assert set(results.cells.selection) == {"last"}
+    assert (results.cells.selected_epoch == 2).all()
+    assert results.cells["val/top1"].isna().all()
+    assert results.advice is not None
+    assert results.advice["confidence"]["level"] == "low"
+    assert "no validation split" in (results.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_given_teachers_are_used_as_they_are(tiny_study: StudyResults, tiny_raw, tmp_path: Path, silent: StudyProgress):
+    weights = {alpha: tiny_study.path / "teachers" / f"a{alpha:g}-s0" / "model.safetensors" for alpha in (0.0, 0.1)}
+    tiny_raw["teacher"] |= {"train": False, "checkpoints": {a: str(path) for a, path in weights.items()}}
+    results = run_study(load_config(tiny_raw), tmp_path, silent)
+    assert set(results.teachers.status) == {"given"}
+    # The same teachers, so the same students as in the study that trained them.
+    pd.testing.assert_series_equal(results.cells["test/top1"], tiny_study.cells["test/top1"])
+
+
+def test_mistakes_leave_nothing_behind(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    image_folder = tmp_path / "empty"
+    (image_folder / "train").mkdir(parents=True)
+    (image_folder / "val").mkdir()
+    tiny_raw["data"] = {
+        "source": "folder", "path": str(image_folder), "eval_transform": "resize_center_crop", "image_size": 32
+    }  # fmt: skip
+    with pytest.raises(DataError, match="train"):
+        run_study(load_config(tiny_raw), tmp_path / "runs", silent)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_teacher_with_another_class_count_is_refused(
+    tiny_study: StudyResults, tiny_raw, tmp_path: Path, silent: StudyProgress
+):
+    from tosmooth.models.build import build_image_model
+    from tosmooth.models.weights import save_weights
+
+    other = build_image_model("resnet8", 12, channels=1, kwargs={"stem_stride": 2})
+    save_weights(other, tmp_path / "twelve.safetensors")
+    tiny_raw["teacher"] |= {"label_smoothing": [0.1], "train": False, "checkpoints": {0.1: str(tmp_path / "twelve.safetensors")}}
+    with pytest.raises(TosmoothError, match=r"12.*10|10.*12"):
+        run_study(load_config(tiny_raw), tmp_path / "runs", silent)
+
+
+def test_all_students_failing_is_an_error_that_names_them(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    tiny_raw["student"]["optimizer"] = {"learning_rate": 1e30}
+    with pytest.raises(TosmoothError, match="hinton-a0-T1"):
+        run_study(load_config(tiny_raw), tmp_path, silent)
+
+
+def test_load_study_refuses_what_is_none(tmp_path: Path):
+    with pytest.raises(StudyError, match=r"no study\.yaml"):
+        tosmooth.load_study(tmp_path)

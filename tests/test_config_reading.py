@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tosmooth.config_reading import (
+    QUICK_OVERRIDES,
+    dump_config,
+    find_mistakes,
+    load_config,
+    parse_override,
+    read_source,
+    recipe_names,
+    recipe_text,
+)
+from tosmooth.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_is_valid_but_for_the_users_own_paths(name):
+    mistakes = [m for m in find_mistakes(yaml.safe_load(recipe_text(name))) if not m.startswith("data.path:")]
+    assert mistakes == []
+
+
+def test_a_dumped_configuration_reads_back_as_itself(tmp_path: Path):
+    config = load_config()
+    file = tmp_path / "study.yaml"
+    file.write_text(dump_config(config), encoding="utf-8")
+    assert load_config(str(file)) == config
+
+
+def test_overrides_are_read_as_yaml_and_reach_nested_keys():
+    config = load_config(
+        overrides=["student.epochs=3", "student.temperatures=[1, 1.5]", "student.model.width=2", "name=mine"]
+    )
+    assert config.student.epochs == 3
+    assert config.student.temperatures == [1.0, 1.5]
+    assert config.student.model.width == 2
+    assert config.student.model.name == "resnet8"
+    assert config.name == "mine"
+
+
+def test_a_model_given_as_a_name_can_still_be_overridden(tiny_raw):
+    tiny_raw["student"]["model"] = "resnet8"
+    assert load_config(tiny_raw, ["student.model.width=2"]).student.model.width == 2
+
+
+def test_quick_is_a_preview_with_a_name_of_its_own():
+    quick = load_config(quick=True)
+    assert quick.preview
+    assert quick.name == "fashion-mnist-quick"
+    assert quick.student.epochs == QUICK_OVERRIDES["student.epochs"]
+
+
+def test_all_mistakes_are_reported_at_once(tiny_raw):
+    tiny_raw["data"]["source"] = "cifar11"
+    tiny_raw["student"]["temperatures"] = [1, 0]
+    tiny_raw["student"]["epocs"] = 3
+    tiny_raw["student"]["model"] = "resnet9"
+    tiny_raw["teacher"]["label_smoothing"] = [0.1, 1.0]
+    tiny_raw["teacher"]["batch_size"] = "many"
+    tiny_raw["selection"] = "best"
+    tiny_raw["data"]["validation"] = 0
+    with pytest.raises(ConfigError) as caught:
+        load_config(tiny_raw, ["oops"])
+    text = str(caught.value)
+    for expected in (
+        "override 'oops': expected key=value",
+        "data.source: unknown data source 'cifar11'; did you mean 'cifar10'?",
+        "student.temperatures.1",
+        "student.epocs: unknown key; did you mean 'epochs'?",
+        "student.model.name",
+        "'resnet9'",
+        "teacher.label_smoothing.1",
+        "teacher.batch_size",
+    ):
+        assert expected in text
+    assert len(caught.value.mistakes) >= 8
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["student.temperatures=-1"], "greater than 0"),
+        (["student.temperatures=.inf"], "finite"),
+        (["student.temperatures=[2, 2]"], "repeated: 2"),
+        (["teacher.label_smoothing=1"], "less than 1"),
+        (["teacher.label_smoothing=-0.1"], "greater than or equal to 0"),
+        (["student.objectives=hintom"], "did you mean 'hinton'?"),
+        (["data.train_augmentation=flipp"], "did you mean 'flip'?"),
+        (["data.path=/no/such/folder"], "does not exist"),
+        (["data.source=folder"], "data.path"),
+        (["teacher.train=false"], "needs a checkpoint"),
+        (["student.schedule.warmup_epochs=5"], "warmup"),
+        (["data.eval_transform=resize_center_crop"], "image_size"),
+        (["name=../elsewhere"], "name"),
+        (["data.validation=0", "selection=best"], "validation split"),
+        (["student.model=timm:resnet18x"], "resnet18"),
+    ],
+)
+def test_each_wrong_value_gets_its_reason(overrides, expected):
+    with pytest.raises(ConfigError, match=r"configuration") as caught:
+        load_config(overrides=overrides)
+    assert expected in str(caught.value)
+
+
+def test_selection_falls_back_to_the_last_epoch_without_validation():
+    assert load_config().resolved_selection == "best"
+    assert load_config(overrides=["data.validation=0"]).resolved_selection == "last"
+    assert load_config(overrides=["selection=best_on_test"]).resolved_selection == "best_on_test"
+
+
+def test_sources_that_cannot_be_read(tmp_path: Path):
+    with pytest.raises(ConfigError, match="did you mean 'fashion-mnist'"):
+        read_source("fashion-mnits")
+    with pytest.raises(ConfigError, match="no such file"):
+        read_source("missing.yaml")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1, 2", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not readable as YAML"):
+        read_source(str(broken))
+    broken.write_text("- 1", encoding="utf-8")
+    with pytest.raises(ConfigError, match="expected a mapping"):
+        read_source(str(broken))
+
+
+def test_an_override_is_never_executed():
+    with pytest.raises(ConfigError, match="not YAML"):
+        parse_override("name=!!python/object/apply:os.system ['true']")

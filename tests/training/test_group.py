@@ -1,0 +1,120 @@
+"""A student trained in a group ends bit-equal to the same student trained alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tosmooth.config import ComputeConfig, StudentConfig
+from tosmooth.data.augmentation import train_transform
+from tosmooth.data.batches import SeededBatches
+from tosmooth.data.registry import load_image_data
+from tosmooth.errors import NonFiniteError
+from tosmooth.models.build import ImageModel, build_image_model
+from tosmooth.training.compute import Compute
+from tosmooth.training.loop import train_group
+from tosmooth.training.trainee import Trainee, distillation_from, label_smoothing_loss
+
+CELLS = [("plain", 1.0), ("plain", 4.0), ("smoothed", 1.0), ("smoothed", 64.0)]
+
+
+class WithDropout(nn.Module):
+    """A network with batch normalisation and dropout: both would betray a shared random stream or a shared buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout2d(0.2),
+            nn.Conv2d(8, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+        self.dropout = nn.Dropout(0.3)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.dropout(self.features(images)))
+        return logits
+
+
+def new_student(seed: int) -> ImageModel:
+    model = build_image_model("resnet8", 10, channels=1, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model.backbone = WithDropout()
+    return model
+
+
+@pytest.fixture(scope="module")
+def data():
+    return load_image_data("fashion_mnist_sample", limit_train=330, limit_test=20, validation=0.1)
+
+
+@pytest.fixture(scope="module")
+def teachers() -> Mapping[str, ImageModel]:
+    return {name: build_image_model("resnet8", 10, channels=1, width=0.5, seed=i) for i, name in enumerate(["plain", "smoothed"])}
+
+
+def train(cells, data, teachers, folder: Path, precision: str, clip: float | None = 1.0) -> dict[str, dict[str, Tensor]]:
+    compute = Compute.from_config(ComputeConfig(device="cpu", precision=precision))
+    config = StudentConfig(model="resnet8", epochs=2, batch_size=64, gradient_clip=clip)
+    batches = SeededBatches(data.train, train_transform("crop_flip", 28), batch_size=64, seed=3, shuffle=True)
+    group = [
+        Trainee(
+            name=f"{teacher}-{temperature:g}",
+            model=new_student(seed=3),
+            loss_function=distillation_from(teacher, temperature, "hinton", hard_weight=0.0),
+            config=config,
+            compute=compute,
+            seed=3,
+            steps_per_epoch=len(batches),
+            folder=folder / f"{teacher}-{temperature:g}",
+            keep_best=False,
+        )
+        for teacher, temperature in cells
+    ]
+    train_group(group, batches, compute=compute, teachers=teachers)
+    return {trainee.name: trainee.model.state_dict() for trainee in group}
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_group_equals_solo_bit_for_bit(data, teachers, tmp_path, precision):
+    together = train(CELLS, data, teachers, tmp_path / "together", precision)
+    for cell in CELLS:
+        torch.rand(5)  # what the outside world draws must not matter
+        (name, alone), *_ = train([cell], data, teachers, tmp_path / "alone", precision).items()
+        for key, value in alone.items():
+            assert torch.equal(value, together[name][key]), f"{name}: {key}"
+
+
+def test_cells_of_a_group_do_differ(data, teachers, tmp_path):
+    states = train(CELLS, data, teachers, tmp_path, "float32")
+    weights = [state["backbone.head.weight"] if "backbone.head.weight" in state else state["head.weight"] for state in states.values()]
+    for i, one in enumerate(weights):
+        for other in weights[i + 1 :]:
+            assert not torch.equal(one, other)
+
+
+def test_a_student_that_diverges_leaves_the_others_alone(data, teachers, tmp_path):
+    compute = Compute.from_config(ComputeConfig(device="cpu"))
+    batches = SeededBatches(data.train, train_transform("none", None), batch_size=64, seed=0, shuffle=True)
+
+    def trainee(name: str, rate: float) -> Trainee:
+        config = StudentConfig(model="resnet8", epochs=2, batch_size=64, optimizer={"learning_rate": rate})
+        return Trainee(
+            name, new_student(0), label_smoothing_loss(0.0), config, compute, 0, len(batches), tmp_path / name, False
+        )
+
+    good, bad = trainee("good", 0.05), trainee("bad", 1e30)
+    train_group([good, bad], batches, compute=compute)
+    assert good.failure is None
+    assert (tmp_path / "good" / "model.safetensors").exists()
+    assert bad.failure is not None
+    assert "bad" in bad.failure
+    assert "learning rate" in bad.failure
+    assert not (tmp_path / "bad" / "model.safetensors").exists()
+
+    with pytest.raises(NonFiniteError, match="bad"):
+        train_group([trainee("bad", 1e30)], batches, compute=compute)
