@@ -78,7 +78,9 @@ def test_study_into_the_folder_of_another_study(tiny_study: StudyResults, tmp_pa
     assert "holds another study: it differs in student.epochs" in run.stderr
 
 
-def test_a_finished_study_started_again_keeps_its_models_and_prints_the_summary(tiny_study: StudyResults, tmp_path: Path):
+def test_a_finished_study_started_again_keeps_its_models_and_prints_the_summary(
+    tiny_study: StudyResults, tmp_path: Path
+):
     copy = tmp_path / "runs" / "tiny"
     shutil.copytree(tiny_study.path, copy)
     weights = {path: path.stat().st_mtime_ns for path in copy.rglob("model.safetensors")}
@@ -110,7 +112,17 @@ def test_distil_one_student_from_a_given_teacher(tiny_study: StudyResults, tmp_p
     config["name"] = "one"
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     run = tosmooth(
-        "distill", "one.yaml", "student.epochs=1", "--teacher", teacher, "--alpha", "0.1", "-T", "2", "--json", cwd=tmp_path
+        "distill",
+        "one.yaml",
+        "student.epochs=1",
+        "--teacher",
+        teacher,
+        "--alpha",
+        "0.1",
+        "-T",
+        "2",
+        "--json",
+        cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
     (row,) = json.loads(run.stdout)

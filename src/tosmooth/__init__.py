@@ -1,7 +1,7 @@
 """To smooth or not to smooth a teacher network? Evidence on your own data, and the best student.
 
-The pieces as plain PyTorch: the distillation loss, the penultimate features of any model, class centroids, the diffusion
-index and the projection. The whole study: `load_config`, `run_study`, `load_study`.
+The pieces as plain PyTorch: the distillation loss, the penultimate features of any model, class centroids, the
+diffusion index and the projection. The whole study: `load_config`, `run_study`, `load_study`.
 """
 
 from __future__ import annotations

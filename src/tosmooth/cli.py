@@ -100,7 +100,12 @@ def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_js
 
     config = _read(source, overrides)
     plan = make_plan(config)
-    summary = {"name": config.name, "teachers": len(plan.teachers), "students": len(plan.cells), "groups": len(plan.groups)}
+    summary = {
+        "name": config.name,
+        "teachers": len(plan.teachers),
+        "students": len(plan.cells),
+        "groups": len(plan.groups),
+    }
     if as_json:
         print(json.dumps(summary | {"config": config.model_dump(mode="json")}, ensure_ascii=False))
         return
@@ -158,7 +163,9 @@ def distill(
     teacher: Annotated[
         Path | None, typer.Option("--teacher", help="weights of the teacher (teacher.model says which model)")
     ] = None,
-    alpha: Annotated[float | None, typer.Option("--alpha", help="label smoothing of that teacher, as far as known")] = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="label smoothing of that teacher, as far as known")
+    ] = None,
     temperature: Annotated[float, typer.Option("--temperature", "-T", help="distillation temperature")] = 1.0,
     seed: Annotated[int, typer.Option("--seed", help="seed of the student")] = 0,
     output: Output = Path("runs"),
@@ -168,7 +175,8 @@ def distill(
 
     Without --teacher the teacher is trained first, smoothed by --alpha (default 0.1).
 
-    Example: `tosmooth distill fashion-mnist --teacher runs/fashion-mnist/teachers/a0.1-s0/model.safetensors --alpha 0.1 -T 1`
+    Example: `tosmooth distill fashion-mnist --teacher runs/fashion-mnist/teachers/a0.1-s0/model.safetensors --alpha
+        0.1 -T 1`
     """
     from tosmooth.study.single import distill_one
 
@@ -214,7 +222,8 @@ def evaluate(
 def project(
     path: Annotated[Path, typer.Argument(metavar="STUDY", help="folder of a study, for example runs/fashion-mnist")],
     classes: Annotated[
-        str | None, typer.Option("--classes", help="three class names or indices: two similar, one not; comma-separated")
+        str | None,
+        typer.Option("--classes", help="three class names or indices: two similar, one not; comma-separated"),
     ] = None,
     plane: Annotated[
         str, typer.Option("--plane", help="algorithm1 (the paper's) or templates (Müller et al.)")

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import TosmoothError, did_you_mean
-from tosmooth.losses.distillation import objectives
+from tosmooth.losses.distillation import objectives as objective_names
 from tosmooth.models.build import validate_model_name
 
 
@@ -172,7 +172,9 @@ class StudentConfig(TrainingConfig):
         [1.0, 2.0, 3.0, 64.0], min_length=1, description="distillation temperatures T, each > 0"
     )
     objectives: Annotated[
-        list[Annotated[str, _one_of("objective", objectives)]], BeforeValidator(_as_list), AfterValidator(_distinct)
+        list[Annotated[str, _one_of("objective", objective_names)]],
+        BeforeValidator(_as_list),
+        AfterValidator(_distinct),
     ] = Field(["hinton"], min_length=1, description="distillation objectives")
     seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
         [0, 1, 2], min_length=1, description="one group of students per seed"
@@ -213,7 +215,7 @@ class StudyConfig(Section):
     preview: bool = Field(False, description="mark every page: too short to conclude from")
     selection: Literal["auto", "best", "last", "best_on_test"] = Field(
         "auto",
-        description="epoch of the kept weights: best validation top-1, last, or (for comparison with the paper's scripts "
+        description="epoch of the kept weights: best validation top-1, last, or (to compare with the paper's scripts "
         "only) best on test; auto = best where there is a validation split, else last",
     )
     data: DataConfig = Field(default_factory=DataConfig)

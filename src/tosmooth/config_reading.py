@@ -82,7 +82,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def apply_override(raw: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in a nested mapping, in place. `model: resnet8` grows into `model: {name: resnet8}` on the way."""
+    """Set a dotted key in a nested mapping, in place; `model: resnet8` on the way grows into `model: {name: resnet8}`."""
     *parents, last = key.split(".")
     node = raw
     for parent in parents:
@@ -188,11 +188,11 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             if missing and teacher.model.checkpoint is None and not teacher.model.pretrained:
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
     for name in ("teacher", "student"):
-        section = sections.get(name)
-        if section is not None and section.schedule.warmup_epochs >= section.epochs:
+        training = sections.get(name)
+        if training is not None and training.schedule.warmup_epochs >= training.epochs:
             yield (
-                f"{name}.schedule.warmup_epochs: {section.schedule.warmup_epochs:g} leaves nothing of "
-                f"{section.epochs} epochs; give fewer"
+                f"{name}.schedule.warmup_epochs: {training.schedule.warmup_epochs:g} leaves nothing of "
+                f"{training.epochs} epochs; give fewer"
             )
 
 

@@ -251,7 +251,7 @@ def _advice(v: Variant) -> dict[str, Any]:
     best = v.top1(alpha, temperature)
     comparisons = [
         {"objective": "hinton", "label_smoothing": a, "temperature": t, "student": "resnet8",
-         "difference": best - v.top1(a, t), "low": best - v.top1(a, t) - 0.15, "high": best - v.top1(a, t) + 0.15,
+         "difference": best - v.top1(a, t), "low": best - v.top1(a, t) - 0.13, "high": best - v.top1(a, t) + 0.13,
          "p": None if (a, t) == (alpha, temperature) else 0.002, "p_holm": None, "n": v.seeds,
          "relation": "best" if (a, t) == (alpha, temperature) else "worse" if best - v.top1(a, t) > 0.5 else "tied"}
         for a in v.alphas for t in v.temperatures

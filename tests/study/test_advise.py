@@ -87,7 +87,13 @@ def test_caveats():
     table = grid(SMOOTHED_WINS, seeds=3)
     table.loc[0, "status"] = "failed"
     caveats = " ".join(advise(table, teacher_rows(plain=80, smoothed=80), DIFFUSES, Rules(preview=True))["caveats"])
-    for expected in ("Preview", "3 seeds", "1 of 18 students", "One teacher per α", "at least as good as the best teacher"):
+    for expected in (
+        "Preview",
+        "3 seeds",
+        "1 of 18 students",
+        "One teacher per α",
+        "at least as good as the best teacher",
+    ):
         assert expected in caveats
 
 

@@ -135,7 +135,11 @@ def test_a_teacher_with_another_class_count_is_refused(
 
     other = build_image_model("resnet8", 12, channels=1, kwargs={"stem_stride": 2})
     save_weights(other, tmp_path / "twelve.safetensors")
-    tiny_raw["teacher"] |= {"label_smoothing": [0.1], "train": False, "checkpoints": {0.1: str(tmp_path / "twelve.safetensors")}}
+    tiny_raw["teacher"] |= {
+        "label_smoothing": [0.1],
+        "train": False,
+        "checkpoints": {0.1: str(tmp_path / "twelve.safetensors")},
+    }
     with pytest.raises(TosmoothError, match=r"12.*10|10.*12"):
         run_study(load_config(tiny_raw), tmp_path / "runs", silent)
 

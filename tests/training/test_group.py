@@ -54,10 +54,15 @@ def data():
 
 @pytest.fixture(scope="module")
 def teachers() -> Mapping[str, ImageModel]:
-    return {name: build_image_model("resnet8", 10, channels=1, width=0.5, seed=i) for i, name in enumerate(["plain", "smoothed"])}
+    return {
+        name: build_image_model("resnet8", 10, channels=1, width=0.5, seed=i)
+        for i, name in enumerate(["plain", "smoothed"])
+    }
 
 
-def train(cells, data, teachers, folder: Path, precision: str, clip: float | None = 1.0) -> dict[str, dict[str, Tensor]]:
+def train(
+    cells, data, teachers, folder: Path, precision: str, clip: float | None = 1.0
+) -> dict[str, dict[str, Tensor]]:
     compute = Compute.from_config(ComputeConfig(device="cpu", precision=precision))
     config = StudentConfig(model="resnet8", epochs=2, batch_size=64, gradient_clip=clip)
     batches = SeededBatches(data.train, train_transform("crop_flip", 28), batch_size=64, seed=3, shuffle=True)
@@ -91,7 +96,10 @@ def test_group_equals_solo_bit_for_bit(data, teachers, tmp_path, precision):
 
 def test_cells_of_a_group_do_differ(data, teachers, tmp_path):
     states = train(CELLS, data, teachers, tmp_path, "float32")
-    weights = [state["backbone.head.weight"] if "backbone.head.weight" in state else state["head.weight"] for state in states.values()]
+    weights = [
+        state["backbone.head.weight"] if "backbone.head.weight" in state else state["head.weight"]
+        for state in states.values()
+    ]
     for i, one in enumerate(weights):
         for other in weights[i + 1 :]:
             assert not torch.equal(one, other)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from tosmooth.config import ScheduleConfig
@@ -34,4 +36,4 @@ def test_cosine_starts_at_the_peak_is_half_in_the_middle_and_falls_to_zero():
     assert found[0] == pytest.approx(0.1)
     assert found[50] == pytest.approx(0.05)
     assert 0 < found[-1] < 1e-4
-    assert all(a > b for a, b in zip(found, found[1:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(found))

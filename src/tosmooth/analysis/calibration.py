@@ -1,29 +1,44 @@
-"""Accuracy, likelihood and calibration of a classifier in one pass."""
+"""Accuracy, likelihood and calibration of a classifier in one pass.
+
+The expected calibration error is Guo et al.'s (ICML 2017): 15 equal bins of the top-1 confidence, the mean over samples
+of |accuracy − confidence| of their bin.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  the field's name for it
+from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 BINS = 15
+BELOW_ONE = 1 - 2**-24  # the largest float32 below 1
 
 
 class ClassificationMetrics:
-    """Top-1, top-5, NLL and expected calibration error, accumulated batch by batch.
+    """Top-1, top-5, NLL, Brier score and expected calibration error, accumulated batch by batch.
+
+    The numbers are those of what this object has seen: nothing is gathered from other processes.
 
     Args:
         num_classes: K, at least 2. Top-5 is top-K where K < 5.
+
+    Raises:
+        ValueError: fewer than 2 classes.
     """
 
     def __init__(self, num_classes: int) -> None:
+        if num_classes < 2:
+            raise ValueError(f"a classifier has at least 2 classes, got {num_classes}")
         self.num_classes = num_classes
-        self._top1 = MulticlassAccuracy(num_classes, average="micro")
-        self._top5 = MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes))
-        self._ece = MulticlassCalibrationError(num_classes, n_bins=BINS, norm="l1")
-        self._nll_sum = torch.zeros((), dtype=torch.float64)
+        local: dict[str, Any] = {"sync_on_compute": False}
+        self._top1 = MulticlassAccuracy(num_classes, average="micro", **local)
+        self._top5 = MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes), **local)
+        self._ece = MulticlassCalibrationError(num_classes, n_bins=BINS, norm="l1", **local)
+        self._sums = torch.zeros(2, dtype=torch.float64)  # NLL, Brier score
         self._bins = torch.zeros(3, BINS, dtype=torch.float64)  # count, summed confidence, correct
         self._count = 0
 
@@ -31,34 +46,47 @@ class ClassificationMetrics:
         """Add logits (N, K) and labels (N,) in [0, K).
 
         Raises:
-            ValueError: shapes do not fit.
+            ValueError: shapes do not fit, a label is outside the classes, or a logit is NaN.
         """
         if logits.ndim != 2 or logits.shape[1] != self.num_classes or labels.shape != logits.shape[:1]:
             raise ValueError(
-                f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} must be (N, {self.num_classes}) and (N,)"
+                f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} must be (N, {self.num_classes}) "
+                "and (N,)"
             )
         if not len(labels):
             return
-        self._to(logits.device)
-        values = logits.detach().float()
-        probabilities = values.softmax(1)
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise ValueError(
+                f"labels must be in [0, {self.num_classes}); found {int(labels.min())} to {int(labels.max())}"
+            )
+        if logits.isnan().any():
+            raise ValueError("logits hold NaN")
+        device = torch.device("cpu") if logits.device.type == "mps" else logits.device  # MPS has no float64
+        self._to(device)
+        values, labels = logits.detach().float().to(device), labels.to(device)
+        # torchmetrics puts a confidence of exactly 1 into a bin of its own, a 16th, which inflates the error of very
+        # confident models. The largest number below 1 belongs to the last bin.
+        probabilities = values.softmax(1).clamp(max=BELOW_ONE)
         self._top1.update(values, labels)
         self._top5.update(values, labels)
         self._ece.update(probabilities, labels)
-        self._nll_sum += F.cross_entropy(values, labels, reduction="sum")
+        exact = values.double()
+        brier = (exact.softmax(1) - F.one_hot(labels, self.num_classes)).square().sum()
+        self._sums += torch.stack([F.cross_entropy(exact, labels, reduction="sum"), brier])
         self._count += len(labels)
         confidence, prediction = probabilities.max(1)
-        index = (confidence * BINS).long().clamp(max=BINS - 1)
+        edges = torch.linspace(0, 1, BINS + 1, dtype=confidence.dtype, device=device)
+        index = torch.bucketize(confidence, edges, right=True) - 1  # as torchmetrics does, so that both agree
         correct = (prediction == labels).double()
         self._bins.index_add_(1, index, torch.stack([torch.ones_like(correct), confidence.double(), correct]))
 
     def _to(self, device: torch.device) -> None:
         if self._bins.device != device:
             self._top1, self._top5, self._ece = (m.to(device) for m in (self._top1, self._top5, self._ece))
-            self._nll_sum, self._bins = self._nll_sum.to(device), self._bins.to(device)
+            self._sums, self._bins = self._sums.to(device), self._bins.to(device)
 
     def compute(self) -> dict[str, float]:
-        """`top1` and `top5` in percent, `nll` in nats, `ece` in [0, 1] (15 equal bins).
+        """`top1` and `top5` in percent, `nll` in nats, `ece` in [0, 1] (15 bins), `brier` in [0, 2].
 
         Raises:
             ValueError: nothing was added.
@@ -66,14 +94,18 @@ class ClassificationMetrics:
         if not self._count:
             raise ValueError("no samples to compute metrics from")
         return {
-            "top1": 100 * float(self._top1.compute()),
-            "top5": 100 * float(self._top5.compute()),
-            "nll": float(self._nll_sum) / self._count,
+            "top1": round(100 * float(self._top1.compute()), 4),  # torchmetrics answers in float32: 70.13, not 70.1299…
+            "top5": round(100 * float(self._top5.compute()), 4),
+            "nll": float(self._sums[0]) / self._count,
             "ece": float(self._ece.compute()),
+            "brier": float(self._sums[1]) / self._count,
         }
 
     def reliability(self) -> pd.DataFrame:
-        """The reliability curve: one row per bin with `bin`, `confidence`, `accuracy` (both [0, 1], NaN if empty), `count`."""
+        """The reliability curve: a row per bin with `bin`, `confidence`, `accuracy` and `count`.
+
+        Confidence and accuracy are means in [0, 1], NaN for an empty bin.
+        """
         count, confidence, correct = self._bins.cpu()
         filled = count.masked_fill(count == 0, float("nan"))
         return pd.DataFrame(

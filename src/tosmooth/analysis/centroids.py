@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+CHUNK = 65_536  # rows taken to float64 at a time
+
 
 class ClassCentroids:
     """Count, mean and within-class scatter of every class, accumulated batch by batch in float64.
@@ -17,6 +19,9 @@ class ClassCentroids:
     Args:
         num_classes: K.
         num_features: D.
+
+    Raises:
+        ValueError: K or D is below 1.
     """
 
     def __init__(self, num_classes: int, num_features: int) -> None:
@@ -29,25 +34,38 @@ class ClassCentroids:
         self._squares = torch.zeros(num_classes, dtype=torch.float64)  # Σ ‖x − mean‖² of each class
 
     def update(self, features: Tensor, labels: Tensor) -> None:
-        """Add features (N, D) with labels (N,) in [0, K); rows labelled −100 are skipped.
+        """Add features (N, D) with labels (N,) in [0, K); rows labelled −100 are skipped, whatever they hold.
 
         Raises:
-            ValueError: shapes do not fit, a label is outside the classes, or a feature is not finite.
+            ValueError: shapes do not fit, a label is outside the classes, or a feature is not finite. Then nothing was
+                added.
         """
         if features.ndim != 2 or features.shape[1] != self.num_features or labels.shape != features.shape[:1]:
             raise ValueError(
-                f"features {tuple(features.shape)} and labels {tuple(labels.shape)} must be (N, {self.num_features}) and (N,)"
+                f"features {tuple(features.shape)} and labels {tuple(labels.shape)} must be (N, {self.num_features}) "
+                "and (N,)"
             )
+        if labels.is_floating_point():
+            raise ValueError(f"labels must be integers, got {labels.dtype}")
+        labels = labels.to(features.device)
         kept = labels != -100
-        values = features.detach()[kept].to(dtype=torch.float64)
-        classes = labels[kept].to(values.device)
+        values, classes = features.detach()[kept], labels[kept].to(torch.int64)
         if not len(classes):
             return
         if classes.min() < 0 or classes.max() >= self.num_classes:
-            raise ValueError(f"labels must be in [0, {self.num_classes}); found {int(classes.min())} to {int(classes.max())}")
+            raise ValueError(
+                f"labels must be in [0, {self.num_classes}); found {int(classes.min())} to {int(classes.max())}"
+            )
         if not torch.isfinite(values).all():
             raise ValueError("features hold NaN or infinite values")
+        if values.device.type == "mps":  # which has no float64
+            values, classes = values.cpu(), classes.cpu()
         self._to(values.device)
+        for part, own in zip(torch.split(values, CHUNK), torch.split(classes, CHUNK), strict=True):
+            self._add(part.to(torch.float64), own)
+
+    def _add(self, values: Tensor, classes: Tensor) -> None:
+        """Add float64 values (N, D) with checked classes (N,)."""
         counts = torch.zeros_like(self._counts).index_add_(0, classes, torch.ones_like(values[:, 0]))
         sums = torch.zeros_like(self._means).index_add_(0, classes, values)
         means = sums / counts.clamp(min=1)[:, None]
@@ -65,8 +83,8 @@ class ClassCentroids:
                 f"cannot merge {other.num_classes} classes × {other.num_features} features into "
                 f"{self.num_classes} × {self.num_features}"
             )
-        self._to(other._counts.device)
-        self._combine(other._counts, other._means, other._squares)
+        device = self._counts.device
+        self._combine(other._counts.to(device), other._means.to(device), other._squares.to(device))
 
     def _to(self, device: torch.device) -> None:
         self._counts, self._means, self._squares = (t.to(device) for t in (self._counts, self._means, self._squares))
@@ -101,7 +119,20 @@ class ClassCentroids:
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> ClassCentroids:
-        """An accumulator from what `state_dict` gave."""
-        found = cls(*state["means"].shape)
-        found._counts, found._means, found._squares = state["counts"], state["means"], state["squares"]
+        """An accumulator from what `state_dict` gave.
+
+        Raises:
+            ValueError: a tensor is missing, or the shapes do not belong together.
+        """
+        missing = {"counts", "means", "squares"} - set(state)
+        if missing:
+            raise ValueError(f"saved centroids lack {', '.join(sorted(missing))}; found {', '.join(sorted(state))}")
+        counts, means, squares = (state[name].to(torch.float64, copy=True) for name in ("counts", "means", "squares"))
+        if means.ndim != 2 or counts.shape != means.shape[:1] or squares.shape != means.shape[:1]:
+            raise ValueError(
+                f"saved centroids do not fit together: counts {tuple(counts.shape)}, means {tuple(means.shape)}, "
+                f"squares {tuple(squares.shape)}; expected (K,), (K, D), (K,)"
+            )
+        found = cls(*means.shape)
+        found._counts, found._means, found._squares = counts, means, squares
         return found

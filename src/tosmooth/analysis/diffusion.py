@@ -5,6 +5,10 @@
     d_πk(T) = ‖c_π(T) − c_k(T)‖₂
     r_πk(T) = d_πk(T) / mean_{j≠π} d_πj(T)
     η_S(π; T) = 1 − mean_{k∈S} r_πk(T) / mean_{k∈S} r_πk(T₀)
+
+Two cases that the formula leaves open: a pair of classes whose distance is unknown on either side (a class without
+samples, or with a single one where scatter is needed) is left out of every mean on both sides, so that uniform scaling
+still gives exactly 0; and a reference distance of 0 (all debiased distances clipped) gives NaN, not −∞.
 """
 
 from __future__ import annotations
@@ -31,10 +35,7 @@ def centroid_distances(centroids: Tensor | ClassCentroids, *, debias: bool = Fal
     Raises:
         ValueError: debiasing is asked for a bare tensor.
     """
-    if isinstance(centroids, ClassCentroids):
-        points = centroids.centroids
-    else:
-        points = centroids.to(torch.float64)
+    points = centroids.centroids if isinstance(centroids, ClassCentroids) else centroids.to(torch.float64)
     squared = (points[:, None, :] - points[None, :, :]).square().sum(-1) if len(points) <= 64 else _blockwise(points)
     if not debias:
         return squared.sqrt()
@@ -58,19 +59,23 @@ def relative_distances(
     Args:
         centroids: (K, D) or an accumulator; classes without samples (NaN) are left out of the means.
         debias: see `centroid_distances`.
-        normalisation: "mean_distance" (declared): the mean distance of π to all other classes; "within_spread": √tr W_π, needs
-            an accumulator; "none".
+        normalisation: "mean_distance" (declared): the mean distance of π to all other classes; "within_spread":
+            √tr W_π, needs an accumulator; "none".
 
     Raises:
         ValueError: an unknown normalisation, or one that needs an accumulator was asked for a tensor.
     """
-    distances = centroid_distances(centroids, debias=debias)
+    return _in_units(centroid_distances(centroids, debias=debias), centroids, normalisation)
+
+
+def _in_units(distances: Tensor, centroids: Tensor | ClassCentroids, normalisation: str) -> Tensor:
+    """Distances (K, K) in the unit of a normalisation; NaN distances are left out of the mean distance."""
     if normalisation == "none":
         return distances
     if normalisation == "within_spread":
         if not isinstance(centroids, ClassCentroids):
             raise ValueError("normalisation='within_spread' needs ClassCentroids, which hold the scatter; got a tensor")
-        return distances / centroids.within_scatter.sqrt()[:, None]
+        return distances / centroids.within_scatter.sqrt().to(distances.device)[:, None]
     if normalisation != "mean_distance":
         raise ValueError(f"unknown normalisation {normalisation!r}; allowed: {', '.join(NORMALISATIONS)}")
     others = distances.clone().fill_diagonal_(float("nan"))
@@ -95,22 +100,26 @@ def diffusion_index(
         normalisation: see `relative_distances`.
 
     Returns:
-        (K,) float64: above 0, π has moved towards S; 0, it has not moved; NaN where S(π) is empty or lacks samples.
+        (K,) float64: above 0, π has moved towards S; 0, it has not moved; NaN where S(π) is empty, lacks samples, or
+        where the reference distance is 0.
 
     Raises:
-        ValueError: class counts differ, or the mask is not boolean (K, K).
+        ValueError: class counts differ, the mask is not boolean (K, K), or accumulators are needed and were not given.
     """
-    before = relative_distances(reference, debias=debias, normalisation=normalisation)
-    after = relative_distances(raised, debias=debias, normalisation=normalisation)
+    before = centroid_distances(reference, debias=debias)
+    after = centroid_distances(raised, debias=debias).to(before.device)
     if before.shape != after.shape or mask.shape != before.shape or mask.dtype != torch.bool:
         raise ValueError(
-            f"reference has {len(before)} classes, raised {len(after)}, and the mask is {tuple(mask.shape)} {mask.dtype}; "
-            "all must agree on K, and the mask must be boolean"
+            f"reference has {len(before)} classes, raised {len(after)}, and the mask is {tuple(mask.shape)} "
+            f"{mask.dtype}; all must agree on K, and the mask must be boolean"
         )
+    # Before the normalisation: its mean too must be over the same classes on both sides.
+    unknown = before.isnan() | after.isnan()
+    before = _in_units(before.masked_fill(unknown, float("nan")), reference, normalisation)
+    after = _in_units(after.masked_fill(unknown, float("nan")), raised, normalisation)
     chosen = mask.to(before.device) & ~torch.eye(len(before), dtype=torch.bool, device=before.device)
-    # A class that either side has not seen is left out on both, so that the two means are over the same classes.
-    chosen = chosen & ~torch.isnan(before) & ~torch.isnan(after)
+    chosen = chosen & ~before.isnan() & ~after.isnan()
     count = chosen.sum(1)
     mean_before = before.masked_fill(~chosen, 0).sum(1) / count
     mean_after = after.masked_fill(~chosen, 0).sum(1) / count
-    return 1 - mean_after / mean_before
+    return 1 - mean_after / mean_before.masked_fill(mean_before == 0, float("nan"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,15 @@ def _values(values: ArrayLike) -> NDArray[np.float64]:
     found = np.asarray(values, dtype=np.float64).ravel()
     if not len(found):
         raise ValueError("no values")
+    if not np.isfinite(found).all():
+        raise ValueError(f"{np.sum(~np.isfinite(found))} of {len(found)} values are not finite; leave them out first")
     return found
+
+
+def _level(level: float) -> float:
+    if not 0 < level < 1:
+        raise ValueError(f"the confidence level must be in (0, 1), got {level}")
+    return level
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
@@ -46,9 +53,9 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
         level: confidence in (0, 1).
 
     Raises:
-        ValueError: there are no values.
+        ValueError: there are no values, one is not finite, or the level is outside (0, 1).
     """
-    found = _values(values)
+    found, level = _values(values), _level(level)
     mean = float(found.mean())
     if len(found) == 1:
         return Interval(mean, math.nan, math.nan, 1)
@@ -59,32 +66,41 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
 def sign_flip_test(values: ArrayLike) -> SignFlip:
     """Exact two-sided sign-flip (permutation) test of the mean being 0.
 
-    All 2ⁿ sign patterns up to n = 16, else 100,000 seeded random ones (the observed pattern included). With fewer than 6
-    values p < 0.05 cannot be reached: the smallest possible is 2/2ⁿ.
+    All 2ⁿ sign patterns up to n = 16, else 100,000 seeded random ones (the observed pattern included, so p is never 0).
+    With fewer than 6 values p < 0.05 cannot be reached: the smallest possible is 2/2ⁿ.
 
     Raises:
-        ValueError: there are no values.
+        ValueError: there are no values, or one is not finite.
     """
     found = _values(values)
     count = len(found)
     if count <= 16:
-        signs = np.array(list(product((1, -1), repeat=count)), dtype=np.float64)
+        bits = np.arange(2**count)[:, None] >> np.arange(count) & 1  # every subset of the values has its sign flipped
+        signs = 1.0 - 2.0 * bits
     else:
         draws = np.random.default_rng(0).choice((-1.0, 1.0), size=(99_999, count))
         signs = np.concatenate([np.ones((1, count)), draws])
-    means = np.abs(signs @ found)
-    # The tolerance keeps patterns equal to the observed one from being lost to rounding.
-    p = float(np.mean(means >= abs(found.sum()) * (1 - 1e-12) - 1e-15))
-    return SignFlip(p, max(2 / 2**count, 1 / len(signs)) if count > 1 else 1.0)
+    sums = np.abs(signs @ found)
+    # The tolerance, in the values' own size, keeps patterns equal to the observed one from being lost to rounding.
+    p = float(np.mean(sums >= sums[0] - 1e-12 * np.abs(found).sum()))
+    return SignFlip(p, max(2 / 2**count, 1 / len(signs)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: adjusted p-values in the order given, each at most 1."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
+    """Holm's step-down adjustment (1979): adjusted p-values in the order given, each at most 1.
+
+    NaN (a test that could not be made) stays NaN and does not count as a test.
+
+    Raises:
+        ValueError: a p-value is outside [0, 1].
+    """
+    if any(not (math.isnan(p) or 0 <= p <= 1) for p in p_values):
+        raise ValueError(f"p-values must be in [0, 1], got {list(p_values)}")
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    adjusted = [math.nan] * len(p_values)
     running = 0.0
     for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        running = max(running, min(1.0, (len(order) - rank) * p_values[index]))
         adjusted[index] = running
     return adjusted
 
@@ -95,6 +111,9 @@ def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
     Args:
         correct_a: (N,) booleans.
         correct_b: (N,) booleans.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     a, b = np.asarray(correct_a, dtype=bool), np.asarray(correct_b, dtype=bool)
     if a.shape != b.shape:
@@ -103,9 +122,18 @@ def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
     return 1.0 if only_a + only_b == 0 else float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
 
 
-def bootstrap_interval(values: ArrayLike, level: float = 0.95, seed: int = 0) -> Interval:
-    """Percentile bootstrap interval of a mean over classes: it speaks for these students only, not for new seeds."""
-    found = _values(values)
+def bootstrap_interval(values: ArrayLike, seed: int = 0, *, level: float = 0.95) -> Interval:
+    """Percentile bootstrap interval of a mean over classes: it speaks for these students only, not for new seeds.
+
+    Args:
+        values: (n,), one per class.
+        seed: of the 9999 resamples.
+        level: confidence in (0, 1).
+
+    Raises:
+        ValueError: there are no values, one is not finite, or the level is outside (0, 1).
+    """
+    found, level = _values(values), _level(level)
     if len(found) == 1:
         return Interval(float(found[0]), math.nan, math.nan, 1)
     result: Any = stats.bootstrap(

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from tosmooth.errors import did_you_mean
+
 Plane = Literal["algorithm1", "templates"]
 
 
@@ -15,54 +17,70 @@ class PenultimateProjection:
     """Projects penultimate features to 2-D so that three classes spread out.
 
     "algorithm1" (Chandrasegaran et al. 2022, Algorithm 1): stack [w_k ; b_k] of the three classes, take its QR basis
-    Q ((D+1) × 3), project [x ; 1]·Q, then PCA to 2-D; the PCA is fitted on training features together with their centroids
-    and reused unchanged. "templates" (Müller et al. 2019): the plane through the three templates w_k; nothing is fitted but
-    the origin.
+    Q ((D+1) × 3), project [x ; 1]·Q, then PCA to 2-D; the PCA is fitted on the three classes' training features and
+    their centroids (one row each), and reused unchanged. "templates" (Müller et al. 2019): the plane through the three
+    templates w_k, its origin at their mean, its first axis along w_second − w_first; only the signs are fitted.
 
-    Signs are fixed (the first class lies to the left of the second, the third below), so a figure comes out the same each time.
+    Signs are fixed by the training centroids (the first class lies to the left of the second, the third below them), so
+    a figure comes out the same each time. All is computed in float64 on the CPU.
 
     Args:
-        weight: (K, D) of the last linear layer.
+        weight: (K, D) of the last linear layer, or (K, D, 1, 1) of a 1×1 convolution.
         bias: (K,), or None for a layer without.
         classes: three different class indices; the biases used are those of these classes.
         plane: "algorithm1" or "templates".
 
     Raises:
-        ValueError: not three different classes within K, or an unknown plane.
+        ValueError: not three different classes within K, an unknown plane, or weight and bias do not fit.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, classes: Sequence[int], *, plane: str = "algorithm1") -> None:
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None, classes: Sequence[int], *, plane: Plane | str = "algorithm1"
+    ) -> None:
         if len(set(classes)) != 3 or len(classes) != 3 or not all(0 <= index < len(weight) for index in classes):
             raise ValueError(f"expected three different classes in [0, {len(weight)}), got {list(classes)}")
         if plane not in {"algorithm1", "templates"}:
-            raise ValueError(f"unknown plane {plane!r}; allowed: algorithm1, templates")
+            raise ValueError(f"unknown plane {plane!r}; {did_you_mean(plane, ['algorithm1', 'templates'])}")
+        if weight[0].numel() != weight.shape[1] or (bias is not None and bias.shape != weight.shape[:1]):
+            raise ValueError(
+                f"weight {tuple(weight.shape)} and bias {None if bias is None else tuple(bias.shape)} must be (K, D) "
+                "and (K,)"
+            )
         self.classes = tuple(classes)
         self.plane = plane
-        rows = weight.detach()[list(classes)].to(torch.float64)  # (3, D)
+        self._width = weight.shape[1]
+        rows = _double(weight.flatten(1)[list(classes)])  # (3, D)
+        self._origin: Tensor | None = None
         if plane == "templates":
             self._origin = rows.mean(0)
             self._basis = torch.linalg.qr((rows[1:] - rows[0]).T).Q  # (D, 2)
         else:
-            offsets = torch.zeros(3) if bias is None else bias.detach()[list(classes)]
-            stacked = torch.cat([rows, offsets.to(rows)[:, None]], dim=1)  # (3, D + 1)
+            offsets = torch.zeros(3, dtype=torch.float64) if bias is None else _double(bias[list(classes)])
+            stacked = torch.cat([rows, offsets[:, None]], dim=1)  # (3, D + 1)
             self._basis = torch.linalg.qr(stacked.T).Q  # (D + 1, 3)
         self._mean: Tensor | None = None
         self._axes: Tensor | None = None
 
     def _project(self, features: Tensor) -> Tensor:
         """(N, D) → (N, 3) of Algorithm 1, or (N, 2) in the templates' plane."""
-        values = features.detach().to(self._basis)
-        if self.plane == "templates":
-            return (values - self._origin.to(values)) @ self._basis
-        return torch.cat([values, torch.ones_like(values[:, :1])], dim=1) @ self._basis
+        values = _double(features)
+        if values.ndim != 2 or values.shape[1] != self._width:
+            raise ValueError(f"features have shape {tuple(values.shape)}; expected (N, {self._width})")
+        if not values.isfinite().all():
+            raise ValueError("features hold NaN or infinite values")
+        if self._origin is not None:
+            return torch.matmul(values - self._origin, self._basis)
+        return torch.matmul(torch.cat([values, torch.ones_like(values[:, :1])], dim=1), self._basis)
 
     def fit(self, features: Tensor, labels: Tensor) -> PenultimateProjection:
         """Fit the PCA on training features (N, D) with labels (N,); only the three classes' samples are used.
 
         Raises:
-            ValueError: one of the classes has no sample.
+            ValueError: one of the classes has no sample, shapes do not fit, or a feature is not finite.
         """
-        chosen = [features[labels == index] for index in self.classes]
+        if labels.shape != features.shape[:1]:
+            raise ValueError(f"labels have shape {tuple(labels.shape)}; expected ({len(features)},)")
+        chosen = [_double(features[labels.to(features.device) == index]) for index in self.classes]
         empty = [index for index, own in zip(self.classes, chosen, strict=True) if not len(own)]
         if empty:
             raise ValueError(f"no training sample of class {empty[0]} to fit the projection on")
@@ -82,11 +100,16 @@ class PenultimateProjection:
         return self
 
     def transform(self, features: Tensor) -> Tensor:
-        """(N, D) → (N, 2) float64.
+        """(N, D) → (N, 2) float64, on the CPU.
 
         Raises:
+            ValueError: shapes do not fit, or a feature is not finite.
             RuntimeError: `fit` has not been called.
         """
         if self._mean is None or self._axes is None:
             raise RuntimeError("the projection is not fitted; call fit(features, labels) with training features first")
-        return (self._project(features) - self._mean) @ self._axes
+        return torch.matmul(self._project(features) - self._mean, self._axes)
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.detach().to("cpu").to(torch.float64)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import relative_distances
 
 
@@ -15,19 +16,22 @@ def default_similar_count(num_classes: int) -> int:
     return min(5, max(1, (num_classes - 1) // 3))
 
 
-def similar_classes(centroids: Tensor, m: int) -> tuple[Tensor, Tensor]:
+def similar_classes(centroids: Tensor | ClassCentroids, m: int) -> tuple[Tensor, Tensor]:
     """The m nearest and the m farthest classes of each class, by relative centroid distance.
 
     Args:
-        centroids: (K, D); NaN rows (empty classes) belong to no set and have none.
+        centroids: (K, D), or an accumulator; NaN rows (empty classes) belong to no set and have none, and where too
+            few classes are left, S1 is filled before S2.
         m: size of both sets, at least 1, with 2·m ≤ K − 1 so that they are disjoint.
 
     Returns:
-        Two boolean masks (K, K), row π: S1(π) and S2(π). Ties go to the lower class index.
+        Two boolean masks (K, K), row π: S1(π) and S2(π), disjoint. Ties go to the lower class index.
 
     Raises:
         ValueError: fewer than 3 classes, or m does not fit.
     """
+    if isinstance(centroids, ClassCentroids):
+        centroids = centroids.centroids
     classes = len(centroids)
     if classes < 3:
         raise ValueError(f"similar and dissimilar classes need at least 3 classes, got {classes}")
@@ -45,17 +49,19 @@ def similar_classes(centroids: Tensor, m: int) -> tuple[Tensor, Tensor]:
 
 
 def masks_from_groups(groups: Sequence[Sequence[int]], num_classes: int) -> tuple[Tensor, Tensor]:
-    """S1 = the other members of a class's group, S2 = the classes of all other groups.
+    """S1 = the other members of a class's group, S2 = the classes of all other groups (our choice for S2).
 
     Args:
-        groups: class indices of each group; a class in no group, or alone in its group, has an empty S1.
+        groups: class indices of each group. A class alone in its group has an empty S1; a class in no group has both
+            sets empty and is in none.
         num_classes: K.
 
     Returns:
         Two boolean masks (K, K), row π.
 
     Raises:
-        ValueError: an index is outside the classes, or a class is in two groups.
+        ValueError: an index is outside the classes, a class is listed twice, fewer than two groups have members, or no
+            group has two: S1 or S2 would be empty for every class.
     """
     group_of = torch.full((num_classes,), -1)
     for number, members in enumerate(groups):
@@ -63,8 +69,11 @@ def masks_from_groups(groups: Sequence[Sequence[int]], num_classes: int) -> tupl
             if not 0 <= index < num_classes:
                 raise ValueError(f"class {index} is outside [0, {num_classes})")
             if group_of[index] >= 0:
-                raise ValueError(f"class {index} is in two groups")
+                raise ValueError(f"class {index} is listed twice in the groups")
             group_of[index] = number
+    sizes = [len(members) for members in groups if len(members)]
+    if len(sizes) < 2 or max(sizes) < 2:
+        raise ValueError(f"need at least two groups, one with two classes or more; the groups' sizes are {sizes}")
     grouped = (group_of >= 0)[:, None] & (group_of >= 0)[None, :]
     same = group_of[:, None] == group_of[None, :]
     return grouped & same & ~torch.eye(num_classes, dtype=torch.bool), grouped & ~same

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ class SeededBatches:
         self.split = split
         self.seed = seed
         self._sampler = _EpochSampler(len(split), batch_size, seed, shuffle, drop_last)
-        self._loader: DataLoader[Batch] = DataLoader(
+        self._loader: DataLoader[Any] = DataLoader(
             _Augmented(split, transform, seed),
             batch_sampler=self._sampler,
             collate_fn=_collate,
@@ -91,7 +91,9 @@ class _EpochSampler(Sampler[list[tuple[int, int]]]):
         return self.batches - self.start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.size) if self.shuffle else range(self.size)
+        order = (
+            np.random.default_rng((self.seed, self.epoch)).permutation(self.size) if self.shuffle else range(self.size)
+        )
         for number in range(self.start, self.batches):
             part = order[number * self.batch_size : (number + 1) * self.batch_size]
             yield [(self.epoch, int(index)) for index in part]
@@ -110,7 +112,9 @@ class _Augmented(Dataset[tuple[Tensor, int, int]]):
         image = self.split[index]
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed, which would reseed accelerators too.
-            torch.default_generator.manual_seed(int(np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0]))
+            torch.default_generator.manual_seed(
+                int(np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0])
+            )
             image = self.transform(image)
         return image, self.labels[index], index
 

@@ -18,7 +18,7 @@ SIDE = 28
 
 
 def _read(name: str) -> TensorSplit:
-    """One file: N label bytes, then N · 784 pixel bytes, xz-compressed; written by scripts/build_fashion_mnist_sample.py."""
+    """One file: N label bytes, then N · 784 pixel bytes, xz; scripts/build_fashion_mnist_sample.py writes it."""
     packed = (resources.files("tosmooth.data") / "embedded" / f"fashion_mnist_{name}.xz").read_bytes()
     values = np.frombuffer(lzma.decompress(packed), dtype=np.uint8).copy()
     count = len(values) // (SIDE * SIDE + 1)

@@ -91,7 +91,7 @@ def load_image_data(
     Args:
         source: a registered name.
         path: root folder, for the sources that read one.
-        validation: share of training split off for validation (stratified, seeded) where the source has none of its own.
+        validation: share of training split off for validation (stratified, seeded) where the source has none.
         split_seed: seed of that split and of the limits.
         download: let torchvision download into `path`.
         options: further options of the source.

@@ -25,7 +25,9 @@ def stratified_choice(labels: Tensor, count: int, seed: int) -> Tensor:
     # Rounding leaves a few over: they go to the classes that lost most by it, ties to the lower class.
     for position in np.argsort(-(exact - shares), kind="stable")[: count - shares.sum()]:
         shares[position] += 1
-    chosen = [generator.permutation(np.flatnonzero(values == c))[:share] for c, share in zip(classes, shares, strict=True)]
+    chosen = [
+        generator.permutation(np.flatnonzero(values == c))[:share] for c, share in zip(classes, shares, strict=True)
+    ]
     return torch.from_numpy(np.sort(np.concatenate(chosen)) if chosen else np.zeros(0, dtype=np.int64))
 
 
@@ -37,7 +39,9 @@ def split_off(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tenso
     """
     count = round(fraction * len(labels))
     if fraction > 0 and count == 0:
-        raise DataError(f"data.validation: {fraction:g} of {len(labels)} training images is none; raise it, or set it to 0")
+        raise DataError(
+            f"data.validation: {fraction:g} of {len(labels)} training images is none; raise it, or set it to 0"
+        )
     part = stratified_choice(labels, count, seed)
     keep = torch.ones(len(labels), dtype=torch.bool)
     keep[part] = False

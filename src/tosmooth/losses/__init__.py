@@ -1,1 +1,1 @@
-"""Distillation objectives."""
+"""Distillation objectives, and the loss that is made of them."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from tosmooth.errors import ModelError
 from tosmooth.models.image_model import InputSpec
+from tosmooth.models.last_layer import final_layers
 from tosmooth.models.request import BuildRequest
 
 _OURS = {
@@ -53,9 +54,7 @@ def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
             f"hf:{name}: unknown kwargs {', '.join(map(repr, unused))}; expected fields of its config.json"
         )
     if request.pretrained:
-        backbone = AutoModelForImageClassification.from_pretrained(
-            source, config=config, ignore_mismatched_sizes=True, trust_remote_code=False
-        )
+        backbone = _pretrained(name, source, config)
     else:
         backbone = AutoModelForImageClassification.from_config(config, trust_remote_code=False)
     return backbone, _input_spec(source, config, request.pretrained)
@@ -71,6 +70,28 @@ def _input_spec(source: str, config: Any, pretrained: bool) -> InputSpec:
         mean=tuple(getattr(processor, "image_mean", None) or (0.5,)),
         std=tuple(getattr(processor, "image_std", None) or (0.5,)),
     )
+
+
+def _pretrained(name: str, source: str, config: Any) -> nn.Module:
+    from transformers import AutoModelForImageClassification
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # the new head is no news, and what else may be new is checked below
+    try:
+        backbone, report = AutoModelForImageClassification.from_pretrained(
+            source, config=config, ignore_mismatched_sizes=True, output_loading_info=True, trust_remote_code=False
+        )
+    finally:
+        logging.set_verbosity(verbosity)
+    head = {f"{layer}.{kind}" for layer in final_layers(backbone, config.num_labels) for kind in ("weight", "bias")}
+    fresh = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])} - head
+    if fresh:
+        raise ModelError(
+            f"hf:{name}: these weights are not of this model: {len(fresh)} tensors besides the head would start from "
+            f"random values, such as {', '.join(sorted(fresh)[:5])}"
+        )
+    return backbone  # type: ignore[no-any-return]
 
 
 def _processor(source: str) -> Any:

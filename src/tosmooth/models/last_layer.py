@@ -28,8 +28,9 @@ def find_last_layer(
 ) -> tuple[str, LinearLayer]:
     """The last linear layer (or 1×1 convolution) whose output width is the class count.
 
-    "Last" is the order of registration. Layers of that width and of equal input, with at most normalisation
-    between them (two heads side by side, as in distilled DeiT), are ambiguous, unless they follow each other in one `nn.Sequential`.
+    "Last" is the order of registration. Layers of that width and of equal input width, with at most normalisation
+    between them (two heads side by side, as in distilled DeiT), are ambiguous, unless they follow each other in one
+    `nn.Sequential`.
 
     Args:
         model: an `ImageModel`, or any timm, torchvision or Hugging Face classifier.
@@ -103,7 +104,7 @@ def _run_in_sequence(model: nn.Module, first: str, second: str) -> bool:
 def _named(model: nn.Module, layer: str, count: int | None) -> tuple[str, LinearLayer]:
     modules = dict(model.named_modules())
     name = layer if layer in modules else f"backbone.{layer}"
-    linear = [known for known, module in modules.items() if is_linear(module)]
+    linear = [known.removeprefix("backbone.") for known, module in modules.items() if is_linear(module)]
     if name not in modules:
         raise ModelError(f"the model has no layer {layer!r}; {did_you_mean(layer, linear)}")
     module = modules[name]

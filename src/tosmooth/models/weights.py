@@ -11,23 +11,20 @@ import dataclasses
 import hashlib
 import json
 import os
-import pickle
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tosmooth.errors import ModelError
+from tosmooth.models.checkpoint import read_checkpoint, without_prefixes
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.last_layer import final_layers
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the weights
-_PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.")  # DataParallel, torch.compile, a wrapping module
 _INPUT = "tosmooth.input"
 
 
@@ -77,9 +74,9 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False) ->
     """
     model = _unwrapped(model)
     backbone = backbone_of(model)
-    state, metadata = _read(Path(path))
+    state, metadata = read_checkpoint(Path(path))
     own = backbone.state_dict()
-    state = _without_prefixes(state, own)
+    state = without_prefixes(state, own)
     heads = _head_keys(backbone, model.num_classes if isinstance(model, ImageModel) else None)
     state = _fit_head(state, own, heads, path, replace_head)
     _check_names(state, own, heads if replace_head else set(), path)
@@ -121,43 +118,6 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    if not path.is_file():
-        raise ModelError(f"{path}: no such file; a checkpoint is a .safetensors or PyTorch file")
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: holds more than tensors, or is no PyTorch file, and is not opened because it could run code; "
-            f"save the model's state_dict, best as .safetensors"
-        ) from error
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: cannot be read as a checkpoint, it may be damaged: {error}") from error
-    for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
-    if not tensors:
-        raise ModelError(f"{path}: holds no tensors by name; expected a state_dict, alone or under {_WRAPPERS[0]!r}")
-    return tensors, {}
-
-
-def _without_prefixes(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Strip wrappers' prefixes that all names share and that the model itself does not use."""
-    stripped = True
-    while stripped:
-        stripped = False
-        for prefix in _PREFIXES:
-            if state and all(k.startswith(prefix) for k in state) and not any(k.startswith(prefix) for k in own):
-                state = {k.removeprefix(prefix): v for k, v in state.items()}
-                stripped = True
-    return state
-
-
 def _fit_head(
     state: dict[str, Tensor], own: Mapping[str, Tensor], head: set[str], path: Path, replace_head: bool
 ) -> dict[str, Tensor]:
@@ -182,14 +142,14 @@ def _head_keys(backbone: nn.Module, num_classes: int | None) -> set[str]:
 
 def _check_names(state: Mapping[str, Tensor], own: Mapping[str, Tensor], allowed: set[str], path: Path) -> None:
     unexpected = [k for k in state if k not in own]
-    present = {own[k].untyped_storage().data_ptr() for k in state if k in own}
+    present = {(own[k].data_ptr(), own[k].shape) for k in state if k in own}
     # A tensor that shares its memory with a loaded one comes with it; batch counters are absent from old files.
     missing = [
         k
         for k, tensor in own.items()
         if k not in state
         and k not in allowed
-        and tensor.untyped_storage().data_ptr() not in present
+        and (tensor.data_ptr(), tensor.shape) not in present
         and not k.endswith("num_batches_tracked")
     ]
     if missing or unexpected:

@@ -96,8 +96,8 @@ def advise(results: pd.DataFrame, teachers: pd.DataFrame, diffusion: pd.DataFram
         diffusion: `analysis/diffusion.csv`.
 
     Returns:
-        The content of `analysis/advice.json`: the effect's verdict, the recommended setting, how sure that is, every other
-        setting's difference to it, whether the paper's rule agrees, and caveats.
+        The content of `analysis/advice.json`: the effect's verdict, the recommended setting, how sure that is, every
+        other setting's difference to it, whether the paper's rule agrees, and caveats.
     """
     done = results[results.status == "done"]
     several = done.objective.nunique() > 1
@@ -137,7 +137,7 @@ def advise(results: pd.DataFrame, teachers: pd.DataFrame, diffusion: pd.DataFram
 
 
 def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
-    """The best setting on the other side of the question: unsmoothed if the best is smoothed, and the other way round."""
+    """The best setting on the other side: unsmoothed if the best is smoothed, and the other way round."""
     other_side = [setting for setting in scores.index if (setting[1] > 0) != (best[1] > 0)]
     return scores.loc[other_side].mean(axis=1).idxmax() if other_side else None
 
@@ -156,7 +156,10 @@ def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
     if row["relation"] == "tied":
         return {"agrees": True, "sentence": f"{name} is as good as the best here, within the stated margin."}
     if row["relation"] == "worse":
-        return {"agrees": False, "sentence": f"{name} does not hold on your data: it is {plus_minus(gap)} points behind."}
+        return {
+            "agrees": False,
+            "sentence": f"{name} does not hold on your data: it is {plus_minus(gap)} points behind.",
+        }
     return {
         "agrees": None,
         "sentence": f"{name} is neither confirmed nor refuted: it is {plus_minus(gap)} points behind the best, "
@@ -171,7 +174,10 @@ def _confidence(best: Setting, comparisons: list[dict[str, Any]], seeds: int, ru
     if rules.preview:
         return {"level": "low", "sentence": "Not sure at all: this is a preview, trained too briefly to conclude from."}
     if seeds < 3:
-        return {"level": "low", "sentence": f"Not sure: {seeds} seed{'s' * (seeds > 1)} cannot show how much is chance."}
+        return {
+            "level": "low",
+            "sentence": f"Not sure: {seeds} seed{'s' * (seeds > 1)} cannot show how much is chance.",
+        }
     if not open_rows:
         text = f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
         return {"level": "high", "sentence": text}
@@ -179,7 +185,8 @@ def _confidence(best: Setting, comparisons: list[dict[str, Any]], seeds: int, ru
     more = f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
     same_side = all((row["label_smoothing"] > 0) == (best[1] > 0) for row in open_rows)
     if all(row["relation"] == "tied" for row in open_rows):
-        text = f"Sure that nothing beats it by more than {rules.margin:g} points; as good within that margin: {names}{more}."
+        within = f"{rules.margin:g} points"
+        text = f"Sure that nothing beats it by more than {within}; as good within that margin: {names}{more}."
         return {"level": "high", "sentence": text}
     if same_side:
         side = "smoothing the teacher" if best[1] > 0 else "leaving the teacher unsmoothed"
@@ -199,7 +206,9 @@ def _caveats(
     if rules.preview:
         found.append("Preview: few images, few epochs, few seeds. Run the full study before you decide.")
     if seeds < 6:
-        found.append(f"{seeds} seed{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6.")
+        found.append(
+            f"{seeds} seed{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6."
+        )
     if len(done) < len(results):
         found.append(f"{len(results) - len(done)} of {len(results)} students did not finish and are left out.")
     if teachers.groupby("label_smoothing").size().max() == 1:
@@ -207,7 +216,9 @@ def _caveats(
     if METRIC in teachers and not teachers[METRIC].isna().all():
         best_student = scores_by_seed(done, METRIC).mean(axis=1).max()
         if best_student >= teachers[METRIC].max():
-            found.append("The best student is at least as good as the best teacher: a stronger teacher may change the picture.")
+            found.append(
+                "The best student is at least as good as the best teacher: a stronger teacher may change the picture."
+            )
     if not diffusion.empty and not diffusion.reliable.astype(bool).all():
         found.append("Some classes have fewer than 20 samples on a split: η there is unreliable.")
     found += _sensitivity(diffusion, effect, str(done.objective.iloc[0]) if len(done) else "hinton")
@@ -227,7 +238,9 @@ def _sensitivity(diffusion: pd.DataFrame, effect: Effect, objective: str) -> lis
     means = rows.assign(d=rows.eta_s1 - rows.eta_s2).groupby(["normalisation", "debiased"]).d.mean()
     sign = 1 if effect.verdict == "shown" else -1
     turned = [f"{norm}{', debiased' if debiased else ''}" for (norm, debiased), d in means.items() if d * sign <= 0]
-    return [f"The sign of η_S1 − η_S2 depends on how η is computed: it turns with {'; '.join(turned)}."] if turned else []
+    return (
+        [f"The sign of η_S1 − η_S2 depends on how η is computed: it turns with {'; '.join(turned)}."] if turned else []
+    )
 
 
 def _advice_without_validation(
@@ -246,7 +259,8 @@ def _advice_without_validation(
     return {
         "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done.seed.nunique())},
         "rival": None,
-        "headline": f"By the paper's rule alone, distil from {describe(chosen)}: {reason}, so nothing was selected on data.",
+        "headline": f"By the paper's rule alone, distil from {describe(chosen)}: {reason}, so nothing was "
+        "selected on data.",
         "comparisons": [],
         "rule": {"agrees": None, "sentence": "The paper's rule was applied, not checked."},
         "confidence": {"level": "low", "sentence": f"Not sure: {reason}. Test figures are shown for every setting."},
@@ -275,7 +289,9 @@ def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: 
         gap = t_interval((scores.loc[key] - scores.loc[other_key]).dropna().to_numpy())
         side = "smoothed" if rival["label_smoothing"] > 0 else "unsmoothed"
         above = "above" if gap.mean >= 0 else "below"
-        shown = Interval(abs(gap.mean), abs(gap.mean) - (gap.high - gap.low) / 2, abs(gap.mean) + (gap.high - gap.low) / 2, gap.n)
+        shown = Interval(
+            abs(gap.mean), abs(gap.mean) - (gap.high - gap.low) / 2, abs(gap.mean) + (gap.high - gap.low) / 2, gap.n
+        )
         sentence += f", {plus_minus(shown)} points {above} the {side} teacher at its best T ({rival['temperature']:g})"
         test |= {"rival": rival | vars_of(other), "difference": vars_of(gap)}
     return {"sentence": f"{'Preview. ' if preview else ''}{sentence}.", "test": test, "preview": preview}

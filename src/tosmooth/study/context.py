@@ -92,7 +92,8 @@ class Context:
             section,
             self.data.num_classes,
             channels=self.data.channels,
-            image_size=self.config.data.image_size,
+            # The real side of the images, so that a model they are too small for is refused before any training.
+            image_size=self.config.data.image_size or int(self.data.train[0].shape[-1]),
             seed=seed,
             checkpoint=checkpoint,
         )

@@ -101,11 +101,7 @@ def reference_cell(cell: Cell, cells: Mapping[str, Cell]) -> Cell | None:
 
     T₀ is 1 if that is in the grid, else the lowest temperature.
     """
-    siblings = [
-        c
-        for c in cells.values()
-        if (c.teacher, c.student, c.seed) == (cell.teacher, cell.student, cell.seed)
-    ]
+    siblings = [c for c in cells.values() if (c.teacher, c.student, c.seed) == (cell.teacher, cell.student, cell.seed)]
     temperatures = {c.temperature for c in siblings}
     lowest = 1.0 if 1.0 in temperatures else min(temperatures)
     at_lowest = [c for c in siblings if c.temperature == lowest]
@@ -167,7 +163,7 @@ def diffusion_tables(
 
 
 def summarise_diffusion(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean, 95 % t-interval and exact sign-flip p over seeds, for η_S1, η_S2, their difference and the contrast to α = 0."""
+    """Mean, 95 % t-interval and exact sign-flip p over seeds, for η_S1, η_S2, η_S1 − η_S2 and the contrast to α = 0."""
     if table.empty:
         return pd.DataFrame(columns=[*SETTING, "quantity", "n", "mean", "low", "high", "p"])
     table = table.assign(difference=table.eta_s1 - table.eta_s2)

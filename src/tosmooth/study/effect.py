@@ -86,8 +86,8 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
         temperatures = tuple(sorted({temperature for _, temperature in opposite}))
         return Effect(
             "opposite",
-            f"The opposite of systematic diffusion: at T = {_listing(temperatures)}, classes move away from the classes "
-            "they resemble.",
+            f"The opposite of systematic diffusion: at T = {_listing(temperatures)}, classes move away from the "
+            "classes they resemble.",
             temperatures,
         )
     return Effect("not shown", _not_shown_sentence(smoothed, contrasts))
@@ -127,8 +127,14 @@ def _not_shown_sentence(rows: pd.DataFrame, contrasts: dict[tuple[float, float],
     head = f"Your data does not show systematic diffusion. At T = {key[1]:g} (α = {key[0]:g}), "
     for values, text in (
         (part.eta_s1, "classes do not move towards the classes they resemble: η towards similar classes is"),
-        (part.difference, "they move no further towards similar than towards dissimilar classes: the difference in η is"),
-        (contrasts[key], "students of the smoothed teacher drift no more than those of the unsmoothed one: the contrast is"),
+        (
+            part.difference,
+            "they move no further towards similar than towards dissimilar classes: the difference in η is",
+        ),
+        (
+            contrasts[key],
+            "students of the smoothed teacher drift no more than those of the unsmoothed one: the contrast is",
+        ),
     ):
         if values is not None and len(values) > 1 and not t_interval(values.to_numpy()).low > 0:
             interval = t_interval(values.to_numpy())

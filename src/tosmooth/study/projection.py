@@ -33,7 +33,9 @@ def choose_classes(context: Context) -> tuple[int, int, int]:
     given = context.config.analysis.projection_classes
     if given is not None:
         if len(set(given)) < 3 or not all(0 <= index < count for index in given):
-            raise ConfigError([f"analysis.projection_classes: three different indices from 0 to {count - 1}, not {given}"])
+            raise ConfigError(
+                [f"analysis.projection_classes: three different indices from 0 to {count - 1}, not {given}"]
+            )
         return given[0], given[1], given[2]
     teacher = min(context.plan.teachers, key=lambda t: (t.label_smoothing != 0, t.label_smoothing))
     centroids = read_centroids(context, teacher, "train")
@@ -52,7 +54,9 @@ def _head(context: Context, owner: Teacher | Cell, model: torch.nn.Module) -> tu
     return weight, None if layer.bias is None else layer.bias.detach().float().cpu()
 
 
-def _panel(context: Context, owner: Teacher | Cell, classes: tuple[int, int, int], plane: str) -> Iterator[dict[str, object]]:
+def _panel(
+    context: Context, owner: Teacher | Cell, classes: tuple[int, int, int], plane: str
+) -> Iterator[dict[str, object]]:
     """Points and centroids of one model, training and validation."""
     model = context.trained_model(owner)
     layer = context.last_layer(owner)
@@ -61,7 +65,9 @@ def _panel(context: Context, owner: Teacher | Cell, classes: tuple[int, int, int
     for split_name, split in (("train", context.data.train), ("val", context.data.validation)):
         if not len(split):
             continue
-        features, labels = features_of_classes(model, context.evaluation_batches(split), context.compute, classes, layer)
+        features, labels = features_of_classes(
+            model, context.evaluation_batches(split), context.compute, classes, layer
+        )
         if split_name == "train":
             projection.fit(features, labels)  # and reused unchanged for validation (Algorithm 1)
         points = projection.transform(features)
@@ -86,15 +92,14 @@ def _panel(context: Context, owner: Teacher | Cell, classes: tuple[int, int, int
                 }
 
 
-def analyse_projection(
-    context: Context, done: Mapping[str, Cell], *, plane: str = "algorithm1"
-) -> None:
+def analyse_projection(context: Context, done: Mapping[str, Cell], *, plane: str = "algorithm1") -> None:
     """Write the points of all panels: every teacher, and the first seed's students of the first objective."""
     classes = choose_classes(context)
     objective = context.config.student.objectives[0]
     first_seed = next((cell.seed for cell in done.values()), None)
     students = [cell for cell in done.values() if cell.seed == first_seed and cell.objective == objective]
-    rows = [row for owner in (*context.plan.teachers, *students) for row in _panel(context, owner, classes, plane)]
+    owners: list[Teacher | Cell] = [*context.plan.teachers, *students]
+    rows = [row for owner in owners for row in _panel(context, owner, classes, plane)]
     write_csv(context.directory.analysis / "projection.csv", pd.DataFrame(rows))
     write_json(
         context.directory.analysis / "projection.json",

@@ -68,9 +68,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         if diffusion.empty:
             continue
         chosen = diffusion[
-            (diffusion.split == split)
-            & (diffusion.normalisation == "mean_distance")
-            & (diffusion.debiased == debiased)
+            (diffusion.split == split) & (diffusion.normalisation == "mean_distance") & (diffusion.debiased == debiased)
         ]
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
     identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]

@@ -27,9 +27,7 @@ from tosmooth.study.results import StudyResults, finished_cells, load_study, rea
 from tosmooth.study.training import train_students, train_teachers
 
 
-def run_study(
-    config: StudyConfig, root: str | Path = "runs", progress: StudyProgress | None = None
-) -> StudyResults:
+def run_study(config: StudyConfig, root: str | Path = "runs", progress: StudyProgress | None = None) -> StudyResults:
     """Train, measure, advise, read the test split, and write the report under ``root/<config.name>``.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from safetensors.torch import save_file
+from torch import Tensor
 
 from tosmooth.models.build import ImageModel
 from tosmooth.models.weights import save_weights
@@ -112,7 +113,7 @@ def _run(
 def _measure(context: Context, owner: Teacher | Cell, model: ImageModel, record: dict[str, object]) -> None:
     """Metrics on validation, centroids on training and validation, all with the evaluation transform."""
     layer = context.last_layer(owner)
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     figures: dict[str, object] = {"parameters": sum(p.numel() for p in model.parameters())}
     for name, split in (("train", context.data.train), ("val", context.data.validation)):
         if not len(split):

@@ -20,23 +20,22 @@ class RandomStream:
     """
 
     def __init__(self, seed: int, device: torch.device | None = None) -> None:
-        self._on_cuda = device is not None and device.type == "cuda"
-        self._device = device
+        self._cuda = device if device is not None and device.type == "cuda" else None
         self._own = [torch.Generator().manual_seed(seed).get_state()]
-        if self._on_cuda:
-            self._own.append(torch.Generator(device).manual_seed(seed).get_state())
+        if self._cuda is not None:
+            self._own.append(torch.Generator(self._cuda).manual_seed(seed).get_state())
         self._outer: list[torch.Tensor] = []
 
     def _current(self) -> list[torch.Tensor]:
         states = [torch.get_rng_state()]
-        if self._on_cuda:
-            states.append(torch.cuda.get_rng_state(self._device))
+        if self._cuda is not None:
+            states.append(torch.cuda.get_rng_state(self._cuda))
         return states
 
     def _install(self, states: list[torch.Tensor]) -> None:
         torch.set_rng_state(states[0])
-        if self._on_cuda:
-            torch.cuda.set_rng_state(states[1], self._device)
+        if self._cuda is not None:
+            torch.cuda.set_rng_state(states[1], self._cuda)
 
     def __enter__(self) -> RandomStream:
         self._outer = self._current()

@@ -10,7 +10,7 @@ import pandas as pd
 from tosmooth.report.figures.accuracy import seeds_note, series_of
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.lines import Axis, temperature_chart
-from tosmooth.report.figures.style import SHAPES
+from tosmooth.report.figures.style import shapes
 from tosmooth.report.numbers import alpha_label, decimals_for, fixed, half_width, listed, plus_minus, temperature_label
 from tosmooth.report.reading import StudyFiles
 
@@ -148,7 +148,7 @@ def _reliability_chart(data: pd.DataFrame, panels: list[str], labels: list[str],
         alt.Chart(data).transform_filter("datum.kind === 'bin' && datum.share >= 0.005").encode(x=x, y=y, color=colour)
     )
     diagonal = alt.Chart(data).transform_filter("datum.kind === 'diagonal'").mark_line(style="neutral").encode(x=x, y=y)
-    shape = alt.Shape("alpha:N", scale=alt.Scale(domain=labels, range=SHAPES[: len(labels)]), legend=legend)
+    shape = alt.Shape("alpha:N", scale=alt.Scale(domain=labels, range=shapes(len(labels))), legend=legend)
     tooltip = [
         alt.Tooltip("alpha:N", title="teacher"),
         alt.Tooltip("confidence:Q", format=".1%"),

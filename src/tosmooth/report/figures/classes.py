@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from tosmooth.report.figures.figure import Figure, Size
-from tosmooth.report.figures.style import SHAPES
+from tosmooth.report.figures.style import shapes
 from tosmooth.report.numbers import alpha_label, fixed, listed, quoted, temperature_label
 from tosmooth.report.reading import StudyFiles
 
@@ -81,7 +81,7 @@ def _class_chart(data: pd.DataFrame, order: list[str], labels: list[str], size: 
     dots = base.mark_point(filled=True, opacity=1, size=85 * size.scale**2).encode(
         x=x,
         color=alt.Color("alpha:N", scale=scale, legend=legend),
-        shape=alt.Shape("alpha:N", scale=alt.Scale(domain=labels, range=SHAPES[: len(labels)]), legend=legend),
+        shape=alt.Shape("alpha:N", scale=alt.Scale(domain=labels, range=shapes(len(labels))), legend=legend),
         tooltip=[alt.Tooltip("class:N"), alt.Tooltip("alpha:N", title="teacher"), alt.Tooltip("shown:N", title="η")],
     )
     return alt.layer(zero, span, dots).properties(

@@ -114,7 +114,8 @@ def diffusion_finding(files: StudyFiles) -> str:
     beside = f", against {fixed(plain.mean, digits)} without smoothing" if plain else ""
     values = f"η = {fixed(similar.mean, digits)}{beside}"
     if judged is None or judged.n < 2:
-        return f"One seed: {at[0].lower()}{at[1:]}, η towards similar classes is {values.removeprefix('η = ')} (α = {alpha:g})"
+        said = values.removeprefix("η = ")
+        return f"One seed: at {temperature_label(top)}, η towards similar classes is {said} (α = {alpha:g})"
     what = "contrast with the unsmoothed teacher" if contrast else "η similar − dissimilar"
     shown = f"{what} {signed(judged.mean, digits)}, 95 % interval {between(judged.low, judged.high, digits)}"
     if judged.low > 0 and similar.low > 0:

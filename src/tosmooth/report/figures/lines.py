@@ -14,7 +14,7 @@ import pandas as pd
 
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Size
-from tosmooth.report.figures.style import SHAPES
+from tosmooth.report.figures.style import shapes
 from tosmooth.report.numbers import alpha_label, between, fixed
 
 LABEL_LINE = 15  # pixels that one line of an end label needs
@@ -54,7 +54,7 @@ def temperature_chart(
     """The chart. T has evenly spaced positions: on a true scale 1, 2 and 3 would be one spot beside 64."""
     height = 150 if size.paper else 300
     domain = _domain(series, axis)
-    means, dots, labels = _rows(series, temperatures, axis, domain, height * (0.55 if size.paper else 1) / size.scale)
+    means, dots, labels = _rows(series, temperatures, axis, domain, height / size.scale)
     ticks = json.dumps([f"{t:g}" for t in temperatures])
     x = alt.X(
         "x:Q",
@@ -70,7 +70,7 @@ def temperature_chart(
     y = alt.Y("mean:Q", scale=y_scale, axis=alt.Axis(title=axis.title, tickCount=5))
     names = [alpha_label(alpha) for alpha in alphas]
     colour = alt.Color("alpha:N", scale=alt.Scale(domain=names), legend=None)
-    shape = alt.Shape("alpha:N", scale=alt.Scale(domain=names, range=_shapes(len(names))), legend=None)
+    shape = alt.Shape("alpha:N", scale=alt.Scale(domain=names, range=shapes(len(names))), legend=None)
     dash = alt.StrokeDash("dashed:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [5, 4]]), legend=None)
     tooltip = [
         alt.Tooltip("series:N", title="line"),
@@ -101,10 +101,6 @@ def temperature_chart(
         padding={"left": 2, "top": 5, "right": 6 if size.paper else 12, "bottom": 2},
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
-
-
-def _shapes(count: int) -> list[str]:
-    return [SHAPES[i % len(SHAPES)] for i in range(count)]
 
 
 def _domain(series: Sequence[Series], axis: Axis) -> list[float]:

@@ -13,7 +13,7 @@ PAPER_FONT = 'Helvetica, Arial, "Liberation Sans", sans-serif'
 # lines' ends, which are text in the line's colour, keep a contrast of 4.5 : 1.
 UNSMOOTHED = {"light": "#0072B2", "dark": "#5CB5EF"}
 SMOOTHED = {
-    "light": ["#C74E00", "#8A6A00", "#2A7FA8", "#4D4D4D"],
+    "light": ["#C74E00", "#8A6A00", "#26789F", "#4D4D4D"],
     "dark": ["#FF8A4C", "#E8B93A", "#9AD4F2", "#C9C9C9"],
 }
 # Classes in the projection: hues that no α has.
@@ -28,6 +28,11 @@ def alpha_colours(alphas: list[float], mode: Mode) -> list[str]:
     smoothed = SMOOTHED[tone]
     above = [alpha for alpha in alphas if alpha > 0]
     return [UNSMOOTHED[tone] if a == 0 else smoothed[above.index(a) % len(smoothed)] for a in alphas]
+
+
+def shapes(count: int) -> list[str]:
+    """Point shapes for so many α, so that colour is not the only sign."""
+    return [SHAPES[i % len(SHAPES)] for i in range(count)]
 
 
 def theme(alphas: list[float], mode: Mode) -> dict[str, Any]:

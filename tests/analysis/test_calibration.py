@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from tosmooth.analysis.calibration import BINS, ClassificationMetrics
+
+
+def test_hand_worked():
+    # Two classes. Probabilities of the predicted class: 0.9 right, 0.9 wrong, 0.6 right.
+    probabilities = torch.tensor([[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]])
+    metrics = ClassificationMetrics(2)
+    metrics.update(probabilities[:2].log(), torch.tensor([0, 1]))
+    metrics.update(probabilities[2:].log(), torch.tensor([1]))
+    found = metrics.compute()
+    assert found["top1"] == pytest.approx(200 / 3, abs=1e-3)
+    assert found["top5"] == 100.0  # both classes are among the top five
+    assert found["nll"] == pytest.approx(-(math.log(0.9) + math.log(0.1) + math.log(0.6)) / 3, rel=1e-6)
+    # Bins: {0.9, 0.9}: accuracy 0.5, gap 0.4, weight 2/3; {0.6}: accuracy 1, gap 0.4, weight 1/3.
+    assert found["ece"] == pytest.approx(0.4, abs=1e-6)
+
+
+def test_the_reliability_curve_adds_up_to_the_ece():
+    generator = torch.Generator().manual_seed(0)
+    metrics = ClassificationMetrics(8)
+    for _ in range(4):
+        metrics.update(
+            3 * torch.randn(100, 8, generator=generator), torch.randint(0, 8, (100,), generator=generator)
+        )
+    table = metrics.reliability()
+    assert len(table) == BINS
+    assert table["count"].sum() == 400
+    filled = table[table["count"] > 0]
+    ece = ((filled.accuracy - filled.confidence).abs() * filled["count"]).sum() / 400
+    assert metrics.compute()["ece"] == pytest.approx(ece, abs=1e-5)
+
+
+def test_top5_counts_the_fifth_but_not_the_sixth():
+    logits = torch.arange(10.0).flip(0).repeat(2, 1)
+    metrics = ClassificationMetrics(10)
+    metrics.update(logits, torch.tensor([4, 5]))
+    assert metrics.compute()["top5"] == 50.0
+    assert metrics.compute()["top1"] == 0.0
+
+
+def test_wrong_input():
+    metrics = ClassificationMetrics(3)
+    with pytest.raises(ValueError, match="no samples"):
+        metrics.compute()
+    with pytest.raises(ValueError, match=r"\(N, 3\)"):
+        metrics.update(torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64))

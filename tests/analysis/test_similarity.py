@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tosmooth import similar_classes
+from tosmooth.analysis.similarity import default_similar_count, masks_from_groups
+
+
+def test_nearest_and_farthest_on_a_line():
+    similar, dissimilar = similar_classes(torch.tensor([[0.0], [1.0], [2.5], [10.0], [11.0]]), 1)
+    assert similar.nonzero().tolist() == [[0, 1], [1, 0], [2, 1], [3, 4], [4, 3]]
+    assert dissimilar.nonzero().tolist() == [[0, 4], [1, 4], [2, 4], [3, 0], [4, 0]]
+
+
+def test_ties_go_to_the_lower_index_and_sets_are_disjoint():
+    square = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    similar, dissimilar = similar_classes(square, 1)
+    assert similar[0].nonzero().flatten().tolist() == [1]
+    assert dissimilar[0].nonzero().flatten().tolist() == [3]
+    for m in (1, 2, 12):
+        one, other = similar_classes(torch.randn(26, 3), m)
+        assert (one.sum(1) == m).all()
+        assert (other.sum(1) == m).all()
+        assert not (one & other).any()
+        assert not one.diagonal().any()
+
+
+def test_a_class_without_samples_belongs_to_no_set():
+    centroids = torch.randn(6, 3)
+    centroids[2] = float("nan")
+    for mask in similar_classes(centroids, 2):
+        assert not mask[2].any()
+        assert not mask[:, 2].any()
+
+
+@pytest.mark.parametrize(("classes", "m"), [(3, 1), (4, 1), (10, 3), (16, 5), (1000, 5)])
+def test_default_count(classes, m):
+    assert default_similar_count(classes) == m
+
+
+def test_groups():
+    similar, dissimilar = masks_from_groups([[0, 1, 2], [3, 4]], 6)
+    assert similar[0].nonzero().flatten().tolist() == [1, 2]
+    assert dissimilar[0].nonzero().flatten().tolist() == [3, 4]
+    assert not similar[5].any()
+    assert not dissimilar[5].any()
+    with pytest.raises(ValueError, match="two groups"):
+        masks_from_groups([[0, 1], [1, 2]], 3)
+    with pytest.raises(ValueError, match="outside"):
+        masks_from_groups([[0, 9]], 3)
+
+
+def test_wrong_input():
+    with pytest.raises(ValueError, match="at least 3"):
+        similar_classes(torch.randn(2, 3), 1)
+    with pytest.raises(ValueError, match=r"m must be in \[1, 2\]"):
+        similar_classes(torch.randn(5, 3), 3)

@@ -1,0 +1,35 @@
+"""Studies that several test files read: written once a session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.report.study_files import CLASSES, HOSTILE, Variant, write_study
+from tosmooth.report.build import build_report
+from tosmooth.report.reading import StudyFiles, read_study
+
+
+@pytest.fixture(scope="session")
+def effect_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that shows the effect, its report built."""
+    folder = write_study(tmp_path_factory.mktemp("effect") / "demo")
+    build_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def hostile_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A preview without the effect, with names that try to break out of HTML, JSON and LaTeX, its report built."""
+    classes = (HOSTILE, "a_b & 50 % #1 $x$ {}~^\\", "<img src=x onerror=alert(2)>", *CLASSES[3:])
+    variant = Variant(effect=False, preview=True, classes=classes, name="<b>bold</b> & $y$")
+    folder = write_study(tmp_path_factory.mktemp("hostile") / "demo", variant)
+    build_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def effect_files(tmp_path_factory: pytest.TempPathFactory) -> StudyFiles:
+    """The effect study, read; no report is built."""
+    return read_study(write_study(tmp_path_factory.mktemp("files") / "demo"))

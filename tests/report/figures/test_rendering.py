@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import re
+import struct
+
+import vl_convert
+
+from tosmooth.report.figures.accuracy import accuracy_figure
+from tosmooth.report.figures.rendering import inline_image, pdf, png, vega_javascript, vega_lite_version
+from tosmooth.report.figures.style import theme
+from tosmooth.report.reading import StudyFiles
+
+
+def test_the_static_figure_is_a_papers_column_wide(effect_files: StudyFiles) -> None:
+    figure = accuracy_figure(effect_files, ("hinton", "resnet8"), main=True)
+    assert figure is not None
+    spec = figure.paper_spec(theme(effect_files.alphas, "paper"), preview=False)
+    image = png(spec)
+    width, _ = struct.unpack(">II", image[16:24])
+    assert 970 <= width <= 980  # 234 points at 300 dots an inch are 975 pixels
+    page = pdf(spec)
+    box = re.search(rb"MediaBox *\[ *0 +0 +([\d.]+)", page)
+    assert box is not None
+    assert 233 <= float(box[1]) <= 236
+    assert inline_image(spec, image).startswith("data:image/svg+xml;base64,")
+
+
+def test_the_bundled_script_needs_no_network_and_cannot_end_its_element() -> None:
+    script = vega_javascript()
+    assert "window.vegaEmbed" in script
+    assert "</script" not in script.lower()
+    assert "\r" not in script
+    assert vega_lite_version() in vl_convert.get_vegalite_versions()

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.report.study_files import Variant, write_study
+from tosmooth.report.evidence_tables import class_table, comparisons_table, diffusion_table, sensitivity_table
+from tosmooth.report.reading import StudyFiles, read_study
+from tosmooth.report.tables import Table
+
+
+def _texts(table: Table | None) -> dict[str, list[str]]:
+    assert table is not None
+    return {column.title: list(column.texts) for column in table.columns}
+
+
+def test_comparisons_run_from_the_recommended_setting_down(effect_files: StudyFiles) -> None:
+    texts = _texts(comparisons_table(effect_files))
+    assert texts["relation"][0] == "recommended"
+    assert texts["difference (points)"] == ["–", "−0.7", "−0.8", "−0.9", "−1.0", "−1.3", "−1.6", "−3.1"]
+    assert texts["95 % interval"][1] == "−0.8 to −0.6"  # 0.70 ± 0.13
+
+
+def test_no_comparisons_without_advice(tmp_path: Path) -> None:
+    files = read_study(write_study(tmp_path / "s", Variant(seeds=1, skip=("analysis/advice.json",))))
+    assert comparisons_table(files) is None
+
+
+def test_diffusion_shows_the_contrast_where_there_is_an_unsmoothed_teacher(
+    effect_files: StudyFiles, tmp_path: Path
+) -> None:
+    texts = _texts(diffusion_table(effect_files))
+    assert texts["T"] == ["2", "3", "64", "2", "3", "64"]
+    # α = 0.1, T = 64: η_S1 = 0.02 · 6 = 0.12, η_S2 = −0.024; against 0.006 and −0.024 without smoothing: 0.114
+    assert texts["η similar"][-1] == "+0.120 ± 0.003"
+    assert texts["the same, less α = 0"][-1] == "+0.114 ± 0.004"
+    assert texts["the same, less α = 0"][0] == "–"
+    assert texts["p"][-1] == "0.031"
+    without = read_study(write_study(tmp_path / "s", Variant(seeds=2, alphas=(0.1,))))
+    assert "the same, less α = 0" not in _texts(diffusion_table(without))
+
+
+def test_sensitivity_lists_every_form_and_names_the_declared_one(effect_files: StudyFiles, tmp_path: Path) -> None:
+    texts = _texts(sensitivity_table(effect_files))
+    assert len(texts["normalised by"]) == 12  # 3 normalisations × debiased or not × 2 splits
+    assert texts["normalised by"][0] == "mean distance (declared)"
+    one = read_study(write_study(tmp_path / "s", Variant(seeds=1, validation=False)))
+    assert set(_texts(sensitivity_table(one))["features"]) == {"training"}
+
+
+def test_classes_with_the_classes_they_resemble(effect_files: StudyFiles) -> None:
+    texts = _texts(class_table(effect_files))
+    assert texts["class"][0] == "T-shirt"
+    assert texts["similar classes"][0] == "Trouser"
+    assert texts["η similar, α = 0.1"][0] == "0.192"  # 0.12 · 1.6

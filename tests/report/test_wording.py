@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.report.study_files import Variant, write_study
+from tosmooth.report.reading import StudyFiles, read_study
+from tosmooth.report.wording import duration, headline, how_it_was_run, recommendation
+
+
+def test_headline_prefers_the_verdict_then_the_advice(effect_files: StudyFiles, tmp_path: Path) -> None:
+    assert headline(effect_files).startswith("Distil from the smoothed teacher (α = 0.1) at T = 1: 88.0 ± 0.2 %")
+    frozen = read_study(write_study(tmp_path / "a", Variant(seeds=1, skip=("analysis/verdict.json",))))
+    assert headline(frozen) == "Distil from the teacher with α = 0.1 at T = 1."
+
+
+def test_headline_of_an_unfinished_study_gives_no_advice(tmp_path: Path) -> None:
+    skip = ("analysis/verdict.json", "analysis/advice.json")
+    files = read_study(write_study(tmp_path / "s", Variant(seeds=1, skip=skip, failed=("hinton-a0-T1-resnet8-s0",))))
+    assert headline(files) == "No verdict yet: 7 of 8 students finished."
+    assert recommendation(files) == []
+
+
+def test_recommendation_in_words(effect_files: StudyFiles) -> None:
+    assert recommendation(effect_files) == [
+        ("Teacher", "trained with label smoothing α = 0.1"),
+        ("Temperature", "T = 1"),
+        ("Test accuracy", "88.0 ± 0.2 % over 6 seeds"),
+    ]
+
+
+def test_how_it_was_run_names_grid_versions_and_time(effect_files: StudyFiles) -> None:
+    run = dict(how_it_was_run(effect_files))
+    assert run["grid"] == "α ∈ {0, 0.1} × T ∈ {1, 2, 3, 64} × 6 seeds"
+    assert run["time"] == "7 min 1 s"
+    assert run["PyTorch"] == "2.9.0"
+    assert "GPU" not in run  # there was none
+
+
+def test_duration() -> None:
+    assert [duration(s) for s in (3.2, 60, 3725)] == ["3 s", "1 min 0 s", "1 h 2 min"]
