@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import TosmoothError, did_you_mean
-from tosmooth.losses.distillation import objectives as objective_names
+from tosmooth.losses.objectives import objectives as objective_names
 from tosmooth.models.build import validate_model_name
 
 

@@ -26,9 +26,7 @@ def test_the_reliability_curve_adds_up_to_the_ece():
     generator = torch.Generator().manual_seed(0)
     metrics = ClassificationMetrics(8)
     for _ in range(4):
-        metrics.update(
-            3 * torch.randn(100, 8, generator=generator), torch.randint(0, 8, (100,), generator=generator)
-        )
+        metrics.update(3 * torch.randn(100, 8, generator=generator), torch.randint(0, 8, (100,), generator=generator))
     table = metrics.reliability()
     assert len(table) == BINS
     assert table["count"].sum() == 400
@@ -51,3 +49,36 @@ def test_wrong_input():
         metrics.compute()
     with pytest.raises(ValueError, match=r"\(N, 3\)"):
         metrics.update(torch.zeros(2, 4), torch.zeros(2, dtype=torch.int64))
+
+
+def test_a_confidence_of_one_shares_the_last_bin():
+    # Confidence 1 and wrong, 0.95 and right: one bin with accuracy 0.5 and confidence 0.975. In bins of their own the
+    # error would be (1 + 0.05) / 2 = 0.525.
+    metrics = ClassificationMetrics(2)
+    metrics.update(torch.tensor([[200.0, 0.0], [math.log(19), 0.0]]), torch.tensor([1, 0]))
+    assert metrics.compute()["ece"] == pytest.approx(0.475, abs=1e-6)
+    assert metrics.reliability()["count"].tolist() == [0] * (BINS - 1) + [2]
+
+
+def test_brier_by_hand():
+    # (0.9 − 1)² + 0.1² = 0.02 where right, 0.9² + (0.1 − 1)² = 1.62 where wrong.
+    metrics = ClassificationMetrics(2)
+    metrics.update(torch.tensor([[0.9, 0.1], [0.9, 0.1]]).log(), torch.tensor([0, 1]))
+    assert metrics.compute()["brier"] == pytest.approx((0.02 + 1.62) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "reason"),
+    [
+        (torch.zeros(2, 3), torch.tensor([0, 3]), r"in \[0, 3\); found 0 to 3"),
+        (torch.zeros(2, 3), torch.tensor([-100, 1]), "found -100 to 1"),
+        (torch.tensor([[0.0, math.nan, 0.0]]), torch.tensor([0]), "NaN"),
+    ],
+)
+def test_a_refused_batch_adds_nothing(logits, labels, reason):
+    metrics = ClassificationMetrics(3)
+    metrics.update(torch.eye(3), torch.tensor([0, 1, 2]))
+    before = metrics.compute()
+    with pytest.raises(ValueError, match=reason):
+        metrics.update(logits, labels)
+    assert metrics.compute() == before

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tosmooth import ClassCentroids
+from tosmooth.analysis.centroids import CHUNK
 
 
 @pytest.fixture
@@ -74,3 +75,33 @@ def test_wrong_input(features, labels, reason):
         ClassCentroids(2, 2).update(features, labels)
     with pytest.raises(ValueError, match="cannot merge"):
         ClassCentroids(2, 2).merge(ClassCentroids(3, 2))
+
+
+def test_more_rows_than_one_chunk():
+    count = CHUNK + 1000
+    features = torch.linspace(-1, 1, count, dtype=torch.float64)[:, None] + 1e3
+    labels = torch.arange(count) % 2
+    found = ClassCentroids(2, 1)
+    found.update(features, labels)
+    for index in (0, 1):
+        own = features[labels == index]
+        assert found.counts[index] == len(own)
+        torch.testing.assert_close(found.centroids[index], own.mean(0), rtol=1e-12, atol=0)
+        torch.testing.assert_close(found.within_scatter[index], own.var(0).sum(), rtol=1e-9, atol=0)
+
+
+def test_a_refused_batch_adds_nothing():
+    found = ClassCentroids(2, 1)
+    with pytest.raises(ValueError, match="integers"):
+        found.update(torch.ones(2, 1), torch.tensor([0.0, 1.0]))
+    with pytest.raises(ValueError, match="infinite"):
+        found.update(torch.tensor([[1.0], [float("inf")]]), torch.tensor([0, 1]))
+    assert found.counts.tolist() == [0, 0]
+
+
+def test_damaged_state_is_refused():
+    state = ClassCentroids(3, 2).state_dict()
+    with pytest.raises(ValueError, match="lack squares"):
+        ClassCentroids.from_state_dict({name: state[name] for name in ("counts", "means")})
+    with pytest.raises(ValueError, match="do not fit together"):
+        ClassCentroids.from_state_dict(state | {"counts": state["counts"][:2]})

@@ -117,3 +117,43 @@ def test_wrong_input():
         diffusion_index(centroids, centroids, mask, debias=True)
     with pytest.raises(ValueError, match="unknown normalisation"):
         diffusion_index(centroids, centroids, mask, normalisation="median")
+
+
+def test_hand_worked_debiased_distance_and_within_spread():
+    # Class 0 at ±1 around 0 and class 1 at ±1 around 3, two samples each: tr W = 2, tr W / n = 1.
+    # Class 2 at ±2 around 8: tr W = 8, tr W / n = 4.
+    features = torch.tensor([[-1.0], [1.0], [2.0], [4.0], [6.0], [10.0]])
+    found = seen(features, torch.tensor([0, 0, 1, 1, 2, 2]), 3)
+    distances = relative_distances(found, debias=True, normalisation="none")
+    assert distances[0].tolist() == pytest.approx([0, math.sqrt(9 - 2), math.sqrt(64 - 5)])
+    assert distances[1, 2].item() == pytest.approx(math.sqrt(25 - 5))
+    spread = relative_distances(found, normalisation="within_spread")
+    assert spread[0, 1].item() == pytest.approx(3 / math.sqrt(2))
+    assert spread[2, 1].item() == pytest.approx(5 / math.sqrt(8))  # π's own spread, not k's
+
+
+def test_scaling_gives_zero_also_where_only_one_side_lacks_a_class():
+    generator = torch.Generator().manual_seed(6)
+    reference = torch.randn(6, 4, generator=generator, dtype=torch.float64)
+    raised = 2 * reference
+    raised[5] = math.nan
+    for one, other in ((reference, raised), (raised, reference)):
+        eta = diffusion_index(one, other, torch.ones(6, 6, dtype=torch.bool))
+        assert eta[:5].abs().max() < 1e-12
+        assert eta[5].isnan()
+
+
+def test_a_reference_distance_clipped_to_zero_gives_nan():
+    # Classes 0 and 1 have one centroid and a wide spread: their debiased distance is 0.
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    reference = seen(torch.tensor([[-1.0], [1.0], [-1.0], [1.0], [50.0], [50.0]]), labels, 3)
+    raised = seen(torch.tensor([[-1.0], [1.0], [9.0], [11.0], [50.0], [50.0]]), labels, 3)
+    eta = diffusion_index(reference, raised, mask_of(3, (0, 1), (2, 0)), debias=True)
+    assert eta[0].isnan()
+    assert eta[2].isfinite()
+
+
+def test_students_of_different_width_can_be_compared():
+    wide = torch.tensor([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
+    eta = diffusion_index(wide[:, :2], 10 * wide, torch.ones(3, 3, dtype=torch.bool))
+    assert eta.abs().max() < 1e-12

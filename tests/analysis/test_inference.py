@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tosmooth.analysis.inference import bootstrap_interval, holm, mcnemar, sign_flip_test, t_interval
 
@@ -62,3 +63,39 @@ def test_bootstrap_is_seeded_and_covers_the_mean():
     assert found.low < values.mean() < found.high
     normal = 1.96 * values.std(ddof=1) / math.sqrt(50)
     assert found.high - found.low == pytest.approx(2 * normal, rel=0.15)
+
+
+def test_sign_flip_equals_scipys_permutation_test():
+    values = np.random.default_rng(2).normal(0.4, 1, 9)
+    expected = stats.permutation_test((values,), np.sum, permutation_type="samples", n_resamples=np.inf)
+    assert sign_flip_test(values).p == pytest.approx(expected.pvalue)
+
+
+def test_sign_flip_is_not_fooled_by_rounding():
+    # 0.1 + 0.2 + 0.3 − 0.6 is 0 up to rounding: every pattern is at least as extreme.
+    assert sign_flip_test([0.1, 0.2, 0.3, -0.6]).p == 1.0
+    # Scale must not matter either, far below 1.
+    assert sign_flip_test([1e-20, 2e-20, 4e-20]).p == sign_flip_test([1, 2, 4]).p == 0.25
+    assert sign_flip_test([3.0]).p == sign_flip_test([3.0]).smallest_possible == 1.0
+    assert sign_flip_test([0.0, 0.0]).p == 1.0
+
+
+@pytest.mark.parametrize("function", [t_interval, sign_flip_test, bootstrap_interval])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_values_that_are_not_finite_are_refused(function, bad):
+    with pytest.raises(ValueError, match="1 of 3 values are not finite"):
+        function([0.1, bad, 0.2])
+
+
+def test_a_level_outside_zero_to_one_is_refused():
+    with pytest.raises(ValueError, match="95"):
+        t_interval([1.0, 2.0], level=95)
+
+
+def test_holm_leaves_out_tests_that_could_not_be_made():
+    adjusted = holm([0.01, math.nan, 0.03])
+    assert adjusted[0] == pytest.approx(0.02)  # of two tests, not three
+    assert math.isnan(adjusted[1])
+    assert adjusted[2] == pytest.approx(0.03)
+    with pytest.raises(ValueError, match=r"in \[0, 1\]"):
+        holm([0.5, 1.5])

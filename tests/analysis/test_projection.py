@@ -103,3 +103,38 @@ def test_wrong_use(trained):
         PenultimateProjection(layer.weight, layer.bias, CLASSES).fit(features[labels != 7], labels[labels != 7])
     with pytest.raises(ValueError, match="unknown plane"):
         PenultimateProjection(layer.weight, layer.bias, CLASSES, plane="pca")
+
+
+def test_a_convolutional_head_and_a_layer_without_bias(trained):
+    layer, features, labels, _ = trained
+    linear = PenultimateProjection(layer.weight, layer.bias, CLASSES).fit(features, labels).transform(features)
+    kernel = layer.weight[:, :, None, None]
+    assert torch.equal(
+        PenultimateProjection(kernel, layer.bias, CLASSES).fit(features, labels).transform(features), linear
+    )
+    zeros = PenultimateProjection(layer.weight, torch.zeros(10), CLASSES).fit(features, labels).transform(features)
+    without = PenultimateProjection(layer.weight, None, CLASSES).fit(features, labels).transform(features)
+    assert torch.equal(without, zeros)
+
+
+def test_the_plane_of_the_templates_by_hand():
+    # Templates at (1, 0, 0), (3, 0, 0), (2, 2, 0): the plane z = 0, its origin at their mean (2, 2/3, 0), its first axis
+    # along x. The third class lies above the others, so the second axis is turned down.
+    weight = torch.tensor([[1.0, 0.0, 0.0], [3.0, 0.0, 0.0], [2.0, 2.0, 0.0]])
+    projection = PenultimateProjection(weight, None, (0, 1, 2), plane="templates")
+    projection.fit(weight, torch.tensor([0, 1, 2]))
+    found = projection.transform(torch.tensor([[5.0, 1.0, 9.0]]))
+    assert found[0].tolist() == pytest.approx([3.0, -1 / 3])
+
+
+def test_features_that_do_not_fit(trained):
+    layer, features, labels, _ = trained
+    projection = PenultimateProjection(layer.weight, layer.bias, CLASSES).fit(features, labels)
+    with pytest.raises(ValueError, match="expected"):
+        projection.transform(features[:, :-1])
+    with pytest.raises(ValueError, match="NaN"):
+        projection.transform(torch.full_like(features[:1], float("nan")))
+    with pytest.raises(ValueError, match="labels have shape"):
+        PenultimateProjection(layer.weight, layer.bias, CLASSES).fit(features, labels[:-1])
+    with pytest.raises(ValueError, match=r"\(K, D\) and \(K,\)"):
+        PenultimateProjection(layer.weight, layer.bias[:-1], CLASSES)

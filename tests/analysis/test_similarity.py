@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tosmooth import similar_classes
+from tosmooth import ClassCentroids, similar_classes
 from tosmooth.analysis.similarity import default_similar_count, masks_from_groups
 
 
@@ -56,3 +56,17 @@ def test_wrong_input():
         similar_classes(torch.randn(2, 3), 1)
     with pytest.raises(ValueError, match=r"m must be in \[1, 2\]"):
         similar_classes(torch.randn(5, 3), 3)
+
+
+def test_an_accumulator_will_do():
+    points = torch.tensor([[0.0], [1.0], [2.5], [10.0]])
+    found = ClassCentroids(4, 1)
+    found.update(points, torch.arange(4))
+    for one, other in zip(similar_classes(found, 1), similar_classes(points, 1), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("groups", [[[0, 1, 2]], [[0], [1], [2]], [[0, 1], []], []])
+def test_groups_that_leave_s1_or_s2_empty_for_every_class(groups):
+    with pytest.raises(ValueError, match="at least two groups"):
+        masks_from_groups(groups, 3)

@@ -195,3 +195,95 @@ def test_wrong_arguments(change, reason):
     arguments = {"student_logits": torch.zeros(2, 5), "teacher_logits": torch.zeros(2, 5), "temperature": 1.0} | change
     with pytest.raises(ValueError, match=reason):
         distillation_loss(**arguments)
+
+
+def test_topk_by_hand():
+    # The teacher's two likeliest of (2 ln 2, ln 2, 0) are p = (2/3, 1/3); the student is uniform over all three.
+    teacher = torch.tensor([[2 * math.log(2), math.log(2), 0.0]])
+    expected = 2 / 3 * math.log(2 / 3 * 3) + 1 / 3 * math.log(1 / 3 * 3)
+    assert distillation_loss(torch.zeros(1, 3), teacher, 1.0, topk=2).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_objectives_coincide_at_temperature_one(logits):
+    student, teacher, _ = logits
+    torch.testing.assert_close(
+        distillation_loss(student, teacher, 1.0, objective="teacher_only"), distillation_loss(student, teacher, 1.0)
+    )
+
+
+def test_the_mean_is_over_the_tokens_that_count(logits):
+    student, teacher, _ = logits
+    targets = torch.tensor([[1, 0, 9, 9, 9, 2, 9]])  # 9 is the padding of this vocabulary
+    settings = {"targets": targets, "ignore_index": 9}
+    shape = (1, 7, 5)
+    rows = distillation_loss(student.reshape(shape), teacher.reshape(shape), 2.0, **settings, reduction="none")
+    found = {
+        reduction: distillation_loss(
+            student.reshape(shape), teacher.reshape(shape), 2.0, **settings, reduction=reduction
+        )
+        for reduction in ("mean", "sum")
+    }
+    torch.testing.assert_close(found["sum"], rows.sum())
+    torch.testing.assert_close(found["mean"], rows.sum() / 3)
+
+
+def test_an_objective_that_looks_up_targets_meets_no_padding(logits):
+    student, teacher, _ = logits
+    targets = torch.tensor([0, -100, 2, 3, -100, 0, 1])
+
+    def target_gap(student_logits, teacher_logits, temperature, targets):
+        return (teacher_logits - student_logits).gather(1, targets[:, None]).squeeze(1)
+
+    kept = targets >= 0
+    expected = target_gap(student[kept], teacher[kept], 1.0, targets[kept]).mean()
+    torch.testing.assert_close(
+        distillation_loss(student, teacher, 1.0, objective=target_gap, targets=targets), expected
+    )
+
+
+def test_an_objective_must_return_a_loss_per_row(logits):
+    student, teacher, _ = logits
+
+    def scalar(student_logits, teacher_logits, temperature, targets):
+        return (student_logits - teacher_logits).square().mean()
+
+    with pytest.raises(ValueError, match=r"one loss per row is \(7,\)"):
+        distillation_loss(student, teacher, 1.0, objective=scalar)
+
+
+def test_the_wider_type_of_both_counts(logits):
+    student, teacher, _ = logits
+    found = distillation_loss(student.detach().bfloat16(), teacher, 2.0)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, distillation_loss(student.detach().bfloat16().double(), teacher, 2.0))
+
+
+def test_temperature_as_a_scalar_tensor(logits):
+    student, teacher, _ = logits
+    torch.testing.assert_close(
+        distillation_loss(student, teacher, torch.tensor(3.0)), distillation_loss(student, teacher, 3.0)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"temperature": torch.tensor([1.0, math.inf])}, "finite"),
+        ({"temperature": math.nan}, "finite"),
+        ({"targets": torch.zeros(2)}, "integers"),
+        ({"student_logits": torch.zeros(2, 5, dtype=torch.int64)}, "floating-point"),
+    ],
+)
+def test_wrong_types(change, reason):
+    arguments = {"student_logits": torch.zeros(2, 5), "teacher_logits": torch.zeros(2, 5), "temperature": 1.0} | change
+    with pytest.raises(ValueError, match=reason):
+        distillation_loss(**arguments)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"temperature": 0.0}, {"objective": "hintom"}, {"hard_weight": 2.0}, {"topk": 0}, {"reduction": "batchmean"}],
+)
+def test_the_module_finds_mistakes_at_construction(settings):
+    with pytest.raises(ValueError, match=str(next(iter(settings)))):
+        DistillationLoss(**{"temperature": 1.0} | settings)

@@ -60,7 +60,7 @@ def masks_from_groups(groups: Sequence[Sequence[int]], num_classes: int) -> tupl
         Two boolean masks (K, K), row π.
 
     Raises:
-        ValueError: an index is outside the classes, a class is listed twice, fewer than two groups have members, or no
+        ValueError: an index is outside the classes, a class is in two groups or twice in one, fewer than two groups have members, or no
             group has two: S1 or S2 would be empty for every class.
     """
     group_of = torch.full((num_classes,), -1)
@@ -69,7 +69,7 @@ def masks_from_groups(groups: Sequence[Sequence[int]], num_classes: int) -> tupl
             if not 0 <= index < num_classes:
                 raise ValueError(f"class {index} is outside [0, {num_classes})")
             if group_of[index] >= 0:
-                raise ValueError(f"class {index} is listed twice in the groups")
+                raise ValueError(f"class {index} is in two groups, or twice in one")
             group_of[index] = number
     sizes = [len(members) for members in groups if len(members)]
     if len(sizes) < 2 or max(sizes) < 2:

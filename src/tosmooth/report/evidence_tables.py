@@ -43,7 +43,7 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     frame = frame.sort_values("difference", kind="stable").reset_index(drop=True)
     best = frame["relation"] == "best"
     widths = ((frame["high"] - frame["low"]) / 2)[~best]
-    digits = decimals_for(widths, otherwise=1, most=2)
+    digits = decimals_for(widths, otherwise=1, least=1, most=2)
     differences = [MISSING if b else signed(-d, digits) for b, d in zip(best, frame["difference"], strict=True)]
     intervals = [
         MISSING if b else between(-high, -low, digits)
@@ -79,7 +79,7 @@ def diffusion_table(files: StudyFiles) -> Table | None:
     settings = list(rows.groupby(["label_smoothing", "temperature"]).groups)
     if not settings:
         return None
-    digits = decimals_for([half_width(interval_of(row)) for _, row in rows.iterrows()], otherwise=3, most=4)
+    digits = decimals_for([half_width(interval_of(row)) for _, row in rows.iterrows()], otherwise=3, least=2, most=4)
     columns = [
         Column("α", [f"{a:g}" for a, _ in settings], [a for a, _ in settings]),
         Column("T", [f"{t:g}" for _, t in settings], [t for _, t in settings]),
@@ -130,7 +130,7 @@ def sensitivity_table(files: StudyFiles) -> Table | None:
     texts = []
     for _, row in rows.iterrows():
         interval = interval_of(row)
-        texts.append(plus_minus(interval, decimals_for([half_width(interval)], otherwise=3), sign=True))
+        texts.append(plus_minus(interval, decimals_for([half_width(interval)], otherwise=3, least=2), sign=True))
     columns = [
         text_column("normalised by", [NORMALISATIONS.get(n, n) for n in rows["normalisation"]]),
         text_column("debiased", ["yes" if d else "no" for d in rows["debiased"].astype(bool)]),

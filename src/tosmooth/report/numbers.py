@@ -14,7 +14,7 @@ MISSING = "–"
 NO_SPREAD = 1e-9  # a half width below this is rounding of equal numbers, not an interval
 
 
-def decimals_for(half_widths: Iterable[float], *, otherwise: int, most: int = 4) -> int:
+def decimals_for(half_widths: Iterable[float], *, otherwise: int, least: int = 0, most: int = 4) -> int:
     """Decimals that the typical half width of an interval supports.
 
     That is the place of the half width's first significant digit: 88.0 ± 0.2, 87.96 ± 0.04, 84 ± 2.
@@ -22,13 +22,14 @@ def decimals_for(half_widths: Iterable[float], *, otherwise: int, most: int = 4)
     Args:
         half_widths: of the intervals that share a column; non-finite and zero ones are ignored.
         otherwise: the answer where none is left, as with a single seed.
+        least: never fewer decimals than this.
         most: never more decimals than this.
     """
     usable = sorted(width for width in half_widths if math.isfinite(width) and width > NO_SPREAD)
     if not usable:
         return otherwise
     # 0.096 is written 0.1: it belongs to the place above.
-    return min(most, max(0, -math.floor(math.log10(usable[len(usable) // 2] / 0.95))))
+    return min(most, max(least, -math.floor(math.log10(usable[len(usable) // 2] / 0.95))))
 
 
 def fixed(value: float | None, decimals: int) -> str:

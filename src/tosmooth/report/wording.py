@@ -50,7 +50,7 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
     for words, found in (("Test accuracy", test), ("Validation accuracy", None if test else chosen)):
         interval = _interval(found)
         if interval is not None:
-            digits = decimals_for([half_width(interval)], otherwise=1, most=2)
+            digits = decimals_for([half_width(interval)], otherwise=1, least=1, most=2)
             over = f" over {count_of(interval.n, 'seed')}" if interval.n > 1 else ", one seed"
             items.append((words, f"{plus_minus(interval, digits)} %{over}"))
     return items

@@ -57,6 +57,15 @@ def test_one_seed_has_no_bar_and_no_dots() -> None:
     assert not any(layer["mark"].get("type") == "circle" for layer in spec["layer"] if isinstance(layer["mark"], dict))
 
 
+def test_bars_stop_at_what_can_be_reached() -> None:
+    wide = Series("α = 0", 0.0, {1: Interval(90, 60, 120, 2)}, {1: [88.0, 92.0]})
+    spec: dict[str, Any] = temperature_chart(
+        [wide], [1], [0], Axis("accuracy", 1, bounds=(0, 100)), SCREEN
+    ).to_dict()  # fmt: skip
+    row = _rows(spec, "line")[0]
+    assert (row["low"], row["high"], row["range"]) == (60, 100, "60.0 to 120.0")
+
+
 @pytest.mark.parametrize("value", [0.0, 50.0])
 def test_a_flat_line_still_has_a_vertical_range(value: float) -> None:
     flat = Series("α = 0", 0.0, {1: Interval(value, math.nan, math.nan, 1)}, {})

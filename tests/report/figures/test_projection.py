@@ -52,6 +52,13 @@ def test_a_model_is_scaled_alike_in_x_and_y_and_on_both_splits(effect_files: Stu
     assert (other[1] - one[1]) / (two[0] - one[0]) == pytest.approx(2.0, abs=0.01)
 
 
+def test_a_unit_is_as_long_in_x_as_in_y(effect_files: StudyFiles) -> None:
+    panel = _spec(effect_files)["spec"]
+    encoding = panel["layer"][0]["encoding"]
+    (x0, x1), (y0, y1) = (encoding[axis]["scale"]["domain"] for axis in "xy")
+    assert panel["width"] / (x1 - x0) == pytest.approx(panel["height"] / (y1 - y0), rel=0.01)
+
+
 def test_without_validation_there_are_only_training_panels(tmp_path: Path) -> None:
     figure = projection_figure(read_study(write_study(tmp_path / "s", Variant(seeds=1, validation=False))))
     assert figure is not None

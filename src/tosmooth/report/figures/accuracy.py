@@ -66,8 +66,8 @@ def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) 
         return None
     lines = series_of(cells, column)
     widths = [half_width(i) for line in lines for i in line.points.values()]
-    decimals = decimals_for(widths, otherwise=1, most=2)
-    axis = Axis(f"Top-1 accuracy on {files.split_name} data (%)", decimals)
+    decimals = decimals_for(widths, otherwise=1, least=1, most=2)
+    axis = Axis(f"Top-1 accuracy on {files.split_name} data (%)", decimals, bounds=(0.0, 100.0))
 
     def draw(size: Size) -> object:
         return temperature_chart(lines, files.temperatures, files.alphas, axis, size)

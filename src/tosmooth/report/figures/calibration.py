@@ -25,8 +25,8 @@ def error_figure(files: StudyFiles) -> Figure | None:
         return None
     split = "test" if column == "cal/ece" else "validation"
     lines = series_of(cells, column, factor=100)
-    decimals = decimals_for([half_width(i) for s in lines for i in s.points.values()], otherwise=1, most=2)
-    axis = Axis(f"Calibration error on {split} data (ECE, %)", decimals, zero=True)
+    decimals = decimals_for([half_width(i) for s in lines for i in s.points.values()], otherwise=1, least=1, most=2)
+    axis = Axis(f"Calibration error on {split} data (ECE, %)", decimals, zero=True, bounds=(0.0, 100.0))
 
     def draw(size: Size) -> object:
         return temperature_chart(lines, files.temperatures, files.alphas, axis, size)

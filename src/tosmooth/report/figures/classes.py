@@ -27,7 +27,8 @@ def class_figure(files: StudyFiles, most: int = 24) -> Figure | None:
     names = rows.drop_duplicates("class_index").set_index("class_index")["class_name"].astype(str)
     names = names.where(~names.duplicated(keep=False), names + " (" + names.index.astype(str) + ")")
     last = means.columns[-1]
-    gap = means[last] - means[0.0] if 0.0 in means and last != 0.0 else means[last]
+    compared = 0.0 in means and last != 0.0
+    gap = means[last] - means[0.0] if compared else means[last]
     order = gap.sort_values(ascending=False).index
     shown = gap.abs().sort_values(ascending=False).index[:most]
     order = [index for index in order if index in set(shown)]
@@ -50,7 +51,7 @@ def class_figure(files: StudyFiles, most: int = 24) -> Figure | None:
         finding=_class_finding(means, names, gap, top),
         alt=f"Dot chart of η towards similar classes at T = {top:g}, by class; mean over classes {mean_text}.",
         caption=f"η towards each class's similar classes at {temperature_label(top)}, mean over seeds, training "
-        f"features.{partly} Single classes are noisier than the mean: read this as a description of these students.",
+        f"features.{partly} Sorted by {'the difference to α = 0' if compared else 'η'}. Single classes are noisier than the mean: read this as a description of these students.",
         draw=draw,
     )
 

@@ -71,7 +71,7 @@ def diffusion_figure(files: StudyFiles) -> Figure | None:
                     seeds[float(temperature)] = [float(v) for v in group[quantity].dropna()]
             label = f"{alpha_label(alpha)}, {direction}"
             lines.append(Series(label, alpha, points, seeds, dashed=quantity == "eta_s2"))
-    decimals = decimals_for([half_width(i) for s in lines for i in s.points.values()], otherwise=2, most=3)
+    decimals = decimals_for([half_width(i) for s in lines for i in s.points.values()], otherwise=2, least=2, most=3)
     axis = Axis("Diffusion index η", decimals, zero=True)
 
     def draw(size: Size) -> object:
@@ -109,7 +109,7 @@ def diffusion_finding(files: StudyFiles) -> str:
     judged = contrast or summarised(rows, "eta_s1-eta_s2", alpha, top)
     assert similar is not None
     widths = [half_width(i) for i in (similar, plain, judged) if i is not None]
-    digits = decimals_for(widths, otherwise=2, most=3)
+    digits = decimals_for(widths, otherwise=2, least=2, most=3)
     who = f"students of the α = {alpha:g} teacher"
     beside = f", against {fixed(plain.mean, digits)} without smoothing" if plain else ""
     values = f"η = {fixed(similar.mean, digits)}{beside}"

@@ -41,11 +41,19 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """The vertical axis: its title, the digits of its numbers, and whether zero is a landmark."""
+    """The vertical axis: its title, the digits of its numbers, whether zero is a landmark, and what can be reached.
+
+    A t-interval of two or three seeds may pass 100 %; bars are drawn to the bounds only, tooltips give the numbers.
+    """
 
     title: str
     decimals: int
     zero: bool = False
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+
+    def within(self, value: float) -> float | None:
+        """The value drawn; None where there is none."""
+        return min(max(value, self.bounds[0]), self.bounds[1]) if math.isfinite(value) else None
 
 
 def temperature_chart(
@@ -107,8 +115,9 @@ def _domain(series: Sequence[Series], axis: Axis) -> list[float]:
     """The vertical range: all intervals and seeds with a margin; zero included where it is a landmark."""
     values = [v for s in series for i in s.points.values() for v in (i.mean, i.low, i.high)]
     values += [v for s in series for own in s.seeds.values() for v in own]
-    values = [v for v in values if math.isfinite(v)] + ([0.0] if axis.zero else [])
-    low, high = min(values), max(values)
+    drawn = [axis.within(v) for v in values] + ([0.0] if axis.zero else [])
+    inside = [v for v in drawn if v is not None]
+    low, high = min(inside), max(inside)
     margin = 0.06 * (high - low) or abs(high) * 0.05 or 1.0
     return [low - margin, high + margin]
 
@@ -133,8 +142,8 @@ def _rows(
                 | {
                     "T": f"{temperature:g}",
                     "mean": interval.mean,
-                    "low": interval.low if math.isfinite(interval.low) else None,
-                    "high": interval.high if math.isfinite(interval.high) else None,
+                    "low": axis.within(interval.low),
+                    "high": axis.within(interval.high),
                     "n": interval.n,
                     "shown": fixed(interval.mean, axis.decimals),
                     "range": between(interval.low, interval.high, axis.decimals),

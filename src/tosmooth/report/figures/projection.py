@@ -106,12 +106,12 @@ def _relative_gap(frame: pd.DataFrame, info: dict[str, Any], *, alpha: float, te
 
 def _chart(points: pd.DataFrame, names: list[str], rows: list[str], columns: list[str], size: Size) -> object:
     panel = int((487 - 34) / len(columns) - 8) if size.paper else 152
-    domain = [-1.12, 1.12]
+    reach = max(0.4, float(points["y"].abs().max()))  # flat clouds get flat panels; a unit stays as long in x as in y
     legend = alt.Legend(orient="top", symbolOpacity=1)
     colour = alt.Color("class:N", scale=alt.Scale(domain=names, range="ordinal"), legend=legend)
     base = alt.Chart(points).encode(
-        x=alt.X("x:Q", axis=None, scale=alt.Scale(domain=domain)),
-        y=alt.Y("y:Q", axis=None, scale=alt.Scale(domain=domain)),
+        x=alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-1.12, 1.12])),
+        y=alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-reach - 0.12, reach + 0.12])),
         color=colour,
     )
     shapes = alt.Scale(domain=names, range=["circle", "triangle-up", "square"])
@@ -127,7 +127,7 @@ def _chart(points: pd.DataFrame, names: list[str], rows: list[str], columns: lis
     )
     return (
         alt.layer(dots, stars)
-        .properties(width=panel, height=panel)
+        .properties(width=panel, height=round(panel * (reach + 0.12) / 1.12))
         .facet(
             row=alt.Row("row:N", sort=rows, header=alt.Header(labelOrient="left", labelAngle=-90, labelAlign="center")),
             column=alt.Column("column:N", sort=columns),

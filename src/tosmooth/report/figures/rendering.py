@@ -25,7 +25,7 @@ def vega_lite_version() -> str:
 @cache
 def vega_javascript() -> str:
     """Vega, Vega-Lite and Vega-Embed as one classic script that sets `window.vegaEmbed`."""
-    bundle: str = vl_convert.javascript_bundle(vl_version=vega_lite_version())
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
     # The bundle declares its one-letter names at top level; in a function they stay out of the page's way.
     return f"(()=>{{{bundle}\n}})();".replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
 
