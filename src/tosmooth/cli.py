@@ -280,10 +280,12 @@ def _run(command: Callable[[], Any]) -> int:
     except TosmoothError as error:
         err.print(f"[red]error:[/red] {escape(str(error))}")
         return 1
-    except KeyboardInterrupt:
-        err.print("interrupted; the same command goes on from the models that are finished")
-        return 130
-    except SystemExit as exit_:
+    except OSError as error:  # a disk that fills up, a folder that turns read-only
+        err.print(f"[red]error:[/red] {escape(str(error))}; the same command goes on from the models that are finished")
+        return 1
+    except SystemExit as exit_:  # how typer ends, Ctrl-C included
+        if exit_.code == 130:
+            err.print("interrupted; the same command goes on from the models that are finished")
         return exit_.code if isinstance(exit_.code, int) else 1
     return 0
 

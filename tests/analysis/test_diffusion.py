@@ -62,7 +62,7 @@ def test_a_class_moved_towards_its_similar_classes_has_positive_eta_and_negative
 
 
 def test_debiasing_takes_out_what_within_class_scatter_alone_adds():
-    """Same true centres, six times the spread on the second side, few samples: the plain index moves, the debiased does not."""
+    """Same true centres, six times the spread on the second side, few samples: only the plain index moves."""
     generator = torch.Generator().manual_seed(0)
     classes, dimensions, samples = 12, 40, 25
     centres = torch.randn(classes, dimensions, generator=generator, dtype=torch.float64) * 1.0

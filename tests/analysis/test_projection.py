@@ -118,8 +118,8 @@ def test_a_convolutional_head_and_a_layer_without_bias(trained):
 
 
 def test_the_plane_of_the_templates_by_hand():
-    # Templates at (1, 0, 0), (3, 0, 0), (2, 2, 0): the plane z = 0, its origin at their mean (2, 2/3, 0), its first axis
-    # along x. The third class lies above the others, so the second axis is turned down.
+    # Templates at (1, 0, 0), (3, 0, 0), (2, 2, 0): the plane z = 0, its origin at their mean (2, 2/3, 0), its first
+    # axis along x. The third class lies above the others, so the second axis is turned down.
     weight = torch.tensor([[1.0, 0.0, 0.0], [3.0, 0.0, 0.0], [2.0, 2.0, 0.0]])
     projection = PenultimateProjection(weight, None, (0, 1, 2), plane="templates")
     projection.fit(weight, torch.tensor([0, 1, 2]))

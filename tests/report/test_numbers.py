@@ -80,6 +80,10 @@ def test_unbroken_keeps_short_terms_on_one_line() -> None:
     assert unbroken("at T = 64: 88.0 ± 0.2 %") == "at T\u00a0=\u00a064: 88.0\u00a0±\u00a00.2\u00a0%"
 
 
+def test_unbroken_writes_true_minus_signs_but_leaves_hyphens() -> None:
+    assert unbroken("top-1 of 2030-01-02 is -0.3") == "top-1 of 2030-01-02 is −0.3"
+
+
 def test_quoted_cuts_long_names() -> None:
     assert quoted("Coat") == "“Coat”"
     assert len(quoted("x" * 500)) == 34

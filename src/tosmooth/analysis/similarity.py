@@ -60,8 +60,8 @@ def masks_from_groups(groups: Sequence[Sequence[int]], num_classes: int) -> tupl
         Two boolean masks (K, K), row π.
 
     Raises:
-        ValueError: an index is outside the classes, a class is in two groups or twice in one, fewer than two groups have members, or no
-            group has two: S1 or S2 would be empty for every class.
+        ValueError: an index is outside the classes, a class is in two groups or twice in one, fewer than two groups
+            have members, or no group has two: S1 or S2 would be empty for every class.
     """
     group_of = torch.full((num_classes,), -1)
     for number, members in enumerate(groups):

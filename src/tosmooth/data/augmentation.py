@@ -11,7 +11,6 @@ from torchvision.transforms import v2
 
 from tosmooth.errors import ConfigError, did_you_mean
 
-Transform = Callable[..., object]
 Builder = Callable[[int | None], v2.Transform]
 
 
@@ -32,14 +31,15 @@ def _imagenet(size: int | None) -> v2.Transform:
 
 
 def _cub(size: int | None) -> v2.Transform:
-    """The paper's for CUB-200-2011: gentler crop, flip, rotation, grayscale, jitter."""
+    """The paper's for CUB-200-2011: gentler crop, flip, rotation, grayscale, jitter of brightness and contrast."""
     return v2.Compose(
         [
             v2.RandomResizedCrop(_side(size, "cub"), scale=(0.2, 1.0), ratio=(0.8, 1.25), antialias=True),
             v2.RandomHorizontalFlip(),
-            v2.RandomRotation(45),
+            v2.RandomRotation(45, interpolation=v2.InterpolationMode.BILINEAR),
             v2.RandomGrayscale(0.2),
-            v2.ColorJitter(0.2, 0.2, 0.2, 0.2),
+            # The authors' scripts leave saturation and hue alone.
+            v2.ColorJitter(brightness=0.2, contrast=0.2),
         ]
     )
 

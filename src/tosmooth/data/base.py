@@ -70,7 +70,9 @@ class TensorSplit(ImageSplit):
 
     def digest(self) -> str:
         """A hash of pixels and labels."""
-        return hashlib.sha256(self.images.numpy().tobytes() + self.labels.numpy().tobytes()).hexdigest()
+        found = hashlib.sha256(self.labels.numpy().tobytes())
+        found.update(np.ascontiguousarray(self.images.numpy()).data)
+        return found.hexdigest()
 
 
 class Subset(ImageSplit):
@@ -115,8 +117,8 @@ class ImageData:
     validation: ImageSplit
     test: ImageSplit
     superclasses: tuple[str, ...] | None  # one name per class
-    fingerprint: str
-    notes: tuple[str, ...]
+    fingerprint: str  # SHA-256 of labels, classes and names and sizes of files, or pixels of data in memory
+    notes: tuple[str, ...]  # how the splits were made, in words for the report
 
     @property
     def num_classes(self) -> int:
@@ -141,4 +143,4 @@ def check_labels(split: ImageSplit, name: str, classes: Sequence[str]) -> None:
     empty = np.setdiff1d(np.arange(len(classes)), labels)
     if name == "train" and len(empty):
         names = ", ".join(classes[index] for index in empty[:5]) + (", …" if len(empty) > 5 else "")
-        raise DataError(f"the train split has no image of {len(empty)} classes: {names}")
+        raise DataError(f"the train split has no image of {len(empty)} of {len(classes)} classes: {names}")

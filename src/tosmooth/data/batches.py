@@ -28,6 +28,8 @@ class SeededBatches:
     The order is a seeded permutation per epoch; the augmentation of a sample draws from a stream keyed by (seed, epoch,
     index). So 0 and 8 worker processes give the same batches, and going on in the middle of an epoch needs no replay.
 
+    One epoch at a time where there are workers: they serve one iterator.
+
     Args:
         split: where the images come from.
         transform: uint8 (C, H, W) → uint8 (C, H, W); all images of a batch must come out in one size.
@@ -37,6 +39,9 @@ class SeededBatches:
         drop_last: leave out the last, smaller batch, unless it is the only one.
         workers: loader processes; 0 loads in this one.
         pin_memory: for faster copies to a GPU.
+
+    Raises:
+        ValueError: batch_size below 1.
     """
 
     def __init__(
@@ -51,8 +56,11 @@ class SeededBatches:
         workers: int = 0,
         pin_memory: bool = False,
     ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.split = split
         self.seed = seed
+        self._workers = workers
         self._sampler = _EpochSampler(len(split), batch_size, seed, shuffle, drop_last)
         self._loader: DataLoader[Any] = DataLoader(
             _Augmented(split, transform, seed),
@@ -61,6 +69,8 @@ class SeededBatches:
             num_workers=workers,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
+            # The loader draws a number per epoch, which must not come from the stream that drives dropout.
+            generator=torch.Generator().manual_seed(seed),
         )
 
     def __len__(self) -> int:
@@ -71,10 +81,28 @@ class SeededBatches:
         """The batches of an epoch from position `start` on; the ones before it are not loaded.
 
         Raises:
-            DataError: an image cannot be read, or images of a batch differ in size.
+            DataError: an image cannot be read, images of a batch differ in size, or a worker process died.
+            ValueError: `start` lies outside the epoch.
         """
+        if not 0 <= start <= len(self):
+            raise ValueError(f"start must be from 0 to the {len(self)} batches of an epoch, got {start}")
         self._sampler.epoch, self._sampler.start = epoch, start
-        yield from self._loader
+        loaded = iter(self._loader)
+        while True:
+            try:
+                batch = next(loaded)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if self._workers == 0 or "DataLoader worker" not in str(error):
+                    raise
+                raise DataError(
+                    f"a loader process died, often for lack of (shared) memory; lower data.workers "
+                    f"(now {self._workers}; 0 loads in the main process): {error}"
+                ) from None
+            if isinstance(batch, DataError):
+                raise batch
+            yield batch
 
 
 class _EpochSampler(Sampler[list[tuple[int, int]]]):
@@ -91,15 +119,16 @@ class _EpochSampler(Sampler[list[tuple[int, int]]]):
         return self.batches - self.start
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = (
-            np.random.default_rng((self.seed, self.epoch)).permutation(self.size) if self.shuffle else range(self.size)
-        )
+        epoch = self.epoch  # read once: the next epoch may be asked for while this one is being read
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.size) if self.shuffle else range(self.size)
         for number in range(self.start, self.batches):
             part = order[number * self.batch_size : (number + 1) * self.batch_size]
-            yield [(self.epoch, int(index)) for index in part]
+            yield [(epoch, int(index)) for index in part]
 
 
-class _Augmented(Dataset[tuple[Tensor, int, int]]):
+class _Augmented(Dataset[tuple[Tensor, int, int] | DataError]):
+    """Transformed images. Errors are handed on as values: raised in a worker, they arrive wrapped in its traceback."""
+
     def __init__(self, split: ImageSplit, transform: Callable[[Tensor], Tensor], seed: int) -> None:
         self.split, self.transform, self.seed = split, transform, seed
         self.labels = split.labels.tolist()
@@ -107,9 +136,12 @@ class _Augmented(Dataset[tuple[Tensor, int, int]]):
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, int] | DataError:
         epoch, index = key
-        image = self.split[index]
+        try:
+            image = self.split[index]
+        except DataError as error:
+            return error
         with torch.random.fork_rng(devices=[]):
             # Not torch.manual_seed, which would reseed accelerators too.
             torch.default_generator.manual_seed(
@@ -119,11 +151,14 @@ class _Augmented(Dataset[tuple[Tensor, int, int]]):
         return image, self.labels[index], index
 
 
-def _collate(samples: list[tuple[Tensor, int, int]]) -> Batch:
-    images, labels, indices = zip(*samples, strict=True)
+def _collate(samples: list[tuple[Tensor, int, int] | DataError]) -> Batch | DataError:
+    read = [sample for sample in samples if not isinstance(sample, DataError)]
+    if len(read) < len(samples):
+        return next(sample for sample in samples if isinstance(sample, DataError))
+    images, labels, indices = zip(*read, strict=True)
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
-        raise DataError(
+        return DataError(
             f"images of one batch differ in size: {', '.join(map(str, sorted(shapes)[:3]))}; "
             "set data.image_size and a transform that brings them to it (data.eval_transform=resize_center_crop, "
             "data.train_augmentation=imagenet)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tosmooth.data.base import RawImages
@@ -10,65 +11,76 @@ from tosmooth.data.registry import SourceRequest, register_image_source
 from tosmooth.errors import DataError
 
 
-def _read_pairs(path: Path) -> dict[int, str]:
-    """Lines of `number text`; numbers count from 1 and do not repeat."""
-    if not path.is_file():
-        raise DataError(f"{path}: missing; CUB-200-2011 has it beside the folder images/")
-    pairs: dict[int, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+def _read_pairs(path: Path) -> dict[int, tuple[str, str]]:
+    """Lines of `number text` → number: (text, place for messages); numbers do not repeat."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing; CUB-200-2011 has it beside the folder images/") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not readable as text: {error}") from None
+    pairs: dict[int, tuple[str, str]] = {}
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        place = f"{path}, line {number}"
         key, _, value = line.strip().partition(" ")
-        if not key.isdigit() or not value:
-            raise DataError(f"{path}, line {number}: expected 'number text', found {line!r}")
+        if not (key.isascii() and key.isdecimal()) or not value.strip():
+            raise DataError(f"{place}: expected a number, a space and a value, found {line!r}")
         if int(key) in pairs:
-            raise DataError(f"{path}, line {number}: number {key} stands there twice")
-        pairs[int(key)] = value.strip()
+            raise DataError(f"{place}: number {key} stands there twice")
+        pairs[int(key)] = (value.strip(), place)
     if not pairs:
         raise DataError(f"{path}: empty")
     return pairs
 
 
-def _integers(path: Path, pairs: dict[int, str], keys: dict[int, str]) -> dict[int, int]:
-    """The values as integers, one for each key of `keys`."""
-    missing = sorted(keys.keys() - pairs.keys())
+def _read_integers(path: Path, images: Mapping[int, object], allowed: Mapping[int, str]) -> dict[int, int]:
+    """One of the allowed integers for each image of images.txt."""
+    pairs = _read_pairs(path)
+    missing, extra = sorted(images.keys() - pairs.keys()), sorted(pairs.keys() - images.keys())
     if missing:
-        raise DataError(f"{path}: no line for image {missing[0]} ({keys[missing[0]]}); {len(missing)} missing")
-    wrong = [key for key in keys if not pairs[key].isdigit()]
-    if wrong:
-        raise DataError(f"{path}: image {wrong[0]} has {pairs[wrong[0]]!r}, expected a whole number")
-    return {key: int(pairs[key]) for key in keys}
+        raise DataError(f"{path}: no line for image {missing[0]} of images.txt ({len(missing)} missing)")
+    if extra:
+        raise DataError(f"{pairs[extra[0]][1]}: image {extra[0]} is not in images.txt")
+    found: dict[int, int] = {}
+    for key, (text, place) in pairs.items():
+        if not (text.isascii() and text.isdecimal()) or int(text) not in allowed:
+            names = [str(number) for number in sorted(allowed)]
+            listing = ", ".join(names) if len(names) <= 5 else f"{names[0]}, {names[1]}, … {names[-1]}, as classes.txt"
+            raise DataError(f"{place}: image {key} has {text!r}, expected one of {listing}")
+        found[key] = int(text)
+    return found
 
 
 def readable_name(name: str) -> str:
     """`001.Black_footed_Albatross` → `Black footed Albatross`."""
-    return name.partition(".")[2].replace("_", " ") or name
+    return name.partition(".")[2].replace("_", " ").strip() or name
 
 
 @register_image_source("cub200")
 def cub200(request: SourceRequest) -> RawImages:
-    """CUB-200-2011; super-classes are the last word of the species' names (Albatross, Warbler, …)."""
+    """CUB-200-2011; super-classes are the last word of the species' names (Albatross, Warbler, …).
+
+    The path is the folder `CUB_200_2011`, or the one it was unpacked into.
+    """
     request.no_options("cub200")
     root = request.need_path("cub200", "the folder CUB_200_2011, with images.txt and images/")
+    if not (root / "images.txt").is_file() and (root / "CUB_200_2011" / "images.txt").is_file():
+        root = root / "CUB_200_2011"
     files = _read_pairs(root / "images.txt")
-    labels = _integers(root / "image_class_labels.txt", _read_pairs(root / "image_class_labels.txt"), files)
-    in_train = _integers(root / "train_test_split.txt", _read_pairs(root / "train_test_split.txt"), files)
-    names = _read_pairs(root / "classes.txt")
-    position = {number: index for index, number in enumerate(sorted(names))}
-    for key, number in labels.items():
-        if number not in position:
-            raise DataError(
-                f"{root / 'image_class_labels.txt'}: image {key} has class {number}, which classes.txt does not list"
-            )
-        if in_train[key] not in (0, 1):
-            raise DataError(f"{root / 'train_test_split.txt'}: image {key} has {in_train[key]}, expected 0 or 1")
-        if Path(files[key]).is_absolute() or ".." in Path(files[key]).parts:
-            raise DataError(f"{root / 'images.txt'}: image {key} lies outside images/: {files[key]!r}")
+    names = {number: readable_name(text) for number, (text, _) in sorted(_read_pairs(root / "classes.txt").items())}
+    labels = _read_integers(root / "image_class_labels.txt", files, names)
+    in_train = _read_integers(root / "train_test_split.txt", files, {0: "test", 1: "train"})
+    for text, place in files.values():
+        if Path(text).is_absolute() or ".." in Path(text).parts:
+            raise DataError(f"{place}: {text!r} lies outside images/")
+    position = {number: index for index, number in enumerate(names)}
 
     def split(flag: int) -> FileSplit:
         keys = [key for key in sorted(files) if in_train[key] == flag]
-        return FileSplit([root / "images" / files[key] for key in keys], [position[labels[key]] for key in keys])
+        paths = [root / "images" / files[key][0] for key in keys]
+        return FileSplit(paths, [position[labels[key]] for key in keys], root)
 
-    classes = tuple(readable_name(names[number]) for number in sorted(names))
-    superclasses = tuple(name.split()[-1] for name in classes)
-    return RawImages(split(1), split(0), classes, superclasses=superclasses)
+    classes = tuple(names.values())
+    return RawImages(split(1), split(0), classes, superclasses=tuple(name.split()[-1] for name in classes))

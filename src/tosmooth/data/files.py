@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as transforms
 
@@ -16,9 +17,18 @@ from tosmooth.errors import DataError
 # What Pillow reads and image data sets hold; other files in a class folder (notes, thumbnails' indices) are not images.
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 
+# What Pillow raises on files that are damaged, truncated, or no images (each decoder in its own way).
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError)
+
 
 def to_rgb(image: Image.Image) -> Tensor:
-    """A decoded image as uint8 (3, H, W)."""
+    """A decoded image as uint8 (3, H, W).
+
+    Raises:
+        ValueError: more than 8 bits a channel, which a conversion would clip to white without a word.
+    """
+    if image.mode.startswith(("I", "F")):
+        raise ValueError(f"pixels of mode {image.mode} (more than 8 bits); convert it to 8 bits a channel")
     pixels: Tensor = transforms.pil_to_tensor(image.convert("RGB"))
     return pixels
 
@@ -29,10 +39,12 @@ class FileSplit(ImageSplit):
     Args:
         paths: of the images.
         labels: class index of each.
+        root: folder of the data set; the fingerprint takes names relative to it, so that a moved set is the same set.
     """
 
-    def __init__(self, paths: Sequence[Path], labels: Sequence[int]) -> None:
+    def __init__(self, paths: Sequence[Path], labels: Sequence[int], root: Path) -> None:
         self.paths = list(paths)
+        self.root = root
         self.labels = torch.tensor(labels, dtype=torch.int64)
 
     def __getitem__(self, index: int) -> Tensor:
@@ -42,9 +54,24 @@ class FileSplit(ImageSplit):
                 return to_rgb(image)
         except FileNotFoundError:
             raise DataError(f"{path}: no such image") from None
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{path}: not readable as an image (damaged or truncated?): {error}") from None
 
     def describe(self, index: int) -> str:
         """The file's path."""
         return str(self.paths[index])
+
+    def digest(self) -> str:
+        """A hash of labels, names and sizes: reading every image would take longer than training on it.
+
+        Raises:
+            DataError: a file is missing.
+        """
+        found = hashlib.sha256(self.labels.numpy().tobytes())
+        for path in self.paths:
+            try:
+                size = path.stat().st_size
+            except OSError:
+                raise DataError(f"{path}: no such image") from None
+            found.update(f"{path.relative_to(self.root).as_posix()}\0{size}\0".encode())
+        return found.hexdigest()

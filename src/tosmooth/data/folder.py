@@ -35,16 +35,15 @@ def _read_split(folder: Path, classes: list[str]) -> FileSplit:
             raise DataError(f"{folder / name}: holds no images; known endings: {', '.join(sorted(EXTENSIONS))}")
         paths += files
         labels += [index] * len(files)
-    return FileSplit(paths, labels)
+    return FileSplit(paths, labels, folder.parent)
 
 
 @register_image_source("folder")
 def image_folder(request: SourceRequest) -> RawImages:
-    """`train/<class>/…` and `val/<class>/…`; with `test/` too, `val/` is validation, without it `val/` is the test
-    split.
+    """`train/<class>/…` and `val/<class>/…`, and possibly `test/<class>/…`.
 
     In the ImageNet layout `val/` is what results are reported on, so it must not choose anything: it is the test
-    split, and validation is split off training.
+    split, and validation is split off training. Where there is a `test/`, `val/` is validation.
     """
     request.no_options("folder")
     root = request.need_path("folder", "a folder that holds train/ and val/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit, RawImages
-from tosmooth.data.files import to_rgb
+from tosmooth.data.files import UNREADABLE, to_rgb
 from tosmooth.data.registry import SourceRequest, register_image_source
 from tosmooth.errors import DataError, did_you_mean
 
 OPTIONS = (
     "dataset", "config", "image_column", "label_column", "train_split", "validation_split", "test_split",
 )  # fmt: skip
+# Readers of the library that take a folder, rather than data sets.
+_READERS = ("imagefolder", "parquet")
 
 
 class RowSplit(ImageSplit):
@@ -31,11 +34,13 @@ class RowSplit(ImageSplit):
         self.name = name
 
     def __getitem__(self, index: int) -> Tensor:
+        value = self.rows[index][self.image_column]
+        if not value or (value["bytes"] is None and value["path"] is None):
+            raise DataError(f"{self.describe(index)}: no image in column {self.image_column!r}")
         try:
-            value = self.rows[index][self.image_column]
             with Image.open(io.BytesIO(value["bytes"]) if value["bytes"] is not None else value["path"]) as image:
                 return to_rgb(image)
-        except (OSError, SyntaxError, ValueError, TypeError, KeyError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{self.describe(index)}: image not readable (damaged or truncated?): {error}") from None
 
     def describe(self, index: int) -> str:
@@ -47,20 +52,65 @@ class RowSplit(ImageSplit):
         return f"{self.rows._fingerprint}{super().digest()}"
 
 
-def _load(dataset: str, config: str | None, path: Path | None) -> Any:
+def _load(options: Mapping[str, Any], path: Path | None) -> Any:
+    """The library's `DatasetDict`."""
     try:
         import datasets
     except ImportError:
         raise DataError("the source 'huggingface' needs the datasets library: pip install 'tosmooth[hf]'") from None
+    dataset, config = options.get("dataset"), options.get("config")
+    if path is None and dataset is None:
+        raise DataError(
+            "the source 'huggingface' needs data.options.dataset (a name on the hub) or data.path (a folder)"
+        )
+    if path is None and Path(str(dataset)).expanduser().is_dir():
+        path, dataset = Path(str(dataset)).expanduser(), None
+    if path is not None and dataset is not None and dataset not in _READERS:
+        raise DataError(
+            f"data.options.dataset: {dataset!r} and data.path {path} are two data sets; give one "
+            f"(beside a path, only {' or '.join(_READERS)} say how to read it)"
+        )
     try:
-        if path is not None and (path / "dataset_dict.json").is_file():
-            return datasets.load_from_disk(str(path))
-        if path is not None:
+        if path is None:
+            found = datasets.load_dataset(str(dataset), config)
+        elif (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+            found = datasets.load_from_disk(str(path))
+        elif dataset is not None:
+            found = datasets.load_dataset(str(dataset), config, data_dir=str(path))
+        else:
             # A plain folder: parquet files, or images in class folders, recognised by the library.
-            return datasets.load_dataset(str(path), config)
-        return datasets.load_dataset(dataset, config)
+            found = datasets.load_dataset(str(path), config)
     except Exception as error:  # the library raises its own and the network's
-        raise DataError(f"{path or dataset}: cannot be loaded as a data set: {type(error).__name__}: {error}") from None
+        where = path or f"data.options.dataset {dataset!r}"
+        raise DataError(f"{where}: cannot be loaded as a data set: {type(error).__name__}: {error}") from None
+    if not isinstance(found, datasets.DatasetDict):
+        raise DataError(f"{path or dataset}: a single table; expected a data set with the splits train and test")
+    return found
+
+
+def _split_names(found: Any, options: Mapping[str, Any]) -> tuple[str, str | None, str]:
+    """Names of the training, validation and test splits."""
+
+    def named(option: str, usual: tuple[str, ...]) -> str | None:
+        given = options.get(option)
+        if given is not None and given not in found:
+            raise DataError(f"data.options.{option}: no split {given!r}; {did_you_mean(str(given), found)}")
+        return given or next((name for name in usual if name in found), None)
+
+    train, test = named("train_split", ("train",)), named("test_split", ("test",))
+    validation = named("validation_split", ("validation", "valid", "val"))
+    if test is None and "validation_split" not in options:
+        test, validation = validation, None
+    if train is None or test is None:
+        raise DataError(
+            f"the data set has the splits {', '.join(found)}; expected train and test (or validation), "
+            "or data.options.train_split and test_split that name them"
+        )
+    if validation == test and "test_split" in options and "validation_split" not in options:
+        validation = None  # a split named validation was asked for as the test split
+    if len({train, test, validation}) < 3:
+        raise DataError(f"data.options: one split cannot serve twice (train {train}, validation {validation}, {test})")
+    return train, validation, test
 
 
 def _column(rows: Any, given: str | None, kind: str, suitable: list[str]) -> str:
@@ -78,42 +128,32 @@ def _column(rows: Any, given: str | None, kind: str, suitable: list[str]) -> str
     return suitable[0]
 
 
+def _labels(rows: Any, column: str, name: str) -> np.ndarray[Any, Any]:
+    """The label column as integers (N,)."""
+    values = np.asarray(rows[column])
+    if values.dtype == object or not np.issubdtype(values.dtype, np.integer) or values.ndim != 1:
+        empty = [index for index, value in enumerate(rows[column]) if value is None]
+        what = f"row {empty[0]} has no label" if empty else f"expected class indices, found {rows[column][0]!r}"
+        raise DataError(f"data.options.label_column: column {column!r} of the {name} split: {what}")
+    return values
+
+
 @register_image_source("huggingface")
 def huggingface(request: SourceRequest) -> RawImages:
-    """A data set by its hub name (`data.options.dataset`) or from `data.path`.
+    """A data set by its hub name (`data.options.dataset`) or from `data.path`: saved to disk, parquet, or image folders.
 
     Options: dataset, config, image_column, label_column, train_split, validation_split, test_split. Columns are found
-        by
-    their type (Image, ClassLabel) where there is one of each. A split named validation serves as validation if
-    there is a test split too, and as test otherwise.
+    by their type (Image, ClassLabel) where there is one of each. A split named validation serves as validation if there
+    is a test split too, and as test otherwise.
     """
     options = dict(request.options)
     unknown = [key for key in options if key not in OPTIONS]
     if unknown:
         raise DataError(f"data.options: unknown option {unknown[0]!r}; {did_you_mean(unknown[0], OPTIONS)}")
-    if request.path is None and "dataset" not in options:
-        raise DataError(
-            "the source 'huggingface' needs data.options.dataset (a name on the hub) or data.path (a folder)"
-        )
-    found = _load(str(options.get("dataset")), options.get("config"), request.path)
+    found = _load(options, request.path.expanduser() if request.path is not None else None)
     import datasets
 
-    if not isinstance(found, datasets.DatasetDict):
-        raise DataError("the data set has no named splits; expected at least train and test")
-
-    def named(option: str, usual: tuple[str, ...]) -> str | None:
-        given = options.get(option)
-        if given is not None and given not in found:
-            raise DataError(f"data.options.{option}: no split {given!r}; {did_you_mean(given, found)}")
-        return given or next((name for name in usual if name in found), None)
-
-    train_name, test_name = named("train_split", ("train",)), named("test_split", ("test",))
-    validation_name = named("validation_split", ("validation", "valid", "val"))
-    if test_name is None:
-        test_name, validation_name = validation_name, None
-    if train_name is None or test_name is None:
-        raise DataError(f"the data set has the splits {', '.join(found)}; expected train and test (or validation)")
-
+    train_name, validation_name, test_name = _split_names(found, options)
     train = found[train_name]
     features = train.features
     images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
@@ -121,21 +161,24 @@ def huggingface(request: SourceRequest) -> RawImages:
     image_column = _column(train, options.get("image_column"), "image", images)
     label_column = _column(train, options.get("label_column"), "label", labels)
     if not isinstance(features[image_column], datasets.Image):
-        raise DataError(f"data.options.image_column: column {image_column!r} does not hold images")
-    kind = features[label_column]
-    if isinstance(kind, datasets.ClassLabel):
-        classes = tuple(kind.names)
-    else:
-        values = np.asarray(train[label_column])
-        if not np.issubdtype(values.dtype, np.integer):
-            raise DataError(
-                f"data.options.label_column: column {label_column!r} holds {values.dtype}, expected class indices"
-            )
-        classes = tuple(str(index) for index in range(int(values.max()) + 1))
+        raise DataError(
+            f"data.options.image_column: column {image_column!r} holds no images; {did_you_mean(image_column, images)}"
+        )
 
     def split(name: str) -> RowSplit:
-        rows = found[name].cast_column(image_column, datasets.Image(decode=False))
-        return RowSplit(rows, image_column, np.asarray(rows[label_column]), name)
+        rows = found[name]
+        for column in (image_column, label_column):
+            if column not in rows.column_names:
+                raise DataError(f"the {name} split has no column {column!r}, which {train_name} has")
+        if getattr(rows.features[label_column], "names", None) != getattr(features[label_column], "names", None):
+            raise DataError(f"column {label_column!r}: the {name} split has other classes than {train_name}")
+        encoded = rows.cast_column(image_column, datasets.Image(decode=False))
+        return RowSplit(encoded, image_column, _labels(rows, label_column, name), name)
 
+    trained = split(train_name)
+    if isinstance(features[label_column], datasets.ClassLabel):
+        classes = tuple(features[label_column].names)
+    else:
+        classes = tuple(str(index) for index in range(int(trained.labels.max()) + 1)) if len(trained) else ()
     validation = split(validation_name) if validation_name else None
-    return RawImages(split(train_name), split(test_name), classes, validation=validation)
+    return RawImages(trained, split(test_name), classes, validation=validation)

@@ -104,14 +104,22 @@ def load_image_data(
     if source not in _sources():
         raise DataError(f"unknown data source {source!r}; {did_you_mean(source, _sources())}")
     raw = _SOURCES[source](SourceRequest(path, download, dict(options or {})))
+    if len(raw.classes) < 2:
+        raise DataError(f"the source {source!r} has {len(raw.classes)} class; a classifier needs at least 2")
     for name, split in (("train", raw.train), ("validation", raw.validation), ("test", raw.test)):
         if split is not None:
             check_labels(split, name, raw.classes)
     if not len(raw.test):
         raise DataError(f"the source {source!r} has no test images")
     notes = []
-    train = _limited(raw.train, limit_train, split_seed)
-    test = _limited(raw.test, limit_test, split_seed)
+    train = _limited(raw.train, "limit_train", limit_train, split_seed)
+    test = _limited(raw.test, "limit_test", limit_test, split_seed)
+    lost = sorted(set(range(len(raw.classes))) - set(train.labels.tolist()))
+    if lost:
+        raise DataError(
+            f"data.limit_train: {limit_train} of {len(raw.train)} images leaves class {raw.classes[lost[0]]!r} "
+            f"without one; raise it"
+        )
     if raw.validation is not None:
         held_out = raw.validation
         notes.append("validation: the source's own split")
@@ -123,11 +131,11 @@ def load_image_data(
             if validation
             else "validation: none (data.validation: 0)"
         )
-    for limit, name in ((limit_train, "training"), (limit_test, "test")):
-        if limit is not None:
-            notes.append(f"limited to {limit} {name} images, stratified")
-    check_labels(train, "train", raw.classes)
-    fingerprint = hashlib.sha256("".join(s.digest() for s in (train, held_out, test)).encode()).hexdigest()
+    for limit, whole, name in ((limit_train, raw.train, "training"), (limit_test, raw.test, "test")):
+        if limit is not None and limit < len(whole):
+            notes.append(f"limited to {limit} of {len(whole)} {name} images, stratified, seed {split_seed}")
+    parts = [*raw.classes, *(split.digest() for split in (train, held_out, test))]
+    fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return ImageData(
         source=source,
         classes=raw.classes,
@@ -141,7 +149,9 @@ def load_image_data(
     )
 
 
-def _limited(split: ImageSplit, limit: int | None, seed: int) -> ImageSplit:
+def _limited(split: ImageSplit, option: str, limit: int | None, seed: int) -> ImageSplit:
+    if limit is not None and limit < 1:
+        raise DataError(f"data.{option}: {limit} is not a number of images; give 1 or more, or null for all")
     if limit is None or limit >= len(split):
         return split
     return Subset(split, stratified_choice(split.labels, limit, seed))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torchvision import datasets
 
 from tosmooth.data.base import RawImages, TensorSplit
+from tosmooth.data.idx import read_idx
 from tosmooth.data.registry import SourceRequest, register_image_source
 from tosmooth.errors import DataError
 
@@ -37,6 +39,8 @@ CIFAR100_SUPERCLASSES = {
     "vehicles 2": ("lawn_mower", "rocket", "streetcar", "tank", "tractor"),
 }
 
+_IDX_FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+
 
 def _splits(
     name: str, build: Callable[..., Any], request: SourceRequest
@@ -47,7 +51,7 @@ def _splits(
     for split in ("train", "test"):
         try:
             part = build(root=str(root), train=split == "train", download=request.download)
-        except (RuntimeError, OSError, ValueError, KeyError, EOFError) as error:
+        except (RuntimeError, OSError, ValueError, KeyError, EOFError, TypeError) as error:
             hint = "" if request.download else "; data.download=true fetches it"
             raise DataError(f"{root}: not a readable {name} in torchvision's layout{hint}: {error}") from None
         pixels = torch.as_tensor(np.asarray(part.data))
@@ -59,8 +63,37 @@ def _splits(
 
 @register_image_source("fashion_mnist")
 def fashion_mnist(request: SourceRequest) -> RawImages:
-    """The whole of Fashion-MNIST: 60,000 and 10,000 grey images of 28 × 28."""
-    return RawImages(*_splits("fashion_mnist", datasets.FashionMNIST, request))
+    """The whole of Fashion-MNIST: 60,000 and 10,000 grey images of 28 × 28.
+
+    In torchvision's layout, or a folder with the four published .gz files (Debian's package dataset-fashion-mnist puts
+    them into /usr/share/datasets/fashion-mnist).
+    """
+    folder = _gzipped_folder(request)
+    if folder is None:
+        return RawImages(*_splits("fashion_mnist", datasets.FashionMNIST, request))
+    request.no_options("fashion_mnist")
+    train, test = (_read_gzipped(folder, prefix, name) for prefix, name in (("train", "train"), ("t10k", "test")))
+    return RawImages(train, test, tuple(datasets.FashionMNIST.classes))
+
+
+def _gzipped_folder(request: SourceRequest) -> Path | None:
+    """Where the published files lie unpacked by nobody; torchvision reads only what it has unpacked itself."""
+    if request.path is None:
+        return None
+    root = request.path.expanduser()
+    raw = root / "FashionMNIST" / "raw"
+    unpacked = all((raw / name).is_file() for name in _IDX_FILES)
+    # With download on, torchvision checks what lies in its own folder, and fetches again what is damaged.
+    folders = [root] if unpacked or request.download else [root, raw]
+    return next((f for f in folders if all((f / f"{name}.gz").is_file() for name in _IDX_FILES)), None)
+
+
+def _read_gzipped(folder: Path, prefix: str, name: str) -> TensorSplit:
+    images = read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")
+    labels = read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")
+    if images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise DataError(f"{folder}: {prefix} images {images.shape} and labels {labels.shape} do not belong together")
+    return TensorSplit(torch.from_numpy(images.copy())[:, None], torch.from_numpy(labels.astype(np.int64)), name)
 
 
 @register_image_source("cifar10")

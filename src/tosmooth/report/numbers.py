@@ -109,7 +109,8 @@ def listed(parts: list[str]) -> str:
 
 
 def unbroken(text: str) -> str:
-    """The text with spaces that keep `T = 1`, `88.0 ± 0.2` and `3 %` on one line."""
+    """The text with spaces that keep `T = 1`, `88.0 ± 0.2` and `3 %` on one line, and true minus signs."""
+    text = re.sub(r"(?<!\w)-(?=\d)", "−", text)
     return re.sub(r"(?<=[Tαη]) = (?=[\d−])|(?<=\d) ± (?=\d)|(?<=\d) (?=%)", lambda m: m[0].replace(" ", "\u00a0"), text)
 
 

@@ -48,9 +48,7 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
         gaps = {t: over_seeds((values(pair[1], t) - values(pair[0], t)).dropna()) for t in temperatures}
     decimals = decimals_for([half_width(i) for i in grid.values()], otherwise=1, least=1, most=2)
     # Pairing makes the differences surer than the means: their column may hold more digits.
-    gap_decimals = max(
-        decimals, decimals_for([half_width(i) for i in gaps.values()], otherwise=decimals, least=1, most=2)
-    )
+    gap_decimals = max(decimals, decimals_for([half_width(i) for i in gaps.values()], otherwise=decimals, most=2))
     teachers = _teacher_scores(files, column)
     shown = [text_column("", ["teacher", *map(temperature_label, temperatures)])]
     for a in alphas:

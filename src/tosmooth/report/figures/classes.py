@@ -51,7 +51,8 @@ def class_figure(files: StudyFiles, most: int = 24) -> Figure | None:
         finding=_class_finding(means, names, gap, top),
         alt=f"Dot chart of η towards similar classes at T = {top:g}, by class; mean over classes {mean_text}.",
         caption=f"η towards each class's similar classes at {temperature_label(top)}, mean over seeds, training "
-        f"features.{partly} Sorted by {'the difference to α = 0' if compared else 'η'}. Single classes are noisier than the mean: read this as a description of these students.",
+        f"features.{partly} Sorted by {'the difference to α = 0' if compared else 'η'}. "
+        "Single classes are noisier than the mean: read this as a description of these students.",
         draw=draw,
     )
 

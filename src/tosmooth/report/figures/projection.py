@@ -105,7 +105,7 @@ def _relative_gap(frame: pd.DataFrame, info: dict[str, Any], *, alpha: float, te
 
 
 def _chart(points: pd.DataFrame, names: list[str], rows: list[str], columns: list[str], size: Size) -> object:
-    panel = int((487 - 34) / len(columns) - 8) if size.paper else 152
+    panel = int((487 - 34) / len(columns) - 8) if size.paper else min(190, int((1020 - 40) / len(columns)) - 8)
     reach = max(0.4, float(points["y"].abs().max()))  # flat clouds get flat panels; a unit stays as long in x as in y
     legend = alt.Legend(orient="top", symbolOpacity=1)
     colour = alt.Color("class:N", scale=alt.Scale(domain=names, range="ordinal"), legend=legend)
