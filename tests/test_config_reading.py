@@ -12,10 +12,9 @@ from tosmooth.config_reading import (
     load_config,
     parse_override,
     read_source,
-    recipe_names,
-    recipe_text,
 )
 from tosmooth.errors import ConfigError
+from tosmooth.recipes import recipe_names, recipe_text
 
 
 @pytest.mark.parametrize("name", recipe_names())

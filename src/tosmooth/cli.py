@@ -1,5 +1,7 @@
 """The `tosmooth` command: sub-commands in the order of the work.
 
+Commands import what they need when they run, so `--help` and `recipes` answer without loading PyTorch.
+
 Exit codes: 0 done; 1 the work failed (data, model, folder, training); 2 the configuration or the call is wrong;
 130 interrupted. Errors are one message on stderr, without a traceback.
 """
@@ -16,9 +18,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tosmooth import config_reading
-from tosmooth.config_reading import DEFAULT_RECIPE, dump_config, load_config, recipe_names, recipe_text
 from tosmooth.errors import ConfigError, TosmoothError
+from tosmooth.recipes import DEFAULT_RECIPE, recipe_names, recipe_text
 
 app = typer.Typer(
     name="tosmooth",
@@ -43,6 +44,8 @@ Quick = Annotated[bool, typer.Option("--quick", help="the same pipeline in about
 
 def _read(source: str, overrides: list[str] | None, *, quick: bool = False) -> Any:
     """`tosmooth study student.epochs=3` means the default recipe: an override in the first place is no recipe."""
+    from tosmooth.config_reading import load_config
+
     extra = list(overrides or [])
     if "=" in source:
         source, extra = DEFAULT_RECIPE, [source, *extra]
@@ -96,6 +99,7 @@ def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_js
 
     Example: `tosmooth validate my-study.yaml student.temperatures=[1,4]`
     """
+    from tosmooth.config_reading import dump_config
     from tosmooth.study.plan import make_plan
 
     config = _read(source, overrides)
@@ -178,6 +182,7 @@ def distill(
     Example: `tosmooth distill fashion-mnist --teacher runs/fashion-mnist/teachers/a0.1-s0/model.safetensors --alpha
         0.1 -T 1`
     """
+    from tosmooth.config_reading import apply_override, load_config, read_source
     from tosmooth.study.single import distill_one
 
     smoothing = 0.1 if alpha is None else alpha
@@ -189,10 +194,10 @@ def distill(
     ]
     if "=" in source:
         source, extra = DEFAULT_RECIPE, [source, *extra]
-    raw = config_reading.read_source(source)
+    raw = read_source(source)
     if teacher is not None:
-        config_reading.apply_override(raw, "teacher.train", False)
-        config_reading.apply_override(raw, "teacher.checkpoints", {smoothing: str(teacher)})
+        apply_override(raw, "teacher.train", False)
+        apply_override(raw, "teacher.checkpoints", {smoothing: str(teacher)})
     if not any(text.startswith("name=") for text in extra):
         raw["name"] = f"{raw.get('name', 'study')}-distill-a{smoothing:g}-T{temperature:g}-s{seed}"
     _print_rows(distill_one(load_config(raw, extra), output), as_json)
@@ -275,13 +280,16 @@ def _run(command: Callable[[], Any]) -> int:
     try:
         command()
     except ConfigError as error:
-        err.print(f"[red]error:[/red] {escape(str(error))}")
+        err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         return 2
     except TosmoothError as error:
-        err.print(f"[red]error:[/red] {escape(str(error))}")
+        err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         return 1
     except OSError as error:  # a disk that fills up, a folder that turns read-only
-        err.print(f"[red]error:[/red] {escape(str(error))}; the same command goes on from the models that are finished")
+        err.print(
+            f"[red]error:[/red] {escape(str(error))}; the same command goes on from the models that are finished",
+            soft_wrap=True,
+        )
         return 1
     except SystemExit as exit_:  # how typer ends, Ctrl-C included
         if exit_.code == 130:

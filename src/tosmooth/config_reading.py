@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,8 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tosmooth.config import SECTIONS, StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
-
-DEFAULT_RECIPE = "fashion-mnist"
+from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
 
 # What `--quick` changes: the same pipeline end to end in about a minute. Its numbers are a preview and say so.
 QUICK_OVERRIDES: Mapping[str, Any] = {
@@ -25,23 +24,6 @@ QUICK_OVERRIDES: Mapping[str, Any] = {
     "student.epochs": 2,
     "student.seeds": [0, 1],
 }
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that come with the package, sorted."""
-    folder = resources.files("tosmooth") / "recipes"
-    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-
-
-def recipe_text(name: str) -> str:
-    """The YAML of a recipe, header comments included.
-
-    Raises:
-        ConfigError: there is no such recipe.
-    """
-    if name not in recipe_names():
-        raise ConfigError([f"unknown recipe {name!r}; {did_you_mean(name, recipe_names())}"])
-    return (resources.files("tosmooth") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def read_source(source: str) -> dict[str, Any]:
@@ -82,7 +64,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def apply_override(raw: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in a nested mapping, in place; `model: resnet8` on the way grows into `model: {name: resnet8}`."""
+    """Set a dotted key in place; on the way, `model: resnet8` grows into `model: {name: resnet8}`."""
     *parents, last = key.split(".")
     node = raw
     for parent in parents:
@@ -131,7 +113,8 @@ def find_mistakes(raw: Mapping[str, Any]) -> list[str]:
         mistakes = []
     except ValidationError as error:
         mistakes = [_sentence(e["loc"], e["type"], e["msg"], e.get("input")) for e in error.errors()]
-    return mistakes + list(_contradictions(raw))
+    reported = {mistake.partition(":")[0] for mistake in mistakes}
+    return mistakes + [m for m in _contradictions(raw) if m.partition(":")[0] not in reported]
 
 
 def _sentence(location: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
@@ -142,7 +125,8 @@ def _sentence(location: tuple[int | str, ...], kind: str, message: str, given: A
     if kind == "missing":
         return f"{key}: required, but not given"
     message = message.removeprefix("Value error, ").removeprefix("Input ")
-    shown = "" if isinstance(given, dict) or repr(given) in message else f" (got {given!r})"
+    named = isinstance(given, str) and repr(given) in message
+    shown = "" if isinstance(given, dict) or named else f" (got {given!r})"
     return f"{key}: {message}{shown}"
 
 
@@ -159,13 +143,17 @@ def _fields_at(location: Iterable[int | str]) -> list[str]:
 
 
 def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
-    """Mistakes between sections, for those sections that are well-formed by themselves."""
+    """Mistakes between keys and between sections; keys that are wrong by themselves are left out of the picture."""
     sections: dict[str, Any] = {}
     for name, section in SECTIONS.items():
+        given = raw.get(name, {})
         try:
-            sections[name] = TypeAdapter(section).validate_python(raw.get(name, {}))
-        except ValidationError:
-            continue  # already reported
+            sections[name] = TypeAdapter(section).validate_python(given)
+        except ValidationError as error:
+            wrong = {e["loc"][0] for e in error.errors() if e["loc"]}
+            with contextlib.suppress(ValidationError, AttributeError):  # a required key may be among the wrong ones
+                sound = {key: value for key, value in given.items() if key not in wrong}
+                sections[name] = TypeAdapter(section).validate_python(sound)
     data, teacher = sections.get("data"), sections.get("teacher")
     if data is not None:
         if raw.get("selection") == "best" and data.validation == 0:

@@ -77,8 +77,8 @@ def test_signs_are_fixed_whatever_the_signs_of_the_features_axes(trained):
     projection = PenultimateProjection(layer.weight, layer.bias, CLASSES).fit(features, labels)
     points = projection.transform(features)
     first, second, third = (points[labels == k].mean(0) for k in CLASSES)
-    assert first[0] <= second[0]
-    assert third[1] <= (first[1] + second[1]) / 2
+    assert third[0] <= (first[0] + second[0]) / 2
+    assert first[1] >= second[1]
     # Mirrored features with mirrored weights are the same network: the figure must not flip.
     mirrored = PenultimateProjection(-layer.weight, layer.bias, CLASSES).fit(-features, labels).transform(-features)
     torch.testing.assert_close(mirrored, points, rtol=1e-6, atol=1e-6)

@@ -17,7 +17,9 @@ def write_image(path: Path, *, size: tuple[int, int] = (40, 32), seed: int = 0, 
     return path
 
 
-def write_folder(root: Path, *, classes: tuple[str, ...] = ("cat", "dog"), splits: dict[str, int] | None = None) -> Path:
+def write_folder(
+    root: Path, *, classes: tuple[str, ...] = ("cat", "dog"), splits: dict[str, int] | None = None
+) -> Path:
     """`<split>/<class>/<n>.png` with the given number of images a class."""
     for split, count in (splits or {"train": 6, "val": 2}).items():
         for c, name in enumerate(classes):

@@ -7,49 +7,93 @@ from torchvision.transforms import v2
 from tosmooth.data.augmentation import eval_transform, eval_transform_names, train_transform, train_transform_names
 from tosmooth.errors import ConfigError
 
-IMAGE = torch.randint(0, 256, (3, 40, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
 
 @pytest.mark.parametrize("name", train_transform_names())
-def test_training_augmentations_stay_uint8_and_draw_anew(name):
-    transform = train_transform(name, 32)
-    torch.manual_seed(0)
-    views = [transform(IMAGE) for _ in range(8)]
-    assert {view.dtype for view in views} == {torch.uint8}
-    if name in {"crop_flip", "imagenet", "cub"}:
-        assert {tuple(view.shape) for view in views} == {(3, 32, 32)}
-    assert (len({view.numpy().tobytes() for view in views}) > 1) == (name != "none")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_training_images_stay_uint8_and_come_out_at_the_crop(name: str, channels: int) -> None:
+    image = torch.randint(256, (channels, 24, 24), dtype=torch.uint8)
+    out = train_transform(name, 24)(image)
+    assert out.dtype == torch.uint8
+    assert out.shape == (channels, 24, 24)
 
 
-@pytest.mark.parametrize("name", eval_transform_names())
-def test_evaluation_is_deterministic(name):
-    transform = eval_transform(name, 28)
-    assert torch.equal(transform(IMAGE), transform(IMAGE))
+@pytest.mark.parametrize("name", ["imagenet", "cub"])
+def test_the_recipes_of_the_paper_bring_any_size_to_the_crop(name: str) -> None:
+    assert train_transform(name, 16)(torch.zeros(3, 40, 23, dtype=torch.uint8)).shape == (3, 16, 16)
 
 
-def test_the_evaluation_of_the_paper():
-    """Shorter side to 256, then the middle 224 × 224."""
-    picture = torch.randint(0, 256, (3, 300, 400), dtype=torch.uint8)
-    expected = v2.functional.center_crop(v2.functional.resize(picture, [256], antialias=True), [224, 224])
-    assert torch.equal(eval_transform("resize_center_crop", 224)(picture), expected)
-
-
-def test_the_recipe_of_the_paper_for_cub():
-    steps = train_transform("cub", 224).transforms
-    crop, _, rotation, grey, jitter = steps
+def test_the_recipe_of_the_paper_for_cub() -> None:
+    """The figures of the authors' scripts: brightness and contrast only, rotation with bilinear interpolation."""
+    crop, flip, rotation, grey, jitter = train_transform("cub", 224).transforms
     assert (crop.size, crop.scale, crop.ratio) == ((224, 224), (0.2, 1.0), (0.8, 1.25))
-    assert rotation.degrees == [-45.0, 45.0]
-    assert grey.p == 0.2
-    assert (jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue) == (
-        [0.8, 1.2], [0.8, 1.2], [0.8, 1.2], [-0.2, 0.2],
-    )  # fmt: skip
+    assert (flip.p, grey.p) == (0.5, 0.2)
+    assert (rotation.degrees, rotation.interpolation) == ([-45.0, 45.0], v2.InterpolationMode.BILINEAR)
+    assert [list(jitter.brightness), list(jitter.contrast)] == [[0.8, 1.2], [0.8, 1.2]]
+    assert (jitter.saturation, jitter.hue) == (None, None)
 
 
-def test_wrong_names_and_missing_sizes():
-    with pytest.raises(ConfigError, match="did you mean 'imagenet'"):
-        train_transform("imagenett", 224)
-    with pytest.raises(ConfigError, match="did you mean 'resize_center_crop'"):
-        eval_transform("resize_centre_crop", 224)
-    for build in (lambda: train_transform("imagenet", None), lambda: eval_transform("resize_center_crop", None)):
-        with pytest.raises(ConfigError, match=r"data\.image_size"):
-            build()
+def test_none_changes_nothing_and_flip_mirrors() -> None:
+    image = torch.arange(12, dtype=torch.uint8).reshape(1, 3, 4)
+    assert torch.equal(train_transform("none", None)(image), image)
+    torch.manual_seed(0)
+    seen = {tuple(train_transform("flip", None)(image).flatten().tolist()) for _ in range(40)}
+    assert seen == {tuple(image.flatten().tolist()), tuple(image.flip(-1).flatten().tolist())}
+
+
+def test_crop_flip_shifts_by_at_most_four_pixels() -> None:
+    image = torch.zeros(1, 9, 9, dtype=torch.uint8)
+    image[0, 4, 4] = 255
+    torch.manual_seed(0)
+    rows = set()
+    for _ in range(300):
+        out = train_transform("crop_flip", 9)(image)
+        assert out.sum() == 255
+        rows.add(int(out[0].nonzero()[0, 0]))
+    assert rows == set(range(9))
+
+
+def test_cub_leaves_saturation_and_hue_to_the_image() -> None:
+    """Brightness and contrast move grey values together; a jitter of the hue would part the channels of one colour."""
+    torch.manual_seed(0)
+    image = torch.full((3, 20, 20), 100, dtype=torch.uint8)
+    image[0] = 150
+    for _ in range(30):
+        centre = train_transform("cub", 20)(image)[:, 10, 10].int()
+        assert centre[1] == centre[2]
+        assert centre[0] >= centre[1]
+
+
+def test_evaluation_crops_the_middle_after_a_resize_to_8_over_7() -> None:
+    # 512 × 256 at crop 112: the shorter side becomes 128, the longer 256; the crop leaves 8 and 72 pixels a side.
+    image = torch.zeros(1, 256, 512, dtype=torch.uint8)
+    image[..., 256:] = 200
+    out = eval_transform("resize_center_crop", 112)(image)
+    assert out.shape == (1, 112, 112)
+    assert out[0, :, :50].max() == 0
+    assert out[0, :, 62:].min() == 200
+    assert torch.equal(out, eval_transform("resize_center_crop", 112)(image))
+
+
+def test_the_evaluation_of_the_paper() -> None:
+    """Shorter side to 256, then the middle 224 × 224."""
+    image = torch.randint(256, (3, 300, 400), dtype=torch.uint8)
+    expected = v2.functional.center_crop(v2.functional.resize(image, [256], antialias=True), [224, 224])
+    assert torch.equal(eval_transform("resize_center_crop", 224)(image), expected)
+
+
+def test_an_unknown_name_brings_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="unknown train augmentation 'cropflip'; did you mean 'crop_flip'"):
+        train_transform("cropflip", 32)
+    with pytest.raises(ConfigError, match="unknown evaluation transform 'center'"):
+        eval_transform("center", 32)
+
+
+@pytest.mark.parametrize("name", ["crop_flip", "imagenet", "cub"])
+def test_a_crop_without_a_size_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"image_size: '{name}' needs the side"):
+        train_transform(name, None)
+
+
+def test_the_names() -> None:
+    assert train_transform_names() == ("none", "flip", "crop_flip", "imagenet", "cub")
+    assert eval_transform_names() == ("none", "resize_center_crop")

@@ -1,111 +1,150 @@
 from __future__ import annotations
 
+import os
+import re
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
-from tests.data.image_files import write_folder, write_image
-from tosmooth.data.augmentation import eval_transform, train_transform
+from tests.data.image_files import write_image
+from tosmooth.data.augmentation import train_transform
 from tosmooth.data.base import TensorSplit
 from tosmooth.data.batches import Batch, SeededBatches
-from tosmooth.data.registry import load_image_data
+from tosmooth.data.files import FileSplit
 from tosmooth.errors import DataError
 
 
-def numbered(count: int) -> TensorSplit:
-    images = torch.randint(0, 256, (count, 3, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+def split_of(count: int) -> TensorSplit:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 1, 8, 8), dtype=torch.uint8, generator=generator)
     return TensorSplit(images, torch.arange(count) % 3, "train")
 
 
-def equal(one: list[Batch], other: list[Batch]) -> bool:
-    return len(one) == len(other) and all(
-        torch.equal(x, y) for a, b in zip(one, other, strict=True) for x, y in zip(a, b, strict=True)
+def batches_of(count: int = 22, **options: object) -> SeededBatches:
+    return SeededBatches(
+        split_of(count), train_transform("crop_flip", 8), **{"batch_size": 5, "shuffle": True, **options}
+    )  # type: ignore[arg-type]
+
+
+def same(first: list[Batch], second: list[Batch]) -> bool:
+    return len(first) == len(second) and all(
+        torch.equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True)
     )
 
 
-def test_an_epoch_holds_every_image_once_with_its_label():
-    split = numbered(23)
-    for shuffle in (False, True):
-        batches = list(SeededBatches(split, train_transform("none", None), batch_size=5, shuffle=shuffle).epoch(0))
-        assert [len(batch.labels) for batch in batches] == [5, 5, 5, 5, 3]
-        indices = torch.cat([batch.indices for batch in batches])
-        assert sorted(indices.tolist()) == list(range(23))
-        assert (indices.tolist() == list(range(23))) != shuffle
-        assert torch.equal(torch.cat([batch.images for batch in batches]), split.images[indices])
-        assert torch.equal(torch.cat([batch.labels for batch in batches]), split.labels[indices])
+def test_an_epoch_holds_each_image_once_with_its_label() -> None:
+    found = list(batches_of().epoch(0))
+    assert [len(batch.labels) for batch in found] == [5, 5, 5, 5, 2]
+    indices = torch.cat([batch.indices for batch in found])
+    assert sorted(indices.tolist()) == list(range(22))
+    assert torch.equal(torch.cat([batch.labels for batch in found]), indices % 3)
+    assert found[0].images.dtype == torch.uint8
 
 
-def test_batches_depend_on_seed_and_epoch_and_nothing_else():
-    split, transform = numbered(40), train_transform("crop_flip", 12)
-
-    def epoch(seed: int, number: int, *, after: int = 0) -> list[Batch]:
-        batches = SeededBatches(split, transform, batch_size=8, seed=seed, shuffle=True)
-        for earlier in range(after):
-            list(batches.epoch(earlier))
-        torch.rand(after + 3)  # the global stream has no say
-        return list(batches.epoch(number))
-
-    assert equal(epoch(1, 2), epoch(1, 2, after=2))
-    assert not equal(epoch(1, 2), epoch(1, 3))
-    assert not equal(epoch(1, 2), epoch(2, 2))
+def test_a_batch_is_a_pure_function_of_seed_epoch_and_position() -> None:
+    batches = batches_of(seed=4)
+    whole = list(batches.epoch(2))
+    assert same(list(batches.epoch(2, start=3)), whole[3:])
+    assert same(list(batches_of(seed=4).epoch(2)), whole)
+    assert not same(list(batches.epoch(3)), whole)
+    assert not same(list(batches_of(seed=5).epoch(2)), whole)
+    assert list(batches.epoch(2, start=len(batches))) == []
 
 
-def test_starting_in_the_middle_gives_the_rest_of_the_epoch():
-    batches = SeededBatches(numbered(40), train_transform("crop_flip", 12), batch_size=8, seed=4, shuffle=True)
-    assert equal(list(batches.epoch(3, start=2)), list(batches.epoch(3))[2:])
-    assert len(batches) == 5
+def test_augmentation_is_fresh_each_epoch_and_not_tied_to_the_position() -> None:
+    """Image 7 differs between epochs, but not with the batch size that puts it elsewhere in the epoch."""
+
+    def image(batches: SeededBatches, epoch: int) -> Tensor:
+        return next(b.images[b.indices == 7][0] for b in batches.epoch(epoch) if 7 in b.indices)
+
+    assert torch.equal(image(batches_of(), 1), image(batches_of(batch_size=3), 1))
+    assert not torch.equal(image(batches_of(), 1), image(batches_of(), 2))
 
 
-def test_the_global_stream_is_left_alone():
-    torch.manual_seed(0)
-    expected = torch.rand(3)
-    torch.manual_seed(0)
-    list(SeededBatches(numbered(20), train_transform("crop_flip", 12), batch_size=4, shuffle=True).epoch(0))
-    assert torch.equal(torch.rand(3), expected)
+def test_worker_processes_change_nothing() -> None:
+    plain, workers = batches_of(seed=1), batches_of(seed=1, workers=2)
+    for epoch, start in ((0, 0), (1, 2)):
+        assert same(list(plain.epoch(epoch, start)), list(workers.epoch(epoch, start)))
 
 
-def test_worker_processes_give_the_same_batches():
-    here, workers = (
-        SeededBatches(numbered(30), train_transform("crop_flip", 12), batch_size=7, seed=5, shuffle=True, workers=n)
-        for n in (0, 2)
-    )
-    for epoch in (0, 1):
-        assert equal(list(here.epoch(epoch)), list(workers.epoch(epoch)))
+def test_two_epochs_may_be_read_side_by_side() -> None:
+    batches = batches_of()
+    apart = list(batches.epoch(0)), list(batches.epoch(1))
+    pairs = list(zip(batches.epoch(0), batches.epoch(1), strict=True))
+    assert same([pair[0] for pair in pairs], apart[0])
+    assert same([pair[1] for pair in pairs], apart[1])
+
+
+def test_the_global_random_stream_is_left_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.random.get_rng_state()
+    list(batches_of().epoch(0))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_without_shuffling_the_order_is_the_splits() -> None:
+    found = list(batches_of(7, shuffle=False).epoch(9))
+    assert [batch.indices.tolist() for batch in found] == [[0, 1, 2, 3, 4], [5, 6]]
 
 
 @pytest.mark.parametrize(
-    ("count", "shuffle", "drop_last", "sizes"),
+    ("count", "options", "sizes"),
     [
-        (9, True, False, [4, 4]),  # a training batch of one image breaks batch normalisation
-        (9, False, False, [4, 4, 1]),  # evaluation leaves out nothing
-        (10, True, True, [4, 4]),
-        (3, True, True, [3]),
-        (1, True, False, [1]),
-        (0, False, False, []),
+        (12, {"drop_last": True}, [5, 5]),
+        (3, {"drop_last": True}, [3]),  # all there is
+        (11, {}, [5, 5]),  # a single image would break batch normalisation
+        (11, {"shuffle": False}, [5, 5, 1]),  # evaluation leaves nothing out
+        (1, {}, [1]),
+        (0, {}, []),
     ],
 )
-def test_the_last_batch(count, shuffle, drop_last, sizes):
-    batches = SeededBatches(
-        numbered(count), train_transform("none", None), batch_size=4, shuffle=shuffle, drop_last=drop_last
-    )
+def test_the_last_batch(count: int, options: dict[str, bool], sizes: list[int]) -> None:
+    batches = batches_of(count, **options)
     assert [len(batch.labels) for batch in batches.epoch(0)] == sizes
     assert len(batches) == len(sizes)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_damaged_image_is_named_from_worker_processes_too(tmp_path: Path, workers):
-    write_folder(tmp_path)
-    (tmp_path / "train" / "cat" / "1.png").write_bytes(b"damaged")
-    data = load_image_data("folder", path=tmp_path, validation=0)
-    batches = SeededBatches(data.train, eval_transform("resize_center_crop", 24), batch_size=4, workers=workers)
-    with pytest.raises(DataError, match=r"cat/1\.png: not readable"):
+def failure(batches: SeededBatches) -> str:
+    """The message of the error; not the error, whose frames would keep worker processes until some later test."""
+    try:
         list(batches.epoch(0))
+    except DataError as error:
+        return str(error)
+    return "no error"
 
 
-def test_images_of_different_size_say_what_to_set(tmp_path: Path):
-    write_folder(tmp_path)
-    write_image(tmp_path / "train" / "cat" / "big.png", size=(64, 64))
-    data = load_image_data("folder", path=tmp_path, validation=0)
-    with pytest.raises(DataError, match=r"differ in size.*resize_center_crop"):
-        list(SeededBatches(data.train, eval_transform("none", None), batch_size=20).epoch(0))
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_truncated_image_is_named_in_one_line(tmp_path: Path, workers: int) -> None:
+    paths = [write_image(tmp_path / name) for name in ("a.png", "b.png")]
+    paths[1].write_bytes(paths[1].read_bytes()[:-200])  # the header is fine: only decoding finds out
+    batches = SeededBatches(FileSplit(paths, [0, 1], tmp_path), lambda image: image, batch_size=2, workers=workers)
+    message = failure(batches)
+    assert f"{tmp_path / 'b.png'}: not readable as an image" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_images_of_different_sizes_ask_for_a_transform(tmp_path: Path, workers: int) -> None:
+    paths = [write_image(tmp_path / "a.png", size=(10, 8)), write_image(tmp_path / "b.png", size=(9, 8))]
+    batches = SeededBatches(FileSplit(paths, [0, 1], tmp_path), lambda image: image, batch_size=2, workers=workers)
+    assert re.search(r"differ in size: \(3, 8, 9\), \(3, 8, 10\); .*resize_center_crop", failure(batches))
+
+
+def kill_this_process(image: Tensor) -> Tensor:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return image
+
+
+def test_a_worker_that_dies_is_reported_with_the_option_to_change() -> None:
+    batches = SeededBatches(split_of(4), kill_this_process, batch_size=2, workers=1)
+    assert re.search(r"loader process died.*lower data\.workers \(now 1", failure(batches))
+
+
+def test_impossible_arguments() -> None:
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        batches_of(batch_size=0)
+    with pytest.raises(ValueError, match="start must be from 0 to the 5 batches"):
+        list(batches_of().epoch(0, start=6))

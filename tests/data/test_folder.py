@@ -32,7 +32,9 @@ def test_pixels_come_through_unchanged_as_rgb(tmp_path: Path):
     write_folder(tmp_path)
     write_image(tmp_path / "train" / "cat" / "zz-grey.png", mode="L")
     data = load_image_data("folder", path=tmp_path, validation=0)
-    positions = {Path(data.train.describe(i)).name: i for i in range(len(data.train.labels)) if data.train.labels[i] == 0}
+    positions = {
+        Path(data.train.describe(i)).name: i for i in range(len(data.train.labels)) if data.train.labels[i] == 0
+    }
     with Image.open(tmp_path / "train" / "cat" / "0.png") as image:
         expected = torch.tensor(list(image.getdata()), dtype=torch.uint8).reshape(32, 40, 3).permute(2, 0, 1)
     assert torch.equal(data.train[positions["0.png"]], expected)
@@ -66,7 +68,10 @@ def test_damaged_and_truncated_images_are_named(tmp_path: Path):
         (lambda root: shutil.rmtree(root / "val"), r"val: no such folder"),
         (lambda root: [f.unlink() for f in (root / "train" / "cat").iterdir()], r"train/cat: holds no images"),
         (lambda root: [shutil.rmtree(d) for d in (root / "train").iterdir()], r"train: holds no class folders"),
-        (lambda root: (root / "val" / "dog").rename(root / "val" / "dogs"), r"dogs: not a class of train/; did you mean 'dog'"),
+        (
+            lambda root: (root / "val" / "dog").rename(root / "val" / "dogs"),
+            r"dogs: not a class of train/; did you mean 'dog'",
+        ),
         (lambda root: shutil.rmtree(root / "val" / "dog"), r"no folder for 1 classes of train/: dog"),
     ],
 )

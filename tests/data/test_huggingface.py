@@ -11,6 +11,11 @@ from tosmooth.errors import DataError
 datasets = pytest.importorskip("datasets")
 
 
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+
+
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     """A data set with ClassLabel and Image columns, saved to disk by the library itself."""
@@ -20,7 +25,8 @@ def saved(tmp_path: Path) -> Path:
     def rows(split: str):
         paths = sorted((files / split).rglob("*.png"))
         return datasets.Dataset.from_dict(
-            {"picture": [str(p) for p in paths], "kind": [int(p.parent.name == "dog") for p in paths]}, features=features
+            {"picture": [str(p) for p in paths], "kind": [int(p.parent.name == "dog") for p in paths]},
+            features=features,
         )
 
     target = tmp_path / "saved"
@@ -36,8 +42,7 @@ def test_a_saved_data_set_is_read_with_its_class_names(saved: Path):
     assert data.test.describe(2) == "row 2 of the test split"
 
 
-def test_a_plain_image_folder_through_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+def test_a_plain_image_folder_through_the_library(tmp_path: Path):
     write_folder(tmp_path / "plain", splits={"train": 6, "validation": 2, "test": 3})
     data = load_image_data("huggingface", path=tmp_path / "plain")
     assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 6)
@@ -83,7 +88,88 @@ def test_a_row_that_does_not_decode_is_named(saved: Path, tmp_path: Path):
 
 def test_labels_outside_the_classes(saved: Path, tmp_path: Path):
     found = datasets.load_from_disk(str(saved))
-    wild = found["test"].cast_column("kind", datasets.Value("int64")).map(lambda row, i: {"kind": 7 if i == 2 else 0}, with_indices=True)
+    wild = (
+        found["test"]
+        .cast_column("kind", datasets.Value("int64"))
+        .map(lambda row, i: {"kind": 7 if i == 2 else 0}, with_indices=True)
+    )
     datasets.DatasetDict({"train": found["train"], "test": wild}).save_to_disk(str(tmp_path / "wild"))
     with pytest.raises(DataError, match=r"row 2 of the test split: label 7 is outside the 2 classes"):
         load_image_data("huggingface", path=tmp_path / "wild")
+
+
+def test_a_local_folder_may_be_named_as_the_data_set(saved: Path):
+    by_path, by_name = (
+        load_image_data("huggingface", path=saved),
+        load_image_data("huggingface", options={"dataset": str(saved)}),
+    )
+    assert by_path.fingerprint == by_name.fingerprint
+
+
+def test_the_reader_for_a_folder_may_be_named(tmp_path: Path):
+    write_folder(tmp_path / "plain", splits={"train": 6, "test": 3})
+    data = load_image_data("huggingface", path=tmp_path / "plain", options={"dataset": "imagefolder"})
+    assert (data.classes, len(data.test)) == (("cat", "dog"), 6)
+    with pytest.raises(DataError, match="'mnist' and data.path .* are two data sets; give one"):
+        load_image_data("huggingface", path=tmp_path / "plain", options={"dataset": "mnist"})
+
+
+def test_parquet_files(saved: Path, tmp_path: Path):
+    (tmp_path / "parquet").mkdir()
+    found = datasets.load_from_disk(str(saved))
+    for name in ("train", "test"):
+        found[name].to_parquet(tmp_path / "parquet" / f"{name}-00000-of-00001.parquet")
+    data = load_image_data("huggingface", path=tmp_path / "parquet", validation=0)
+    assert (data.classes, len(data.train)) == (("cat", "dog"), len(found["train"]))
+    expected = load_image_data("huggingface", path=saved, validation=0)
+    assert (data.test[1] == expected.test[1]).all()
+
+
+def test_a_validation_split_without_a_test_split_is_the_test_split(saved: Path, tmp_path: Path):
+    found = datasets.load_from_disk(str(saved))
+    two = datasets.DatasetDict({"train": found["train"], "validation": found["test"]})
+    two.save_to_disk(str(tmp_path / "two"))
+    data = load_image_data("huggingface", path=tmp_path / "two", validation=0.25)
+    assert len(data.test) == len(found["test"])
+    assert len(data.validation) == len(found["train"]) // 4
+    with pytest.raises(DataError, match="one split cannot serve twice"):
+        load_image_data("huggingface", path=tmp_path / "two", options={"test_split": "train"})
+
+
+def test_a_single_table_or_one_split_is_not_enough(saved: Path, tmp_path: Path):
+    found = datasets.load_from_disk(str(saved))
+    found["train"].save_to_disk(str(tmp_path / "table"))
+    with pytest.raises(DataError, match="table: a single table; expected a data set with the splits train and test"):
+        load_image_data("huggingface", path=tmp_path / "table")
+    datasets.DatasetDict({"train": found["train"]}).save_to_disk(str(tmp_path / "one"))
+    with pytest.raises(DataError, match="has the splits train; expected train and test"):
+        load_image_data("huggingface", path=tmp_path / "one")
+
+
+def test_other_classes_in_test_and_labels_that_are_missing_or_words(saved: Path, tmp_path: Path):
+    found = datasets.load_from_disk(str(saved))
+
+    def failure(name: str, test) -> str:
+        datasets.DatasetDict({"train": found["train"], "test": test}).save_to_disk(str(tmp_path / name))
+        with pytest.raises(DataError) as caught:
+            load_image_data("huggingface", path=tmp_path / name)
+        return str(caught.value)
+
+    swapped = found["test"].cast_column("kind", datasets.ClassLabel(names=["dog", "cat"]))
+    assert "the test split has other classes than train" in failure("swapped", swapped)
+    holes = found["test"].map(lambda row, i: {"kind": None if i == 1 else row["kind"]}, with_indices=True)
+    assert "row 1 has no label" in failure("holes", holes)
+    words = found["test"].cast_column("kind", datasets.Value("string"))
+    assert "expected class indices, found '0'" in failure("words", words)
+    assert "the test split has no column 'kind', which train has" in failure(
+        "none", found["test"].remove_columns("kind")
+    )
+
+
+def test_an_empty_cell_is_named(saved: Path, tmp_path: Path):
+    found = datasets.load_from_disk(str(saved))
+    holes = found["test"].map(lambda row, i: {"picture": None if i == 1 else row["picture"]}, with_indices=True)
+    datasets.DatasetDict({"train": found["train"], "test": holes}).save_to_disk(str(tmp_path / "holes"))
+    data = load_image_data("huggingface", path=tmp_path / "holes")
+    with pytest.raises(DataError, match="row 1 of the test split: no image in column 'picture'"):
+        data.test[1]

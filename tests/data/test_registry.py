@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 import pytest
 import torch
 
@@ -65,3 +64,36 @@ def test_unknown_names_and_options():
         load_image_data("cifar11")
     with pytest.raises(DataError, match="takes none"):
         load_image_data("fashion_mnist_sample", options={"colour": True})
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"limit_train": 7}, r"data\.limit_train: 7 of 12000 images leaves class '.+' without one; raise it"),
+        ({"limit_train": 0}, r"data\.limit_train: 0 is not a number of images"),
+        ({"limit_test": -1}, r"data\.limit_test: -1 is not a number of images"),
+    ],
+)
+def test_limits_that_do_not_work(limits, reason):
+    with pytest.raises(DataError, match=reason):
+        load_image_data("fashion_mnist_sample", **limits)
+
+
+def test_a_limit_above_the_number_of_images_limits_nothing():
+    data = load_image_data("fashion_mnist_sample", limit_test=5_001)
+    assert len(data.test) == 5_000
+    assert not any("limited" in note for note in data.notes)
+
+
+def test_limits_keep_the_shares_of_the_classes():
+    data = load_image_data("fashion_mnist_sample", validation=0.2, limit_train=500, limit_test=100)
+    assert data.train.labels.bincount().tolist() == [40] * 10
+    assert data.validation.labels.bincount().tolist() == [10] * 10
+    assert data.test.labels.bincount().tolist() == [10] * 10
+
+
+def test_one_class_is_no_classification():
+    split = TensorSplit(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64), "train")
+    register_image_source("mine-one-class")(lambda request: RawImages(split, split, ("a",)))
+    with pytest.raises(DataError, match="needs at least 2"):
+        load_image_data("mine-one-class")

@@ -29,6 +29,12 @@ def test_not_shown_says_which_condition_failed(etas, reason):
     assert reason in effect.sentence
 
 
+def test_a_contrast_without_movement_is_told_but_is_not_the_effect():
+    effect = judge_effect(diffusion_table(lambda a, t: (0.0, 0.0) if a > 0 else (-0.05, 0.0)))
+    assert effect.verdict == "not shown"
+    assert "nearer to similar classes than students of the unsmoothed teacher" in effect.sentence
+
+
 def test_opposite():
     effect = judge_effect(diffusion_table(lambda a, t: (-0.10, 0.02) if a > 0 else (0.0, 0.0)))
     assert effect.verdict == "opposite"

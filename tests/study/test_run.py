@@ -153,3 +153,35 @@ def test_all_students_failing_is_an_error_that_names_them(tiny_raw, tmp_path: Pa
 def test_load_study_refuses_what_is_none(tmp_path: Path):
     with pytest.raises(StudyError, match=r"no study\.yaml"):
         tosmooth.load_study(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("analysis", "groups", "reason"),
+    [
+        ({"similar": 5}, None, "too many for 10 classes; at most 4"),
+        ({"superclasses": True}, None, "has no super-classes"),
+        ({"projection_classes": [0, 1, 10]}, None, "three different indices"),
+        ({}, "shoes: [Sneaker, Sandals]\ntops: [Shirt, Coat]", "did you mean 'Sandal'"),
+        ({}, "all: [Sneaker, Sandal]", "two groups"),
+        ({}, "[Sneaker, Sandal]", "must map"),
+    ],
+)
+def test_mistakes_of_the_analysis_come_before_any_work(tiny_raw, tmp_path, silent, analysis, groups, reason):
+    if groups is not None:
+        (tmp_path / "groups.yaml").write_text(groups, encoding="utf-8")
+        analysis = {"groups": str(tmp_path / "groups.yaml")}
+    tiny_raw["analysis"] = analysis
+    with pytest.raises(TosmoothError, match=reason):
+        run_study(load_config(tiny_raw), tmp_path / "runs", silent)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_given_groups_decide_what_is_similar(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    (tmp_path / "groups.yaml").write_text("shoes: [Sneaker, Sandal, Ankle boot]\ntops: [Shirt, Coat]", encoding="utf-8")
+    tiny_raw["analysis"] = {"groups": str(tmp_path / "groups.yaml")}
+    tiny_raw["student"]["seeds"] = [0]
+    results = run_study(load_config(tiny_raw), tmp_path / "runs", silent)
+    similarity = json.loads((results.path / "analysis" / "similarity.json").read_text(encoding="utf-8"))
+    assert similarity["similar"]["7"] == [5, 9]
+    assert similarity["dissimilar"]["7"] == [4, 6]
+    assert results.diffusion.eta_s1.notna().all()

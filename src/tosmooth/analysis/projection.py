@@ -21,8 +21,9 @@ class PenultimateProjection:
     their centroids (one row each), and reused unchanged. "templates" (Müller et al. 2019): the plane through the three
     templates w_k, its origin at their mean, its first axis along w_second − w_first; only the signs are fitted.
 
-    Signs are fixed by the training centroids (the first class lies to the left of the second, the third below them), so
-    a figure comes out the same each time. All is computed in float64 on the CPU.
+    Signs are fixed by the training centroids, so a figure comes out the same each time and panels can be compared: with
+    "algorithm1" the third class lies to the left of the first two and the first above the second; with "templates" the
+    first lies to the left of the second and the third below them. All is computed in float64 on the CPU.
 
     Args:
         weight: (K, D) of the last linear layer, or (K, D, 1, 1) of a 1×1 convolution.
@@ -94,8 +95,14 @@ class PenultimateProjection:
             axes = torch.linalg.svd(projected - self._mean, full_matrices=False).Vh[:2].T  # (3, 2)
         first, second, third = ((self._project(centroids) - self._mean) @ axes).unbind(0)
         flips = torch.ones(2).to(axes)
-        flips[0] = -1 if first[0] > second[0] else 1
-        flips[1] = -1 if third[1] > (first[1] + second[1]) / 2 else 1
+        pair = (first + second) / 2
+        # Each sign by what its axis spreads out: the PCA's first axis parts the third class from the similar pair and
+        # its second the pair; the templates' first axis runs along the pair.
+        if self.plane == "templates":
+            wrong = (first[0] > second[0], third[1] > pair[1])
+        else:
+            wrong = (third[0] > pair[0], first[1] < second[1])
+        flips[torch.stack(wrong)] = -1
         self._axes = axes * flips
         return self
 

@@ -143,4 +143,4 @@ def check_labels(split: ImageSplit, name: str, classes: Sequence[str]) -> None:
     empty = np.setdiff1d(np.arange(len(classes)), labels)
     if name == "train" and len(empty):
         names = ", ".join(classes[index] for index in empty[:5]) + (", …" if len(empty) > 5 else "")
-        raise DataError(f"the train split has no image of {len(empty)} of {len(classes)} classes: {names}")
+        raise DataError(f"the train split has no image of {len(empty)} classes: {names}")

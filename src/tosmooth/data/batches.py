@@ -101,7 +101,8 @@ class SeededBatches:
                     f"(now {self._workers}; 0 loads in the main process): {error}"
                 ) from None
             if isinstance(batch, DataError):
-                raise batch
+                # A copy: an error that its own traceback refers to would keep the worker processes alive.
+                raise DataError(*batch.args)
             yield batch
 
 

@@ -26,7 +26,7 @@ def _read_pairs(path: Path) -> dict[int, tuple[str, str]]:
         place = f"{path}, line {number}"
         key, _, value = line.strip().partition(" ")
         if not (key.isascii() and key.isdecimal()) or not value.strip():
-            raise DataError(f"{place}: expected a number, a space and a value, found {line!r}")
+            raise DataError(f"{place}: expected 'number text', found {line!r}")
         if int(key) in pairs:
             raise DataError(f"{place}: number {key} stands there twice")
         pairs[int(key)] = (value.strip(), place)
@@ -35,22 +35,18 @@ def _read_pairs(path: Path) -> dict[int, tuple[str, str]]:
     return pairs
 
 
-def _read_integers(path: Path, images: Mapping[int, object], allowed: Mapping[int, str]) -> dict[int, int]:
-    """One of the allowed integers for each image of images.txt."""
+def _read_integers(path: Path, images: Mapping[int, object]) -> dict[int, tuple[int, str]]:
+    """A whole number for each image of images.txt: (number, place for messages)."""
     pairs = _read_pairs(path)
     missing, extra = sorted(images.keys() - pairs.keys()), sorted(pairs.keys() - images.keys())
     if missing:
         raise DataError(f"{path}: no line for image {missing[0]} of images.txt ({len(missing)} missing)")
     if extra:
         raise DataError(f"{pairs[extra[0]][1]}: image {extra[0]} is not in images.txt")
-    found: dict[int, int] = {}
     for key, (text, place) in pairs.items():
-        if not (text.isascii() and text.isdecimal()) or int(text) not in allowed:
-            names = [str(number) for number in sorted(allowed)]
-            listing = ", ".join(names) if len(names) <= 5 else f"{names[0]}, {names[1]}, … {names[-1]}, as classes.txt"
-            raise DataError(f"{place}: image {key} has {text!r}, expected one of {listing}")
-        found[key] = int(text)
-    return found
+        if not (text.isascii() and text.isdecimal()):
+            raise DataError(f"{place}: image {key} has {text!r}, expected a whole number")
+    return {key: (int(text), place) for key, (text, place) in pairs.items()}
 
 
 def readable_name(name: str) -> str:
@@ -70,17 +66,23 @@ def cub200(request: SourceRequest) -> RawImages:
         root = root / "CUB_200_2011"
     files = _read_pairs(root / "images.txt")
     names = {number: readable_name(text) for number, (text, _) in sorted(_read_pairs(root / "classes.txt").items())}
-    labels = _read_integers(root / "image_class_labels.txt", files, names)
-    in_train = _read_integers(root / "train_test_split.txt", files, {0: "test", 1: "train"})
+    labels = _read_integers(root / "image_class_labels.txt", files)
+    for key, (number, place) in labels.items():
+        if number not in names:
+            raise DataError(f"{place}: image {key} has class {number}, which classes.txt does not list")
+    in_train = _read_integers(root / "train_test_split.txt", files)
+    for key, (flag, place) in in_train.items():
+        if flag not in (0, 1):
+            raise DataError(f"{place}: image {key} has {flag}, expected 0 or 1")
     for text, place in files.values():
         if Path(text).is_absolute() or ".." in Path(text).parts:
             raise DataError(f"{place}: {text!r} lies outside images/")
     position = {number: index for index, number in enumerate(names)}
 
     def split(flag: int) -> FileSplit:
-        keys = [key for key in sorted(files) if in_train[key] == flag]
+        keys = [key for key in sorted(files) if in_train[key][0] == flag]
         paths = [root / "images" / files[key][0] for key in keys]
-        return FileSplit(paths, [position[labels[key]] for key in keys], root)
+        return FileSplit(paths, [position[labels[key][0]] for key in keys], root)
 
     classes = tuple(names.values())
     return RawImages(split(1), split(0), classes, superclasses=tuple(name.split()[-1] for name in classes))

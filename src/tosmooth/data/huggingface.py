@@ -140,8 +140,9 @@ def _labels(rows: Any, column: str, name: str) -> np.ndarray[Any, Any]:
 
 @register_image_source("huggingface")
 def huggingface(request: SourceRequest) -> RawImages:
-    """A data set by its hub name (`data.options.dataset`) or from `data.path`: saved to disk, parquet, or image folders.
+    """A data set by its hub name (`data.options.dataset`), or from `data.path`.
 
+    A path holds a data set saved to disk, parquet files, or images in class folders.
     Options: dataset, config, image_column, label_column, train_split, validation_split, test_split. Columns are found
     by their type (Image, ClassLabel) where there is one of each. A split named validation serves as validation if there
     is a test split too, and as test otherwise.
@@ -161,16 +162,16 @@ def huggingface(request: SourceRequest) -> RawImages:
     image_column = _column(train, options.get("image_column"), "image", images)
     label_column = _column(train, options.get("label_column"), "label", labels)
     if not isinstance(features[image_column], datasets.Image):
-        raise DataError(
-            f"data.options.image_column: column {image_column!r} holds no images; {did_you_mean(image_column, images)}"
-        )
+        hint = did_you_mean(image_column, images)
+        raise DataError(f"data.options.image_column: column {image_column!r} does not hold images; {hint}")
 
     def split(name: str) -> RowSplit:
         rows = found[name]
         for column in (image_column, label_column):
             if column not in rows.column_names:
                 raise DataError(f"the {name} split has no column {column!r}, which {train_name} has")
-        if getattr(rows.features[label_column], "names", None) != getattr(features[label_column], "names", None):
+        there, here = (getattr(part.features[label_column], "names", None) for part in (rows, train))
+        if there is not None and here is not None and there != here:
             raise DataError(f"column {label_column!r}: the {name} split has other classes than {train_name}")
         encoded = rows.cast_column(image_column, datasets.Image(decode=False))
         return RowSplit(encoded, image_column, _labels(rows, label_column, name), name)

@@ -34,10 +34,11 @@ def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         raise DataError(f"{path}: not an IDX file of unsigned bytes (should start with 00 00 08)")
     axes = content[3]
     header = 4 + 4 * axes
+    if len(content) < header:
+        raise DataError(f"{path}: ends within its header (truncated?)")
     shape = tuple(int(axis) for axis in np.frombuffer(content[4:header], dtype=">u4"))
-    if len(shape) != axes or len(content) != header + math.prod(shape):
+    if len(content) != header + math.prod(shape):
         raise DataError(
-            f"{path}: holds {max(0, len(content) - header):,} values, "
-            f"but its header says {' × '.join(map(str, shape))} (truncated?)"
+            f"{path}: holds {len(content) - header:,} values, but its header says {' × '.join(map(str, shape))} (truncated?)"
         )
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)

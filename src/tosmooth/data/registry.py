@@ -133,7 +133,7 @@ def load_image_data(
         )
     for limit, whole, name in ((limit_train, raw.train, "training"), (limit_test, raw.test, "test")):
         if limit is not None and limit < len(whole):
-            notes.append(f"limited to {limit} of {len(whole)} {name} images, stratified, seed {split_seed}")
+            notes.append(f"limited to {limit} {name} images, stratified")
     parts = [*raw.classes, *(split.digest() for split in (train, held_out, test))]
     fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return ImageData(

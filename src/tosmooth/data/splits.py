@@ -35,7 +35,8 @@ def split_off(labels: Tensor, fraction: float, seed: int) -> tuple[Tensor, Tenso
     """Indices of (the rest, the part split off), stratified; the part is empty for a fraction of 0.
 
     Raises:
-        DataError: fraction outside [0, 1), or the part would leave a class without training images, or be empty though asked for.
+        DataError: fraction outside [0, 1); the part would leave a class without training images, or be empty though
+            asked for.
     """
     if not 0 <= fraction < 1:
         raise DataError(f"data.validation: {fraction:g} is not a share of training; give 0 (none) up to below 1")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from tosmooth.files import write_bytes
 from tosmooth.report.evidence_tables import class_table, comparisons_table, diffusion_table, sensitivity_table
 from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.figure import PREVIEW_NOTE
@@ -38,14 +38,16 @@ def build_report(study_dir: Path) -> Path:
     for figure in figures:
         spec = figure.paper_spec(paper_theme, preview=files.preview)
         image = png(spec)
-        _write(files.path / "figures" / f"{figure.key}.png", image)
-        _write(files.path / "figures" / f"{figure.key}.pdf", pdf(spec))
+        write_bytes(files.path / "figures" / f"{figure.key}.png", image)
+        write_bytes(files.path / "figures" / f"{figure.key}.pdf", pdf(spec))
         images[figure.key] = inline_image(spec, image)
     for table in tables:
-        _write(files.path / "tables" / f"{table.key}.csv", table.csv().encode())
-        _write(files.path / "tables" / f"{table.key}.tex", table.latex(PREVIEW_NOTE if files.preview else "").encode())
+        write_bytes(files.path / "tables" / f"{table.key}.csv", table.csv().encode())
+        write_bytes(
+            files.path / "tables" / f"{table.key}.tex", table.latex(PREVIEW_NOTE if files.preview else "").encode()
+        )
     report = files.path / "report.html"
-    _write(report, render_page(files, figures, images, tables).encode())
+    write_bytes(report, render_page(files, figures, images, tables).encode())
     return report
 
 
@@ -55,14 +57,3 @@ def make_tables(files: StudyFiles) -> list[Table]:
     made += [comparisons_table(files), diffusion_table(files), class_table(files), sensitivity_table(files)]
     made += [teachers_table(files), cells_table(files), *published_tables()]
     return [table for table in made if table is not None]
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace a file in one step, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

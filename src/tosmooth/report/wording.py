@@ -81,7 +81,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
     items: list[tuple[str, Any]] = [
         ("data", data.get("source")),
         ("validation", f"{data['validation']:.0%} of training" if data.get("validation") else "none of its own"),
-        ("selected epoch", config.get("selection")),
+        ("selected epoch", (files.advice or {}).get("selection") or config.get("selection")),
         ("teacher", _training(teacher)),
         ("student", _training(student)),
         (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,17 @@ class Context:
     progress: StudyProgress
 
     @classmethod
-    def open(cls, config: StudyConfig, root: Path, progress: StudyProgress) -> Context:
-        """Load the data, find the device, and claim the study's folder, in that order: errors come before writing."""
+    def open(
+        cls,
+        config: StudyConfig,
+        root: Path,
+        progress: StudyProgress,
+        check: Callable[[StudyConfig, ImageData], object] = lambda config, data: None,
+    ) -> Context:
+        """Find the device, load the data, `check` them against the configuration, and only then claim the folder."""
         compute = Compute.from_config(config.compute)
         data = load_data(config)
+        check(config, data)
         plan = make_plan(config)
         context = cls(config, plan, StudyDirectory(root / config.name), data, compute, progress)
         context.directory.claim(config, context.estimated_bytes())

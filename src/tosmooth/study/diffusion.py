@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
 from tosmooth.analysis.inference import sign_flip_test, t_interval
 from tosmooth.analysis.similarity import default_similar_count, masks_from_groups, similar_classes
-from tosmooth.errors import ConfigError
+from tosmooth.config import StudyConfig
+from tosmooth.data.base import ImageData
+from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
@@ -43,38 +46,77 @@ def read_centroids(context: Context, owner: Teacher | Cell, split: str) -> Class
     return ClassCentroids.from_state_dict(own) if own else None
 
 
-def find_similarity(context: Context) -> Similarity:
-    """S1 and S2: the user's groups, the data set's super-classes where asked for, else a teacher's geometry.
-
-    The unsmoothed teacher decides, so that the students have no say; without one, the first teacher does, and the
-    evidence is marked as weaker.
+def given_similarity(config: StudyConfig, data: ImageData) -> Similarity | None:
+    """S1 and S2 from the user's groups or the data set's super-classes; None where a teacher's geometry decides.
 
     Raises:
-        ConfigError: the groups name unknown classes, or super-classes are asked for and the data has none.
+        ConfigError: fewer than 3 classes, sets that do not fit into them, groups that are not well-formed or name
+            unknown classes, or super-classes of data that has none.
     """
-    section, classes = context.config.analysis, context.data.classes
+    section, classes = config.analysis, data.classes
     count = len(classes)
+    if count < 3:
+        raise ConfigError([f"the data has {count} classes; diffusion towards similar classes needs at least 3"])
+    if section.groups is None and not section.superclasses:
+        if section.similar is not None and section.similar > (count - 1) // 2:
+            most = (count - 1) // 2
+            raise ConfigError([f"analysis.similar: {section.similar} is too many for {count} classes; at most {most}"])
+        return None
     if section.groups is not None:
-        named = yaml.safe_load(section.groups.read_text(encoding="utf-8"))
-        positions = {name: index for index, name in enumerate(classes)}
-        unknown = [str(name) for members in named.values() for name in members if name not in positions]
-        if unknown:
-            raise ConfigError([f"analysis.groups: {section.groups} names unknown classes: {', '.join(unknown[:5])}"])
-        groups = [[positions[name] for name in members] for members in named.values()]
-        return Similarity(*masks_from_groups(groups, count), f"groups of {section.groups.name}", False, None)
-    if section.superclasses:
-        names = context.data.superclasses
+        key, source = f"analysis.groups: {section.groups}", f"groups of {section.groups.name}"
+        groups = _read_groups(section.groups, classes)
+    else:
+        names = data.superclasses
         if names is None:
-            raise ConfigError([f"analysis.superclasses: the source {context.data.source!r} has no super-classes"])
+            raise ConfigError([f"analysis.superclasses: the source {data.source!r} has no super-classes"])
+        key, source = "analysis.superclasses", "super-classes of the data set"
         groups = [[i for i, other in enumerate(names) if other == name] for name in sorted(set(names))]
-        return Similarity(*masks_from_groups(groups, count), "super-classes of the data set", False, None)
-    teacher = min(context.plan.teachers, key=lambda t: (t.label_smoothing != 0, t.label_smoothing))
+    try:
+        return Similarity(*masks_from_groups(groups, count), source, False, None)
+    except ValueError as error:
+        raise ConfigError([f"{key}: {error}"]) from None
+
+
+def _read_groups(path: Path, classes: Sequence[str]) -> list[list[int]]:
+    """Class indices of each group of a YAML file `{group: [class names]}`."""
+    try:
+        named = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            [f"analysis.groups: {path} is not readable as YAML: {' '.join(str(error).split())}"]
+        ) from None
+    if not isinstance(named, dict) or not all(isinstance(members, list) for members in named.values()):
+        raise ConfigError([f"analysis.groups: {path} must map each group's name to a list of class names"])
+    positions = {name: index for index, name in enumerate(classes)}
+    unknown = [str(name) for members in named.values() for name in members if str(name) not in positions]
+    if unknown:
+        raise ConfigError(
+            [f"analysis.groups: {path}: unknown class {unknown[0]!r}; {did_you_mean(unknown[0], classes)}"]
+        )
+    return [[positions[str(name)] for name in members] for members in named.values()]
+
+
+def find_similarity(context: Context) -> Similarity:
+    """S1 and S2: given ones (see `given_similarity`), else a teacher's geometry.
+
+    The unsmoothed teacher decides, so that the students have no say; without one, the least smoothed teacher does, and
+    the evidence is marked as weaker.
+    """
+    given = given_similarity(context.config, context.data)
+    if given is not None:
+        return given
+    teacher = least_smoothed(context.plan.teachers)
     centroids = read_centroids(context, teacher, "train")
     assert centroids is not None
-    m = section.similar or default_similar_count(count)
+    m = context.config.analysis.similar or default_similar_count(context.data.num_classes)
     similar, dissimilar = similar_classes(centroids.centroids, m)
     source = f"geometry of the teacher with α = {teacher.label_smoothing:g}"
     return Similarity(similar, dissimilar, source, teacher.label_smoothing != 0, m)
+
+
+def least_smoothed(teachers: Sequence[Teacher]) -> Teacher:
+    """The teacher whose geometry says which classes are similar: the unsmoothed one where there is one."""
+    return min(teachers, key=lambda teacher: teacher.label_smoothing)
 
 
 def write_similarity(context: Context, similarity: Similarity) -> None:

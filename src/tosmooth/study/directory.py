@@ -15,20 +15,7 @@ import yaml
 from tosmooth.config import StudyConfig
 from tosmooth.config_reading import dump_config
 from tosmooth.errors import StudyError
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file's text in one step: a reader sees the old one or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from tosmooth.files import write_text
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -10,10 +10,12 @@ from torch import Tensor
 
 from tosmooth.analysis.diffusion import relative_distances
 from tosmooth.analysis.projection import PenultimateProjection
+from tosmooth.config import StudyConfig
+from tosmooth.data.base import ImageData
 from tosmooth.errors import ConfigError
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.study.context import Context
-from tosmooth.study.diffusion import read_centroids
+from tosmooth.study.diffusion import least_smoothed, read_centroids
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.training.evaluation import features_of_classes
@@ -21,24 +23,31 @@ from tosmooth.training.evaluation import features_of_classes
 POINTS_PER_CLASS = 60  # enough to see a cluster's shape; 20 panels stay light
 
 
+def given_classes(config: StudyConfig, data: ImageData) -> tuple[int, int, int] | None:
+    """The configured classes of the projection; None where the teacher's geometry chooses.
+
+    Raises:
+        ConfigError: an index is outside the classes, or they repeat.
+    """
+    given = config.analysis.projection_classes
+    if given is None:
+        return None
+    if len(set(given)) < 3 or not all(0 <= index < data.num_classes for index in given):
+        limit = data.num_classes - 1
+        raise ConfigError([f"analysis.projection_classes: three different indices from 0 to {limit}, not {given}"])
+    return given[0], given[1], given[2]
+
+
 def choose_classes(context: Context) -> tuple[int, int, int]:
     """Two similar classes and one that is not: as configured, else by the (unsmoothed) teacher's geometry.
 
     The pair is the closest of all by relative centroid distance, symmetrised; the third is the one farthest from both.
-
-    Raises:
-        ConfigError: a configured index is outside the classes, or they repeat.
     """
-    count = context.data.num_classes
-    given = context.config.analysis.projection_classes
+    given = given_classes(context.config, context.data)
     if given is not None:
-        if len(set(given)) < 3 or not all(0 <= index < count for index in given):
-            raise ConfigError(
-                [f"analysis.projection_classes: three different indices from 0 to {count - 1}, not {given}"]
-            )
-        return given[0], given[1], given[2]
-    teacher = min(context.plan.teachers, key=lambda t: (t.label_smoothing != 0, t.label_smoothing))
-    centroids = read_centroids(context, teacher, "train")
+        return given
+    count = context.data.num_classes
+    centroids = read_centroids(context, least_smoothed(context.plan.teachers), "train")
     assert centroids is not None
     relative = relative_distances(centroids)
     both = (relative + relative.T).fill_diagonal_(float("inf"))

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from tosmooth.config import StudyConfig
+from tosmooth.data.base import ImageData
 from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report
 from tosmooth.study.advise import Rules, advise, final_verdict
 from tosmooth.study.context import Context
-from tosmooth.study.diffusion import analyse_diffusion, find_similarity
+from tosmooth.study.diffusion import analyse_diffusion, find_similarity, given_similarity
 from tosmooth.study.directory import write_json
 from tosmooth.study.environment import describe_environment
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.projection import analyse_projection, choose_classes
+from tosmooth.study.projection import analyse_projection, given_classes
 from tosmooth.study.results import StudyResults, finished_cells, load_study, read_test, teacher_table, write_results
 from tosmooth.study.training import train_students, train_teachers
 
@@ -39,15 +40,12 @@ def run_study(config: StudyConfig, root: str | Path = "runs", progress: StudyPro
         TosmoothError: anything wrong with the data, the models, the folder or the training, in one sentence.
     """
     with progress or StudyProgress() as shown:
-        context = Context.open(config, Path(root), shown)
+        context = Context.open(config, Path(root), shown, _check_analysis)
         started = datetime.now(UTC)
         clock = time.perf_counter()
         _expect_work(context)
         train_teachers(context)
         _check_teachers(context)
-        # Mistakes in the analysis section that only the data can reveal come out before the long part.
-        similarity = find_similarity(context)
-        choose_classes(context)
         for group in context.plan.groups:
             train_students(context, group)
         done = finished_cells(context)
@@ -55,7 +53,7 @@ def run_study(config: StudyConfig, root: str | Path = "runs", progress: StudyPro
             raise StudyError("no student was trained to the end; the reasons are printed above")
 
         shown.stage("measuring diffusion")
-        diffusion = analyse_diffusion(context, similarity, done)
+        diffusion = analyse_diffusion(context, find_similarity(context), done)
         analyse_projection(context, done)
         results = write_results(context, diffusion)
 
@@ -74,6 +72,12 @@ def run_study(config: StudyConfig, root: str | Path = "runs", progress: StudyPro
         shown.stage("writing the report")
         build_report(context.directory.path)
     return load_study(context.directory.path)
+
+
+def _check_analysis(config: StudyConfig, data: ImageData) -> None:
+    """Mistakes of the analysis section that only the data can reveal come out before any work."""
+    given_similarity(config, data)
+    given_classes(config, data)
 
 
 def _check_teachers(context: Context) -> None:

@@ -118,8 +118,11 @@ def diffusion_finding(files: StudyFiles) -> str:
         return f"One seed: at {temperature_label(top)}, η towards similar classes is {said} (α = {alpha:g})"
     what = "contrast with the unsmoothed teacher" if contrast else "η similar − dissimilar"
     shown = f"{what} {signed(judged.mean, digits)}, 95 % interval {between(judged.low, judged.high, digits)}"
-    if judged.low > 0 and similar.low > 0:
+    difference = summarised(rows, "eta_s1-eta_s2", alpha, top)
+    if judged.low > 0 and similar.low > 0 and difference is not None and difference.low > 0:
         return f"{at}, {who} drift towards similar classes: {values}"
+    if judged.low > 0 and similar.low > 0:
+        return f"{at}, {who} drift towards similar classes, but no further than towards dissimilar ones: {values}"
     if judged.low > 0:
         return (
             f"{at}, similar and dissimilar classes part, but {who} do not clearly move towards similar ones: {values}"

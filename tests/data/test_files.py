@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.data.image_files import write_image
+from tosmooth.data.files import FileSplit
+from tosmooth.errors import DataError
+
+
+def split_of(*paths: Path) -> FileSplit:
+    return FileSplit(paths, [0] * len(paths), paths[0].parent)
+
+
+@pytest.mark.parametrize(
+    ("ending", "mode"), [("png", "RGBA"), ("png", "L"), ("gif", "L"), ("jpg", "RGB"), ("webp", "RGB")]
+)
+def test_every_kind_comes_out_as_rgb(tmp_path: Path, ending, mode):
+    image = split_of(write_image(tmp_path / f"a.{ending}", size=(9, 7), mode=mode))[0]
+    assert image.shape == (3, 7, 9)
+    assert image.dtype == torch.uint8
+
+
+def test_pixels_are_those_of_the_file(tmp_path: Path):
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert torch.equal(split_of(tmp_path / "a.png")[0], torch.from_numpy(pixels).permute(2, 0, 1))
+
+
+def test_more_than_8_bits_are_refused_rather_than_clipped(tmp_path: Path):
+    Image.fromarray(np.full((4, 4), 60_000, dtype=np.uint16)).save(tmp_path / "deep.png")
+    with pytest.raises(DataError, match=r"deep\.png.*more than 8 bits.*convert it to 8 bits"):
+        split_of(tmp_path / "deep.png")[0]
+
+
+def test_an_image_of_absurd_size_is_named_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = write_image(tmp_path / "bomb.png", size=(40, 40))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"bomb\.png: not readable"):
+        split_of(path)[0]
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "gif", "bmp", "tif", "webp"])
+def test_truncation_is_found_in_every_format(tmp_path: Path, ending):
+    path = write_image(tmp_path / f"a.{ending}", mode="L" if ending == "gif" else "RGB")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=rf"a\.{ending}: not readable as an image \(damaged or truncated\?\)"):
+        split_of(path)[0]
+
+
+def test_the_digest_follows_the_set_and_not_its_place(tmp_path: Path):
+    here, there = (split_of(write_image(tmp_path / place / "a.png")) for place in ("here", "there"))
+    assert here.digest() == there.digest()
+    before = there.digest()
+    write_image(tmp_path / "there" / "a.png", size=(50, 50))
+    assert there.digest() != before
+    (tmp_path / "here" / "a.png").rename(tmp_path / "here" / "b.png")
+    assert split_of(tmp_path / "here" / "b.png").digest() != before
+    with pytest.raises(DataError, match=r"a\.png: no such image"):
+        here.digest()
+    with pytest.raises(DataError, match=r"a\.png: no such image"):
+        here[0]
