@@ -88,7 +88,10 @@ class DataConfig(Section):
     options: dict[str, Any] = Field(default_factory=dict, description="further options of the source (huggingface)")
     download: bool = Field(False, description="let torchvision download the data set into `path`")
     validation: float = Field(
-        0.1, ge=0, lt=1, description="share of training held out for selection (stratified); 0 = none"
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of training held out for selection, where the source has no split of its own; 0 = none",
     )
     split_seed: Seed = Field(0, description="seed of that split")
     image_size: Positive | None = Field(None, description="side of the square training crop, pixels; null = as stored")
@@ -223,13 +226,6 @@ class StudyConfig(Section):
     student: StudentConfig
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
-
-    @property
-    def resolved_selection(self) -> Literal["best", "last", "best_on_test"]:
-        """The selection rule with `auto` resolved."""
-        if self.selection != "auto":
-            return self.selection
-        return "best" if self.data.validation > 0 or self.data.source == "huggingface" else "last"
 
 
 SECTIONS: dict[str, type[Section]] = {

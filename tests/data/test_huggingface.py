@@ -110,7 +110,7 @@ def test_the_reader_for_a_folder_may_be_named(tmp_path: Path):
     write_folder(tmp_path / "plain", splits={"train": 6, "test": 3})
     data = load_image_data("huggingface", path=tmp_path / "plain", options={"dataset": "imagefolder"})
     assert (data.classes, len(data.test)) == (("cat", "dog"), 6)
-    with pytest.raises(DataError, match="'mnist' and data.path .* are two data sets; give one"):
+    with pytest.raises(DataError, match=r"'mnist' and data\.path .* are two data sets; give one"):
         load_image_data("huggingface", path=tmp_path / "plain", options={"dataset": "mnist"})
 
 

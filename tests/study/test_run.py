@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 import tosmooth
+from tests.data.image_files import write_folder, write_image
 from tosmooth.config_reading import load_config
 from tosmooth.errors import DataError, StudyError, TosmoothError
 from tosmooth.study.progress import StudyProgress
@@ -185,3 +186,52 @@ def test_given_groups_decide_what_is_similar(tiny_raw, tmp_path: Path, silent: S
     assert similarity["similar"]["7"] == [5, 9]
     assert similarity["dissimilar"]["7"] == [4, 6]
     assert results.diffusion.eta_s1.notna().all()
+
+
+def test_images_of_different_size_are_noticed_before_any_work(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    write_folder(tmp_path / "images", classes=("cat", "dog", "owl"))
+    write_image(tmp_path / "images" / "train" / "cat" / "0.png", size=(50, 32))
+    tiny_raw["data"] = {"source": "folder", "path": str(tmp_path / "images")}
+    with pytest.raises(DataError, match=r"data\.eval_transform: 'none' leaves images of different size.*resize_center"):
+        run_study(load_config(tiny_raw), tmp_path / "runs", silent)
+    tiny_raw["data"] |= {"image_size": 32, "eval_transform": "resize_center_crop"}
+    with pytest.raises(DataError, match=r"data\.train_augmentation: 'none'.*imagenet"):
+        run_study(load_config(tiny_raw), tmp_path / "runs", silent)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_of_coloured_images_with_models_of_other_libraries(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    """Teacher and student that want other sizes and normalisations share the crop; each gets its own on the device."""
+    write_folder(tmp_path / "images", classes=("cat", "dog", "owl"), splits={"train": 8, "val": 3})
+    tiny_raw["data"] = {
+        "source": "folder", "path": str(tmp_path / "images"), "validation": 0.25,
+        "image_size": 32, "train_augmentation": "imagenet", "eval_transform": "resize_center_crop",
+    }  # fmt: skip
+    tiny_raw["teacher"] |= {"model": "timm:test_resnet", "epochs": 1, "batch_size": 8}
+    tiny_raw["student"] |= {"model": {"name": "torchvision:squeezenet1_1", "kwargs": {"input_size": 48}}, "epochs": 1}
+    tiny_raw["student"] |= {"seeds": [0], "batch_size": 8, "optimizer": {"learning_rate": 0.001}}
+    results = run_study(load_config(tiny_raw), tmp_path / "runs", silent)
+    assert set(results.cells.status) == {"done"}
+    assert results.cells.student.unique().tolist() == ["torchvision:squeezenet1_1"]
+    assert (results.path / "report.html").stat().st_size > 100_000
+
+
+def test_one_seed_one_temperature_and_only_a_smoothed_teacher(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    tiny_raw["teacher"]["label_smoothing"] = 0.1
+    tiny_raw["student"] |= {"temperatures": 4, "seeds": 0, "objectives": "teacher_only", "hard_weight": 0.5}
+    results = run_study(load_config(tiny_raw), tmp_path, silent)
+    assert results.advice is not None
+    assert results.advice["effect"]["verdict"] == "inconclusive"
+    assert results.advice["confidence"]["level"] == "low"
+    assert results.verdict is not None
+    assert "α = 0.1" in results.verdict["sentence"]
+
+
+def test_epochs_chosen_on_the_test_split_are_marked_as_such(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    tiny_raw |= {"selection": "best_on_test"}
+    tiny_raw["student"]["seeds"] = [0]
+    results = run_study(load_config(tiny_raw), tmp_path, silent)
+    assert set(results.cells.selection) == {"best_on_test"}
+    assert results.advice is not None
+    assert "optimistic" in results.advice["headline"]
+    assert "optimistic" in (results.path / "report.html").read_text(encoding="utf-8")

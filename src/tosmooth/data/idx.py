@@ -38,7 +38,6 @@ def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         raise DataError(f"{path}: ends within its header (truncated?)")
     shape = tuple(int(axis) for axis in np.frombuffer(content[4:header], dtype=">u4"))
     if len(content) != header + math.prod(shape):
-        raise DataError(
-            f"{path}: holds {len(content) - header:,} values, but its header says {' × '.join(map(str, shape))} (truncated?)"
-        )
+        stated = " × ".join(map(str, shape))
+        raise DataError(f"{path}: holds {len(content) - header:,} values, but its header says {stated} (truncated?)")
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)

@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tosmooth.config import ModelConfig, StudyConfig, TrainingConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.base import ImageData, ImageSplit
 from tosmooth.data.batches import SeededBatches
 from tosmooth.data.registry import load_image_data
+from tosmooth.errors import ConfigError, DataError
 from tosmooth.models.build import ImageModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.directory import StudyDirectory, write_json
@@ -35,6 +36,28 @@ def load_data(config: StudyConfig) -> ImageData:
         limit_train=section.limit_train,
         limit_test=section.limit_test,
     )
+
+
+def _check_sizes(config: StudyConfig, data: ImageData) -> None:
+    """Look at a few images: batches need one size, and finding out in the middle of an epoch would be late.
+
+    Raises:
+        DataError: they differ in size and no transform brings them to one.
+    """
+    section = config.data
+    for key, transform in (
+        ("eval_transform", eval_transform(section.eval_transform, section.image_size)),
+        ("train_augmentation", train_transform(section.train_augmentation, section.image_size)),
+    ):
+        split = data.train
+        shapes = {tuple(transform(split[i]).shape) for i in range(0, len(split), max(1, len(split) // 8))}
+        if len(shapes) > 1:
+            advice = "resize_center_crop" if key == "eval_transform" else "imagenet"
+            raise DataError(
+                f"data.{key}: {getattr(section, key)!r} leaves images of different size "
+                f"({' and '.join(f'{w} × {h}' for _, h, w in sorted(shapes)[:2])} pixels, for example); "
+                f"set data.image_size=… and data.{key}={advice}"
+            )
 
 
 @dataclass(frozen=True)
@@ -60,15 +83,27 @@ class Context:
         compute = Compute.from_config(config.compute)
         data = load_data(config)
         check(config, data)
+        if config.selection == "best" and not len(data.validation):
+            raise ConfigError(
+                ["selection: best needs a validation split; set data.validation above 0, or selection=last"]
+            )
+        _check_sizes(config, data)
         plan = make_plan(config)
         context = cls(config, plan, StudyDirectory(root / config.name), data, compute, progress)
         context.directory.claim(config, context.estimated_bytes())
         return context
 
     @property
+    def selection(self) -> Literal["best", "last", "best_on_test"]:
+        """The selection rule, with `auto` resolved against the data."""
+        if self.config.selection != "auto":
+            return self.config.selection
+        return "best" if len(self.data.validation) else "last"
+
+    @property
     def selection_split(self) -> ImageSplit:
         """The split the kept epoch is chosen on: validation, or test where `best_on_test` asks for it."""
-        return self.data.test if self.config.resolved_selection == "best_on_test" else self.data.validation
+        return self.data.test if self.selection == "best_on_test" else self.data.validation
 
     def evaluation_batches(self, split: ImageSplit) -> SeededBatches:
         """A split in order, with the evaluation transform."""

@@ -59,7 +59,7 @@ def run_study(config: StudyConfig, root: str | Path = "runs", progress: StudyPro
 
         advice_path = context.directory.analysis / "advice.json"
         if not advice_path.is_file():  # once frozen, it stays
-            rules = Rules(config.analysis.margin, config.preview, config.resolved_selection)
+            rules = Rules(config.analysis.margin, config.preview, context.selection)
             write_json(advice_path, advise(results, teacher_table(context), diffusion, rules))
         advice: dict[str, Any] = json.loads(advice_path.read_text(encoding="utf-8"))
 

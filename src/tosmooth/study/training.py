@@ -66,7 +66,7 @@ def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, checkp
         seed=owner.seed,
         steps_per_epoch=len(context.training_batches(section, owner.seed)),
         folder=context.folder(owner),
-        keep_best=context.config.resolved_selection != "last",
+        keep_best=context.selection != "last",
     )
 
 
@@ -103,7 +103,7 @@ def _run(
         trainee.restore_selected()
         record = {
             "status": "done",
-            "selection": context.config.resolved_selection,
+            "selection": context.selection,
             "selected_epoch": trainee.selected_epoch,
             "train/loss": trainee.last_record["train/loss"],
         }
