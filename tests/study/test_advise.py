@@ -44,6 +44,12 @@ def test_a_weak_test_is_never_called_a_tie():
     assert noisy["confidence"]["level"] == "low"
 
 
+def test_two_seeds_decide_nothing():
+    advice = advise(grid(SMOOTHED_WINS, seeds=2), teacher_rows(), DIFFUSES, Rules())
+    assert {row["relation"] for row in advice["comparisons"]} == {"best", "undecided"}
+    assert advice["confidence"]["level"] == "low"
+
+
 def test_equal_within_the_margin_is_a_tie():
     close = advise(grid({}, noise=0.02), teacher_rows(), NOTHING, Rules(margin=0.5))
     assert {row["relation"] for row in close["comparisons"]} == {"best", "tied"}

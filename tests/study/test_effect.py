@@ -41,8 +41,9 @@ def test_opposite():
     assert "away" in effect.sentence
 
 
-def test_one_seed_is_inconclusive_whatever_its_size():
-    effect = judge_effect(diffusion_table(lambda a, t: (0.5, -0.1) if a > 0 else (0.0, 0.0), seeds=1))
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_are_inconclusive_whatever_the_size(seeds):
+    effect = judge_effect(diffusion_table(lambda a, t: (0.5, -0.1) if a > 0 else (0.0, 0.0), seeds=seeds))
     assert effect.verdict == "inconclusive"
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from tosmooth.analysis.inference import Interval, holm, t_interval
-from tosmooth.study.effect import SIGNIFICANCE, Effect, judge_effect
+from tosmooth.study.effect import FEWEST_SEEDS, SIGNIFICANCE, Effect, judge_effect
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
 Setting = tuple[str, float, float, str]
@@ -58,7 +58,7 @@ def compare_with(best: Setting, scores: pd.DataFrame, margin: float) -> list[dic
     """Every other setting against the best, paired by seed.
 
     `worse`: the paired t-test rejects after Holm's correction. `tied`: the 95 % interval of the difference lies within
-    ± margin. `undecided`: neither; a weak test is no proof of equality.
+    ± margin. `undecided`: neither, or fewer than three seeds; a weak test is no proof of equality.
     """
     rows: list[dict[str, Any]] = []
     for setting in scores.index:
@@ -77,13 +77,15 @@ def compare_with(best: Setting, scores: pd.DataFrame, margin: float) -> list[dic
         row["p_holm"] = float(adjusted)
     for row in rows:
         row.setdefault("p_holm", math.nan)
-        within = row["low"] >= -margin and row["high"] <= margin
+        enough = row["n"] >= FEWEST_SEEDS
+        within = enough and row["low"] >= -margin and row["high"] <= margin
         if tuple(row[key] for key in KEY) == best:
             row["relation"] = "best"
         elif within:
             row["relation"] = "tied"
         else:
-            row["relation"] = "worse" if row["p_holm"] < SIGNIFICANCE and row["difference"] > 0 else "undecided"
+            worse = enough and row["p_holm"] < SIGNIFICANCE and row["difference"] > 0
+            row["relation"] = "worse" if worse else "undecided"
     return rows
 
 
@@ -173,7 +175,7 @@ def _confidence(best: Setting, comparisons: list[dict[str, Any]], seeds: int, ru
     open_rows = [row for row in others if row["relation"] != "worse"]
     if rules.preview:
         return {"level": "low", "sentence": "Not sure at all: this is a preview, trained too briefly to conclude from."}
-    if seeds < 3:
+    if seeds < FEWEST_SEEDS:
         return {
             "level": "low",
             "sentence": f"Not sure: {seeds} seed{'s' * (seeds > 1)} cannot show how much is chance.",

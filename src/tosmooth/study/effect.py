@@ -19,6 +19,7 @@ from scipy import stats
 from tosmooth.analysis.inference import holm, t_interval
 
 SIGNIFICANCE = 0.05
+FEWEST_SEEDS = 3  # with two, chance agreement makes a t-test certain of anything
 Verdict = Literal["shown", "not shown", "opposite", "inconclusive"]
 
 
@@ -65,8 +66,8 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
     if not len(smoothed):
         return Effect("inconclusive", "There is no student of a smoothed teacher at a raised temperature to judge by.")
     plain = rows[rows.label_smoothing == 0].set_index(["temperature", "seed"]).difference
-    if smoothed.groupby(["label_smoothing", "temperature"]).seed.nunique().min() < 2:
-        return Effect("inconclusive", "One seed cannot tell diffusion from chance: train at least three, better six.")
+    if smoothed.groupby(["label_smoothing", "temperature"]).seed.nunique().min() < FEWEST_SEEDS:
+        return Effect("inconclusive", "Too few seeds to tell diffusion from chance: train at least three, better six.")
 
     shown_p, opposite_p, contrasts = {}, {}, {}
     for key, part in smoothed.groupby(["label_smoothing", "temperature"]):
