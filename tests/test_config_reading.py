@@ -85,6 +85,7 @@ def test_all_mistakes_are_reported_at_once(tiny_raw):
         (["student.temperatures=-1"], "greater than 0"),
         (["student.temperatures=.inf"], "finite"),
         (["student.temperatures=[2, 2]"], "repeated: 2"),
+        (["student.temperatures=[2, 2.00000001]"], "repeated: 2"),
         (["teacher.label_smoothing=1"], "less than 1"),
         (["teacher.label_smoothing=-0.1"], "greater than or equal to 0"),
         (["student.objectives=hintom"], "did you mean 'hinton'?"),

@@ -187,13 +187,13 @@ def distill(
 
     smoothing = 0.1 if alpha is None else alpha
     extra = [
-        *(overrides or []),
         f"teacher.label_smoothing=[{smoothing}]",
         f"student.temperatures=[{temperature}]",
         f"student.seeds=[{seed}]",
     ]
     if "=" in source:
-        source, extra = DEFAULT_RECIPE, [source, *extra]
+        source, extra = DEFAULT_RECIPE, [*extra, source]
+    extra += overrides or []
     raw = read_source(source)
     if teacher is not None:
         apply_override(raw, "teacher.train", False)

@@ -45,9 +45,11 @@ def _existing(value: Path) -> Path:
 
 
 def _distinct(values: list[Any]) -> list[Any]:
-    repeated = sorted({v for v in values if values.count(v) > 1})
+    # As folder names write them: six significant digits. Closer values would share a folder.
+    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    repeated = sorted({text for text in texts if texts.count(text) > 1})
     if repeated:
-        raise ValueError(f"values must differ; repeated: {', '.join(map(str, repeated))}")
+        raise ValueError(f"values must differ; repeated: {', '.join(repeated)}")
     return values
 
 

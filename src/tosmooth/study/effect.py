@@ -85,12 +85,12 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
         return Effect("shown", _shown_sentence(smoothed, strongest, temperatures, contrasts[strongest]), temperatures)
     if opposite:
         temperatures = tuple(sorted({temperature for _, temperature in opposite}))
-        return Effect(
-            "opposite",
-            f"The opposite of systematic diffusion: at T = {_listing(temperatures)}, classes move away from the "
-            "classes they resemble.",
-            temperatures,
+        strongest = min(opposite, key=lambda key: _part(smoothed, key).difference.mean())
+        text = (
+            f"The opposite of systematic diffusion at T = {_listing(temperatures)}: classes move away from the classes they "
+            f"resemble. {_values_at(smoothed, strongest)}"
         )
+        return Effect("opposite", text, temperatures)
     return Effect("not shown", _not_shown_sentence(smoothed, contrasts))
 
 
@@ -111,13 +111,19 @@ def _listing(values: Sequence[float]) -> str:
 def _shown_sentence(
     rows: pd.DataFrame, key: tuple[float, float], temperatures: Sequence[float], contrast: pd.Series | None
 ) -> str:
-    part = _part(rows, key)
-    s1, s2 = part.eta_s1.mean(), part.eta_s2.mean()
     more = ", and more than under the unsmoothed teacher" if contrast is not None and len(contrast) else ""
     return (
         f"Systematic diffusion is shown at T = {_listing(temperatures)}: students of the smoothed teacher move towards "
-        f"similar classes{more}. At T = {key[1]:g}, η is {s1:+.3f} towards similar and {s2:+.3f} towards dissimilar "
-        f"classes (α = {key[0]:g}, {len(part)} seeds)."
+        f"similar classes{more}. {_values_at(rows, key)}"
+    )
+
+
+def _values_at(rows: pd.DataFrame, key: tuple[float, float]) -> str:
+    """The two means that a verdict rests on."""
+    part = _part(rows, key)
+    return (
+        f"At T = {key[1]:g}, η is {part.eta_s1.mean():+.3f} towards similar and {part.eta_s2.mean():+.3f} towards "
+        f"dissimilar classes (α = {key[0]:g}, {len(part)} seeds)."
     )
 
 
