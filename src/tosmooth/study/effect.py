@@ -87,8 +87,8 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
         temperatures = tuple(sorted({temperature for _, temperature in opposite}))
         strongest = min(opposite, key=lambda key: _part(smoothed, key).difference.mean())
         text = (
-            f"The opposite of systematic diffusion at T = {_listing(temperatures)}: classes move away from the classes they "
-            f"resemble. {_values_at(smoothed, strongest)}"
+            f"The opposite of systematic diffusion at T = {_listing(temperatures)}: classes move away from those "
+            f"they resemble. {_values_at(smoothed, strongest)}"
         )
         return Effect("opposite", text, temperatures)
     return Effect("not shown", _not_shown_sentence(smoothed, contrasts))
