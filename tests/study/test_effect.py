@@ -41,6 +41,11 @@ def test_opposite():
     assert "away" in effect.sentence
 
 
+def test_moving_away_less_than_without_smoothing_is_not_the_opposite():
+    effect = judge_effect(diffusion_table(lambda a, t: (-0.03, 0.0) if a > 0 else (-0.10, 0.0)))
+    assert effect.verdict == "not shown"
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_one_or_two_seeds_are_inconclusive_whatever_the_size(seeds):
     effect = judge_effect(diffusion_table(lambda a, t: (0.5, -0.1) if a > 0 else (0.0, 0.0), seeds=seeds))

@@ -3,7 +3,8 @@
 The declared form of η is: training features, normalised by the mean distance, not debiased. A smoothed teacher's
 students show systematic diffusion at T when, over seeds, η_S1 > 0, η_S1 − η_S2 > 0, and (where there is an unsmoothed
 teacher) η_S1 − η_S2 is larger than for the unsmoothed teacher at the same T and seed. All must hold, so their one-sided
-p-values are joined by the maximum (an intersection–union test), and Holm corrects over (α, T).
+p-values are joined by the maximum (an intersection–union test), and Holm corrects over (α, T). "Opposite"
+is the same rule with every sign turned.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
         tests = [part.eta_s1, part.difference] + ([against] if against is not None and len(against) > 1 else [])
         contrasts[key] = against
         shown_p[key] = max(_greater_than_zero(values) for values in tests)
-        opposite_p[key] = max(_greater_than_zero(-values) for values in (part.eta_s1, part.difference))
+        opposite_p[key] = max(_greater_than_zero(-values) for values in tests)
     shown = _significant(shown_p)
     opposite = _significant(opposite_p)
     if shown:
