@@ -235,3 +235,13 @@ def test_epochs_chosen_on_the_test_split_are_marked_as_such(tiny_raw, tmp_path: 
     assert results.advice is not None
     assert "optimistic" in results.advice["headline"]
     assert "optimistic" in (results.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_two_classes_are_too_few_for_a_study_and_said_so_before_any_work(
+    tiny_raw, tmp_path: Path, silent: StudyProgress
+):
+    write_folder(tmp_path / "images", classes=("cat", "dog"))
+    tiny_raw["data"] = {"source": "folder", "path": str(tmp_path / "images")}
+    with pytest.raises(TosmoothError, match="2 classes; diffusion towards similar classes needs at least 3"):
+        run_study(load_config(tiny_raw), tmp_path / "runs", silent)
+    assert not (tmp_path / "runs").exists()
