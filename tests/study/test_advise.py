@@ -44,6 +44,18 @@ def test_a_weak_test_is_never_called_a_tie():
     assert noisy["confidence"]["level"] == "low"
 
 
+def test_settings_that_failed_whole_are_left_out():
+    table = grid(SMOOTHED_WINS)
+    table.loc[(table.label_smoothing == 0) & (table.temperature > 1), "status"] = "failed"
+    advice = advise(table, teacher_rows(), DIFFUSES, Rules())
+    assert (advice["rival"]["label_smoothing"], advice["rival"]["temperature"]) == (0.0, 1.0)
+    assert len(advice["comparisons"]) == 4
+    table.loc[table.label_smoothing == 0, "status"] = "failed"
+    alone = advise(table, teacher_rows(), DIFFUSES, Rules())
+    assert alone["rival"] is None
+    assert "above" not in final_verdict(alone, table, preview=False)["sentence"]
+
+
 def test_two_seeds_decide_nothing():
     advice = advise(grid(SMOOTHED_WINS, seeds=2), teacher_rows(), DIFFUSES, Rules())
     assert {row["relation"] for row in advice["comparisons"]} == {"best", "undecided"}

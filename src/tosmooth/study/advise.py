@@ -50,8 +50,9 @@ def plus_minus(interval: Interval, unit: str = "") -> str:
 
 
 def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Settings as rows, seeds as columns; failed cells are missing values."""
-    return results[results.status == "done"].pivot_table(index=KEY, columns="seed", values=metric, dropna=False)
+    """Settings with a finished cell as rows, seeds as columns; failed cells are missing values."""
+    done = results[results.status == "done"]
+    return done.pivot_table(index=KEY, columns="seed", values=metric, dropna=False).dropna(how="all")
 
 
 def compare_with(best: Setting, scores: pd.DataFrame, margin: float) -> list[dict[str, Any]]:
