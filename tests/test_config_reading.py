@@ -95,6 +95,7 @@ def test_all_mistakes_are_reported_at_once(tiny_raw):
         (["teacher.train=false"], "needs a checkpoint"),
         (["student.schedule.warmup_epochs=4"], "warmup"),
         (["data.eval_transform=resize_center_crop"], "image_size"),
+        (["data.train_augmentation=crop_flip"], "image_size"),
         (["name=../elsewhere"], "name"),
         (["data.validation=0", "selection=best"], "validation split"),
         (["student.model=timm:resnet18x"], "resnet18"),

@@ -42,14 +42,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON o
 Quick = Annotated[bool, typer.Option("--quick", help="the same pipeline in about a minute, marked as a preview")]
 
 
-def _read(source: str, overrides: list[str] | None, *, quick: bool = False) -> Any:
+def _arguments(source: str, overrides: list[str] | None) -> tuple[str, list[str]]:
     """`tosmooth study student.epochs=3` means the default recipe: an override in the first place is no recipe."""
+    given = list(overrides or [])
+    return (DEFAULT_RECIPE, [source, *given]) if "=" in source else (source, given)
+
+
+def _read(source: str, overrides: list[str] | None, *, quick: bool = False) -> Any:
     from tosmooth.config_reading import load_config
 
-    extra = list(overrides or [])
-    if "=" in source:
-        source, extra = DEFAULT_RECIPE, [source, *extra]
-    return load_config(source, extra, quick=quick)
+    return load_config(*_arguments(source, overrides), quick=quick)
 
 
 @recipes_app.command("list")
@@ -191,9 +193,8 @@ def distill(
         f"student.temperatures=[{temperature}]",
         f"student.seeds=[{seed}]",
     ]
-    if "=" in source:
-        source, extra = DEFAULT_RECIPE, [*extra, source]
-    extra += overrides or []
+    source, given = _arguments(source, overrides)
+    extra += given
     raw = read_source(source)
     if teacher is not None:
         apply_override(raw, "teacher.train", False)
@@ -218,8 +219,6 @@ def evaluate(
     """
     from tosmooth.study.single import evaluate_weights
 
-    if "=" in source:
-        overrides, source = [source, *(overrides or [])], DEFAULT_RECIPE
     _print_rows([evaluate_weights(_read(source, overrides), weights, role, split)], as_json)
 
 

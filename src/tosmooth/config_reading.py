@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tosmooth.config import SECTIONS, StudyConfig
+from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
 
@@ -163,8 +164,11 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             yield f"data.path: the source {data.source!r} needs the folder of the data"
         if data.source == "cub200" and data.eval_transform == "none":
             yield "data.eval_transform: images of 'cub200' differ in size and need one; for example resize_center_crop"
-        if data.eval_transform != "none" and data.image_size is None:
-            yield f"data.image_size: {data.eval_transform!r} needs the side of the crop in pixels, for example 224"
+        for build, transform in ((train_transform, data.train_augmentation), (eval_transform, data.eval_transform)):
+            try:
+                build(transform, data.image_size)
+            except ConfigError as error:
+                yield from error.mistakes
     if teacher is not None:
         unknown = [alpha for alpha in teacher.checkpoints if alpha not in teacher.label_smoothing]
         if unknown:

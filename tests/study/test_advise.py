@@ -98,6 +98,7 @@ def test_without_validation_nothing_is_claimed_to_be_selected(selection):
     assert advice["confidence"]["level"] == "low"
     assert advice["comparisons"] == []
     assert "paper's rule alone" in advice["headline"]
+    assert "One teacher per α" in " ".join(advice["caveats"])
     assert ("optimistic" if selection == "best_on_test" else "no validation split") in advice["headline"]
 
 

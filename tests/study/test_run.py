@@ -232,6 +232,10 @@ def test_epochs_chosen_on_the_test_split_are_marked_as_such(tiny_raw, tmp_path: 
     tiny_raw["student"]["seeds"] = [0]
     results = run_study(load_config(tiny_raw), tmp_path, silent)
     assert set(results.cells.selection) == {"best_on_test"}
+    # What chose the epoch is called what it is.
+    epochs = (results.path / "students" / results.cells.cell[0] / "metrics.jsonl").read_text(encoding="utf-8")
+    assert "test/top1" in epochs
+    assert "val/top1" not in epochs
     assert results.advice is not None
     assert "optimistic" in results.advice["headline"]
     assert "optimistic" in (results.path / "report.html").read_text(encoding="utf-8")

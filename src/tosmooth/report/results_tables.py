@@ -101,6 +101,16 @@ def _published(table: PaperTable, position: int) -> Table:
     return Table(f"paper-{position + 1}", caption, shown, students.reset_index())
 
 
+# name, title, decimals, factor
+METRIC_COLUMNS = (
+    ("val/top1", "val top-1", 2, 1.0),
+    ("test/top1", "test top-1", 2, 1.0),
+    ("test/top5", "test top-5", 2, 1.0),
+    ("test/nll", "test NLL", 3, 1.0),
+    ("cal/ece", "ECE", 1, 100.0),
+)
+
+
 def cells_table(files: StudyFiles) -> Table:
     """Every cell of the grid, sortable."""
     cells = files.cells
@@ -117,11 +127,7 @@ def cells_table(files: StudyFiles) -> Table:
     columns += number_columns(
         cells,
         [
-            ("val/top1", "val top-1", 2, 1),
-            ("test/top1", "test top-1", 2, 1),
-            ("test/top5", "test top-5", 2, 1),
-            ("test/nll", "test NLL", 3, 1),
-            ("cal/ece", "ECE", 1, 100),
+            *METRIC_COLUMNS,
             ("diffusion/eta_s1", "η similar", 3, 1),
             ("diffusion/eta_s2", "η dissimilar", 3, 1),
             ("selected_epoch", "epoch", 0, 1),
@@ -140,11 +146,7 @@ def teachers_table(files: StudyFiles) -> Table | None:
         teachers,
         [
             ("seed", "seed", 0, 1),
-            ("val/top1", "val top-1", 2, 1),
-            ("test/top1", "test top-1", 2, 1),
-            ("test/top5", "test top-5", 2, 1),
-            ("test/nll", "test NLL", 3, 1),
-            ("cal/ece", "ECE", 1, 100),
+            *METRIC_COLUMNS,
             ("selected_epoch", "epoch", 0, 1),
         ],
     )

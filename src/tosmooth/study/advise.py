@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from tosmooth.analysis.inference import Interval, holm, t_interval
+from tosmooth.report.numbers import decimals_for, half_width, plus_minus
 from tosmooth.study.effect import FEWEST_SEEDS, SIGNIFICANCE, Effect, judge_effect
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
@@ -40,13 +41,9 @@ def describe(setting: Mapping[str, Any], *, several_objectives: bool = False) ->
     return f"{which} at T = {setting['temperature']:g}{how}"
 
 
-def plus_minus(interval: Interval, unit: str = "") -> str:
-    """`88.0 ± 0.2`: no more digits than the half-width supports; without an interval, the value alone."""
-    half = (interval.high - interval.low) / 2
-    if not math.isfinite(half):
-        return f"{interval.mean:.1f}{unit}"
-    digits = 2 if half < 0.095 else 1
-    return f"{interval.mean:.{digits}f} ± {half:.{digits}f}{unit}"
+def written(interval: Interval, unit: str = "") -> str:
+    """`88.0 ± 0.2`: one decimal, or two where the half-width supports them; without an interval, the value alone."""
+    return plus_minus(interval, decimals_for([half_width(interval)], otherwise=1, least=1, most=2)) + unit
 
 
 def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -113,7 +110,7 @@ def advise(results: pd.DataFrame, teachers: pd.DataFrame, diffusion: pd.DataFram
         "effect": {"verdict": effect.verdict, "sentence": effect.sentence, "temperatures": list(effect.temperatures)},
     }
     if rules.selection == "best_on_test" or done[METRIC].isna().all():
-        return advice | _advice_without_validation(done, teachers, effect, rules)
+        return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
 
     scores = scores_by_seed(done, METRIC)
     best: Setting = scores.mean(axis=1).idxmax()
@@ -121,15 +118,15 @@ def advise(results: pd.DataFrame, teachers: pd.DataFrame, diffusion: pd.DataFram
     chosen = dict(zip(KEY, best, strict=True))
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores)
-    headline = f"Distil from {describe(chosen, several_objectives=several)}: {plus_minus(own, ' %')} validation top-1"
+    headline = f"Distil from {describe(chosen, several_objectives=several)}: {written(own, ' %')} validation top-1"
     headline += f" over {own.n} seeds" if own.n > 1 else " (one seed)"
     if rival is not None:
         row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
         gap = Interval(row["difference"], row["low"], row["high"], row["n"])
         other = "smoothed" if rival[1] > 0 else "unsmoothed"
-        headline += f", {plus_minus(gap)} points above the {other} teacher at its best T ({rival[2]:g})"
+        headline += f", {written(gap)} points above the {other} teacher at its best T ({rival[2]:g})"
     return advice | {
-        "recommendation": chosen | {"mean": own.mean, "low": own.low, "high": own.high, "n": own.n},
+        "recommendation": chosen | asdict(own),
         "rival": None if rival is None else dict(zip(KEY, rival, strict=True)),
         "headline": headline + ".",
         "comparisons": comparisons,
@@ -161,11 +158,11 @@ def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
     if row["relation"] == "worse":
         return {
             "agrees": False,
-            "sentence": f"{name} does not hold on your data: it is {plus_minus(gap)} points behind.",
+            "sentence": f"{name} does not hold on your data: it is {written(gap)} points behind.",
         }
     return {
         "agrees": None,
-        "sentence": f"{name} is neither confirmed nor refuted: it is {plus_minus(gap)} points behind the best, "
+        "sentence": f"{name} is neither confirmed nor refuted: it is {written(gap)} points behind the best, "
         "which these seeds cannot tell from chance.",
     }
 
@@ -247,9 +244,10 @@ def _sensitivity(diffusion: pd.DataFrame, effect: Effect, objective: str) -> lis
 
 
 def _advice_without_validation(
-    done: pd.DataFrame, teachers: pd.DataFrame, effect: Effect, rules: Rules
+    results: pd.DataFrame, teachers: pd.DataFrame, effect: Effect, diffusion: pd.DataFrame, rules: Rules
 ) -> dict[str, Any]:
     """No validation split: nothing can be selected honestly, so the paper's rule is all there is."""
+    done = results[results.status == "done"]
     settings = [dict(zip(KEY, key, strict=True)) for key, _ in done.groupby(KEY)]
     lowest = min(setting["temperature"] for setting in settings)
     chosen = max((s for s in settings if s["temperature"] == lowest), key=lambda s: s["label_smoothing"])
@@ -267,7 +265,7 @@ def _advice_without_validation(
         "comparisons": [],
         "rule": {"agrees": None, "sentence": "The paper's rule was applied, not checked."},
         "confidence": {"level": "low", "sentence": f"Not sure: {reason}. Test figures are shown for every setting."},
-        "caveats": [f"Selection: {reason}.", *_caveats(done, teachers, effect, pd.DataFrame(), rules)],
+        "caveats": [f"Selection: {reason}.", *_caveats(results, teachers, effect, diffusion, rules)],
     }
 
 
@@ -282,9 +280,9 @@ def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: 
     chosen = advice["recommendation"]
     key = tuple(chosen[name] for name in KEY)
     own = t_interval(scores.loc[key].dropna().to_numpy())
-    sentence = f"Distil from {describe(chosen, several_objectives=several)}: {plus_minus(own, ' %')} test top-1"
+    sentence = f"Distil from {describe(chosen, several_objectives=several)}: {written(own, ' %')} test top-1"
     sentence += f" over {own.n} seeds" if own.n > 1 else " (one seed)"
-    test: dict[str, Any] = {"recommended": vars_of(own)}
+    test: dict[str, Any] = {"recommended": asdict(own)}
     rival = advice.get("rival")
     if rival is not None:
         other_key = tuple(rival[name] for name in KEY)
@@ -292,14 +290,7 @@ def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: 
         gap = t_interval((scores.loc[key] - scores.loc[other_key]).dropna().to_numpy())
         side = "smoothed" if rival["label_smoothing"] > 0 else "unsmoothed"
         above = "above" if gap.mean >= 0 else "below"
-        shown = Interval(
-            abs(gap.mean), abs(gap.mean) - (gap.high - gap.low) / 2, abs(gap.mean) + (gap.high - gap.low) / 2, gap.n
-        )
-        sentence += f", {plus_minus(shown)} points {above} the {side} teacher at its best T ({rival['temperature']:g})"
-        test |= {"rival": rival | vars_of(other), "difference": vars_of(gap)}
+        shown = gap if gap.mean >= 0 else Interval(-gap.mean, -gap.high, -gap.low, gap.n)
+        sentence += f", {written(shown)} points {above} the {side} teacher at its best T ({rival['temperature']:g})"
+        test |= {"rival": rival | asdict(other), "difference": asdict(gap)}
     return {"sentence": f"{'Preview. ' if preview else ''}{sentence}.", "test": test, "preview": preview}
-
-
-def vars_of(interval: Interval) -> dict[str, float]:
-    """An interval as a plain mapping, for JSON."""
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}

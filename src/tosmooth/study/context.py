@@ -101,9 +101,14 @@ class Context:
         return "best" if len(self.data.validation) else "last"
 
     @property
-    def selection_split(self) -> ImageSplit:
+    def selection_split_name(self) -> Literal["val", "test"]:
         """The split the kept epoch is chosen on: validation, or test where `best_on_test` asks for it."""
-        return self.data.test if self.selection == "best_on_test" else self.data.validation
+        return "test" if self.selection == "best_on_test" else "val"
+
+    @property
+    def selection_split(self) -> ImageSplit:
+        """That split's images; empty where there is no validation."""
+        return self.data.test if self.selection_split_name == "test" else self.data.validation
 
     def evaluation_batches(self, split: ImageSplit) -> SeededBatches:
         """A split in order, with the evaluation transform."""
@@ -143,11 +148,17 @@ class Context:
     def trained_model(self, owner: Teacher | Cell) -> ImageModel:
         """A teacher or student with its kept weights, on the device, in eval mode."""
         section = self.config.teacher.model if isinstance(owner, Teacher) else self.config.student.model
-        # Whatever it started from is beside the point now: the kept weights replace it.
-        fresh = section.model_copy(update={"pretrained": False, "checkpoint": None})
-        model = self.new_model(fresh, owner.seed)
-        load_weights(model, self.folder(owner) / "model.safetensors")
+        return self.loaded_model(section, self.folder(owner) / "model.safetensors")
+
+    def loaded_model(self, section: ModelConfig, weights: Path) -> ImageModel:
+        """The architecture of a section with the weights of a file, on the device, in eval mode."""
+        model = self.new_model(section.without_weights(), 0)
+        load_weights(model, weights)
         return self.compute.place(model).eval()
+
+    def count_parameters(self, section: ModelConfig) -> int:
+        """Parameters of a section's model; the architecture decides, so no weights are fetched."""
+        return sum(p.numel() for p in self.new_model(section.without_weights(), 0).parameters())
 
     def last_layer(self, owner: Teacher | Cell) -> str | None:
         """The configured name of the last linear layer, if one was given."""
@@ -175,8 +186,6 @@ class Context:
         """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""
         needed = 30_000_000  # report, figures, tables
         for section, owners in ((self.config.teacher, self.plan.teachers), (self.config.student, self.plan.cells)):
-            # The architecture alone decides the size: no need to fetch weights for an estimate.
-            bare = section.model.model_copy(update={"pretrained": False, "checkpoint": None})
-            parameters = sum(p.numel() for p in self.new_model(bare, 0).parameters())
+            parameters = self.count_parameters(section.model)
             needed += len(owners) * (8 * parameters + 32 * self.data.num_classes * 2048)
         return needed

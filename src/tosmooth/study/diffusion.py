@@ -138,16 +138,17 @@ def write_similarity(context: Context, similarity: Similarity) -> None:
     )
 
 
-def reference_cell(cell: Cell, cells: Mapping[str, Cell]) -> Cell | None:
+def reference_cell(cell: Cell, grid: Sequence[Cell]) -> Cell:
     """The student at T₀ that a cell is compared with: same teacher, student and seed; `hinton` where it is in the grid.
 
-    T₀ is 1 if that is in the grid, else the lowest temperature.
+    T₀ is 1 if that is in the grid, else the lowest temperature. Taken from the whole grid, finished or not: a student
+    that failed must not give its seed another T₀ than the others have.
     """
-    siblings = [c for c in cells.values() if (c.teacher, c.student, c.seed) == (cell.teacher, cell.student, cell.seed)]
+    siblings = [c for c in grid if (c.teacher, c.student, c.seed) == (cell.teacher, cell.student, cell.seed)]
     temperatures = {c.temperature for c in siblings}
     lowest = 1.0 if 1.0 in temperatures else min(temperatures)
     at_lowest = [c for c in siblings if c.temperature == lowest]
-    return next((c for c in at_lowest if c.objective == "hinton"), at_lowest[0] if at_lowest else None)
+    return next((c for c in at_lowest if c.objective == "hinton"), at_lowest[0])
 
 
 def diffusion_tables(
@@ -159,10 +160,9 @@ def diffusion_tables(
     for split in ("train", "val"):
         found = {name: read_centroids(context, cell, split) for name, cell in done.items()}
         for name, cell in done.items():
-            reference = reference_cell(cell, done)
-            raised = found[name]
-            base = found[reference.name] if reference else None
-            if reference is None or raised is None or base is None:
+            reference = reference_cell(cell, context.plan.cells)
+            raised, base = found[name], found.get(reference.name)
+            if raised is None or base is None:
                 continue
             reliable = bool((raised.counts >= RELIABLE_SAMPLES).all())
             for normalisation, debiased in product(NORMALISATIONS, (False, True)):

@@ -90,8 +90,8 @@ class StudyProgress:
         self._epoch = -1
 
     def note(self, text: str) -> None:
-        """A line that stays on the screen."""
-        self.console.print(text, highlight=False)
+        """A line that stays on the screen, printed as it is."""
+        self.console.print(text, highlight=False, markup=False)
 
     def _detail(self, now: float) -> str:
         speed = self._epoch_images / max(1e-6, now - self._epoch_started)

@@ -8,7 +8,6 @@ from typing import Any
 from tosmooth.config import StudyConfig
 from tosmooth.config_reading import load_config
 from tosmooth.errors import ConfigError, StudyError, did_you_mean
-from tosmooth.models.weights import load_weights
 from tosmooth.report.build import build_report
 from tosmooth.study.context import Context, load_data
 from tosmooth.study.directory import StudyDirectory
@@ -75,10 +74,8 @@ def evaluate_weights(config: StudyConfig, weights: Path, role: str, split: str) 
     if not len(splits[split]):
         raise ConfigError([f"--split: there is no {split} split (data.validation={config.data.validation:g})"])
     context = Context(config, make_plan(config), StudyDirectory(Path()), data, compute, StudyProgress())
-    section = sections[role].model_copy(update={"pretrained": False, "checkpoint": None})
-    model = context.new_model(section, 0)
-    load_weights(model, weights)
-    found = evaluate(compute.place(model), context.evaluation_batches(splits[split]), compute)
+    model = context.loaded_model(sections[role], weights)
+    found = evaluate(model, context.evaluation_batches(splits[split]), compute)
     return {"weights": str(weights), "split": split, "images": len(splits[split]), **found.metrics.compute()}
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from tosmooth.analysis.inference import t_interval
-from tosmooth.study.advise import plus_minus
+from tosmooth.study.advise import written
 from tosmooth.study.results import StudyResults
 
 
@@ -26,7 +26,7 @@ def grid_table(cells: pd.DataFrame, metric: str, title: str) -> Table:
         table.add_column(f"teacher α = {alpha:g}", justify="right")
     for (objective, temperature), rows in done.groupby(["objective", "temperature"]):
         values = (rows[rows.label_smoothing == alpha][metric].dropna().to_numpy() for alpha in alphas)
-        texts = [plus_minus(t_interval(numbers)) if len(numbers) else "–" for numbers in values]
+        texts = [written(t_interval(numbers)) if len(numbers) else "–" for numbers in values]
         table.add_row(*([objective] if several else []), f"{temperature:g}", *texts)
     return table
 

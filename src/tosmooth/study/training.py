@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tosmooth.errors import StudyError
 from tosmooth.models.build import ImageModel
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
@@ -17,10 +18,21 @@ from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, 
 
 
 def train_teachers(context: Context) -> None:
-    """Train (or take over) every teacher that has no result yet, and measure it."""
+    """Train (or take over) every teacher that has no result yet, and measure it.
+
+    Raises:
+        StudyError: a teacher failed; there is no grid without all of them.
+    """
     todo = [teacher for teacher in context.plan.teachers if context.read_record(teacher) is None]
-    if not todo:
-        return
+    if todo:
+        _train_teachers(context, todo)
+    records = [context.read_record(teacher) or {} for teacher in context.plan.teachers]
+    failures = [record["failure"] for record in records if record.get("status") == "failed"]
+    if failures:
+        raise StudyError("a study needs all its teachers:\n" + "\n".join(failures))
+
+
+def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
     alphas = ", ".join(f"{teacher.label_smoothing:g}" for teacher in todo)
     section = context.config.teacher
     if not section.train:
@@ -30,10 +42,7 @@ def train_teachers(context: Context) -> None:
             save_weights(model, context.folder(teacher) / "model.safetensors")
             _measure(context, teacher, model, {"status": "given", "selection": "given"})
         return
-    trainees = [
-        _trainee(context, teacher, label_smoothing_loss(teacher.label_smoothing), teacher.checkpoint)
-        for teacher in todo
-    ]
+    trainees = [_trainee(context, teacher, label_smoothing_loss(teacher.label_smoothing)) for teacher in todo]
     _run(context, f"teachers, α = {alphas}", todo, trainees)
 
 
@@ -54,7 +63,7 @@ def train_students(context: Context, cells: Sequence[Cell]) -> None:
     _run(context, f"{len(todo)} students, seed {todo[0].seed} ({position})", todo, trainees, teachers)
 
 
-def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, checkpoint: object = None) -> Trainee:
+def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction) -> Trainee:
     section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
     model = context.new_model(section.model, owner.seed, owner.checkpoint if isinstance(owner, Teacher) else None)
     return Trainee(
@@ -66,7 +75,7 @@ def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, checkp
         seed=owner.seed,
         steps_per_epoch=len(context.training_batches(section, owner.seed)),
         folder=context.folder(owner),
-        keep_best=context.selection != "last",
+        select_by=None if context.selection == "last" else f"{context.selection_split_name}/top1",
     )
 
 
@@ -84,7 +93,7 @@ def _run(
     context.progress.stage(title, epochs=config.epochs, cost=cost, models=len(trainees))
 
     def validate(trainee: Trainee) -> dict[str, float]:
-        return evaluate(trainee.model, selection_batches, context.compute).columns("val")
+        return evaluate(trainee.model, selection_batches, context.compute).columns(context.selection_split_name)
 
     train_group(
         trainees,
@@ -97,7 +106,7 @@ def _run(
     context.progress.end_stage()
     for owner, trainee in zip(owners, trainees, strict=True):
         if trainee.failure is not None:
-            context.progress.note(f"[red]failed[/red] {trainee.failure}")
+            context.progress.note(f"failed: {trainee.failure}")
             context.write_record(owner, {"status": "failed", "failure": trainee.failure})
             continue
         trainee.restore_selected()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -45,22 +46,15 @@ def evaluate(
     model.eval()
     metrics = ClassificationMetrics(model.num_classes)
     found: ClassCentroids | None = None
-    with torch.no_grad():
-        if not centroids:
-            for batch in batches.epoch(0):
-                images, labels = compute.put(batch)
-                with compute.autocast():
-                    logits = model(images)
-                metrics.update(logits.float(), labels)
-            return Evaluation(metrics, None)
-        with PenultimateFeatures(model, model.num_classes, layer) as features_of:
-            for batch in batches.epoch(0):
-                images, labels = compute.put(batch)
-                with compute.autocast():
-                    logits, features = features_of(images)
-                if found is None:
-                    found = ClassCentroids(model.num_classes, features.shape[1])
-                metrics.update(logits.float(), labels)
+    reading = PenultimateFeatures(model, model.num_classes, layer) if centroids else nullcontext()
+    with torch.no_grad(), reading as features_of:
+        for batch in batches.epoch(0):
+            images, labels = compute.put(batch)
+            with compute.autocast():
+                logits, features = (model(images), None) if features_of is None else features_of(images)
+            metrics.update(logits.float(), labels)
+            if features is not None:
+                found = found or ClassCentroids(model.num_classes, features.shape[1])
                 found.update(features.float(), labels)
     return Evaluation(metrics, found)
 

@@ -79,7 +79,7 @@ class Trainee:
     seed: int
     steps_per_epoch: int
     folder: Path
-    keep_best: bool
+    select_by: str | None  # metric whose best epoch is kept, such as "val/top1"; None keeps the last
     step_count: int = 0
     failure: str | None = None
     selected_epoch: int | None = None
@@ -136,23 +136,23 @@ class Trainee:
                 f"{self.step_count}; a lower learning rate or gradient_clip=1.0 usually helps"
             )
 
-    def end_epoch(self, epoch: int, validation: Mapping[str, float], images_per_second: float) -> None:
+    def end_epoch(self, epoch: int, metrics: Mapping[str, float], images_per_second: float) -> None:
         """Write the epoch's record, and the weights when they are the best so far or the last."""
         self.last_record = {
             "epoch": epoch + 1,
             "train/loss": self._loss_sum.item() / max(1, self._images),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "images_per_second": round(images_per_second, 1),
-            **validation,
+            **metrics,
         }
         self._loss_sum.zero_()
         self._images = 0
         with self._metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(self.last_record) + "\n")
         is_last = epoch + 1 == self.config.epochs
-        if self.keep_best:
-            if validation["val/top1"] > self.best_score:
-                self.best_score = validation["val/top1"]
+        if self.select_by is not None:
+            if metrics[self.select_by] > self.best_score:
+                self.best_score = metrics[self.select_by]
                 self.selected_epoch = epoch + 1
                 save_weights(self.model, self.folder / "model.safetensors")
             if is_last:

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from tests.study.grids import diffusion_table
+from tosmooth.config_reading import load_config
+from tosmooth.study.diffusion import reference_cell, summarise_diffusion
+from tosmooth.study.plan import make_plan
+
+
+@pytest.mark.parametrize(
+    ("temperatures", "objectives", "expected"),
+    [
+        ([1, 8], ["teacher_only", "hinton"], (1.0, "hinton")),
+        ([0.5, 1, 8], ["hinton"], (1.0, "hinton")),
+        ([2, 8], ["hinton"], (2.0, "hinton")),
+        ([2, 8], ["teacher_only"], (2.0, "teacher_only")),
+    ],
+)
+def test_the_reference_is_hinton_at_one_or_the_lowest_temperature(tiny_raw, temperatures, objectives, expected):
+    tiny_raw["student"] |= {"temperatures": temperatures, "objectives": objectives}
+    grid = make_plan(load_config(tiny_raw)).cells
+    for cell in grid:
+        found = reference_cell(cell, grid)
+        assert (found.temperature, found.objective) == expected
+        assert (found.teacher, found.seed) == (cell.teacher, cell.seed)
+
+
+def test_the_contrast_is_paired_by_seed_and_temperature():
+    table = diffusion_table(lambda alpha, t: (0.3 * alpha * t, 0.01), noise=0.01)
+    summary = summarise_diffusion(table).set_index(["label_smoothing", "temperature", "quantity"])
+    difference = table.assign(d=table.eta_s1 - table.eta_s2).pivot(
+        index="seed", columns=["label_smoothing", "temperature"]
+    )["d"]
+    by_hand = difference[0.1, 64.0] - difference[0.0, 64.0]
+    assert summary.loc[(0.1, 64.0, "contrast"), "mean"] == pytest.approx(by_hand.mean())
+    assert summary.loc[(0.1, 64.0, "contrast"), "n"] == 6
+    assert summary.loc[(0.1, 64.0, "contrast"), "p"] == pytest.approx(2 / 64)
+    assert (0.0, 64.0, "contrast") not in summary.index
+
+
+def test_a_seed_without_its_unsmoothed_partner_is_left_out_of_the_contrast():
+    table = diffusion_table(lambda alpha, t: (0.1, 0.0))
+    lost = table[~((table.label_smoothing == 0) & (table.seed == 3))]
+    summary = summarise_diffusion(lost).set_index(["label_smoothing", "temperature", "quantity"])
+    assert summary.loc[(0.1, 2.0, "contrast"), "n"] == 5
+    assert summary.loc[(0.1, 2.0, "eta_s1"), "n"] == 6
+    assert summarise_diffusion(pd.DataFrame()).empty
