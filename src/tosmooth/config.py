@@ -63,6 +63,10 @@ def _finite(value: float) -> float:
     return value
 
 
+def _off(value: Any) -> Any:
+    return "off" if value is False else value  # YAML reads a bare `off` as false
+
+
 def _model_section(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -103,7 +107,12 @@ class DataConfig(Section):
     eval_transform: Annotated[str, _one_of("evaluation transform", eval_transform_names)] = Field(
         "none", description="evaluation transform by name"
     )
-    workers: Annotated[int, Field(ge=0)] = Field(0, description="loader processes; 0 = load in the main process")
+    in_memory: Annotated[Literal["auto", "off"], BeforeValidator(_off)] = Field(
+        "auto", description="auto: images that memory holds stay on the device, augmented a batch at a time; off: never"
+    )
+    workers: Annotated[int, Field(ge=0)] = Field(
+        0, description="loader processes, for images that are not held in memory; 0 = load in the main process"
+    )
     limit_train: Positive | None = Field(None, description="use only this many training images (stratified)")
     limit_test: Positive | None = Field(None, description="use only this many test images (stratified)")
 
@@ -209,6 +218,11 @@ class ComputeConfig(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU if there is one")
     precision: Literal["auto", "float32", "bf16"] = Field(
         "auto", description="auto: bf16 autocast on a GPU that has it, float32 elsewhere"
+    )
+    teacher_precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto",
+        description="of frozen teachers, which only run forward; auto: bf16 where the hardware computes in it (CPUs "
+        "with AVX-512 BF16 included), else as `precision`",
     )
     channels_last: bool = Field(True, description="convolution memory layout")
     threads: Positive | None = Field(None, description="CPU threads; null = PyTorch's default")

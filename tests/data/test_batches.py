@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from tests.data.image_files import write_image
 from tosmooth.data.augmentation import train_transform
-from tosmooth.data.base import TensorSplit
-from tosmooth.data.batches import Batch, SeededBatches
+from tosmooth.data.base import ImageSplit, Subset, TensorSplit
+from tosmooth.data.batches import Batch, Batches, ResidentBatches, SeededBatches
 from tosmooth.data.files import FileSplit
+from tosmooth.data.views import EachView, StoredViews, ViewSchedule, outcomes_of
 from tosmooth.errors import DataError
 
 
@@ -29,9 +31,18 @@ def batches_of(count: int = 22, **options: object) -> SeededBatches:
     )  # type: ignore[arg-type]
 
 
+def resident_of(split: ImageSplit, augmentation: str = "crop_flip", **options: object) -> ResidentBatches:
+    outcomes, held = outcomes_of(augmentation, 8, (8, 8)), split.in_memory()
+    assert outcomes is not None
+    assert held is not None
+    return ResidentBatches(*held[:1], split.labels, held[1], outcomes, **{"batch_size": 5, "shuffle": True, **options})  # type: ignore[arg-type]
+
+
 def same(first: list[Batch], second: list[Batch]) -> bool:
     return len(first) == len(second) and all(
-        torch.equal(a, b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True)
+        (a is None and b is None) or torch.equal(a, b)
+        for x, y in zip(first, second, strict=True)
+        for a, b in zip(x, y, strict=True)
     )
 
 
@@ -44,14 +55,55 @@ def test_an_epoch_holds_each_image_once_with_its_label() -> None:
     assert found[0].images.dtype == torch.uint8
 
 
-def test_a_batch_is_a_pure_function_of_seed_epoch_and_position() -> None:
-    batches = batches_of(seed=4)
+@pytest.mark.parametrize("make", [batches_of, lambda seed: resident_of(split_of(22), seed=seed)])
+def test_a_batch_is_a_pure_function_of_seed_epoch_and_position(make: Callable[..., Batches]) -> None:
+    batches = make(seed=4)
     whole = list(batches.epoch(2))
     assert same(list(batches.epoch(2, start=3)), whole[3:])
-    assert same(list(batches_of(seed=4).epoch(2)), whole)
+    assert same(list(make(seed=4).epoch(2)), whole)
     assert not same(list(batches.epoch(3)), whole)
-    assert not same(list(batches_of(seed=5).epoch(2)), whole)
+    assert not same(list(make(seed=5).epoch(2)), whole)
     assert list(batches.epoch(2, start=len(batches))) == []
+
+
+@pytest.mark.parametrize("augmentation", ["none", "flip", "crop_flip"])
+@pytest.mark.parametrize("views", [None, StoredViews(2, 0, 1), EachView(2, 3)])
+@pytest.mark.parametrize("subset", [False, True])
+def test_images_in_memory_give_the_batches_of_the_loader(
+    augmentation: str, views: ViewSchedule | None, subset: bool
+) -> None:
+    """Bit for bit: order, labels, augmentation and view numbers."""
+    split: ImageSplit = split_of(22)
+    if subset:
+        split = Subset(Subset(split, range(1, 21)), [3, 0, 7, 11, 12, 19, 5])
+    resident = resident_of(split, augmentation, seed=1, views=views)
+    loader = SeededBatches(
+        split, train_transform("none", 8), batch_size=5, seed=1, shuffle=True, views=views, outcomes=resident.outcomes
+    )
+    for epoch in range(2):
+        assert same(list(resident.epoch(epoch)), list(loader.epoch(epoch)))
+        assert all((batch.views is None) == (views is None) for batch in resident.epoch(epoch))
+
+
+def test_stored_views_of_an_augmentation_without_numbers_can_be_shown_again() -> None:
+    """A view of a random resized crop is a random stream: the same pixels whenever, in whatever order, it is shown."""
+    split = split_of(9)
+
+    def images(views: ViewSchedule, epoch: int, shuffle: bool) -> dict[tuple[int, int], Tensor]:
+        batches = SeededBatches(split, train_transform("imagenet", 8), batch_size=3, shuffle=shuffle, views=views)
+        return {
+            (int(i), int(v)): image
+            for b in batches.epoch(epoch)
+            if b.views is not None
+            for image, i, v in zip(b.images, b.indices, b.views, strict=True)
+        }
+
+    stored = images(EachView(2, 5), 0, False) | images(EachView(2, 5), 1, False)
+    assert len(stored) == 18
+    for epoch in range(3):
+        shown = images(StoredViews(2, 5, seed=1), epoch, True)
+        assert len(shown) == 9
+        assert all(torch.equal(image, stored[key]) for key, image in shown.items())
 
 
 def test_augmentation_is_fresh_each_epoch_and_not_tied_to_the_position() -> None:

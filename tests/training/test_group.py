@@ -15,8 +15,11 @@ from tosmooth.data.batches import SeededBatches
 from tosmooth.data.registry import load_image_data
 from tosmooth.errors import NonFiniteError
 from tosmooth.models.build import ImageModel, build_image_model
+from tosmooth.models.image_model import InputSpec
 from tosmooth.training.compute import Compute
+from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.loop import train_group
+from tosmooth.training.teaching import LiveTeachers
 from tosmooth.training.trainee import Trainee, distillation_from, label_smoothing_loss
 
 CELLS = [("plain", 1.0), ("plain", 4.0), ("smoothed", 1.0), ("smoothed", 64.0)]
@@ -80,7 +83,7 @@ def train(
         )
         for teacher, temperature in cells
     ]
-    train_group(group, batches, compute=compute, teachers=teachers)
+    train_group(group, batches, compute=compute, teaching=LiveTeachers(teachers, compute))
     return {trainee.name: trainee.model.state_dict() for trainee in group}
 
 
@@ -100,6 +103,62 @@ def test_cells_of_a_group_do_differ(data, teachers, tmp_path):
     for i, one in enumerate(weights):
         for other in weights[i + 1 :]:
             assert not torch.equal(one, other)
+
+
+def one_trainee(folder: Path, loss, *, optimizer: str = "sgd", clip: float | None = None) -> Trainee:
+    config = StudentConfig(model="resnet8", epochs=1, optimizer={"name": optimizer}, gradient_clip=clip)
+    compute = Compute.from_config(ComputeConfig(device="cpu"))
+    return Trainee("it", new_student(0), loss, config, compute, 0, 100, folder, None)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("clip", [None, 1.0])
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_a_step_that_is_not_finite_changes_no_weight_and_neither_does_any_after_it(
+    data, tmp_path, optimizer, clip, where
+):
+    """The flag acts on the device, in the very step; the host hears of it later, with the step and the cause."""
+    poison = {"on": False}
+
+    def loss(logits, labels, _):
+        value = nn.functional.cross_entropy(logits, labels)
+        if not poison["on"]:
+            return value
+        # √0 is finite, its gradient is not.
+        return value * float("nan") if where == "loss" else value + (logits.sum() * 0).sqrt()
+
+    trainee = one_trainee(tmp_path, loss, optimizer=optimizer, clip=clip)
+    trainee.model.train()
+    inputs, labels = SharedInputs(torch.stack([data.train[i] for i in range(32)])), data.train.labels[:32]
+    for _ in range(3):
+        trainee.step(inputs, labels, {})
+    before = {name: value.clone() for name, value in trainee.model.named_parameters()}
+    poison["on"] = True
+    trainee.step(inputs, labels, {})
+    poison["on"] = False
+    trainee.step(inputs, labels, {})
+    assert trainee.stopped.item() == 1
+    for name, value in trainee.model.named_parameters():
+        assert torch.equal(value, before[name]), name
+    trainee.fail(0)
+    cause = "loss became nan" if where == "loss" else "gradient became infinite or NaN"
+    assert trainee.failure is not None
+    assert f"it: the {cause} in epoch 1, at step 4;" in trainee.failure
+
+
+def test_one_preparation_serves_all_models_that_want_the_same(data):
+    """And no model can change what the next one sees."""
+    images = torch.stack([data.train[i] for i in range(4)])
+    first, second = new_student(0), new_student(1)
+    other = new_student(2)
+    other.use_input(InputSpec(channels=1, size=14))
+    inputs = SharedInputs(images)
+    shown = inputs.of(first)
+    assert inputs.of(second) is shown
+    assert torch.equal(shown, first.prepare(images))
+    assert inputs.of(other).shape[-1] == 14
+    shown.zero_()
+    assert torch.equal(inputs.of(second), second.prepare(images))
 
 
 def test_a_student_that_diverges_leaves_the_others_alone(data, teachers, tmp_path):

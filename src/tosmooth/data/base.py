@@ -34,6 +34,10 @@ class ImageSplit(ABC):
     def describe(self, index: int) -> str:
         """Where image `index` comes from, for messages: a path, or "row 17 of the test split"."""
 
+    def in_memory(self) -> tuple[Tensor, Tensor | None] | None:
+        """All images as one uint8 tensor (M, C, H, W) and the row of each sample (None: in order); None if not held."""
+        return None
+
     def digest(self) -> str:
         """A hash of what the split holds: labels and names here; sources in memory add the pixels."""
         found = hashlib.sha256(self.labels.numpy().tobytes())
@@ -68,6 +72,10 @@ class TensorSplit(ImageSplit):
         """The row of the split."""
         return f"row {index} of the {self.name} split"
 
+    def in_memory(self) -> tuple[Tensor, Tensor | None]:
+        """The images, in order."""
+        return self.images, None
+
     def digest(self) -> str:
         """A hash of pixels and labels."""
         found = hashlib.sha256(self.labels.numpy().tobytes())
@@ -89,6 +97,14 @@ class Subset(ImageSplit):
     def describe(self, index: int) -> str:
         """Where the underlying split has it from."""
         return self.split.describe(int(self.indices[index]))
+
+    def in_memory(self) -> tuple[Tensor, Tensor | None] | None:
+        """The underlying split's images, and where these are among them."""
+        whole = self.split.in_memory()
+        if whole is None:
+            return None
+        images, rows = whole
+        return images, self.indices if rows is None else rows[self.indices]
 
     def digest(self) -> str:
         """A hash of the underlying split and the choice."""

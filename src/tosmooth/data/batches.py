@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,34 +12,36 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tosmooth.data.base import ImageSplit
+from tosmooth.data.views import EpochViews, FreshViews, Outcomes, ViewSchedule
 from tosmooth.errors import DataError
 
 
 class Batch(NamedTuple):
-    """Images uint8 (N, C, H, W), labels (N,) int64, indices (N,) int64 into the split."""
+    """Images uint8 (N, C, H, W), labels (N,) int64, indices (N,) int64 into the split.
+
+    `views` (N,) int64 says which of its stored views each image shows; None where views are not stored.
+    """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
+    views: Tensor | None = None
 
 
-class SeededBatches:
+class Batches(ABC):
     """Batches of a split whose order and augmentation depend on nothing but (seed, epoch, position).
 
-    The order is a seeded permutation per epoch; the augmentation of a sample draws from a stream keyed by (seed, epoch,
-    index). So 0 and 8 worker processes give the same batches, and going on in the middle of an epoch needs no replay.
-
-    One epoch at a time where there are workers: they serve one iterator.
+    The order is a seeded permutation per epoch; what a sample shows is drawn by its schedule of views. So however the
+    images come in, an epoch can be gone on with in its middle, without a replay.
 
     Args:
-        split: where the images come from.
-        transform: uint8 (C, H, W) → uint8 (C, H, W); all images of a batch must come out in one size.
+        size: samples of the split.
         batch_size: images a batch.
-        seed: of order and augmentation.
+        seed: of the order, and of fresh views.
         shuffle: permute the split each epoch; also drops a last batch of one image, on which batch normalisation fails.
         drop_last: leave out the last, smaller batch, unless it is the only one.
-        workers: loader processes; 0 loads in this one.
-        pin_memory: for faster copies to a GPU.
+        views: which view each sample shows; None = a fresh one each epoch.
+        outcomes: the augmentation as numbered outcomes; None where it draws from a stream of its own.
 
     Raises:
         ValueError: batch_size below 1.
@@ -46,36 +49,26 @@ class SeededBatches:
 
     def __init__(
         self,
-        split: ImageSplit,
-        transform: Callable[[Tensor], Tensor],
+        size: int,
         *,
         batch_size: int,
         seed: int = 0,
         shuffle: bool = False,
         drop_last: bool = False,
-        workers: int = 0,
-        pin_memory: bool = False,
+        views: ViewSchedule | None = None,
+        outcomes: Outcomes | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        self.split = split
-        self.seed = seed
-        self._workers = workers
-        self._sampler = _EpochSampler(len(split), batch_size, seed, shuffle, drop_last)
-        self._loader: DataLoader[Any] = DataLoader(
-            _Augmented(split, transform, seed),
-            batch_sampler=self._sampler,
-            collate_fn=_collate,
-            num_workers=workers,
-            pin_memory=pin_memory,
-            persistent_workers=workers > 0,
-            # The loader draws a number per epoch, which must not come from the stream that drives dropout.
-            generator=torch.Generator().manual_seed(seed),
-        )
+        self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
+        self.views = views or FreshViews(seed)
+        self.outcomes = outcomes
+        full, rest = divmod(size, batch_size)
+        self._count = full + (rest > 0 and (full == 0 or not (drop_last or (shuffle and rest == 1))))
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return self._sampler.batches
+        return self._count
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from position `start` on; the ones before it are not loaded.
@@ -86,7 +79,87 @@ class SeededBatches:
         """
         if not 0 <= start <= len(self):
             raise ValueError(f"start must be from 0 to the {len(self)} batches of an epoch, got {start}")
-        self._sampler.epoch, self._sampler.start = epoch, start
+        random = np.random.default_rng((self.seed, epoch))
+        order = random.permutation(self.size) if self.shuffle else np.arange(self.size)
+        parts = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, len(self))]
+        shown = self.views.epoch(epoch, self.size, None if self.outcomes is None else self.outcomes.count)
+        yield from self._load(parts, shown)
+
+    @abstractmethod
+    def _load(self, parts: list[np.ndarray], shown: EpochViews) -> Iterator[Batch]:
+        """The batches of these indices."""
+
+
+class ResidentBatches(Batches):
+    """Batches of images that lie in memory, on the device: gathered and augmented a batch at a time, without workers.
+
+    Args:
+        images: uint8 (M, C, H, W), on the device the batches are wanted on.
+        labels: (N,) int64, on the same device.
+        rows: (N,) where each sample lies in `images`; None = in order.
+        outcomes: the augmentation.
+        settings: as for `Batches`.
+    """
+
+    def __init__(
+        self, images: Tensor, labels: Tensor, rows: Tensor | None, outcomes: Outcomes, **settings: Any
+    ) -> None:
+        super().__init__(len(labels), outcomes=outcomes, **settings)
+        self._images, self._labels, self._rows = images, labels, rows
+        self._apply = outcomes.apply
+
+    def _load(self, parts: list[np.ndarray], shown: EpochViews) -> Iterator[Batch]:
+        device = self._images.device
+        assert shown.outcomes is not None
+        outcomes = torch.from_numpy(shown.outcomes).to(device)
+        slots = None if shown.slots is None else torch.from_numpy(shown.slots).to(device)
+        for part in parts:
+            indices = torch.from_numpy(part).to(device)
+            rows = indices if self._rows is None else self._rows[indices]
+            images = self._apply(self._images[rows], outcomes[indices])
+            yield Batch(images, self._labels[indices], indices, None if slots is None else slots[indices])
+
+
+class SeededBatches(Batches):
+    """Batches read and augmented image by image, in this process or in workers: for data that memory does not hold.
+
+    0 and 8 worker processes give the same batches. One epoch at a time where there are workers, as they serve one
+    iterator.
+
+    Args:
+        split: where the images come from.
+        transform: uint8 (C, H, W) → uint8 (C, H, W); all images of a batch must come out in one size. Not called where
+            `outcomes` are given.
+        workers: loader processes; 0 loads in this one.
+        pin_memory: for faster copies to a GPU.
+        settings: as for `Batches`.
+    """
+
+    def __init__(
+        self,
+        split: ImageSplit,
+        transform: Callable[[Tensor], Tensor],
+        *,
+        workers: int = 0,
+        pin_memory: bool = False,
+        **settings: Any,
+    ) -> None:
+        super().__init__(len(split), **settings)
+        self._workers = workers
+        self._sampler = _Handed()
+        self._loader: DataLoader[Any] = DataLoader(
+            _Augmented(split, transform, self.outcomes),
+            batch_sampler=self._sampler,
+            collate_fn=_collate,
+            num_workers=workers,
+            pin_memory=pin_memory,
+            persistent_workers=workers > 0,
+            # The loader draws a number per epoch, which must not come from the stream that drives dropout.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def _load(self, parts: list[np.ndarray], shown: EpochViews) -> Iterator[Batch]:
+        self._sampler.parts, self._sampler.shown = parts, shown
         loaded = iter(self._loader)
         while True:
             try:
@@ -106,57 +179,68 @@ class SeededBatches:
             yield batch
 
 
-class _EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Lists of (epoch, index): the epoch travels with the index, so worker processes need no state."""
+class _Key(NamedTuple):
+    """What a worker needs to know of a sample: everything random about it travels with its index."""
 
-    def __init__(self, size: int, batch_size: int, seed: int, shuffle: bool, drop_last: bool) -> None:
-        self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
-        full, rest = divmod(size, batch_size)
-        keep_rest = rest > 0 and (full == 0 or not (drop_last or (shuffle and rest == 1)))
-        self.batches = full + keep_rest
-        self.epoch = self.start = 0
+    sample: int
+    slot: int | None
+    outcome: int | None
+    stream: tuple[int, ...]
+
+
+def _key(index: int, shown: EpochViews) -> _Key:
+    slot = None if shown.slots is None else int(shown.slots[index])
+    outcome = None if shown.outcomes is None else int(shown.outcomes[index])
+    return _Key(index, slot, outcome, shown.stream(index))
+
+
+class _Handed(Sampler[list[_Key]]):
+    """Hands out the batches it was given, even when another epoch is asked for while this one is being read."""
+
+    def __init__(self) -> None:
+        self.parts: list[np.ndarray] = []
+        self.shown: EpochViews | None = None
 
     def __len__(self) -> int:
-        return self.batches - self.start
+        return len(self.parts)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        epoch = self.epoch  # read once: the next epoch may be asked for while this one is being read
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.size) if self.shuffle else range(self.size)
-        for number in range(self.start, self.batches):
-            part = order[number * self.batch_size : (number + 1) * self.batch_size]
-            yield [(epoch, int(index)) for index in part]
+    def __iter__(self) -> Iterator[list[_Key]]:
+        parts, shown = self.parts, self.shown
+        assert shown is not None
+        for part in parts:
+            yield [_key(int(index), shown) for index in part]
 
 
-class _Augmented(Dataset[tuple[Tensor, int, int] | DataError]):
+class _Augmented(Dataset[tuple[Tensor, int, _Key] | DataError]):
     """Transformed images. Errors are handed on as values: raised in a worker, they arrive wrapped in its traceback."""
 
-    def __init__(self, split: ImageSplit, transform: Callable[[Tensor], Tensor], seed: int) -> None:
-        self.split, self.transform, self.seed = split, transform, seed
+    def __init__(self, split: ImageSplit, transform: Callable[[Tensor], Tensor], outcomes: Outcomes | None) -> None:
+        self.split, self.transform, self.outcomes = split, transform, outcomes
         self.labels = split.labels.tolist()
 
     def __len__(self) -> int:
         return len(self.split)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int, int] | DataError:
-        epoch, index = key
+    def __getitem__(self, key: _Key) -> tuple[Tensor, int, _Key] | DataError:
         try:
-            image = self.split[index]
+            image = self.split[key.sample]
         except DataError as error:
             return error
-        with torch.random.fork_rng(devices=[]):
-            # Not torch.manual_seed, which would reseed accelerators too.
-            torch.default_generator.manual_seed(
-                int(np.random.SeedSequence((self.seed, epoch, index)).generate_state(1)[0])
-            )
-            image = self.transform(image)
-        return image, self.labels[index], index
+        if self.outcomes is not None:
+            image = self.outcomes.apply(image[None], torch.tensor([key.outcome]))[0]
+        else:
+            with torch.random.fork_rng(devices=[]):
+                # Not torch.manual_seed, which would reseed accelerators too.
+                torch.default_generator.manual_seed(int(np.random.SeedSequence(key.stream).generate_state(1)[0]))
+                image = self.transform(image)
+        return image, self.labels[key.sample], key
 
 
-def _collate(samples: list[tuple[Tensor, int, int] | DataError]) -> Batch | DataError:
+def _collate(samples: list[tuple[Tensor, int, _Key] | DataError]) -> Batch | DataError:
     read = [sample for sample in samples if not isinstance(sample, DataError)]
     if len(read) < len(samples):
         return next(sample for sample in samples if isinstance(sample, DataError))
-    images, labels, indices = zip(*read, strict=True)
+    images, labels, keys = zip(*read, strict=True)
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         return DataError(
@@ -164,4 +248,6 @@ def _collate(samples: list[tuple[Tensor, int, int] | DataError]) -> Batch | Data
             "set data.image_size and a transform that brings them to it (data.eval_transform=resize_center_crop, "
             "data.train_augmentation=imagenet)"
         )
-    return Batch(torch.stack(images), torch.tensor(labels), torch.tensor(indices))
+    slots = [key.slot for key in keys]
+    views = None if slots[0] is None else torch.tensor(slots)
+    return Batch(torch.stack(images), torch.tensor(labels), torch.tensor([key.sample for key in keys]), views)

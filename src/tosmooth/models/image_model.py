@@ -125,9 +125,13 @@ class ImageModel(nn.Module):
             )
         return ((images - self.mean) / self.std).to(self.mean.dtype)
 
+    def classify(self, prepared: Tensor) -> Tensor:
+        """Logits (N, K) of images that `prepare` has prepared."""
+        return logits_of(self.backbone(prepared))
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, K) of images (N, C, H, W), uint8 in 0..255 or float in [0, 1]."""
-        return logits_of(self.backbone(self.prepare(images)))
+        return self.classify(self.prepare(images))
 
 
 def logits_of(output: Any) -> Tensor:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from tosmooth.config import ModelConfig, StudyConfig, TrainingConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.base import ImageData, ImageSplit
-from tosmooth.data.batches import SeededBatches
+from tosmooth.data.batches import Batches
+from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import load_image_data
 from tosmooth.errors import ConfigError, DataError
 from tosmooth.models.build import ImageModel
@@ -110,28 +112,18 @@ class Context:
         """That split's images; empty where there is no validation."""
         return self.data.test if self.selection_split_name == "test" else self.data.validation
 
-    def evaluation_batches(self, split: ImageSplit) -> SeededBatches:
-        """A split in order, with the evaluation transform."""
-        section = self.config.data
-        return SeededBatches(
-            split,
-            eval_transform(section.eval_transform, section.image_size),
-            batch_size=self.config.compute.eval_batch_size,
-            workers=section.workers,
-        )
+    @cached_property
+    def pipeline(self) -> ImagePipeline:
+        """From splits to batches."""
+        return ImagePipeline(self.config.data, self.compute.device)
 
-    def training_batches(self, training: TrainingConfig, seed: int) -> SeededBatches:
+    def evaluation_batches(self, split: ImageSplit) -> Batches:
+        """A split in order, with the evaluation transform."""
+        return self.pipeline.evaluation(split, batch_size=self.config.compute.eval_batch_size)
+
+    def training_batches(self, training: TrainingConfig, seed: int) -> Batches:
         """The training split, shuffled and augmented by `seed`."""
-        section = self.config.data
-        return SeededBatches(
-            self.data.train,
-            train_transform(section.train_augmentation, section.image_size),
-            batch_size=training.batch_size,
-            seed=seed,
-            shuffle=True,
-            workers=section.workers,
-            pin_memory=self.compute.device.type == "cuda",
-        )
+        return self.pipeline.training(self.data.train, batch_size=training.batch_size, seed=seed)
 
     def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> ImageModel:
         """A model as its section describes it, on the CPU."""

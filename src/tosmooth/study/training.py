@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from safetensors.torch import save_file
 from torch import Tensor
@@ -14,6 +14,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.training.evaluation import evaluate
 from tosmooth.training.loop import train_group
+from tosmooth.training.teaching import LiveTeachers, Teaching
 from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, label_smoothing_loss
 
 
@@ -58,9 +59,10 @@ def train_students(context: Context, cells: Sequence[Cell]) -> None:
     ]
     needed = {cell.teacher for cell in todo}
     teachers = {t.name: context.trained_model(t) for t in context.plan.teachers if t.name in needed}
+    teaching = LiveTeachers(teachers, context.compute)
     seeds = context.config.student.seeds
     position = f"{seeds.index(todo[0].seed) + 1} of {len(seeds)}"
-    _run(context, f"{len(todo)} students, seed {todo[0].seed} ({position})", todo, trainees, teachers)
+    _run(context, f"{len(todo)} students, seed {todo[0].seed} ({position})", todo, trainees, teaching)
 
 
 def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction) -> Trainee:
@@ -84,7 +86,7 @@ def _run(
     title: str,
     owners: Sequence[Teacher | Cell],
     trainees: Sequence[Trainee],
-    teachers: Mapping[str, ImageModel] | None = None,
+    teaching: Teaching | None = None,
 ) -> None:
     """Train a group, then measure each of its models with the kept weights."""
     config = trainees[0].config
@@ -99,7 +101,7 @@ def _run(
         trainees,
         context.training_batches(config, owners[0].seed),
         compute=context.compute,
-        teachers=teachers,
+        teaching=teaching,
         validate=validate if len(context.selection_split) else None,
         on_batch=context.progress.batch,
     )

@@ -24,6 +24,7 @@ class Compute:
     accelerator: Accelerator
     device: torch.device
     precision: str  # "float32" or "bf16"
+    teacher_precision: str  # the same, of frozen teachers
     channels_last: bool
 
     @classmethod
@@ -41,27 +42,37 @@ class Compute:
             raise ConfigError([f"compute.device: {config.device} is not available on this machine (available: {here})"])
         accelerator = Accelerator(cpu=config.device == "cpu")
         device = accelerator.device if config.device in {"auto", "cpu"} else torch.device(config.device)
-        if config.precision == "auto":
-            # CPUs emulate bf16 unless they have the instructions for it; float32 is the safe choice there.
-            precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-        else:
-            precision = config.precision
-        return cls(accelerator, device, precision, config.channels_last)
+        on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        precision, teacher_precision = config.precision, config.teacher_precision
+        if precision == "auto":
+            precision = "bf16" if on_gpu else "float32"
+        if teacher_precision == "auto":
+            # A frozen teacher only runs forward, which bf16 halves on CPUs that have the instructions (others emulate
+            # it, slowly). Training gains less there, so models in training stay in float32 unless asked.
+            native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+            teacher_precision = "bf16" if precision == "bf16" or native else "float32"
+        return cls(accelerator, device, precision, teacher_precision, config.channels_last)
 
     def place(self, model: Model) -> Model:
         """Move a model to the device, in this run's memory layout."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return model.to(device=self.device, memory_format=layout)  # type: ignore[call-overload, no-any-return]
 
-    def put(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-        """A batch's images (N, C, H, W) and labels (N,) on the device."""
-        images = batch.images.to(self.device, non_blocking=True)
-        if self.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        return images, batch.labels.to(self.device, non_blocking=True)
+    def put(self, batch: Batch) -> Batch:
+        """A batch on the device."""
+        images, labels, indices = (part.to(self.device, non_blocking=True) for part in batch[:3])
+        views = None if batch.views is None else batch.views.to(self.device, non_blocking=True)
+        return Batch(images, labels, indices, views)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision for one forward pass; float32 needs none."""
-        if self.precision == "float32":
+        """Mixed precision for a forward pass of a model in training or evaluation; float32 needs none."""
+        return self._autocast(self.precision)
+
+    def teacher_autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision for a forward pass of a frozen teacher."""
+        return self._autocast(self.teacher_precision)
+
+    def _autocast(self, precision: str) -> AbstractContextManager[object]:
+        if precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
-from tosmooth.data.batches import SeededBatches
+from tosmooth.data.batches import Batches
 from tosmooth.models.build import ImageModel
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.training.compute import Compute
@@ -37,7 +37,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: ImageModel, batches: SeededBatches, compute: Compute, *, centroids: bool = False, layer: str | None = None
+    model: ImageModel, batches: Batches, compute: Compute, *, centroids: bool = False, layer: str | None = None
 ) -> Evaluation:
     """Metrics of a model on a split; with `centroids`, the class centroids of its penultimate features too.
 
@@ -49,7 +49,7 @@ def evaluate(
     reading = PenultimateFeatures(model, model.num_classes, layer) if centroids else nullcontext()
     with torch.no_grad(), reading as features_of:
         for batch in batches.epoch(0):
-            images, labels = compute.put(batch)
+            images, labels = compute.put(batch)[:2]
             with compute.autocast():
                 logits, features = (model(images), None) if features_of is None else features_of(images)
             metrics.update(logits.float(), labels)
@@ -60,19 +60,18 @@ def evaluate(
 
 
 def features_of_classes(
-    model: ImageModel, batches: SeededBatches, compute: Compute, classes: tuple[int, ...], layer: str | None = None
+    model: ImageModel, batches: Batches, compute: Compute, classes: tuple[int, ...], layer: str | None = None
 ) -> tuple[Tensor, Tensor]:
     """Penultimate features (N, D) and labels (N,) of the samples of some classes, on the CPU."""
     model.eval()
     kept_features, kept_labels = [], []
-    wanted = torch.tensor(classes)
+    wanted = torch.tensor(classes, device=compute.device)
     with torch.no_grad(), PenultimateFeatures(model, model.num_classes, layer) as features_of:
         for batch in batches.epoch(0):
-            chosen = torch.isin(batch.labels, wanted)
+            images, labels = compute.put(batch)[:2]
+            chosen = torch.isin(labels, wanted)
             if not chosen.any():
                 continue
-            images, labels = compute.put(batch)
-            chosen = chosen.to(images.device)
             with compute.autocast():
                 _, features = features_of(images[chosen])
             kept_features.append(features.float().cpu())

@@ -12,29 +12,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from torch import Tensor
 
-from tosmooth.data.batches import SeededBatches
+from tosmooth.data.batches import Batches
 from tosmooth.errors import NonFiniteError
-from tosmooth.models.build import ImageModel
 from tosmooth.training.compute import Compute
+from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import Trainee
 
-CHECK_EVERY = 50  # steps between two looks at the losses; each look makes the host wait for the device
-
-
-def teach(teachers: Mapping[str, ImageModel], images: Tensor, compute: Compute) -> dict[str, Tensor]:
-    """Logits (N, K), float32, of each distinct teacher: eval mode, no graph."""
-    with torch.no_grad(), compute.autocast():
-        return {name: teacher(images).float() for name, teacher in teachers.items()}
+CHECK_EVERY = 50  # steps between two looks at the flags; each look makes the host wait for the device
 
 
 def train_group(
     group: Sequence[Trainee],
-    batches: SeededBatches,
+    batches: Batches,
     *,
     compute: Compute,
-    teachers: Mapping[str, ImageModel] | None = None,
+    teaching: Teaching | None = None,
     validate: Callable[[Trainee], Mapping[str, float]] | None = None,
     on_batch: Callable[[int, int], None] = lambda epoch, images: None,
 ) -> None:
@@ -43,17 +37,13 @@ def train_group(
     Args:
         group: models with the same number of epochs; those that fail are left out from then on and carry the reason.
         batches: the shared training batches.
-        teachers: frozen teachers by name, as the students' loss functions name them.
+        teaching: where the teachers' logits come from, by the names that the students' loss functions use.
         validate: metrics of a model for its epoch record; needed where the best epoch is kept.
         on_batch: told the epoch (from 0) and the image-steps done, for progress.
 
     Raises:
         NonFiniteError: every model of the group has failed.
     """
-    # Input
-    teachers = teachers or {}
-    for teacher in teachers.values():
-        teacher.eval().requires_grad_(False)
     alive = [trainee for trainee in group if trainee.failure is None]
 
     # Loop
@@ -61,15 +51,16 @@ def train_group(
         started, images_done = time.perf_counter(), 0
         for trainee in alive:
             trainee.model.train()
-        for number, batch in enumerate(batches.epoch(epoch)):
-            images, labels = compute.put(batch)
-            teacher_logits = teach(teachers, images, compute)
+        for number, loaded in enumerate(batches.epoch(epoch)):
+            batch = compute.put(loaded)
+            inputs = SharedInputs(batch.images, channels_last=compute.channels_last)
+            teacher_logits = {} if teaching is None else teaching.logits(batch, inputs)
 
             # Update
             for trainee in alive:
-                trainee.step(images, labels, teacher_logits)
-            images_done += len(labels)
-            on_batch(epoch, len(labels) * len(alive))
+                trainee.step(inputs, batch.labels, teacher_logits)
+            images_done += len(batch.labels)
+            on_batch(epoch, len(batch.labels) * len(alive))
 
             # Faults
             if number % CHECK_EVERY == CHECK_EVERY - 1:
@@ -83,8 +74,10 @@ def train_group(
 
 
 def _still_finite(alive: list[Trainee], epoch: int) -> list[Trainee]:
-    for trainee in alive:
-        trainee.check_finite(epoch)
+    """The models whose losses and gradients have all been finite; one transfer from the device serves all."""
+    for trainee, stopped in zip(alive, torch.stack([t.stopped for t in alive]).tolist(), strict=True):
+        if stopped:
+            trainee.fail(epoch)
     remaining = [trainee for trainee in alive if trainee.failure is None]
     if not remaining:
         raise NonFiniteError("\n".join(str(trainee.failure) for trainee in alive))

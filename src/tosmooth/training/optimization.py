@@ -11,16 +11,20 @@ from tosmooth.config import OptimizerConfig, ScheduleConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """SGD with momentum or AdamW over all parameters that require a gradient."""
+    """SGD with momentum or AdamW over all parameters that require a gradient.
+
+    Fused: one kernel for all parameters, and an update that a flag on the device can hold back (see `Trainee.step`).
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     if config.name == "adamw":
-        return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
     return torch.optim.SGD(
         parameters,
         lr=config.learning_rate,
         momentum=config.momentum,
         nesterov=config.nesterov,
         weight_decay=config.weight_decay,
+        fused=True,
     )
 
 

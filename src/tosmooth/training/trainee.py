@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from tosmooth.losses.distillation import distillation_loss
 from tosmooth.models.build import ImageModel, build_image_model
 from tosmooth.models.weights import load_weights, save_weights
 from tosmooth.training.compute import Compute
+from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.optimization import build_optimizer, learning_rate
 from tosmooth.training.randomness import RandomStream
 
@@ -91,8 +93,11 @@ class Trainee:
         self.optimizer = build_optimizer(self.model, self.config.optimizer)
         self.random = RandomStream(self.seed, self.compute.device)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        # Summed on the device and read only at intervals: reading it every step would make a GPU wait.
+        # All of these stay on the device and are read only at intervals: reading one every step would make a GPU wait.
+        self.stopped = torch.zeros((), device=self.compute.device)  # 1 from the first step that was not finite
+        self._good_steps = torch.zeros((), device=self.compute.device)
         self._loss_sum = torch.zeros((), device=self.compute.device)
+        self._last_loss = torch.zeros((), device=self.compute.device)  # up to and including the first that was not
         self._images = 0
         self.folder.mkdir(parents=True, exist_ok=True)
         self._metrics_path.unlink(missing_ok=True)
@@ -111,30 +116,49 @@ class Trainee:
             schedule=self.config.schedule,
         )
 
-    def step(self, images: Tensor, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> None:
-        """One forward, backward and update on images (N, C, H, W) and labels (N,)."""
+    def step(self, inputs: SharedInputs, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> None:
+        """One forward, backward and update on a batch with labels (N,).
+
+        Nothing here waits for the device. A loss or gradient that is not finite raises a flag there, which holds back
+        this update and all later ones: the weights stay those of the last good step.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.current_learning_rate()
         with self.random:
             with self.compute.autocast():
-                logits = self.model(images)
+                logits = self.model.classify(inputs.of(self.model))
             loss = self.loss_function(logits.float(), labels, teacher_logits)
             self.compute.accelerator.backward(loss)
-        if self.config.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
+        self._flag(loss.detach(), self._gradient_norm(), len(labels))
+        # Fused optimisers skip the update where this is 1: the hook that loss scaling uses.
+        self.optimizer.found_inf = self.stopped  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step_count += 1
-        self._loss_sum += loss.detach() * len(labels)
-        self._images += len(labels)
 
-    def check_finite(self, epoch: int) -> None:
-        """Mark this run as failed when its loss is no longer a finite number."""
-        if not torch.isfinite(self._loss_sum):
-            self.failure = (
-                f"{self.name}: the loss became {self._loss_sum.item()} in epoch {epoch + 1}, at or before step "
-                f"{self.step_count}; a lower learning rate or gradient_clip=1.0 usually helps"
-            )
+    def _gradient_norm(self) -> Tensor:
+        """The norm of all gradients, which are clipped to `gradient_clip` where that is set."""
+        if self.config.gradient_clip is not None:
+            return nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
+        return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+
+    def _flag(self, loss: Tensor, gradient_norm: Tensor, images: int) -> None:
+        running = self.stopped == 0
+        self._last_loss = torch.where(running, loss, self._last_loss)
+        self.stopped = torch.where((loss + gradient_norm).isfinite(), self.stopped, 1.0)
+        good = self.stopped == 0
+        self._good_steps += good
+        self._loss_sum += torch.where(good, loss * images, 0.0)
+        self._images += images
+
+    def fail(self, epoch: int) -> None:
+        """Mark this run as failed, with the step and the cause."""
+        loss = self._last_loss.item()
+        what = f"the loss became {loss}" if not math.isfinite(loss) else "the gradient became infinite or NaN"
+        self.failure = (
+            f"{self.name}: {what} in epoch {epoch + 1}, at step {int(self._good_steps) + 1}; "
+            f"a lower learning rate or gradient_clip=1.0 usually helps"
+        )
 
     def end_epoch(self, epoch: int, metrics: Mapping[str, float], images_per_second: float) -> None:
         """Write the epoch's record, and the weights when they are the best so far or the last."""

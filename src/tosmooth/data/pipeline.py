@@ -1,0 +1,95 @@
+"""From a split to batches, by the fastest way its data allow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from tosmooth.config import DataConfig
+from tosmooth.data.augmentation import eval_transform, train_transform
+from tosmooth.data.base import ImageSplit
+from tosmooth.data.batches import Batches, ResidentBatches, SeededBatches
+from tosmooth.data.views import ViewSchedule, outcomes_of
+
+# Of an accelerator's free memory; the rest is for models and activations.
+RESIDENT_SHARE = 0.25
+
+
+class ImagePipeline:
+    """Batches for training and evaluation, as the `data` section of a configuration describes them.
+
+    Images that lie in memory, under an augmentation whose outcomes can be numbered, stay on the device and are gathered
+    and augmented a batch at a time. All others are read and transformed one by one, in `data.workers` processes. Both
+    give the same batches.
+
+    Args:
+        config: transforms, image size, workers, and whether images may stay in memory.
+        device: where the models are.
+    """
+
+    def __init__(self, config: DataConfig, device: torch.device) -> None:
+        self._config, self._device = config, device
+        self._resident: dict[int, Tensor] = {}  # by the identity of the images in host memory, which it keeps alive
+        self._hosts: list[Tensor] = []
+
+    def training(self, split: ImageSplit, *, batch_size: int, seed: int, views: ViewSchedule | None = None) -> Batches:
+        """The split, shuffled and augmented by `seed`; `views` says which view of a sample an epoch shows."""
+        name = self._config.train_augmentation
+        transform = train_transform(name, self._config.image_size)
+        return self._batches(split, name, transform, batch_size=batch_size, seed=seed, shuffle=True, views=views)
+
+    def in_order(self, split: ImageSplit, *, batch_size: int, views: ViewSchedule) -> Batches:
+        """The split in order, with the training augmentation and given views: to store what a teacher says to them."""
+        name = self._config.train_augmentation
+        transform = train_transform(name, self._config.image_size)
+        return self._batches(split, name, transform, batch_size=batch_size, views=views)
+
+    def evaluation(self, split: ImageSplit, *, batch_size: int) -> Batches:
+        """The split in order, with the evaluation transform."""
+        name = self._config.eval_transform
+        return self._batches(split, name, eval_transform(name, self._config.image_size), batch_size=batch_size)
+
+    def training_outcomes(self, split: ImageSplit) -> int | None:
+        """In how many ways the training augmentation can turn out for an image; None where they cannot be numbered."""
+        found = outcomes_of(self._config.train_augmentation, self._config.image_size, _shape(split))
+        return None if found is None else found.count
+
+    def _batches(self, split: ImageSplit, name: str, transform: v2.Transform, **settings: Any) -> Batches:
+        outcomes = outcomes_of(name, self._config.image_size, _shape(split))
+        held = split.in_memory() if self._config.in_memory == "auto" else None
+        if outcomes is not None and held is not None and self._fits(held[0]):
+            images, rows = held
+            rows = None if rows is None else rows.to(self._device)
+            return ResidentBatches(self._on_device(images), split.labels.to(self._device), rows, outcomes, **settings)
+        return SeededBatches(
+            split,
+            transform,
+            outcomes=outcomes,
+            workers=self._config.workers,
+            pin_memory=self._device.type == "cuda",
+            **settings,
+        )
+
+    def _fits(self, images: Tensor) -> bool:
+        if self._device.type != "cuda" or id(images) in self._resident:
+            return True  # host memory holds them already; MPS shares it
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return images.nbytes <= RESIDENT_SHARE * free
+
+    def _on_device(self, images: Tensor) -> Tensor:
+        if id(images) not in self._resident:
+            self._hosts.append(images)
+            self._resident[id(images)] = images.to(self._device)
+        return self._resident[id(images)]
+
+
+def _shape(split: ImageSplit) -> tuple[int, int] | None:
+    """Height and width of all images, where they are known to have one."""
+    held = split.in_memory()
+    if held is None:
+        return None
+    height, width = held[0].shape[2:]
+    return height, width
