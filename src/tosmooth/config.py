@@ -71,6 +71,10 @@ def _model_section(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _cache_section(value: Any) -> Any:
+    return value if isinstance(value, dict | BaseModel) else {"views": value}  # `cache: off` is `cache: {views: off}`
+
+
 ExistingPath = Annotated[Path, AfterValidator(_existing)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0), AfterValidator(_finite)]
@@ -212,6 +216,18 @@ class AnalysisConfig(Section):
     margin: Annotated[float, Field(gt=0)] = Field(0.5, description="top-1 points within which two cells may be tied")
 
 
+class CacheConfig(Section):
+    """Teacher logits on disk, computed once instead of in every epoch of every seed."""
+
+    views: Annotated[Literal["auto", "off"] | Positive, BeforeValidator(_off)] = Field(
+        "auto",
+        description="augmented views of each image that the teachers are asked about; auto: all of them where the "
+        "augmentation has few (nothing is lost), else off; a number limits what students see; off: teachers run live",
+    )
+    view_seed: Seed = Field(0, description="seed of the views, apart from the students' seeds")
+    directory: Path | None = Field(None, description="folder of all caches; null = `.cache` beside the studies")
+
+
 class ComputeConfig(Section):
     """Where and in which precision the work is done."""
 
@@ -245,6 +261,7 @@ class StudyConfig(Section):
     teacher: TeacherConfig
     student: StudentConfig
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
+    cache: Annotated[CacheConfig, BeforeValidator(_cache_section)] = Field(default_factory=CacheConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
 
 
@@ -253,5 +270,6 @@ SECTIONS: dict[str, type[Section]] = {
     "teacher": TeacherConfig,
     "student": StudentConfig,
     "analysis": AnalysisConfig,
+    "cache": CacheConfig,
     "compute": ComputeConfig,
 }

@@ -32,6 +32,10 @@ class StudyError(TosmoothError):
     """A study directory that cannot be used: another study's, unfinished, or not writable."""
 
 
+class CacheError(TosmoothError):
+    """A teacher cache that cannot be used: another teacher's, damaged, being filled, or not writable."""
+
+
 class NonFiniteError(TosmoothError):
     """A loss or gradient became NaN or infinite; the text names the run, the epoch and the step."""
 

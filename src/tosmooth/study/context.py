@@ -15,6 +15,7 @@ from tosmooth.data.base import ImageData, ImageSplit
 from tosmooth.data.batches import Batches
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import load_image_data
+from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import ConfigError, DataError
 from tosmooth.models.build import ImageModel
 from tosmooth.models.weights import load_weights
@@ -23,6 +24,9 @@ from tosmooth.study.plan import Cell, Plan, Teacher, make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.training.compute import Compute
 from tosmooth.training.trainee import build_model
+
+# `cache: auto` stores no more than this a teacher: whoever wants to spend more disk says how many views.
+AUTO_CACHE_BYTES = 4 * 2**30
 
 
 def load_data(config: StudyConfig) -> ImageData:
@@ -121,9 +125,30 @@ class Context:
         """A split in order, with the evaluation transform."""
         return self.pipeline.evaluation(split, batch_size=self.config.compute.eval_batch_size)
 
-    def training_batches(self, training: TrainingConfig, seed: int) -> Batches:
-        """The training split, shuffled and augmented by `seed`."""
-        return self.pipeline.training(self.data.train, batch_size=training.batch_size, seed=seed)
+    def training_batches(self, training: TrainingConfig, seed: int, views: ViewSchedule | None = None) -> Batches:
+        """The training split, shuffled and augmented by `seed`; `views` as stored, None for fresh ones."""
+        return self.pipeline.training(self.data.train, batch_size=training.batch_size, seed=seed, views=views)
+
+    @cached_property
+    def stored_views(self) -> int | None:
+        """V, the views of each training image that teachers are asked about once and for all; None: they run live.
+
+        `auto` stores all outcomes of the augmentation, so that students see exactly what they would see live, and only
+        where computing them takes at most half of the teacher passes that it saves.
+        """
+        views = self.config.cache.views
+        if views == "off":
+            return None
+        if views != "auto":
+            return views
+        outcomes = self.pipeline.training_outcomes(self.data.train)
+        passes = len(self.plan.groups) * self.config.student.epochs
+        if outcomes is None or 2 * outcomes > passes:
+            return None
+        return outcomes if self._cache_bytes(outcomes) <= AUTO_CACHE_BYTES else None
+
+    def _cache_bytes(self, views: int) -> int:
+        return 2 * views * len(self.data.train) * self.data.num_classes
 
     def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> ImageModel:
         """A model as its section describes it, on the CPU."""
@@ -175,9 +200,9 @@ class Context:
         write_json(self.folder(owner) / "result.json", dict(record))
 
     def estimated_bytes(self) -> int:
-        """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""
+        """Roughly what the study writes: two sets of weights a model, its centroids, teacher logits, the report."""
         needed = 30_000_000  # report, figures, tables
         for section, owners in ((self.config.teacher, self.plan.teachers), (self.config.student, self.plan.cells)):
             parameters = self.count_parameters(section.model)
             needed += len(owners) * (8 * parameters + 32 * self.data.num_classes * 2048)
-        return needed
+        return needed + len(self.plan.teachers) * self._cache_bytes(self.stored_views or 0)

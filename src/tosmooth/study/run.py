@@ -25,6 +25,7 @@ from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
 from tosmooth.study.results import StudyResults, finished_cells, load_study, read_test, teacher_table, write_results
+from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
 
 
@@ -45,8 +46,9 @@ def run_study(config: StudyConfig, root: str | Path = "runs", progress: StudyPro
         clock = time.perf_counter()
         _expect_work(context)
         train_teachers(context)
+        teaching = StudyTeaching(context)
         for group in context.plan.groups:
-            train_students(context, group)
+            train_students(context, group, teaching)
         done = finished_cells(context)
         if not done:
             raise StudyError("no student was trained to the end; the reasons are printed above")
@@ -91,6 +93,8 @@ def _expect_work(context: Context) -> None:
         work = float(images * section.epochs * context.count_parameters(section.model))
         total += work * len(owners)
         skipped += work * sum(context.read_record(owner) is not None for owner in owners)
+    if any(context.read_record(cell) is None for cell in context.plan.cells):
+        total += filling_work(context)
     context.progress.expect(total)
     context.progress.skip(skipped)
     if skipped:

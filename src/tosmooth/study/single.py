@@ -15,6 +15,7 @@ from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection
 from tosmooth.study.results import finished_cells, load_study
+from tosmooth.study.teaching import StudyTeaching
 from tosmooth.study.training import train_students, train_teachers
 from tosmooth.training.compute import Compute
 from tosmooth.training.evaluation import evaluate
@@ -41,8 +42,9 @@ def distill_one(config: StudyConfig, root: Path, progress: StudyProgress | None 
     with progress or StudyProgress() as shown:
         context = Context.open(config, root, shown)
         train_teachers(context)
+        teaching = StudyTeaching(context)
         for group in context.plan.groups:
-            train_students(context, group)
+            train_students(context, group, teaching)
         batches = context.evaluation_batches(context.data.test)
         rows = []
         for cell in finished_cells(context).values():

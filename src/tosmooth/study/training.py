@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import StudyError
 from tosmooth.models.build import ImageModel
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.teaching import StudyTeaching, student_views
 from tosmooth.training.evaluation import evaluate
 from tosmooth.training.loop import train_group
-from tosmooth.training.teaching import LiveTeachers, Teaching
+from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, label_smoothing_loss
 
 
@@ -47,22 +49,22 @@ def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
     _run(context, f"teachers, α = {alphas}", todo, trainees)
 
 
-def train_students(context: Context, cells: Sequence[Cell]) -> None:
+def train_students(context: Context, cells: Sequence[Cell], teaching: StudyTeaching) -> None:
     """Train one group of students, all of one seed, and measure them. Finished cells are left alone."""
     todo = [cell for cell in cells if context.read_record(cell) is None]
     if not todo:
         return
+    needed = {cell.teacher for cell in todo}
+    taught_by = teaching.of([teacher for teacher in context.plan.teachers if teacher.name in needed])
     hard_weight = context.config.student.hard_weight
     trainees = [
         _trainee(context, cell, distillation_from(cell.teacher, cell.temperature, cell.objective, hard_weight))
         for cell in todo
     ]
-    needed = {cell.teacher for cell in todo}
-    teachers = {t.name: context.trained_model(t) for t in context.plan.teachers if t.name in needed}
-    teaching = LiveTeachers(teachers, context.compute)
+    views = student_views(context, todo[0].seed)
     seeds = context.config.student.seeds
     position = f"{seeds.index(todo[0].seed) + 1} of {len(seeds)}"
-    _run(context, f"{len(todo)} students, seed {todo[0].seed} ({position})", todo, trainees, teaching)
+    _run(context, f"{len(todo)} students, seed {todo[0].seed} ({position})", todo, trainees, taught_by, views)
 
 
 def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction) -> Trainee:
@@ -87,6 +89,7 @@ def _run(
     owners: Sequence[Teacher | Cell],
     trainees: Sequence[Trainee],
     teaching: Teaching | None = None,
+    views: ViewSchedule | None = None,
 ) -> None:
     """Train a group, then measure each of its models with the kept weights."""
     config = trainees[0].config
@@ -99,7 +102,7 @@ def _run(
 
     train_group(
         trainees,
-        context.training_batches(config, owners[0].seed),
+        context.training_batches(config, owners[0].seed, views),
         compute=context.compute,
         teaching=teaching,
         validate=validate if len(context.selection_split) else None,

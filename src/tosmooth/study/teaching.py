@@ -1,0 +1,96 @@
+"""How the students of a study are taught: live, or from stored logits; and the filling of what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torchvision
+from torch import nn
+
+from tosmooth.data.views import EachView, StoredViews
+from tosmooth.models.build import ImageModel
+from tosmooth.models.last_layer import find_last_layer
+from tosmooth.study.context import Context
+from tosmooth.study.plan import Teacher, path_safe
+from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
+from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill
+
+
+def student_views(context: Context, seed: int) -> StoredViews | None:
+    """Which views the students of a seed see; None for fresh ones."""
+    views = context.stored_views
+    return None if views is None else StoredViews(views, context.config.cache.view_seed, seed)
+
+
+def cache_directory(context: Context) -> Path:
+    """The folder of all caches: beside the studies, so that they share it."""
+    given = context.config.cache.directory
+    return given.expanduser() if given is not None else context.directory.path.parent / ".cache"
+
+
+class StudyTeaching:
+    """The teachers of a study for its groups of students, each loaded (or its stored logits checked) once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._live: dict[str, ImageModel] = {}
+        self._stored: dict[str, CachedTeacher] = {}
+
+    def of(self, teachers: Sequence[Teacher]) -> Teaching:
+        """Teaching by these teachers; what is to be stored of them is computed now, as far as it is not there.
+
+        Raises:
+            CacheError: a cache is another teacher's, damaged, being filled by another process, or cannot be written.
+        """
+        context, views = self._context, self._context.stored_views
+        for teacher in teachers:
+            if views is None and teacher.name not in self._live:
+                self._live[teacher.name] = context.trained_model(teacher)
+            elif views is not None and teacher.name not in self._stored:
+                self._stored[teacher.name] = _stored(context, teacher, context.trained_model(teacher), views)
+        names = [teacher.name for teacher in teachers]
+        if views is None:
+            return LiveTeachers({name: self._live[name] for name in names}, context.compute)
+        return CachedTeachers({name: self._stored[name] for name in names})
+
+
+def filling_work(context: Context) -> float:
+    """What filling the caches costs, in the progress bar's image-steps × parameters; a forward is a third of a step."""
+    views = context.stored_views or 0
+    parameters = context.count_parameters(context.config.teacher.model)
+    return views * len(context.data.train) * len(context.plan.teachers) * parameters / 3
+
+
+def _stored(context: Context, teacher: Teacher, model: ImageModel, views: int) -> CachedTeacher:
+    layer_name, layer = find_last_layer(model, context.data.num_classes, context.last_layer(teacher))
+    # A plain linear head can be applied to stored features, which is worth it where they are fewer than the logits.
+    head = layer if isinstance(layer, nn.Linear) and layer.in_features < context.data.num_classes else None
+    numbered = context.pipeline.training_outcomes(context.data.train) is not None
+    stamp = Stamp(
+        model=model.name,
+        teacher=weights_digest(model, model.name, layer_name, model.input),
+        data=context.data.fingerprint,
+        augmentation=context.config.data.train_augmentation,
+        transforms="outcomes" if numbered else f"torchvision {torchvision.__version__}",
+        image_size=context.config.data.image_size,
+        views=views,
+        view_seed=context.config.cache.view_seed,
+        samples=len(context.data.train),
+        content="logits" if head is None else "features",
+        width=context.data.num_classes if head is None else head.in_features,
+        precision=context.compute.teacher_precision,
+    )
+    folder = cache_directory(context) / f"{path_safe(model.name)}-{stamp.key}"
+    cache = TeacherCache(folder, stamp, batch_size=context.config.compute.eval_batch_size)
+    cost = sum(p.numel() for p in model.parameters()) / 3
+    if cache.complete:
+        context.progress.skip(cost * views * len(context.data.train))
+        return CachedTeacher(cache, head)
+    batches = context.pipeline.in_order(
+        context.data.train, batch_size=cache.batch_size, views=EachView(views, stamp.view_seed)
+    )
+    context.progress.stage(f"storing the logits of teacher {teacher.name}", epochs=views, cost=cost)
+    fill(cache, model, batches, context.compute, layer=layer_name, on_batch=context.progress.batch)
+    context.progress.end_stage()
+    return CachedTeacher(cache, head)

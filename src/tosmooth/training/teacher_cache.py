@@ -1,0 +1,321 @@
+"""What a teacher says to each view of each sample, on disk: computed once, read by every student of every study.
+
+Raw logits are stored, so one cache serves every temperature, objective, student, seed and restart (softened or top-k
+logits could not: at a high T the tail matters). Where a sample has more logits than penultimate features, the features
+are stored instead and the teacher's last layer is applied on reading.
+
+A cache is a folder: `stamp.json` says what its rows depend on, `view-*.npy` are the shards (float16, mapped into memory
+when read), `shards.json` lists the finished ones with their checksums. A shard is written whole or not at all, so
+filling can be stopped at any moment and goes on with the first missing shard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from tosmooth.errors import CacheError
+from tosmooth.files import write_bytes, write_text
+
+FORMAT = 1
+SHARD_BYTES = 64 * 2**20
+RESIDENT_BYTES = 2**30  # caches up to this size are held on the device; larger ones are read from the mapped shards
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """All that a stored row depends on. A cache is used only where every field agrees.
+
+    Attributes:
+        model: name of the teacher's architecture, for people.
+        teacher: SHA-256 of the teacher's weights, buffers and input specification.
+        data: SHA-256 of the training split, as the data source computes it.
+        augmentation: name of the training augmentation.
+        transforms: whose pixels: "outcomes" for numbered ones, else the version of torchvision.
+        image_size: side of the training crop; None = as stored.
+        views: V, stored views of each sample.
+        view_seed: seed of the views.
+        samples: N.
+        content: "logits", or "features" where those are fewer.
+        width: numbers in a row, K or D.
+        precision: of the teacher's forward pass, "float32" or "bf16".
+        format: of the files.
+    """
+
+    model: str
+    teacher: str
+    data: str
+    augmentation: str
+    transforms: str
+    image_size: int | None
+    views: int
+    view_seed: int
+    samples: int
+    content: Literal["logits", "features"]
+    width: int
+    precision: str
+    format: int = FORMAT
+
+    @property
+    def key(self) -> str:
+        """Short hash of all fields."""
+        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all rows on disk."""
+        return 2 * self.views * self.samples * self.width
+
+
+class Shard(NamedTuple):
+    """Samples `first` to `last` (exclusive) of one view."""
+
+    view: int
+    first: int
+    last: int
+
+    @property
+    def file(self) -> str:
+        """Its file name."""
+        return f"view-{self.view:03d}-{self.first:09d}.npy"
+
+
+def weights_digest(model: torch.nn.Module, *more: object) -> str:
+    """SHA-256 of a model's weights and buffers by name, and of anything else that its output depends on."""
+    found = hashlib.sha256(repr(more).encode())
+    for name, value in sorted(model.state_dict().items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+class TeacherCache:
+    """One teacher's stored rows.
+
+    Args:
+        folder: of this cache; made when it is first filled.
+        stamp: what its rows must depend on.
+        batch_size: samples that the teacher sees at once while filling; a cache begun with another one keeps its own.
+
+    Raises:
+        CacheError: the folder holds rows of another teacher, data or augmentation; a shard is damaged; or the folder is
+            not readable. Nothing is changed then.
+    """
+
+    def __init__(self, folder: Path, stamp: Stamp, *, batch_size: int = 500) -> None:
+        self.folder, self.stamp = folder, stamp
+        self.batch_size = batch_size
+        self._done: dict[str, str] = {}
+        if (folder / "stamp.json").exists():
+            self._check_stamp()
+        # A multiple of the batch size: whoever goes on with the filling computes the same batches.
+        batches = max(1, SHARD_BYTES // (2 * stamp.width * self.batch_size))
+        self.shard_rows = batches * self.batch_size
+        self._check_shards()
+
+    @property
+    def shards(self) -> list[Shard]:
+        """All shards, in the order of filling."""
+        starts = range(0, self.stamp.samples, self.shard_rows)
+        return [
+            Shard(view, start, min(start + self.shard_rows, self.stamp.samples))
+            for view in range(self.stamp.views)
+            for start in starts
+        ]
+
+    @property
+    def missing(self) -> list[Shard]:
+        """Shards not written yet."""
+        return [shard for shard in self.shards if shard.file not in self._done]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row is there."""
+        return not self.missing
+
+    # Reading
+
+    def rows(self, indices: Tensor, views: Tensor) -> Tensor:
+        """The rows of samples (N,) in views (N,), float32 (N, width), on the device of `indices`.
+
+        Raises:
+            CacheError: the cache is not filled yet.
+        """
+        if not self.complete:
+            raise CacheError(f"{self.folder} is not filled: {len(self.missing)} of {len(self.shards)} shards missing")
+        if self.stamp.nbytes <= RESIDENT_BYTES:
+            return self._resident(indices.device)[views * self.stamp.samples + indices].float()
+        found = np.empty((len(indices), self.stamp.width), dtype=np.float16)
+        sample, view = indices.cpu().numpy(), views.cpu().numpy()
+        per_view = -(-self.stamp.samples // self.shard_rows)
+        shard = view * per_view + sample // self.shard_rows
+        for number in np.unique(shard):
+            chosen = shard == number
+            found[chosen] = self._mapped[number][sample[chosen] % self.shard_rows]
+        return torch.from_numpy(found).to(indices.device).float()
+
+    @cached_property
+    def _mapped(self) -> list[np.ndarray[Any, Any]]:
+        return [np.load(self.folder / shard.file, mmap_mode="r", allow_pickle=False) for shard in self.shards]
+
+    def _resident(self, device: torch.device) -> Tensor:
+        if device not in self._held:
+            self._held[device] = torch.from_numpy(np.concatenate(self._mapped)).to(device)
+        return self._held[device]
+
+    @cached_property
+    def _held(self) -> dict[torch.device, Tensor]:
+        return {}
+
+    # Filling
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """Claim the folder for filling; one process at a time.
+
+        Raises:
+            CacheError: another process is filling it, the disk is too full, or the folder cannot be written.
+        """
+        needed = sum(2 * self.stamp.width * (shard.last - shard.first) for shard in self.missing)
+        parent = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        free = shutil.disk_usage(parent).free
+        if needed > free:
+            raise CacheError(
+                f"the teacher cache needs {needed / 1e6:,.1f} MB, but {parent} has {free / 1e6:,.1f} MB free; make "
+                "room, choose another cache.directory, or set cache=off"
+            )
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.folder / "filling.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise CacheError(
+                f"{self.folder} is being filled by another process; wait for it, or set cache=off to do without"
+            ) from None
+        try:
+            if (self.folder / "stamp.json").exists():
+                self._check_stamp()
+                self._check_shards()  # that process may just have finished
+            else:
+                text = {"batch_size": self.batch_size, "stamp": dataclasses.asdict(self.stamp)}
+                with self._writing():
+                    write_text(self.folder / "stamp.json", json.dumps(text, indent=2) + "\n")
+            yield
+        finally:
+            lock.release()
+
+    def write(self, shard: Shard, rows: Tensor) -> None:
+        """Store the rows (last − first, width) of one shard.
+
+        Raises:
+            CacheError: a row is not finite or too large for float16, or the disk refuses.
+        """
+        expected = (shard.last - shard.first, self.stamp.width)
+        if tuple(rows.shape) != expected:
+            raise ValueError(f"shard {shard.file} has rows {tuple(rows.shape)}; expected {expected}")
+        half = rows.to(torch.float16)
+        wrong = (~half.isfinite()).any(1).nonzero()
+        if len(wrong):
+            sample = shard.first + int(wrong[0])
+            raise CacheError(
+                f"the {self.stamp.content} of the teacher {self.stamp.model} are not finite or beyond float16 for "
+                f"training sample {sample} (view {shard.view}); check the teacher, or set cache=off"
+            )
+        buffer = io.BytesIO()
+        np.save(buffer, half.cpu().numpy(), allow_pickle=False)
+        content = buffer.getvalue()
+        with self._writing():
+            write_bytes(self.folder / shard.file, content)
+            self._done[shard.file] = hashlib.sha256(content).hexdigest()
+            write_text(self.folder / "shards.json", json.dumps(self._done, indent=2) + "\n")
+        self.__dict__.pop("_mapped", None)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CacheError(
+                f"{self.folder} cannot be written: {error.strerror or error}; finished shards are kept and the same "
+                "command goes on from them (or set cache=off)"
+            ) from None
+
+    # Trust
+
+    def _check_stamp(self) -> None:
+        there = self._read("stamp.json")
+        if not isinstance(there.get("stamp"), dict) or not isinstance(there.get("batch_size"), int):
+            raise CacheError(f"{self.folder / 'stamp.json'} is damaged; delete {self.folder} to have it computed again")
+        own, stored = dataclasses.asdict(self.stamp), there["stamp"]
+        differing = [name for name in own if own[name] != stored.get(name)]
+        if differing:
+            shown = "; ".join(f"{n}: {_short(stored.get(n))} there, {_short(own[n])} here" for n in differing)
+            raise CacheError(f"{self.folder} was computed for something else ({shown}); delete it or move it away")
+        self.batch_size = there["batch_size"]
+
+    def _check_shards(self) -> None:
+        """Take over the finished shards; one that was deleted counts as missing and is computed again.
+
+        Raises:
+            CacheError: one was changed after it was written.
+        """
+        if not (self.folder / "shards.json").exists():
+            return
+        self._done = {}
+        listed = self._read("shards.json")
+        for shard in self.shards:
+            path = self.folder / shard.file
+            if shard.file not in listed or not path.exists():
+                continue
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != listed[shard.file]:
+                raise CacheError(
+                    f"{path} is damaged: its content is not what was written; delete it and run again, and it alone is "
+                    "computed again"
+                )
+            self._done[shard.file] = found
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            found = json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CacheError(
+                f"{self.folder / name} is not readable ({error}); delete {self.folder} to have it computed again"
+            ) from None
+        if not isinstance(found, dict):
+            raise CacheError(f"{self.folder / name} is damaged; delete {self.folder} to have it computed again")
+        return found
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:10]}…" if len(text) > 24 else text
+
+
+@dataclass(frozen=True)
+class CachedTeacher:
+    """A cache, and what turns its rows into logits: nothing, or the teacher's last layer."""
+
+    cache: TeacherCache
+    head: torch.nn.Linear | None = None
+
+    def logits(self, indices: Tensor, views: Tensor) -> Tensor:
+        """Logits (N, K), float32."""
+        rows = self.cache.rows(indices, views)
+        return rows if self.head is None else self.head(rows)

@@ -1,0 +1,117 @@
+"""Studies taught from stored logits: equal to live ones, shared between studies, and refused when they do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+
+from tosmooth.config_reading import load_config
+from tosmooth.errors import CacheError
+from tosmooth.study.context import Context
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.run import run_study
+
+
+def run(raw: dict[str, Any], root: Path, *overrides: str):
+    return run_study(load_config(raw, list(overrides)), root, StudyProgress(Console(quiet=True)))
+
+
+def views_of(raw: dict[str, Any], root: Path, *overrides: str) -> int | None:
+    config = load_config(raw, list(overrides))
+    return Context.open(config, root, StudyProgress(Console(quiet=True))).stored_views
+
+
+@pytest.fixture
+def one_seed(tiny_raw: dict[str, Any]) -> dict[str, Any]:
+    tiny_raw["data"]["train_augmentation"] = "flip"
+    tiny_raw["selection"] = "last"  # the best epoch may change with the last digit
+    tiny_raw["student"] |= {"seeds": [0], "epochs": 4}
+    tiny_raw["compute"]["teacher_precision"] = "float32"
+    return tiny_raw
+
+
+def test_students_of_stored_logits_are_those_of_live_teachers(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """All outcomes of the augmentation are stored: the batches are the same, the logits differ by float16 alone."""
+    live = run(one_seed, tmp_path / "live", "cache=off")
+    stored = run(one_seed, tmp_path / "stored", "cache=auto")
+    assert not (tmp_path / "live" / ".cache").exists()
+    assert len(list((tmp_path / "stored" / ".cache").iterdir())) == 2
+    for cell in live.cells.cell:
+        one, other = (load_file(s.path / "students" / cell / "model.safetensors") for s in (live, stored))
+        for key, value in one.items():
+            torch.testing.assert_close(value, other[key], rtol=0.02, atol=0.02, msg=lambda text, k=key: f"{k}: {text}")
+    # Without the shared batches they would be this far apart:
+    other_seed = run(one_seed, tmp_path / "seed", "cache=auto", "student.seeds=[1]")
+    name = live.cells.cell[0]
+    fc = [
+        load_file(s.path / "students" / cell / "model.safetensors")["fc.weight"]
+        for s, cell in ((live, name), (stored, name), (other_seed, other_seed.cells.cell[0]))
+    ]
+    assert (fc[0] - fc[1]).norm() < 0.02 * (fc[0] - fc[2]).norm()
+
+
+def test_another_study_with_the_same_teachers_uses_the_same_cache(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    first = run(one_seed, tmp_path)
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / ".cache").rglob("view-*")}
+    assert len(shards) == 4  # two teachers, two views
+    weights = [str(first.path / "teachers" / name / "model.safetensors") for name in ("a0-s0", "a0.1-s0")]
+    one_seed["name"] = "second"
+    one_seed["teacher"] |= {"train": False, "checkpoints": dict(zip([0.0, 0.1], weights, strict=True))}
+    run(one_seed, tmp_path, "student.temperatures=[3]", "student.seeds=[5]")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / ".cache").rglob("view-*")} == shards
+
+
+def test_a_damaged_cache_stops_the_study_before_any_student(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    first = run(one_seed, tmp_path)
+    shard = next((tmp_path / ".cache").rglob("view-001-*"))
+    shard.write_bytes(shard.read_bytes()[:-2])
+    one_seed["name"] = "second"
+    with pytest.raises(CacheError, match=rf"{shard.name} is damaged"):
+        run(one_seed, tmp_path)
+    assert not list((tmp_path / "second" / "students").glob("*"))
+    shard.unlink()
+    again = run(one_seed, tmp_path)
+    assert again.cells["val/top1"].tolist() == first.cells["val/top1"].tolist()
+
+
+def test_few_views_of_many(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """`cache: 3` of a shifted crop: three shards a teacher, and students that were trained on nothing else."""
+    done = run(one_seed, tmp_path, "cache=3", "data.train_augmentation=crop_flip", "data.image_size=28")
+    assert len(list((tmp_path / ".cache").rglob("view-*"))) == 6
+    assert (done.cells.status == "done").all()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "views"),
+    [
+        ([], 2),
+        (["cache=off"], None),
+        (["cache=5"], 5),
+        (["data.train_augmentation=none"], 1),
+        (["student.epochs=3"], None),  # 3 passes saved, 2 to be paid
+        (["student.epochs=3", "student.seeds=[0,1]"], 2),
+        (["data.train_augmentation=crop_flip", "data.image_size=28"], None),  # 162 outcomes
+        (["data.train_augmentation=imagenet", "data.image_size=28"], None),
+    ],
+)
+def test_auto_stores_only_what_loses_nothing_and_pays(
+    one_seed: dict[str, Any], tmp_path: Path, overrides: list[str], views: int | None
+) -> None:
+    assert views_of(one_seed, tmp_path, *overrides) == views
+
+
+@pytest.mark.parametrize("text", ["cache=0", "cache=-1", "cache=some", "cache.views=0.5", "cache.view=2"])
+def test_a_wrong_setting_is_a_mistake_of_the_configuration(one_seed: dict[str, Any], text: str) -> None:
+    with pytest.raises(Exception, match=r"cache\.view"):
+        load_config(one_seed, [text])
+
+
+def test_off_as_yaml_reads_it(one_seed: dict[str, Any]) -> None:
+    assert load_config(one_seed | {"cache": False}).cache.views == "off"
+    assert load_config(one_seed | {"cache": {"views": False}}).cache.views == "off"
+    assert load_config(one_seed | {"data": {**one_seed["data"], "in_memory": False}}).data.in_memory == "off"
