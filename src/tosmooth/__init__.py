@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tosmooth.analysis.similarity import similar_classes
     from tosmooth.config_reading import load_config
     from tosmooth.losses.distillation import DistillationLoss, distillation_loss
+    from tosmooth.losses.fused_linear import fused_linear_distillation
     from tosmooth.models.features import PenultimateFeatures
     from tosmooth.study.results import load_study
     from tosmooth.study.run import run_study
@@ -28,6 +29,7 @@ _HOME = {
     "PenultimateProjection": "tosmooth.analysis.projection",
     "diffusion_index": "tosmooth.analysis.diffusion",
     "distillation_loss": "tosmooth.losses.distillation",
+    "fused_linear_distillation": "tosmooth.losses.fused_linear",
     "load_config": "tosmooth.config_reading",
     "load_study": "tosmooth.study.results",
     "run_study": "tosmooth.study.run",
@@ -42,6 +44,7 @@ __all__ = [
     "PenultimateProjection",
     "diffusion_index",
     "distillation_loss",
+    "fused_linear_distillation",
     "load_config",
     "load_study",
     "run_study",

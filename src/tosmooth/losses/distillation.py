@@ -58,7 +58,7 @@ def distillation_loss(
             that does not return one loss per row.
     """
     _check_logits(student_logits, teacher_logits, targets)
-    _check_settings(hard_weight, label_smoothing, topk, reduction)
+    check_settings(hard_weight, label_smoothing, topk, reduction)
     row_shape, classes = student_logits.shape[:-1], student_logits.shape[-1]
     if hard_weight > 0 and targets is None:
         raise ValueError(f"hard_weight = {hard_weight} needs targets")
@@ -68,7 +68,7 @@ def distillation_loss(
     wide = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
     student = student_logits.reshape(row_shape.numel(), classes).to(wide)  # (N, K)
     teacher = teacher_logits.detach().reshape(row_shape.numel(), classes).to(wide)
-    divisor = _temperature(temperature, row_shape, student)
+    divisor = checked_temperature(temperature, row_shape, student)
     kept: Tensor | None = None
     if targets is not None:
         targets = targets.reshape(-1).to(torch.int64)
@@ -131,8 +131,8 @@ class DistillationLoss(nn.Module):
     ) -> None:
         super().__init__()
         find_objective(objective)
-        _temperature(temperature, torch.Size(), torch.zeros(()))
-        _check_settings(hard_weight, label_smoothing, topk, reduction)
+        checked_temperature(temperature, torch.Size(), torch.zeros(()))
+        check_settings(hard_weight, label_smoothing, topk, reduction)
         self.temperature = temperature
         self.settings: dict[str, Any] = {
             "objective": objective,
@@ -153,7 +153,7 @@ class DistillationLoss(nn.Module):
         return ", ".join([f"temperature={self.temperature}", *(f"{k}={v!r}" for k, v in self.settings.items())])
 
 
-def _temperature(temperature: float | Tensor, row_shape: torch.Size, like: Tensor) -> float | Tensor:
+def checked_temperature(temperature: float | Tensor, row_shape: torch.Size, like: Tensor) -> float | Tensor:
     """The temperature as a number, a 0-dimensional tensor, or (N, 1)."""
     if not isinstance(temperature, Tensor):
         if not 0 < temperature < float("inf"):
@@ -183,7 +183,7 @@ def _check_logits(student: Tensor, teacher: Tensor, targets: Tensor | None) -> N
         raise ValueError(f"targets must be class indices (integers), got {targets.dtype}")
 
 
-def _check_settings(hard_weight: float, label_smoothing: float, topk: int | None, reduction: str) -> None:
+def check_settings(hard_weight: float, label_smoothing: float, topk: int | None, reduction: str) -> None:
     """What can be told before any logits are seen."""
     if not 0 <= hard_weight <= 1:
         raise ValueError(f"hard_weight must be in [0, 1], got {hard_weight}")
