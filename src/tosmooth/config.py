@@ -63,8 +63,8 @@ def _finite(value: float) -> float:
     return value
 
 
-def _off(value: Any) -> Any:
-    return "off" if value is False else value  # YAML reads a bare `off` as false
+def _on_off(value: Any) -> Any:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value  # as YAML reads a bare on or off
 
 
 def _model_section(value: Any) -> Any:
@@ -111,7 +111,7 @@ class DataConfig(Section):
     eval_transform: Annotated[str, _one_of("evaluation transform", eval_transform_names)] = Field(
         "none", description="evaluation transform by name"
     )
-    in_memory: Annotated[Literal["auto", "off"], BeforeValidator(_off)] = Field(
+    in_memory: Annotated[Literal["auto", "off"], BeforeValidator(_on_off)] = Field(
         "auto", description="auto: images that memory holds stay on the device, augmented a batch at a time; off: never"
     )
     workers: Annotated[int, Field(ge=0)] = Field(
@@ -219,7 +219,7 @@ class AnalysisConfig(Section):
 class CacheConfig(Section):
     """Teacher logits on disk, computed once instead of in every epoch of every seed."""
 
-    views: Annotated[Literal["auto", "off"] | Positive, BeforeValidator(_off)] = Field(
+    views: Annotated[Literal["auto", "off"] | Positive, BeforeValidator(_on_off)] = Field(
         "auto",
         description="augmented views of each image that the teachers are asked about; auto: all of them where the "
         "augmentation has few (nothing is lost), else off; a number limits what students see; off: teachers run live",
@@ -241,6 +241,14 @@ class ComputeConfig(Section):
         "with AVX-512 BF16 included), else as `precision`",
     )
     channels_last: bool = Field(True, description="convolution memory layout")
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)] = Field(
+        "auto",
+        description="torch.compile, one graph for all models of an architecture; auto: where it was measured to pay, "
+        "which is nowhere yet (docs/benchmarks.md)",
+    )
+    group_size: Positive | None = Field(
+        None, description="students trained together; null = all of a seed, or as many as memory holds"
+    )
     threads: Positive | None = Field(None, description="CPU threads; null = PyTorch's default")
     eval_batch_size: Positive = Field(500, description="images a step in evaluation")
 

@@ -15,6 +15,8 @@ from tosmooth.errors import CacheError
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
+from tosmooth.study.training import students_that_fit
+from tosmooth.training.compute import Compute
 
 
 def run(raw: dict[str, Any], root: Path, *overrides: str):
@@ -115,3 +117,28 @@ def test_off_as_yaml_reads_it(one_seed: dict[str, Any]) -> None:
     assert load_config(one_seed | {"cache": False}).cache.views == "off"
     assert load_config(one_seed | {"cache": {"views": False}}).cache.views == "off"
     assert load_config(one_seed | {"data": {**one_seed["data"], "in_memory": False}}).data.in_memory == "off"
+
+
+def weights(study: Any) -> dict[str, dict[str, torch.Tensor]]:
+    return {cell: load_file(study.path / "students" / cell / "model.safetensors") for cell in study.cells.cell}
+
+
+def test_how_students_are_grouped_changes_nothing(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """All at once, or three and then one: bit-equal."""
+    together = weights(run(one_seed, tmp_path / "together"))
+    apart = weights(run(one_seed, tmp_path / "apart", "compute.group_size=3"))
+    for cell, state in together.items():
+        assert all(torch.equal(value, apart[cell][name]) for name, value in state.items()), cell
+
+
+def test_a_group_is_as_large_as_memory_allows(
+    one_seed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context.open(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
+    parameters = context.count_parameters(context.config.student.model)
+    assert students_that_fit(context) > 1000
+    # Weights and momentum, in float32, and as much again for gradients and activations.
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * 8 * parameters)
+    assert students_that_fit(context) == 3
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 0)
+    assert students_that_fit(context) == 1

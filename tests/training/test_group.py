@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -182,3 +183,38 @@ def test_a_student_that_diverges_leaves_the_others_alone(data, teachers, tmp_pat
 
     with pytest.raises(NonFiniteError, match="bad"):
         train_group([trainee("bad", 1e30)], batches, compute=compute)
+
+
+@pytest.mark.skipif(not any(shutil.which(name) for name in ("g++", "clang++")), reason="needs a C++ compiler")
+def test_compiled_equals_eager(data, tmp_path):
+    """Up to rounding, and with one graph for all students of the architecture."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    steps = {}
+    for mode in ("off", "on"):
+        compute = Compute.from_config(ComputeConfig(device="cpu", compile=mode))
+        config = StudentConfig(model="resnet8", epochs=1, optimizer={"learning_rate": 0.01})
+        for seed in range(3):
+            model = build_image_model("resnet8", 10, channels=1, width=0.25, seed=seed)
+            trainee = Trainee(
+                f"{mode}{seed}",
+                model,
+                label_smoothing_loss(0.0),
+                config,
+                compute,
+                0,
+                9,
+                tmp_path / f"{mode}{seed}",
+                None,
+            )
+            trainee.model.train()
+            inputs, labels = SharedInputs(torch.stack([data.train[i] for i in range(32)])), data.train.labels[:32]
+            for _ in range(3):
+                trainee.step(inputs, labels, {})
+            steps[mode, seed] = trainee.model.state_dict()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
+    for seed in range(3):
+        start = build_image_model("resnet8", 10, channels=1, width=0.25, seed=seed).state_dict()
+        for key, value in steps["off", seed].items():
+            moved = (value - start[key]).float().norm()
+            assert (value - steps["on", seed][key]).float().norm() <= 0.02 * moved, key

@@ -70,8 +70,7 @@ def fused_linear_distillation(
         A scalar, or the loss per row. With no row left it is 0 and still has a graph.
 
     Raises:
-        ValueError: shapes that do not fit, or settings that `distillation_loss` refuses; an objective other than the
-            two.
+        ValueError: shapes that do not fit, settings that `distillation_loss` refuses, or an objective other than these.
     """
     _check_shapes(student_hidden, student_weight, student_bias, "student")
     _check_shapes(teacher_hidden, teacher_weight, teacher_bias, "teacher")

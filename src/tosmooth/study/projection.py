@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from tosmooth.analysis.diffusion import relative_distances
@@ -13,6 +14,7 @@ from tosmooth.analysis.projection import PenultimateProjection
 from tosmooth.config import StudyConfig
 from tosmooth.data.base import ImageData
 from tosmooth.errors import ConfigError
+from tosmooth.models.build import ImageModel
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import least_smoothed, read_centroids
@@ -20,6 +22,7 @@ from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.training.evaluation import features_of_classes
 
+FEATURES_FILE = "projection.safetensors"  # penultimate features of the shown classes, kept when a model is measured
 POINTS_PER_CLASS = 60  # enough to see a cluster's shape; 20 panels stay light
 
 
@@ -57,6 +60,27 @@ def choose_classes(context: Context) -> tuple[int, int, int]:
     return first, second, int(apart.argmax())
 
 
+def is_shown(context: Context, cell: Cell) -> bool:
+    """Whether the projection shows this student: of the first objective, and of the first seed."""
+    return cell.objective == context.config.student.objectives[0] and cell.seed == context.config.student.seeds[0]
+
+
+def _features(
+    context: Context, owner: Teacher | Cell, model: ImageModel, split_name: str, classes: tuple[int, int, int]
+) -> tuple[Tensor, Tensor]:
+    """Features and labels of the three classes: kept ones, or read now for other classes than were kept."""
+    kept = context.folder(owner) / FEATURES_FILE
+    if kept.is_file():
+        tensors = load_file(kept)
+        labels = tensors[f"{split_name}.labels"]
+        if set(classes) <= set(labels.tolist()):
+            chosen = torch.isin(labels, torch.tensor(classes))
+            return tensors[f"{split_name}.features"][chosen], labels[chosen]
+    split = {"train": context.data.train, "val": context.data.validation}[split_name]
+    batches = context.evaluation_batches(split)
+    return features_of_classes(model, batches, context.compute, classes, context.last_layer(owner))
+
+
 def _head(context: Context, owner: Teacher | Cell, model: torch.nn.Module) -> tuple[Tensor, Tensor | None]:
     _, layer = find_last_layer(model, context.data.num_classes, context.last_layer(owner))
     weight = layer.weight.detach().float().cpu().flatten(1)  # a 1×1 convolution is a linear map over channels
@@ -68,15 +92,12 @@ def _panel(
 ) -> Iterator[dict[str, object]]:
     """Points and centroids of one model, training and validation."""
     model = context.trained_model(owner)
-    layer = context.last_layer(owner)
     projection = PenultimateProjection(*_head(context, owner, model), classes, plane=plane)
     is_teacher = isinstance(owner, Teacher)
     for split_name, split in (("train", context.data.train), ("val", context.data.validation)):
         if not len(split):
             continue
-        features, labels = features_of_classes(
-            model, context.evaluation_batches(split), context.compute, classes, layer
-        )
+        features, labels = _features(context, owner, model, split_name, classes)
         if split_name == "train":
             projection.fit(features, labels)  # and reused unchanged for validation (Algorithm 1)
         points = projection.transform(features)
@@ -104,10 +125,10 @@ def _panel(
 def analyse_projection(context: Context, done: Mapping[str, Cell], *, plane: str = "algorithm1") -> None:
     """Write the points of all panels: every teacher, and the first seed's students of the first objective."""
     classes = choose_classes(context)
-    objective = context.config.student.objectives[0]
-    first_seed = next((cell.seed for cell in done.values()), None)
-    students = [cell for cell in done.values() if cell.seed == first_seed and cell.objective == objective]
-    owners: list[Teacher | Cell] = [*context.plan.teachers, *students]
+    owners: list[Teacher | Cell] = [
+        *context.plan.teachers,
+        *(cell for cell in done.values() if is_shown(context, cell)),
+    ]
     rows = [row for owner in owners for row in _panel(context, owner, classes, plane)]
     write_csv(context.directory.analysis / "projection.csv", pd.DataFrame(rows))
     write_json(
@@ -118,6 +139,6 @@ def analyse_projection(context: Context, done: Mapping[str, Cell], *, plane: str
             "similar": list(classes[:2]),
             "other": classes[2],
             "plane": {"algorithm1": "algorithm 1", "templates": "class templates"}[plane],
-            "seed": first_seed,
+            "seed": context.config.student.seeds[0],
         },
     )

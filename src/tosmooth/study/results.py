@@ -36,6 +36,12 @@ def finished_cells(context: Context) -> dict[str, Cell]:
     return {cell.name: cell for cell, record in records if record is not None and record["status"] == "done"}
 
 
+def failures(context: Context) -> list[str]:
+    """Why each cell that failed did."""
+    records = (context.read_record(cell) or {} for cell in context.plan.cells)
+    return [record["failure"] for record in records if record.get("status") == "failed"]
+
+
 def teacher_table(context: Context) -> pd.DataFrame:
     """One row per teacher."""
     rows = []

@@ -24,7 +24,15 @@ from tosmooth.study.environment import describe_environment
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
-from tosmooth.study.results import StudyResults, finished_cells, load_study, read_test, teacher_table, write_results
+from tosmooth.study.results import (
+    StudyResults,
+    failures,
+    finished_cells,
+    load_study,
+    read_test,
+    teacher_table,
+    write_results,
+)
 from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
 
@@ -51,7 +59,7 @@ def run_study(config: StudyConfig, root: str | Path = "runs", progress: StudyPro
             train_students(context, group, teaching)
         done = finished_cells(context)
         if not done:
-            raise StudyError("no student was trained to the end; the reasons are printed above")
+            raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
 
         shown.stage("measuring diffusion")
         diffusion = analyse_diffusion(context, find_similarity(context), done)

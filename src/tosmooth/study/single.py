@@ -14,7 +14,7 @@ from tosmooth.study.directory import StudyDirectory
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection
-from tosmooth.study.results import finished_cells, load_study
+from tosmooth.study.results import failures, finished_cells, load_study
 from tosmooth.study.teaching import StudyTeaching
 from tosmooth.study.training import train_students, train_teachers
 from tosmooth.training.compute import Compute
@@ -54,7 +54,7 @@ def distill_one(config: StudyConfig, root: Path, progress: StudyProgress | None 
                 context.write_record(cell, record)
             rows.append({"student": cell.name, **record, "weights": str(context.folder(cell) / "model.safetensors")})
     if not rows:
-        raise StudyError("the student was not trained to the end; the reason is printed above")
+        raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
     return rows
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from safetensors.torch import save_file
-from torch import Tensor
+from contextlib import suppress
 
 from tosmooth.data.views import ViewSchedule
-from tosmooth.errors import StudyError
-from tosmooth.models.build import ImageModel
+from tosmooth.errors import NonFiniteError, StudyError
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
+from tosmooth.study.measuring import Measuring
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.teaching import StudyTeaching, student_views
-from tosmooth.training.evaluation import evaluate
+from tosmooth.training.evaluation import Evaluation
 from tosmooth.training.loop import train_group
 from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, label_smoothing_loss
@@ -40,20 +38,40 @@ def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
     section = context.config.teacher
     if not section.train:
         context.progress.stage(f"measuring the given teachers, α = {alphas}")
+        measuring = Measuring(context, students=False)
         for teacher in todo:
             model = context.compute.place(context.new_model(section.model, teacher.seed, teacher.checkpoint))
             save_weights(model, context.folder(teacher) / "model.safetensors")
-            _measure(context, teacher, model, {"status": "given", "selection": "given"})
+            measuring.record(teacher, model, {"status": "given", "selection": "given"})
         return
     trainees = [_trainee(context, teacher, label_smoothing_loss(teacher.label_smoothing)) for teacher in todo]
     _run(context, f"teachers, α = {alphas}", todo, trainees)
 
 
 def train_students(context: Context, cells: Sequence[Cell], teaching: StudyTeaching) -> None:
-    """Train one group of students, all of one seed, and measure them. Finished cells are left alone."""
+    """Train the students of one seed, and measure them; in several groups if memory does not hold all at once.
+
+    Finished cells are left alone. How cells are grouped changes no result.
+    """
     todo = [cell for cell in cells if context.read_record(cell) is None]
-    if not todo:
-        return
+    size = context.config.compute.group_size or students_that_fit(context)
+    for start in range(0, len(todo), size):
+        _train_students(context, todo[start : start + size], teaching)
+
+
+def students_that_fit(context: Context) -> int:
+    """How many students of the study the device can hold at once, at least 1.
+
+    A student that waits for its turn holds its weights and what its optimiser remembers; gradients and activations
+    exist for one student at a time, and have the other half of the free memory.
+    """
+    config = context.config.student
+    copies = 1 + {"sgd": 1, "adamw": 2}[config.optimizer.name]
+    each = 4 * copies * context.count_parameters(config.model)
+    return max(1, context.compute.free_memory() // 2 // max(1, each))
+
+
+def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeaching) -> None:
     needed = {cell.teacher for cell in todo}
     taught_by = teaching.of([teacher for teacher in context.plan.teachers if teacher.name in needed])
     hard_weight = context.config.student.hard_weight
@@ -93,21 +111,29 @@ def _run(
 ) -> None:
     """Train a group, then measure each of its models with the kept weights."""
     config = trainees[0].config
-    selection_batches = context.evaluation_batches(context.selection_split)
     cost = sum(p.numel() for p in trainees[0].model.parameters())
     context.progress.stage(title, epochs=config.epochs, cost=cost, models=len(trainees))
 
-    def validate(trainee: Trainee) -> dict[str, float]:
-        return evaluate(trainee.model, selection_batches, context.compute).columns(context.selection_split_name)
+    measuring = Measuring(context, students=isinstance(owners[0], Cell))
+    evaluations: dict[str, Evaluation] = {}  # on validation, with the weights that are kept so far
 
-    train_group(
-        trainees,
-        context.training_batches(config, owners[0].seed, views),
-        compute=context.compute,
-        teaching=teaching,
-        validate=validate if len(context.selection_split) else None,
-        on_batch=context.progress.batch,
-    )
+    def validate(trainee: Trainee) -> dict[str, float]:
+        owner = owners[trainees.index(trainee)]
+        found = measuring.evaluate(owner, trainee.model, context.selection_split)
+        columns = found.columns(context.selection_split_name)
+        if trainee.select_by is None or columns[trainee.select_by] > trainee.best_score:
+            evaluations[trainee.name] = found
+        return columns
+
+    with suppress(NonFiniteError):  # all failed: each carries its reason, which is recorded below
+        train_group(
+            trainees,
+            context.training_batches(config, owners[0].seed, views),
+            compute=context.compute,
+            teaching=teaching,
+            validate=validate if len(context.selection_split) else None,
+            on_batch=context.progress.batch,
+        )
     context.progress.end_stage()
     for owner, trainee in zip(owners, trainees, strict=True):
         if trainee.failure is not None:
@@ -121,21 +147,5 @@ def _run(
             "selected_epoch": trainee.selected_epoch,
             "train/loss": trainee.last_record["train/loss"],
         }
-        _measure(context, owner, trainee.model, record)
-
-
-def _measure(context: Context, owner: Teacher | Cell, model: ImageModel, record: dict[str, object]) -> None:
-    """Metrics on validation, centroids on training and validation, all with the evaluation transform."""
-    layer = context.last_layer(owner)
-    tensors: dict[str, Tensor] = {}
-    figures: dict[str, object] = {"parameters": sum(p.numel() for p in model.parameters())}
-    for name, split in (("train", context.data.train), ("val", context.data.validation)):
-        if not len(split):
-            continue
-        found = evaluate(model, context.evaluation_batches(split), context.compute, centroids=True, layer=layer)
-        if name == "val":
-            figures |= found.columns("val")
-        assert found.centroids is not None
-        tensors |= {f"{name}.{key}": value.cpu() for key, value in found.centroids.state_dict().items()}
-    save_file(tensors, context.folder(owner) / "centroids.safetensors")
-    context.write_record(owner, {**record, **figures})
+        on_validation = evaluations.get(trainee.name) if context.selection_split_name == "val" else None
+        measuring.record(owner, trainee.model, record, on_validation)

@@ -6,15 +6,27 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
+import psutil
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch._dynamo.exc import BackendCompilerFailed
+from torch._inductor.exc import InductorError
 
 from tosmooth.config import ComputeConfig
 from tosmooth.data.batches import Batch
 from tosmooth.errors import ConfigError
+from tosmooth.models.image_model import ImageModel
 
 Model = TypeVar("Model", bound=nn.Module)
+
+
+def _classify(model: ImageModel, prepared: torch.Tensor) -> torch.Tensor:
+    return model.classify(prepared)
+
+
+# One function for all models: those of one architecture share its graph, instead of compiling one each.
+_compiled_classify = torch.compile(_classify)
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,7 @@ class Compute:
     precision: str  # "float32" or "bf16"
     teacher_precision: str  # the same, of frozen teachers
     channels_last: bool
+    compiled: bool
 
     @classmethod
     def from_config(cls, config: ComputeConfig) -> Compute:
@@ -51,18 +64,38 @@ class Compute:
             # it, slowly). Training gains less there, so models in training stay in float32 unless asked.
             native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
             teacher_precision = "bf16" if precision == "bf16" or native else "float32"
-        return cls(accelerator, device, precision, teacher_precision, config.channels_last)
+        return cls(accelerator, device, precision, teacher_precision, config.channels_last, config.compile == "on")
 
     def place(self, model: Model) -> Model:
         """Move a model to the device, in this run's memory layout."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return model.to(device=self.device, memory_format=layout)  # type: ignore[call-overload, no-any-return]
 
+    def free_memory(self) -> int:
+        """Bytes free on the device; of the host where the device shares its memory."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0])
+        return int(psutil.virtual_memory().available)
+
     def put(self, batch: Batch) -> Batch:
         """A batch on the device."""
         images, labels, indices = (part.to(self.device, non_blocking=True) for part in batch[:3])
         views = None if batch.views is None else batch.views.to(self.device, non_blocking=True)
         return Batch(images, labels, indices, views)
+
+    def classify(self, model: ImageModel, prepared: torch.Tensor) -> torch.Tensor:
+        """Logits (N, K) of prepared images, through the compiled graph of the model's architecture if asked for.
+
+        Raises:
+            ConfigError: this machine cannot compile.
+        """
+        if not self.compiled:
+            return model.classify(prepared)
+        try:
+            return _compiled_classify(model, prepared)
+        except (BackendCompilerFailed, InductorError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError([f"compute.compile: on does not work here ({reason}); set compute.compile=off"]) from None
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision for a forward pass of a model in training or evaluation; float32 needs none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -25,10 +25,17 @@ COLUMNS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one pass yields: the metrics by name, the metric object (for its reliability bins), and the centroids."""
+    """What one pass yields.
+
+    Attributes:
+        metrics: accuracy, likelihood and calibration.
+        centroids: of the penultimate features of every class; None where not asked for.
+        features: penultimate features (n, D) and labels (n,), on the CPU, of the classes that were to be kept.
+    """
 
     metrics: ClassificationMetrics
     centroids: ClassCentroids | None
+    features: tuple[Tensor, Tensor] | None
 
     def columns(self, split: str) -> dict[str, float]:
         """The metrics under their column names of `split` ("val" or "test")."""
@@ -37,43 +44,68 @@ class Evaluation:
 
 
 def evaluate(
-    model: ImageModel, batches: Batches, compute: Compute, *, centroids: bool = False, layer: str | None = None
+    model: ImageModel,
+    batches: Batches,
+    compute: Compute,
+    *,
+    centroids: bool = False,
+    keep: Sequence[int] = (),
+    layer: str | None = None,
 ) -> Evaluation:
-    """Metrics of a model on a split; with `centroids`, the class centroids of its penultimate features too.
+    """Metrics of a model on a split; centroids, and the features of some classes, from the same forward passes.
 
     The model is put into eval mode and left there.
+
+    Args:
+        model: on the device.
+        batches: the split in order.
+        compute: device and precision.
+        centroids: whether to accumulate the class centroids of the penultimate features.
+        keep: classes whose features are handed back.
+        layer: name of the model's last layer, where it is ambiguous.
     """
     model.eval()
     metrics = ClassificationMetrics(model.num_classes)
     found: ClassCentroids | None = None
-    reading = PenultimateFeatures(model, model.num_classes, layer) if centroids else nullcontext()
+    kept: list[tuple[Tensor, Tensor]] = []
+    reading = PenultimateFeatures(model, model.num_classes, layer) if centroids or keep else nullcontext()
     with torch.no_grad(), reading as features_of:
         for batch in batches.epoch(0):
             images, labels = compute.put(batch)[:2]
             with compute.autocast():
                 logits, features = (model(images), None) if features_of is None else features_of(images)
             metrics.update(logits.float(), labels)
-            if features is not None:
+            if features is not None and centroids:
                 found = found or ClassCentroids(model.num_classes, features.shape[1])
                 found.update(features.float(), labels)
-    return Evaluation(metrics, found)
+            if features is not None and keep:
+                kept.append(_of_classes(features, labels, keep))
+    return Evaluation(metrics, found, _joined(kept) if keep else None)
 
 
 def features_of_classes(
-    model: ImageModel, batches: Batches, compute: Compute, classes: tuple[int, ...], layer: str | None = None
+    model: ImageModel, batches: Batches, compute: Compute, classes: Sequence[int], layer: str | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Penultimate features (N, D) and labels (N,) of the samples of some classes, on the CPU."""
+    """Penultimate features (n, D) and labels (n,) of the samples of some classes, on the CPU; only those run."""
     model.eval()
-    kept_features, kept_labels = [], []
+    kept = []
     wanted = torch.tensor(classes, device=compute.device)
     with torch.no_grad(), PenultimateFeatures(model, model.num_classes, layer) as features_of:
         for batch in batches.epoch(0):
             images, labels = compute.put(batch)[:2]
             chosen = torch.isin(labels, wanted)
-            if not chosen.any():
-                continue
-            with compute.autocast():
-                _, features = features_of(images[chosen])
-            kept_features.append(features.float().cpu())
-            kept_labels.append(labels[chosen].cpu())
-    return torch.cat(kept_features), torch.cat(kept_labels)
+            if chosen.any():
+                with compute.autocast():
+                    _, features = features_of(images[chosen])
+                kept.append((features.float().cpu(), labels[chosen].cpu()))
+    return _joined(kept)
+
+
+def _of_classes(features: Tensor, labels: Tensor, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
+    chosen = torch.isin(labels, torch.tensor(classes, device=labels.device))
+    return features[chosen].float().cpu(), labels[chosen].cpu()
+
+
+def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    features, labels = zip(*parts, strict=True)
+    return torch.cat(features), torch.cat(labels)

@@ -43,7 +43,8 @@ class LiveTeachers(Teaching):
     def logits(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Tensor]:
         """Logits of this very batch."""
         with torch.no_grad(), self._compute.teacher_autocast():
-            return {name: teacher.classify(inputs.of(teacher)).float() for name, teacher in self._teachers.items()}
+            found = {name: self._compute.classify(model, inputs.of(model)) for name, model in self._teachers.items()}
+        return {name: logits.float() for name, logits in found.items()}
 
 
 class CachedTeachers(Teaching):

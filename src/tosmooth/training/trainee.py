@@ -126,7 +126,7 @@ class Trainee:
             group["lr"] = self.current_learning_rate()
         with self.random:
             with self.compute.autocast():
-                logits = self.model.classify(inputs.of(self.model))
+                logits = self.compute.classify(self.model, inputs.of(self.model))
             loss = self.loss_function(logits.float(), labels, teacher_logits)
             self.compute.accelerator.backward(loss)
         self._flag(loss.detach(), self._gradient_norm(), len(labels))

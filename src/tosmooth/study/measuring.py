@@ -1,0 +1,71 @@
+"""What is measured of a trained model: one pass a split yields metrics, calibration, centroids and kept features."""
+
+from __future__ import annotations
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tosmooth.data.base import ImageSplit
+from tosmooth.models.build import ImageModel
+from tosmooth.study.context import Context
+from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.projection import FEATURES_FILE, choose_classes, is_shown
+from tosmooth.training.evaluation import Evaluation, evaluate
+
+
+class Measuring:
+    """Measures the models of a study, all with the evaluation transform.
+
+    Students that the projection shows keep the features of its classes, so that no second pass is needed. A teacher's
+    own geometry says which classes those are, so a teacher keeps none.
+
+    Args:
+        context: of the study.
+        students: whether students are measured; their teachers have been, then.
+    """
+
+    def __init__(self, context: Context, *, students: bool) -> None:
+        self._context = context
+        self._classes = choose_classes(context) if students else ()
+
+    def evaluate(self, owner: Teacher | Cell, model: ImageModel, split: ImageSplit) -> Evaluation:
+        """All that the analysis wants to know of a model on a split."""
+        context = self._context
+        keep = self._classes if isinstance(owner, Cell) and is_shown(context, owner) else ()
+        batches, layer = context.evaluation_batches(split), context.last_layer(owner)
+        return evaluate(model, batches, context.compute, centroids=True, keep=keep, layer=layer)
+
+    def record(
+        self,
+        owner: Teacher | Cell,
+        model: ImageModel,
+        record: dict[str, object],
+        on_validation: Evaluation | None = None,
+    ) -> None:
+        """Write the centroids on training and validation data, and the record that marks the model as finished.
+
+        Args:
+            owner: the teacher or cell.
+            model: with its kept weights.
+            record: how the training ended.
+            on_validation: of the same weights, where training has evaluated them already.
+        """
+        context = self._context
+        tensors: dict[str, Tensor] = {}
+        features: dict[str, Tensor] = {}
+        figures: dict[str, object] = {"parameters": sum(p.numel() for p in model.parameters())}
+        for name, split in (("train", context.data.train), ("val", context.data.validation)):
+            if not len(split):
+                continue
+            done = on_validation if name == "val" else None
+            found = done or self.evaluate(owner, model, split)
+            if name == "val":
+                figures |= found.columns("val")
+            assert found.centroids is not None
+            tensors |= {f"{name}.{key}": value.cpu() for key, value in found.centroids.state_dict().items()}
+            if found.features is not None:
+                features |= {f"{name}.features": found.features[0], f"{name}.labels": found.features[1]}
+        save_file(tensors, context.folder(owner) / "centroids.safetensors")
+        if features:
+            save_file(features, context.folder(owner) / FEATURES_FILE)
+        context.write_record(owner, {**record, **figures})
