@@ -209,12 +209,11 @@ def test_compiled_equals_eager(data, tmp_path):
             )
             trainee.model.train()
             inputs, labels = SharedInputs(torch.stack([data.train[i] for i in range(32)])), data.train.labels[:32]
-            for _ in range(3):
-                trainee.step(inputs, labels, {})
+            trainee.step(inputs, labels, {})  # one: rounding grows from step to step, with every ReLU that it flips
             steps[mode, seed] = trainee.model.state_dict()
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 1
     for seed in range(3):
         start = build_image_model("resnet8", 10, channels=1, width=0.25, seed=seed).state_dict()
         for key, value in steps["off", seed].items():
             moved = (value - start[key]).float().norm()
-            assert (value - steps["on", seed][key]).float().norm() <= 0.02 * moved, key
+            assert (value - steps["on", seed][key]).float().norm() <= 0.01 * moved, key
