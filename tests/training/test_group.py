@@ -216,4 +216,4 @@ def test_compiled_equals_eager(data, tmp_path):
         start = build_image_model("resnet8", 10, channels=1, width=0.25, seed=seed).state_dict()
         for key, value in steps["off", seed].items():
             moved = (value - start[key]).float().norm()
-            assert (value - steps["on", seed][key]).float().norm() <= 0.01 * moved, key
+            assert (value - steps["on", seed][key]).float().norm() <= 0.05 * moved, key
