@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-SOURCES = src tests scripts
+SOURCES = src tests scripts benchmarks
 
-.PHONY: study quick test test-slow check format browser clean
+.PHONY: study quick test test-slow bench check format browser clean
 .DEFAULT_GOAL := help
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,10 @@ test: $(VENV)/.installed-dev browser check  ## install, then run lint, types and
 
 test-slow: $(VENV)/.installed-dev browser  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.installed-bench  ## all benchmarks (under 15 minutes on two cores); docs/benchmarks.md has the last ones
+	for name in grid limit fused centroids scaling; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	$(BIN)/python -m benchmarks.grid --heavy 1 --repeats 2
 
 check: $(VENV)/.installed-dev  ## lint, format and type checks
 	$(BIN)/ruff check $(SOURCES)
@@ -43,6 +47,10 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"
 	@touch $@ $(VENV)/.installed
 
 clean:  ## remove the virtual environment and caches (studies under runs/ stay)

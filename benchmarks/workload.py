@@ -1,0 +1,87 @@
+"""The work that the tools are compared on: data, models and settings of one grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tosmooth.config import OptimizerConfig, ScheduleConfig
+from tosmooth.data.base import TensorSplit
+from tosmooth.data.registry import load_image_data
+from tosmooth.models.build import ImageModel, build_image_model
+
+TEMPERATURES = (1.0, 2.0, 3.0, 64.0)
+TEACHERS = ("a0", "a0.1")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One grid: 2 teachers × 4 temperatures on the same images.
+
+    Attributes:
+        name: in the tables.
+        images: uint8 (N, C, H, W).
+        labels: (N,).
+        teacher: model name.
+        student: model name.
+        batch_size: images a step.
+        epochs: passes over the images.
+    """
+
+    name: str
+    images: Tensor
+    labels: Tensor
+    teacher: str
+    student: str
+    batch_size: int
+    epochs: int = 1
+    optimizer = OptimizerConfig(name="sgd", learning_rate=0.1, nesterov=True, weight_decay=5e-4)
+    schedule = ScheduleConfig(name="cosine", warmup_epochs=0.5)
+
+    @property
+    def split(self) -> TensorSplit:
+        return TensorSplit(self.images, self.labels, "train")
+
+    @property
+    def channels(self) -> int:
+        return int(self.images.shape[1])
+
+    def build(self, name: str, seed: int) -> ImageModel:
+        """A model of this grid; the small ones as in the default recipe."""
+        kwargs = {"stem_stride": 2} if ":" not in name else {}
+        side = int(self.images.shape[-1])
+        return build_image_model(name, 10, channels=self.channels, image_size=side, kwargs=kwargs, seed=seed)
+
+    @cached_property
+    def teachers(self) -> dict[str, ImageModel]:
+        """Both teachers; speed does not depend on what they have learnt."""
+        return {name: self.build(self.teacher, seed) for seed, name in enumerate(TEACHERS)}
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * -(-len(self.labels) // self.batch_size)
+
+
+def default_grid(images: int) -> Workload:
+    """The default recipe's data, models and batch size."""
+    pixels, labels = _fashion_mnist(images)
+    return Workload("default recipe", pixels, labels, "resnet20", "resnet8", 128)
+
+
+def heavy_grid(student: str, steps: int) -> Workload:
+    """A ResNet-50 teacher on 96-pixel RGB images; `student` is a timm or torchvision name."""
+    pixels, labels = _fashion_mnist(16 * steps)
+    large = F.interpolate(pixels.float(), size=(96, 96), mode="bilinear").round().to(torch.uint8)
+    return Workload(f"ResNet-50 → {student}", large.repeat(1, 3, 1, 1), labels, "torchvision:resnet50", student, 16)
+
+
+def _fashion_mnist(count: int) -> tuple[Tensor, Tensor]:
+    data = load_image_data("fashion_mnist_sample", validation=0)
+    held = data.train.in_memory()
+    assert held is not None
+    images, rows = held
+    return (images if rows is None else images[rows])[:count], data.train.labels[:count]
