@@ -1,9 +1,14 @@
 """The peers, from their packages, one cell after the other, driven as their own training scripts drive them.
 
-Both get a data set that hands out PIL images, as torchvision's do, a flip, and their own collation. timm:
-`create_loader` with its prefetcher, `LogitDistillationTask`, `create_optimizer_v2`, a per-step cosine schedule, as in its `train.py`.
+Both get a data set that hands out PIL images, as torchvision's do, a flip, and their own collation. Neither evaluates
+nor writes checkpoints here.
+
+timm: `create_loader` with its prefetcher, `LogitDistillationTask`, `create_optimizer_v2` and a cosine schedule per
+step, as in its `train.py`.
+
 torchdistill: a `DistillationBox` built from the configuration that its samples use (`KDLoss` in a `WeightedSumLoss`),
-with its `MetricLogger`, as in its `image_classification.py`. Neither evaluates nor writes checkpoints here.
+with its `MetricLogger`, as in its `image_classification.py`. (With the weight of the hard labels at 0, its `KDLoss`
+leaves out T²; the work is the same.)
 """
 
 from __future__ import annotations

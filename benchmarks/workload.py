@@ -16,6 +16,7 @@ from tosmooth.models.build import ImageModel, build_image_model
 
 TEMPERATURES = (1.0, 2.0, 3.0, 64.0)
 TEACHERS = ("a0", "a0.1")
+BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,9 @@ class Workload:
 
 
 def default_grid(images: int) -> Workload:
-    """The default recipe's data, models and batch size."""
-    pixels, labels = _fashion_mnist(images)
-    return Workload("default recipe", pixels, labels, "resnet20", "resnet8", 128)
+    """The default recipe's data, models and batch size; whole batches only, as timm's loader drops the rest."""
+    pixels, labels = _fashion_mnist(max(BATCH, images - images % BATCH))
+    return Workload("default recipe", pixels, labels, "resnet20", "resnet8", BATCH)
 
 
 def heavy_grid(student: str, steps: int) -> Workload:

@@ -109,15 +109,19 @@ class ResidentBatches(Batches):
         self._apply = outcomes.apply
 
     def _load(self, parts: list[np.ndarray], shown: EpochViews) -> Iterator[Batch]:
-        device = self._images.device
         assert shown.outcomes is not None
-        outcomes = torch.from_numpy(shown.outcomes).to(device)
-        slots = None if shown.slots is None else torch.from_numpy(shown.slots).to(device)
-        for part in parts:
-            indices = torch.from_numpy(part).to(device)
+        if not parts:
+            return
+        # The whole epoch's order and draws go to the device at once: a transfer a batch would make the host wait.
+        order, outcomes = self._on_device(np.concatenate(parts)), self._on_device(shown.outcomes)
+        slots = None if shown.slots is None else self._on_device(shown.slots)
+        for indices in torch.split(order, [len(part) for part in parts]):
             rows = indices if self._rows is None else self._rows[indices]
             images = self._apply(self._images[rows], outcomes[indices])
             yield Batch(images, self._labels[indices], indices, None if slots is None else slots[indices])
+
+    def _on_device(self, numbers: np.ndarray) -> Tensor:
+        return torch.from_numpy(numbers).to(self._images.device)
 
 
 class SeededBatches(Batches):

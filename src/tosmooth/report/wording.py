@@ -20,6 +20,7 @@ LEVEL_WORDS = {"high": "How sure: high", "moderate": "How sure: moderate", "low"
 ENVIRONMENT_WORDS = {
     "command": "command", "started": "started", "finished": "finished", "seconds": "time", "device": "device",
     "gpu": "GPU", "cpu": "CPU", "cores": "cores", "threads": "threads", "precision": "precision",
+    "teacher_precision": "precision of frozen teachers", "teacher_logits": "teacher logits",
     "platform": "platform",
     "python": "Python", "tosmooth": "tosmooth", "torch": "PyTorch", "torchvision": "torchvision", "timm": "timm",
     "accelerate": "Accelerate", "git": "git",

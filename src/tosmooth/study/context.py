@@ -139,9 +139,9 @@ class Context:
         views = self.config.cache.views
         if views == "off":
             return None
-        if views != "auto":
-            return views
         outcomes = self.pipeline.training_outcomes(self.data.train)
+        if views != "auto":
+            return views if outcomes is None else min(views, outcomes)  # more would only repeat them
         passes = len(self.plan.groups) * self.config.student.epochs
         if outcomes is None or 2 * outcomes > passes:
             return None

@@ -27,6 +27,7 @@ def describe_environment(compute: Compute) -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name(compute.device) if compute.device.type == "cuda" else None,
         "device": str(compute.device),
         "precision": compute.precision,
+        "teacher_precision": compute.teacher_precision,
         "git": _git_state(),
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
     }

@@ -118,4 +118,6 @@ def _write_environment(context: Context, started: datetime, seconds: float) -> N
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(before.get("seconds", 0) + seconds, 1),
     }
-    write_json(path, describe_environment(context.compute) | times)
+    views = context.stored_views
+    taught = {"teacher_logits": "computed live" if views is None else f"stored once for {views} views of each image"}
+    write_json(path, describe_environment(context.compute) | taught | times)

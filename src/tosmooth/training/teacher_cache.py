@@ -128,6 +128,10 @@ class TeacherCache:
         self._check_shards()
 
     @property
+    def _per_view(self) -> int:
+        return -(-self.stamp.samples // self.shard_rows)
+
+    @property
     def shards(self) -> list[Shard]:
         """All shards, in the order of filling."""
         starts = range(0, self.stamp.samples, self.shard_rows)
@@ -145,7 +149,7 @@ class TeacherCache:
     @property
     def complete(self) -> bool:
         """Whether every row is there."""
-        return not self.missing
+        return len(self._done) == self.stamp.views * self._per_view
 
     # Reading
 
@@ -161,8 +165,7 @@ class TeacherCache:
             return self._resident(indices.device)[views * self.stamp.samples + indices].float()
         found = np.empty((len(indices), self.stamp.width), dtype=np.float16)
         sample, view = indices.cpu().numpy(), views.cpu().numpy()
-        per_view = -(-self.stamp.samples // self.shard_rows)
-        shard = view * per_view + sample // self.shard_rows
+        shard = view * self._per_view + sample // self.shard_rows
         for number in np.unique(shard):
             chosen = shard == number
             found[chosen] = self._mapped[number][sample[chosen] % self.shard_rows]

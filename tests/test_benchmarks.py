@@ -1,0 +1,79 @@
+"""The benchmarks run, and compare like with like: the peers' first loss is ours."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("torchdistill", reason='the peers come with pip install ".[bench]"')
+
+from timm.task import LogitDistillationTask
+from torchdistill.losses.registry import get_high_level_loss
+
+from benchmarks import common, write_docs
+from benchmarks.grid import compare
+from benchmarks.ours import GRID, Ours, plain_cross_entropy
+from benchmarks.peers import GRIDS, Setting, TimmModel, _torchdistill_config
+from benchmarks.workload import default_grid
+from tosmooth.losses.distillation import distillation_loss
+
+DEVICE = torch.device("cpu")
+
+
+def test_the_peers_minimise_the_same_loss() -> None:
+    work = default_grid(128)
+    student = TimmModel(work.build(work.student, 0).backbone, 1).eval()
+    teacher = TimmModel(work.teachers["a0"].backbone, 1).eval()
+    images = work.teachers["a0"].prepare(work.images)
+    with torch.no_grad():
+        logits, said = student(images), teacher(images)
+        ours = distillation_loss(logits, said, 3.0)
+        task = LogitDistillationTask(
+            student, teacher, criterion=nn.CrossEntropyLoss(), task_loss_weight=0.0, temperature=3.0, verbose=False
+        )
+        torch.testing.assert_close(task(images, work.labels)["loss"], ours)
+        criterion = get_high_level_loss(_torchdistill_config(work, 3.0, Setting())["criterion"])
+        outputs = {"student": {".": {"output": logits}}, "teacher": {".": {"output": said}}}
+        torch.testing.assert_close(9 * criterion(outputs, {}, work.labels), ours)  # its KDLoss leaves out T² at α = 0
+
+
+@pytest.mark.parametrize("peer", list(GRIDS))
+@pytest.mark.parametrize("setting", [Setting(), Setting(2, True, True)], ids=str)
+def test_a_peer_runs_a_cell(peer: str, setting: Setting) -> None:
+    GRIDS[peer](default_grid(256), GRID[:1], setting, DEVICE)
+
+
+def test_our_runs_train_what_they_say() -> None:
+    ours = Ours(default_grid(256), common.compute_of(device="cpu"))
+    try:
+        ours.fill()
+        for run in (ours.live, ours.cached):
+            run(GRID[:3])
+        ours.cross_entropy(2)
+        plain_cross_entropy(ours, 1)
+        forward, step = ours.parts(1)
+        assert forward > 0
+        assert step > 0
+    finally:
+        ours.close()
+
+
+def test_a_comparison_becomes_a_table_in_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "RESULTS", tmp_path)
+    monkeypatch.setattr(write_docs, "RESULTS", tmp_path)
+    monkeypatch.setattr(write_docs, "DOCS", tmp_path / "benchmarks.md")
+    (tmp_path / "benchmarks.md").write_text("# B\n\n<!-- grid -->\n<!-- end -->\n\nafter\n", encoding="utf-8")
+    result = common.Result("grid", "t", ["grid", "mode", "run", "setting", "seconds", "range", "speed"])
+    compare(default_grid(128), "float32", 1, result, single=False)
+    result.finish(common.compute_of(device="cpu"))
+    write_docs.main()
+    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
+    found = json.loads((tmp_path / "grid.json").read_text(encoding="utf-8"))
+    assert [row[2] for row in found["rows"]] == ["tosmooth, live", "tosmooth, cached", "timm", "torchdistill"]
+    assert found["environment"]["torch"] == torch.__version__
+    assert text.count("| default recipe |") == 4
+    assert text.endswith("<!-- end -->\n\nafter\n")
