@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from benchmarks.common import Result, arguments, compute_of, interleave, median_ratio
 from benchmarks.ours import GRID, Ours
-from benchmarks.peers import GRIDS, settings_to_try
+from benchmarks.peers import GRIDS, Setting, settings_to_try
 from benchmarks.workload import Workload, default_grid, heavy_grid
 
 Key = TypeVar("Key")
@@ -51,7 +51,9 @@ def compare(work: Workload, mode: str, repeats: int, result: Result, *, single: 
     tries = 2 if single else 1  # a heavy cell takes long enough to be judged by one run
     own = fastest("tosmooth", {name: lambda c=c: c.live(GRID[:1]) for name, c in candidates.items()}, tries)
     ours = candidates[own]
-    ours.live(GRID[:1])  # warm up, as trying the settings does for the peers
+    ours.live(GRID[:1])  # warm up
+    for run in GRIDS.values():
+        run(work, GRID[:1], Setting(), device)
     settings = {
         peer: fastest(
             peer, {s: lambda s=s, run=run: run(work, GRID[:1], s, device) for s in settings_to_try(PEERS[mode])}, tries

@@ -46,9 +46,11 @@ def peak_extra(call: Callable[[], object], device: torch.device) -> int:
             top = max(top, process.memory_info().rss)
             time.sleep(0.001)
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    call()
-    done.set()
-    thread.join()
+    try:
+        call()
+    finally:
+        done.set()
+        thread.join()
     return max(top, process.memory_info().rss) - before

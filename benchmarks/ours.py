@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 import tempfile
 import time
@@ -21,7 +22,7 @@ from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.loop import train_group
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill
-from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, label_smoothing_loss
+from tosmooth.training.trainee import LossFunction, Trainee, distillation_from
 
 Cells = Sequence[tuple[str, float]]
 GRID: Cells = [(teacher, temperature) for teacher in TEACHERS for temperature in TEMPERATURES]
@@ -45,7 +46,7 @@ class Ours:
     def __init__(self, work: Workload, compute: Compute) -> None:
         self.work, self.compute = work, compute
         self.pipeline = ImagePipeline(DataConfig(train_augmentation="flip"), compute.device)
-        self.teachers = {name: compute.place(model) for name, model in work.teachers.items()}
+        self.teachers = {name: compute.place(copy.deepcopy(model)) for name, model in work.teachers.items()}
         self.folder = Path(tempfile.mkdtemp(prefix="tosmooth-bench-"))
         self.stored: Teaching | None = None
 
@@ -80,10 +81,6 @@ class Ours:
         """The cells from stored logits."""
         losses = [distillation_from(t, temperature, "hinton", 0.0) for t, temperature in cells]
         self._train(cells, losses, self.stored, StoredViews(2, 0, seed=0))
-
-    def cross_entropy(self, students: int = 8) -> None:
-        """As many students without a teacher, in one group."""
-        self._train([("none", float(i)) for i in range(students)], [label_smoothing_loss(0.0)] * students, None)
 
     def _train(
         self, cells: Cells, losses: Sequence[LossFunction], teaching: Teaching | None, views: StoredViews | None = None
@@ -122,18 +119,21 @@ class Ours:
 
 
 def plain_cross_entropy(ours: Ours, students: int = 8) -> None:
-    """The floor: a minimal hand-written loop, one student after the other, on images that lie ready in memory."""
+    """The floor: a minimal hand-written loop, no teacher, on images that lie ready in memory and are prepared once."""
     work, compute = ours.work, ours.compute
     batches = ours.pipeline.training(work.split, batch_size=work.batch_size, seed=0)
-    for _ in range(students):
-        model = compute.place(work.build(work.student, 0)).train()
-        optimizer = torch.optim.SGD(
+    models = [compute.place(work.build(work.student, 0)).train() for _ in range(students)]
+    optimizers = [
+        torch.optim.SGD(
             model.parameters(), lr=work.optimizer.learning_rate, momentum=0.9, nesterov=True,
             weight_decay=work.optimizer.weight_decay, fused=True,
-        )  # fmt: skip
-        for epoch in range(work.epochs):
-            for batch in batches.epoch(epoch):
-                images = model.prepare(batch.images).contiguous(memory_format=torch.channels_last)
+        )
+        for model in models
+    ]  # fmt: skip
+    for epoch in range(work.epochs):
+        for batch in batches.epoch(epoch):
+            images = models[0].prepare(batch.images).contiguous(memory_format=torch.channels_last)
+            for model, optimizer in zip(models, optimizers, strict=True):
                 with compute.autocast():
                     logits = model.classify(images)
                 loss = nn.functional.cross_entropy(logits.float(), batch.labels)

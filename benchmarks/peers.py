@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,8 +53,8 @@ class Setting:
         return ", ".join([*parts, "channels_last"] if self.channels_last else parts)
 
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
-        model = model.to(device)
-        return model.to(memory_format=torch.channels_last) if self.channels_last else model
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return model.to(device=device, memory_format=layout)
 
     def autocast(self, device: torch.device) -> contextlib.AbstractContextManager[object]:
         return torch.autocast(device.type, dtype=torch.bfloat16) if self.bf16 else contextlib.nullcontext()
@@ -202,6 +203,6 @@ def settings_to_try(precisions: Sequence[str]) -> list[Setting]:
     return [
         Setting(workers, precision == "bf16", channels_last)
         for precision in precisions
-        for workers in (0, 2)
+        for workers in sorted({0, 2, min(8, os.cpu_count() or 2)})
         for channels_last in (False, True)
     ]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -64,3 +65,12 @@ def test_the_digest_follows_the_set_and_not_its_place(tmp_path: Path):
         here.digest()
     with pytest.raises(DataError, match=r"a\.png: no such image"):
         here[0]
+
+
+def test_a_cache_sees_a_file_that_was_written_again_and_the_fingerprint_a_copy_as_the_same(tmp_path: Path):
+    path = write_image(tmp_path / "a.png")
+    split = split_of(path)
+    plain, timed = split.digest(), split.digest(with_times=True)
+    os.utime(path, ns=(1, 1))
+    assert split.digest() == plain
+    assert split.digest(with_times=True) != timed

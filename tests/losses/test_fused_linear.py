@@ -143,13 +143,29 @@ def test_only_padding(reduction: str) -> None:
         assert not gradient.any()
 
 
-def test_what_a_teacher_says_to_padding_reaches_no_gradient() -> None:
+@pytest.mark.parametrize("who", ["student_hidden", "teacher_hidden"])
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_padding_that_holds_nan_reaches_no_gradient(who: str, reduction: str) -> None:
     given = tensors()
     targets = some_targets()
-    clean = torch.autograd.grad(fused(given, 2.0, targets=targets), given["student_weight"])[0]
-    given["teacher_hidden"][targets == -100] = float("nan")
-    dirty = fused(given, 2.0, targets=targets)
-    assert torch.equal(torch.autograd.grad(dirty, given["student_weight"])[0], clean)
+
+    def gradient() -> Tensor:
+        loss = fused(given, 2.0, targets=targets, reduction=reduction, hard_weight=0.3)
+        return torch.autograd.grad(loss.sum(), given["student_weight"])[0]
+
+    clean = gradient()
+    given[who] = given[who].detach().clone()
+    given[who][targets == -100] = float("nan")
+    assert torch.equal(gradient(), clean)
+
+
+def test_no_rows_at_all() -> None:
+    given = tensors()
+    for name in ("student_hidden", "teacher_hidden"):
+        given[name] = given[name][:0]
+    loss = fused(given, 2.0)
+    assert loss == 0
+    assert not torch.autograd.grad(loss, given["student_weight"])[0].any()
 
 
 def test_a_masked_vocabulary() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ import pytest
 import torch
 from rich.console import Console
 from safetensors.torch import load_file
+from torch import nn
 
 from tosmooth.config_reading import load_config
-from tosmooth.errors import CacheError
+from tosmooth.errors import CacheError, StudyError
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
+from tosmooth.study.teaching import head_to_apply
 from tosmooth.study.training import students_that_fit
 from tosmooth.training.compute import Compute
 
@@ -144,3 +147,59 @@ def test_a_group_is_as_large_as_memory_allows(
     assert students_that_fit(context) == 3
     monkeypatch.setattr(Compute, "free_memory", lambda self: 0)
     assert students_that_fit(context) == 1
+
+
+def test_features_are_stored_where_they_are_fewer_than_the_logits(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """A teacher of 6 features for 10 classes: its last layer is applied on reading, and students learn the same."""
+    one_seed["teacher"]["model"]["width"] = 0.1
+    live = weights(run(one_seed, tmp_path / "live", "cache=off"))
+    stored = weights(run(one_seed, tmp_path / "stored"))
+    stamps = [json.loads(path.read_text(encoding="utf-8"))["stamp"] for path in tmp_path.rglob("stamp.json")]
+    assert [(stamp["content"], stamp["width"]) for stamp in stamps] == [("features", 6)] * 2
+    for cell, state in live.items():
+        for name, value in state.items():
+            torch.testing.assert_close(value, stored[cell][name], rtol=0.02, atol=0.02)
+
+
+class TwoHeads(nn.Module):
+    """A backbone that averages two last layers at test time, as distilled vision transformers do."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.other = inner, nn.Linear(inner.fc.in_features, inner.fc.out_features)
+        self.fc, inner.fc = inner.fc, nn.Identity()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.inner(images)
+        averaged: torch.Tensor = (self.fc(features) + self.other(features)) / 2
+        return averaged
+
+
+def test_a_head_that_is_not_the_whole_of_it_is_not_applied_to_stored_features(
+    one_seed: dict[str, Any], tmp_path: Path
+) -> None:
+    one_seed["teacher"]["model"]["width"] = 0.1
+    context = Context.open(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
+    model = context.new_model(context.config.teacher.model, 0).eval()
+    assert head_to_apply(context, model, "backbone.fc", model.backbone.fc) is model.backbone.fc
+    model.backbone = TwoHeads(model.backbone).eval()
+    assert head_to_apply(context, model, "backbone.fc", model.backbone.fc) is None
+
+
+def test_the_same_weights_in_another_structure_are_another_teacher(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """A stride changes no weight's shape, but what the network says."""
+    first = run(one_seed, tmp_path)
+    paths = [str(first.path / "teachers" / name / "model.safetensors") for name in ("a0-s0", "a0.1-s0")]
+    one_seed["name"] = "second"
+    one_seed["teacher"] |= {"train": False, "checkpoints": dict(zip([0.0, 0.1], paths, strict=True))}
+    run(one_seed, tmp_path, "teacher.model.kwargs={stem_stride: 1}")
+    assert len(list((tmp_path / ".cache").iterdir())) == 4
+
+
+def test_what_changes_no_result_may_change_between_runs(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """So that the remedies the errors name can be used."""
+    first = weights(run(one_seed, tmp_path))
+    free = ["compute.group_size=2", f"cache.directory={tmp_path / 'c'}", "data.workers=1", "cache=off"]
+    assert weights(run(one_seed, tmp_path, *free)).keys() == first.keys()
+    with pytest.raises(StudyError, match=r"differs in cache\.views"):
+        run(one_seed, tmp_path, "cache=1")

@@ -88,6 +88,15 @@ def test_filling_goes_on_with_the_first_missing_shard(tmp_path: Path, small_shar
     assert all((tmp_path / name).stat().st_mtime_ns == time for name, time in written.items())
 
 
+def test_a_cache_begun_meanwhile_in_other_batches_is_not_gone_on_with(tmp_path: Path, small_shards: None) -> None:
+    """Its shards have other bounds than the batches that were prepared here."""
+    early = TeacherCache(tmp_path, STAMP, batch_size=2)
+    filled(tmp_path, batch_size=4)
+    with pytest.raises(CacheError, match="just begun by another process, in batches of 4; run again"), early.filling():
+        pass
+    assert torch.equal(read_all(TeacherCache(tmp_path, STAMP, batch_size=2)), rows_of(STAMP))
+
+
 def test_a_shard_that_was_deleted_is_computed_again(tmp_path: Path, small_shards: None) -> None:
     filled(tmp_path)
     (tmp_path / "view-001-000000004.npy").unlink()

@@ -38,8 +38,13 @@ class ImageSplit(ABC):
         """All images as one uint8 tensor (M, C, H, W) and the row of each sample (None: in order); None if not held."""
         return None
 
-    def digest(self) -> str:
-        """A hash of what the split holds: labels and names here; sources in memory add the pixels."""
+    def digest(self, *, with_times: bool = False) -> str:
+        """A hash of what the split holds: labels and names here; sources in memory add the pixels.
+
+        Args:
+            with_times: include when files were last changed. A copy of the data has other times, so the data set's
+                fingerprint leaves them out; a cache of what was computed from the files wants them.
+        """
         found = hashlib.sha256(self.labels.numpy().tobytes())
         for index in range(len(self)):
             found.update(self.describe(index).encode())
@@ -76,7 +81,7 @@ class TensorSplit(ImageSplit):
         """The images, in order."""
         return self.images, None
 
-    def digest(self) -> str:
+    def digest(self, *, with_times: bool = False) -> str:
         """A hash of pixels and labels."""
         found = hashlib.sha256(self.labels.numpy().tobytes())
         found.update(np.ascontiguousarray(self.images.numpy()).data)
@@ -106,9 +111,10 @@ class Subset(ImageSplit):
         images, rows = whole
         return images, self.indices if rows is None else rows[self.indices]
 
-    def digest(self) -> str:
+    def digest(self, *, with_times: bool = False) -> str:
         """A hash of the underlying split and the choice."""
-        return hashlib.sha256(self.split.digest().encode() + self.indices.numpy().tobytes()).hexdigest()
+        underlying = self.split.digest(with_times=with_times)
+        return hashlib.sha256(underlying.encode() + self.indices.numpy().tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ class FileSplit(ImageSplit):
         """The file's path."""
         return str(self.paths[index])
 
-    def digest(self) -> str:
+    def digest(self, *, with_times: bool = False) -> str:
         """A hash of labels, names and sizes: reading every image would take longer than training on it.
 
         Raises:
@@ -70,8 +70,10 @@ class FileSplit(ImageSplit):
         found = hashlib.sha256(self.labels.numpy().tobytes())
         for path in self.paths:
             try:
-                size = path.stat().st_size
+                state = path.stat()
             except OSError:
                 raise DataError(f"{path}: no such image") from None
-            found.update(f"{path.relative_to(self.root).as_posix()}\0{size}\0".encode())
+            found.update(f"{path.relative_to(self.root).as_posix()}\0{state.st_size}\0".encode())
+            if with_times:
+                found.update(f"{state.st_mtime_ns}\0".encode())
         return found.hexdigest()

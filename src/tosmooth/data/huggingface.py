@@ -47,7 +47,7 @@ class RowSplit(ImageSplit):
         """The row of the split."""
         return f"row {index} of the {self.name} split"
 
-    def digest(self) -> str:
+    def digest(self, *, with_times: bool = False) -> str:
         """The library's own fingerprint of the rows, with the labels."""
         return f"{self.rows._fingerprint}{super().digest()}"
 

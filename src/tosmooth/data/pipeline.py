@@ -13,6 +13,7 @@ from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches, ResidentBatches, SeededBatches
 from tosmooth.data.views import ViewSchedule, outcomes_of
+from tosmooth.memory import free_memory
 
 # Of an accelerator's free memory; the rest is for models and activations.
 RESIDENT_SHARE = 0.25
@@ -74,10 +75,9 @@ class ImagePipeline:
         )
 
     def _fits(self, images: Tensor) -> bool:
-        if self._device.type != "cuda" or id(images) in self._resident:
-            return True  # host memory holds them already; MPS shares it
-        free, _ = torch.cuda.mem_get_info(self._device)
-        return images.nbytes <= RESIDENT_SHARE * free
+        if self._device.type == "cpu" or id(images) in self._resident:
+            return True  # they are there already
+        return images.nbytes <= RESIDENT_SHARE * free_memory(self._device)
 
     def _on_device(self, images: Tensor) -> Tensor:
         if id(images) not in self._resident:

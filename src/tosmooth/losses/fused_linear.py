@@ -110,10 +110,10 @@ def fused_linear_distillation(
         lower=torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None,
     )
     loss: Tensor = _FusedLinear.apply(
-        student_hidden.reshape(rows, -1),
+        student_hidden.reshape(rows, student_hidden.shape[-1]),
         student_weight,
         student_bias,
-        teacher_hidden.detach().reshape(rows, -1),
+        teacher_hidden.detach().reshape(rows, teacher_hidden.shape[-1]),
         teacher_weight.detach(),
         None if teacher_bias is None else teacher_bias.detach(),
         settings,
@@ -221,11 +221,14 @@ class _Layers:
             for start in range(0, len(self.hidden), settings.chunk):
                 rows = slice(start, min(start + settings.chunk, len(self.hidden)))
                 targets = None if settings.targets is None else settings.targets[rows]
-                student = F.linear(self.hidden[rows], self.weight, self.bias).to(self.wide)
+                hidden = self.hidden[rows]
+                if targets is not None:
+                    # Ignored rows may hold anything, NaN included, and 0 · NaN would reach the weight's gradient.
+                    hidden = hidden.masked_fill((targets == settings.ignore_index)[:, None], 0)
+                student = F.linear(hidden, self.weight, self.bias).to(self.wide)
                 teacher = F.linear(self.teacher_hidden[rows], self.teacher_weight, self.teacher_bias).to(self.wide)
                 if targets is not None:
                     kept = targets != settings.ignore_index
-                    # Ignored rows may hold anything, NaN included: replaced, not multiplied by 0.
                     student.masked_fill_(~kept[:, None], 0)
                     teacher.masked_fill_(~kept[:, None], 0)
                     targets = targets.masked_fill(~kept, 0)
@@ -234,7 +237,7 @@ class _Layers:
                 )
                 losses[rows] = loss * scale[rows]
                 if gradients is not None and gradient is not None:
-                    gradients.add(rows, gradient.mul_(scale[rows, None]), self)
+                    gradients.add(rows, gradient.mul_(scale[rows, None]), hidden, self.weight)
         return losses
 
 
@@ -248,14 +251,13 @@ class _Gradients:
         self.weight = torch.zeros_like(weight, dtype=layers.wide) if needs[1] else None
         self.bias = torch.zeros_like(bias, dtype=layers.wide) if bias is not None and needs[2] else None
 
-    def add(self, rows: slice, gradient: Tensor, layers: _Layers) -> None:
+    def add(self, rows: slice, gradient: Tensor, hidden: Tensor, weight: Tensor) -> None:
         """Add what a chunk's gradient with respect to its logits, (rows, K), implies."""
         if self.bias is not None:
             self.bias += gradient.sum(0)
-        hidden = layers.hidden[rows]
         gradient = gradient.to(hidden.dtype)
         if self.hidden is not None:
-            torch.mm(gradient, layers.weight, out=self.hidden[rows])
+            torch.mm(gradient, weight, out=self.hidden[rows])
         if self.weight is not None and self.weight.dtype == hidden.dtype:
             self.weight.addmm_(gradient.T, hidden)
         elif self.weight is not None:

@@ -145,10 +145,8 @@ class Context:
         passes = len(self.plan.groups) * self.config.student.epochs
         if outcomes is None or 2 * outcomes > passes:
             return None
-        return outcomes if self._cache_bytes(outcomes) <= AUTO_CACHE_BYTES else None
-
-    def _cache_bytes(self, views: int) -> int:
-        return 2 * views * len(self.data.train) * self.data.num_classes
+        nbytes = 2 * outcomes * len(self.data.train) * self.data.num_classes
+        return outcomes if nbytes <= AUTO_CACHE_BYTES else None
 
     def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> ImageModel:
         """A model as its section describes it, on the CPU."""
@@ -200,9 +198,9 @@ class Context:
         write_json(self.folder(owner) / "result.json", dict(record))
 
     def estimated_bytes(self) -> int:
-        """Roughly what the study writes: two sets of weights a model, its centroids, teacher logits, the report."""
+        """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""
         needed = 30_000_000  # report, figures, tables
         for section, owners in ((self.config.teacher, self.plan.teachers), (self.config.student, self.plan.cells)):
             parameters = self.count_parameters(section.model)
             needed += len(owners) * (8 * parameters + 32 * self.data.num_classes * 2048)
-        return needed + len(self.plan.teachers) * self._cache_bytes(self.stored_views or 0)
+        return needed

@@ -17,6 +17,11 @@ from tosmooth.config_reading import dump_config
 from tosmooth.errors import StudyError
 from tosmooth.files import write_text
 
+# Keys that a study may be continued with another value of: they say how the work is done, not what comes out.
+FREE = {
+    "cache.directory", "compute.compile", "compute.group_size", "compute.threads", "data.in_memory", "data.workers",
+}  # fmt: skip
+
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON in one step. NaN becomes null, so that any reader can read it."""
@@ -113,13 +118,21 @@ class StudyDirectory:
             there = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError):
             raise StudyError(f"{self.config} is not readable; move {self.path} away or choose another name=…") from None
-        differing = sorted(_differences(there, yaml.safe_load(dump_config(config))))
+        here = yaml.safe_load(dump_config(config))
+        differing = sorted(_differences(there, here) - FREE)
+        if {_cache_views(there), _cache_views(here)} <= {"auto", "off"}:
+            differing = [key for key in differing if key != "cache.views"]
         if differing:
             shown = ", ".join(differing[:6]) + (", …" if len(differing) > 6 else "")
             raise StudyError(
                 f"{self.path} holds another study: it differs in {shown}. "
                 "Give this one its own name (name=…) or another --output"
             )
+
+
+def _cache_views(config: Any) -> Any:
+    """`cache.views` of a configuration; what `auto` stores is what students would see live."""
+    return (config.get("cache") or {}).get("views", "auto") if isinstance(config, dict) else None
 
 
 def _differences(one: Any, other: Any, prefix: str = "") -> set[str]:

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit
+from tosmooth.data.batches import Batches
 from tosmooth.models.build import ImageModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -27,12 +28,15 @@ class Measuring:
     def __init__(self, context: Context, *, students: bool) -> None:
         self._context = context
         self._classes = choose_classes(context) if students else ()
+        self._batches: dict[int, Batches] = {}  # by split: loader processes are started once
 
     def evaluate(self, owner: Teacher | Cell, model: ImageModel, split: ImageSplit) -> Evaluation:
         """All that the analysis wants to know of a model on a split."""
         context = self._context
         keep = self._classes if isinstance(owner, Cell) and is_shown(context, owner) else ()
-        batches, layer = context.evaluation_batches(split), context.last_layer(owner)
+        if id(split) not in self._batches:
+            self._batches[id(split)] = context.evaluation_batches(split)
+        batches, layer = self._batches[id(split)], context.last_layer(owner)
         return evaluate(model, batches, context.compute, centroids=True, keep=keep, layer=layer)
 
     def record(

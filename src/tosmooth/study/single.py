@@ -13,7 +13,7 @@ from tosmooth.study.context import Context, load_data
 from tosmooth.study.directory import StudyDirectory
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.projection import analyse_projection
+from tosmooth.study.projection import analyse_projection, given_classes
 from tosmooth.study.results import failures, finished_cells, load_study
 from tosmooth.study.teaching import StudyTeaching
 from tosmooth.study.training import train_students, train_teachers
@@ -40,7 +40,7 @@ def distill_one(config: StudyConfig, root: Path, progress: StudyProgress | None 
         One record per student, with its metrics and the path of its weights.
     """
     with progress or StudyProgress() as shown:
-        context = Context.open(config, root, shown)
+        context = Context.open(config, root, shown, given_classes)
         train_teachers(context)
         teaching = StudyTeaching(context)
         for group in context.plan.groups:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
+import torch
 import torchvision
 from torch import nn
 
 from tosmooth.data.views import EachView, StoredViews
 from tosmooth.models.build import ImageModel
-from tosmooth.models.last_layer import find_last_layer
+from tosmooth.models.features import PenultimateFeatures
+from tosmooth.models.last_layer import LinearLayer, find_last_layer
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher, path_safe
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
@@ -64,13 +67,14 @@ def filling_work(context: Context) -> float:
 
 def _stored(context: Context, teacher: Teacher, model: ImageModel, views: int) -> CachedTeacher:
     layer_name, layer = find_last_layer(model, context.data.num_classes, context.last_layer(teacher))
-    # A plain linear head can be applied to stored features, which is worth it where they are fewer than the logits.
-    head = layer if isinstance(layer, nn.Linear) and layer.in_features < context.data.num_classes else None
+    head = head_to_apply(context, model, layer_name, layer)
     numbered = context.pipeline.training_outcomes(context.data.train) is not None
+    section = context.config.teacher.model
+    structure = (model.name, section.kwargs, section.width, model.input, repr(model.backbone), version("timm"))
     stamp = Stamp(
         model=model.name,
-        teacher=weights_digest(model, model.name, layer_name, model.input),
-        data=context.data.fingerprint,
+        teacher=weights_digest(model, layer_name, *structure),
+        data=context.data.train.digest(with_times=True),
         augmentation=context.config.data.train_augmentation,
         transforms="outcomes" if numbered else f"torchvision {torchvision.__version__}",
         image_size=context.config.data.image_size,
@@ -94,3 +98,15 @@ def _stored(context: Context, teacher: Teacher, model: ImageModel, views: int) -
     fill(cache, model, batches, context.compute, layer=layer_name, on_batch=context.progress.batch)
     context.progress.end_stage()
     return CachedTeacher(cache, head)
+
+
+def head_to_apply(context: Context, model: ImageModel, name: str, layer: LinearLayer) -> nn.Linear | None:
+    """The last layer, if it alone turns penultimate features into logits and the features are fewer; else None."""
+    if not isinstance(layer, nn.Linear) or layer.in_features >= context.data.num_classes:
+        return None
+    batch = next(context.evaluation_batches(context.data.train).epoch(0))
+    images = context.compute.put(batch).images[:4]
+    with torch.no_grad(), PenultimateFeatures(model, model.num_classes, name) as features_of:
+        logits, features = features_of(images)
+        same = torch.allclose(layer(features), logits, rtol=1e-3, atol=1e-4)
+    return layer if same else None

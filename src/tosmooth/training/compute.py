@@ -6,16 +6,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
-import psutil
 import torch
 from accelerate import Accelerator
 from torch import nn
 from torch._dynamo.exc import BackendCompilerFailed
-from torch._inductor.exc import InductorError
 
 from tosmooth.config import ComputeConfig
 from tosmooth.data.batches import Batch
 from tosmooth.errors import ConfigError
+from tosmooth.memory import free_memory
 from tosmooth.models.image_model import ImageModel
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -72,10 +71,8 @@ class Compute:
         return model.to(device=self.device, memory_format=layout)  # type: ignore[call-overload, no-any-return]
 
     def free_memory(self) -> int:
-        """Bytes free on the device; of the host where the device shares its memory."""
-        if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.device)[0])
-        return int(psutil.virtual_memory().available)
+        """Bytes that are free on the device."""
+        return free_memory(self.device)
 
     def put(self, batch: Batch) -> Batch:
         """A batch on the device."""
@@ -93,7 +90,7 @@ class Compute:
             return model.classify(prepared)
         try:
             return _compiled_classify(model, prepared)
-        except (BackendCompilerFailed, InductorError) as error:
+        except BackendCompilerFailed as error:
             reason = str(error).strip().splitlines()[0]
             raise ConfigError([f"compute.compile: on does not work here ({reason}); set compute.compile=off"]) from None
 

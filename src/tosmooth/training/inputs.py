@@ -24,7 +24,7 @@ class SharedInputs:
         self._prepared: dict[object, tuple[Tensor, int]] = {}
 
     def of(self, model: ImageModel) -> Tensor:
-        """The batch prepared for a model, (N, C, S, S). Shared: a model that writes into it gets the next one anew."""
+        """The batch prepared for a model, (N, C, S, S); shared, and prepared anew after a model that writes into it."""
         key = (model.input, model.mean.dtype)
         prepared, version = self._prepared.get(key, (None, -1))
         if prepared is None or prepared._version != version:

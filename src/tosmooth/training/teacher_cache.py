@@ -1,8 +1,8 @@
 """What a teacher says to each view of each sample, on disk: computed once, read by every student of every study.
 
 Raw logits are stored, so one cache serves every temperature, objective, student, seed and restart (softened or top-k
-logits could not: at a high T the tail matters). Where a sample has more logits than penultimate features, the features
-are stored instead and the teacher's last layer is applied on reading.
+logits could not: at a high T the tail matters). Where a sample has more logits than penultimate features and a plain
+linear layer makes the ones of the others, the features are stored instead and that layer is applied on reading.
 
 A cache is a folder: `stamp.json` says what its rows depend on, `view-*.npy` are the shards (float16, mapped into memory
 when read), `shards.json` lists the finished ones with their checksums. A shard is written whole or not at all, so
@@ -42,8 +42,8 @@ class Stamp:
 
     Attributes:
         model: name of the teacher's architecture, for people.
-        teacher: SHA-256 of the teacher's weights, buffers and input specification.
-        data: SHA-256 of the training split, as the data source computes it.
+        teacher: SHA-256 of the teacher's weights, buffers, structure and input specification.
+        data: SHA-256 of the training split: pixels of images in memory; names, sizes and times of change of files.
         augmentation: name of the training augmentation.
         transforms: whose pixels: "outcomes" for numbered ones, else the version of torchvision.
         image_size: side of the training crop; None = as stored.
@@ -122,10 +122,12 @@ class TeacherCache:
         self._done: dict[str, str] = {}
         if (folder / "stamp.json").exists():
             self._check_stamp()
-        # A multiple of the batch size: whoever goes on with the filling computes the same batches.
-        batches = max(1, SHARD_BYTES // (2 * stamp.width * self.batch_size))
-        self.shard_rows = batches * self.batch_size
         self._check_shards()
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows of a shard: whole batches, so that whoever goes on with the filling computes the same ones."""
+        return max(1, SHARD_BYTES // (2 * self.stamp.width * self.batch_size)) * self.batch_size
 
     @property
     def _per_view(self) -> int:
@@ -210,9 +212,19 @@ class TeacherCache:
             raise CacheError(
                 f"{self.folder} is being filled by another process; wait for it, or set cache=off to do without"
             ) from None
+        except OSError as error:
+            raise CacheError(
+                f"{self.folder} cannot be written: {error.strerror or error}; choose another cache.directory, or set "
+                "cache=off"
+            ) from None
         try:
             if (self.folder / "stamp.json").exists():
+                planned = self.batch_size
                 self._check_stamp()
+                if self.batch_size != planned:
+                    raise CacheError(
+                        f"{self.folder} was just begun by another process, in batches of {self.batch_size}; run again"
+                    )
                 self._check_shards()  # that process may just have finished
             else:
                 text = {"batch_size": self.batch_size, "stamp": dataclasses.asdict(self.stamp)}
@@ -285,8 +297,11 @@ class TeacherCache:
             path = self.folder / shard.file
             if shard.file not in listed or not path.exists():
                 continue
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with path.open("rb") as file:
+                    found = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise CacheError(f"{path} is not readable: {error.strerror or error}") from None
             if found != listed[shard.file]:
                 raise CacheError(
                     f"{path} is damaged: its content is not what was written; delete it and run again, and it alone is "
