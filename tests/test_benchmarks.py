@@ -73,6 +73,6 @@ def test_a_comparison_becomes_a_table_in_the_docs(tmp_path: Path, monkeypatch: p
     text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
     found = json.loads((tmp_path / "grid.json").read_text(encoding="utf-8"))
     assert [row[2] for row in found["rows"]] == ["tosmooth, live", "tosmooth, cached", "timm", "torchdistill"]
-    assert found["environment"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(found["environment"]["torch"])  # without what was built for
     assert text.count("| default recipe |") == 4
     assert text.endswith("<!-- end -->\n\nafter\n")
