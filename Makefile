@@ -10,7 +10,7 @@ SOURCES = src tests scripts benchmarks
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-study: $(VENV)/.installed  ## install, then run the default study (7 to 9 minutes on two CPU cores)
+study: $(VENV)/.installed  ## install, then run the default study (6 to 8 minutes on two CPU cores)
 	$(BIN)/tosmooth study
 
 quick: $(VENV)/.installed  ## install, then run the one-minute preview of the default study
