@@ -16,7 +16,7 @@ MORE_TEMPERATURES = (1.0, 2.0, 3.0, 64.0, 0.5, 1.5, 4.0, 6.0, 8.0, 12.0, 16.0, 3
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", images=4096, repeats=3, bf16=0)
+    options = arguments(__doc__ or "", images=4096, repeats=5, bf16=0)
     result = Result("limit", "The grid against its floors, default recipe", ["quantity", "value", "bound"])
     for precision in ("float32", "bf16") if options.bf16 else ("float32",):
         work = default_grid(options.images)

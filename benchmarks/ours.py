@@ -100,7 +100,7 @@ class Ours:
         ]  # fmt: skip
         train_group(group, batches, compute=self.compute, teaching=teaching)
 
-    def parts(self, steps: int = 20) -> tuple[float, float]:
+    def parts(self, steps: int = 60) -> tuple[float, float]:
         """Seconds of one teacher's forward pass, a, and of one student's step, b, each measured alone."""
         work = self.work
         batch = next(self.pipeline.training(work.split, batch_size=work.batch_size, seed=0).epoch(0))

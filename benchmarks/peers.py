@@ -113,7 +113,9 @@ def timm_grid(work: Workload, cells: Cells, setting: Setting, device: torch.devi
             student, teachers[teacher], criterion=nn.CrossEntropyLoss(), task_loss_weight=0.0, temperature=temperature,
             device=device, verbose=False,
         )  # fmt: skip
-        optimizer = timm.optim.create_optimizer_v2(student, opt="sgd", lr=0.1, weight_decay=5e-4, momentum=0.9)
+        optimizer = timm.optim.create_optimizer_v2(
+            student, opt="sgd", lr=work.learning_rate, weight_decay=5e-4, momentum=0.9
+        )
         scheduler = CosineLRScheduler(optimizer, t_initial=work.steps, t_in_epochs=False)
         task.train()
         updates = 0
@@ -173,7 +175,10 @@ def _torchdistill_config(work: Workload, temperature: float, setting: Setting) -
         },
         "teacher": {"forward_proc": "forward_batch_only", "requires_grad": False},
         "student": {"forward_proc": "forward_batch_only"},
-        "optimizer": {"key": "SGD", "kwargs": {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}},
+        "optimizer": {
+            "key": "SGD",
+            "kwargs": {"lr": work.learning_rate, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
+        },
         "scheduler": {"key": "CosineAnnealingLR", "kwargs": {"T_max": work.epochs}},
         "criterion": {
             "key": "WeightedSumLoss",

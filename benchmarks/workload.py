@@ -40,8 +40,12 @@ class Workload:
     student: str
     batch_size: int
     epochs: int = 1
-    optimizer = OptimizerConfig(name="sgd", learning_rate=0.1, nesterov=True, weight_decay=5e-4)
+    learning_rate: float = 0.1
     schedule = ScheduleConfig(name="cosine", warmup_epochs=0.5)
+
+    @property
+    def optimizer(self) -> OptimizerConfig:
+        return OptimizerConfig(name="sgd", learning_rate=self.learning_rate, nesterov=True, weight_decay=5e-4)
 
     @property
     def split(self) -> TensorSplit:
@@ -77,7 +81,9 @@ def heavy_grid(student: str, steps: int) -> Workload:
     """A ResNet-50 teacher on 96-pixel RGB images; `student` is a timm or torchvision name."""
     pixels, labels = _fashion_mnist(16 * steps)
     large = F.interpolate(pixels.float(), size=(96, 96), mode="bilinear").round().to(torch.uint8)
-    return Workload(f"ResNet-50 → {student}", large.repeat(1, 3, 1, 1), labels, "torchvision:resnet50", student, 16)
+    images, name = large.repeat(1, 3, 1, 1), f"ResNet-50 → {student}"
+    # The peers' loops have no warm-up: at 0.1 a fresh MobileNet diverges.
+    return Workload(name, images, labels, "torchvision:resnet50", student, 16, learning_rate=0.001)
 
 
 def _fashion_mnist(count: int) -> tuple[Tensor, Tensor]:
