@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 SOURCES = src tests scripts benchmarks
 
-.PHONY: study quick test test-slow bench check format browser clean
+.PHONY: study quick test test-slow test-faults bench check format browser clean
 .DEFAULT_GOAL := help
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -17,10 +17,13 @@ quick: $(VENV)/.installed  ## install, then run the one-minute preview of the de
 	$(BIN)/tosmooth study --quick
 
 test: $(VENV)/.installed-dev browser check  ## install, then run lint, types and all tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not faults"
 
 test-slow: $(VENV)/.installed-dev browser  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+test-faults: $(VENV)/.installed-dev  ## every injected fault: kills at 50 random moments, full disks, dead nodes …
+	$(BIN)/python -m pytest tests/faults
 
 bench: $(VENV)/.installed-bench  ## all benchmarks (under 15 minutes on two cores); docs/benchmarks.md has the last ones
 	for name in grid limit fused centroids scaling; do $(BIN)/python -m benchmarks.$$name || exit 1; done

@@ -19,8 +19,7 @@ from tosmooth.analysis.inference import t_interval
 from tosmooth.config_reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.teaching import StudyTeaching
-from tosmooth.study.training import train_students, train_teachers
+from tosmooth.study.run import train_here
 
 TEMPERATURES = (1, 3)
 
@@ -36,11 +35,9 @@ def validation_accuracy(
     ]  # fmt: skip
     if weights is not None:
         overrides += ["teacher.train=false", f"teacher.checkpoints={{0.1: {weights}}}"]
-    context = Context.open(load_config("fashion-mnist", overrides), root, StudyProgress(Console(quiet=True)))
-    train_teachers(context)
-    teaching = StudyTeaching(context)
-    for group in context.plan.groups:
-        train_students(context, group, teaching)
+    config = load_config("fashion-mnist", overrides)
+    with Context.open(config, root, StudyProgress(Console(quiet=True))) as context:
+        train_here(context)
     found = [[(context.read_record(cell) or {})["val/top1"] for cell in group] for group in context.plan.groups]
     return np.array(found), context.folder(context.plan.teachers[0]) / "model.safetensors"
 

@@ -3,12 +3,14 @@
 Commands import what they need when they run, so `--help` and `recipes` answer without loading PyTorch.
 
 Exit codes: 0 done; 1 the work failed (data, model, folder, training); 2 the configuration or the call is wrong;
-130 interrupted. Errors are one message on stderr, without a traceback.
+130 and 143 stopped by Ctrl-C and SIGTERM, with all progress saved. Errors are one message on stderr, without a
+traceback.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tosmooth.errors import ConfigError, TosmoothError
+from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_names, recipe_text
 
 app = typer.Typer(
@@ -278,7 +280,17 @@ def _run(command: Callable[[], Any]) -> int:
     """Run the command line and turn errors into one message and an exit code."""
     try:
         command()
+    except PeerError as error:
+        if not error.told:
+            err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        return 1
+    except Interrupted as error:
+        if _speaks():
+            err.print(escape(str(error)), soft_wrap=True)
+        return 128 + error.signal_number
     except ConfigError as error:
+        if not _speaks():  # every process of a run reads the same configuration
+            return 2
         err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         return 2
     except TosmoothError as error:
@@ -286,15 +298,20 @@ def _run(command: Callable[[], Any]) -> int:
         return 1
     except OSError as error:  # a disk that fills up, a folder that turns read-only
         err.print(
-            f"[red]error:[/red] {escape(str(error))}; the same command goes on from the models that are finished",
+            f"[red]error:[/red] {escape(str(error))}; the same command goes on from the last checkpoint",
             soft_wrap=True,
         )
         return 1
     except SystemExit as exit_:  # how typer ends, Ctrl-C included
-        if exit_.code == 130:
-            err.print("interrupted; the same command goes on from the models that are finished")
+        if exit_.code == 130 and _speaks():
+            err.print("interrupted; the same command goes on from what was reached")
         return exit_.code if isinstance(exit_.code, int) else 1
     return 0
+
+
+def _speaks() -> bool:
+    """Whether this process reports for its run: torchrun and accelerate tell each process its rank."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def main() -> None:

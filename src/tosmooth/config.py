@@ -117,6 +117,10 @@ class DataConfig(Section):
     workers: Annotated[int, Field(ge=0)] = Field(
         0, description="loader processes, for images that are not held in memory; 0 = load in the main process"
     )
+    on_error: Literal["raise", "skip"] = Field(
+        "raise",
+        description="an image that cannot be read: raise stops the study; skip leaves it out, counts and lists it",
+    )
     limit_train: Positive | None = Field(None, description="use only this many training images (stratified)")
     limit_test: Positive | None = Field(None, description="use only this many test images (stratified)")
 
@@ -166,7 +170,7 @@ class TrainingConfig(Section):
 
     model: ModelSection
     epochs: Positive = Field(description="passes over the training split")
-    batch_size: Positive = Field(128, description="images a step")
+    batch_size: Positive = Field(128, description="images a step, over all processes")
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     gradient_clip: Annotated[float, Field(gt=0)] | None = Field(None, description="largest gradient norm; null = off")
@@ -250,6 +254,15 @@ class ComputeConfig(Section):
         None, description="students trained together; null = all of a seed, or as many as memory holds"
     )
     threads: Positive | None = Field(None, description="CPU threads; null = PyTorch's default")
+    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
+        10, description="minutes between two checkpoints within an epoch; every epoch also ends with one"
+    )
+    sync_batchnorm: bool = Field(
+        False, description="several processes with GPUs: batch normalisation over all of them, not in each by itself"
+    )
+    timeout_minutes: Annotated[float, Field(gt=0)] = Field(
+        30, description="several processes: minutes to wait for one that does not answer"
+    )
     eval_batch_size: Positive = Field(500, description="images a step in evaluation")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -36,8 +37,31 @@ class CacheError(TosmoothError):
     """A teacher cache that cannot be used: another teacher's, damaged, being filled, or not writable."""
 
 
+class CheckpointError(TosmoothError):
+    """A checkpoint that cannot be used: damaged, or of another model."""
+
+
 class NonFiniteError(TosmoothError):
     """A loss or gradient became NaN or infinite; the text names the run, the epoch and the step."""
+
+
+class Interrupted(TosmoothError):
+    """A signal asked the run to end; what was reached is saved."""
+
+    def __init__(self, signal_number: int) -> None:
+        self.signal_number = signal_number
+        super().__init__(
+            f"stopped by {signal.Signals(signal_number).name}; all progress is saved, and the same command goes on "
+            "from it"
+        )
+
+
+class PeerError(TosmoothError):
+    """Another process of this run failed; `told` says whether that one has reported why."""
+
+    def __init__(self, text: str, *, told: bool) -> None:
+        self.told = told
+        super().__init__(text)
 
 
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:

@@ -22,8 +22,20 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file's text, UTF-8, in one step."""
     write_bytes(path, text.encode())
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a rename to the disk: after a power cut the new name is there. Windows needs none, and has no way to."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -40,7 +40,7 @@ def resident_of(split: ImageSplit, augmentation: str = "crop_flip", **options: o
 
 def same(first: list[Batch], second: list[Batch]) -> bool:
     return len(first) == len(second) and all(
-        (a is None and b is None) or torch.equal(a, b)
+        a == b if a is None or isinstance(a, bool | int) else torch.equal(a, b)
         for x, y in zip(first, second, strict=True)
         for a, b in zip(x, y, strict=True)
     )

@@ -12,26 +12,26 @@ from tosmooth.study.directory import StudyDirectory, write_json
 
 def test_a_claimed_folder_is_found_again_by_the_same_study_only(tmp_path: Path, tiny_raw):
     directory = StudyDirectory(tmp_path / "tiny")
-    directory.claim(load_config(tiny_raw), 0)
-    directory.claim(load_config(tiny_raw), 0)
+    assert directory.claim(load_config(tiny_raw), "data") is None
+    assert directory.claim(load_config(tiny_raw), "data") is None
     before = directory.config.read_bytes()
     with pytest.raises(StudyError, match=r"holds another study: it differs in student\.epochs"):
-        directory.claim(load_config(tiny_raw, ["student.epochs=9"]), 0)
+        directory.claim(load_config(tiny_raw, ["student.epochs=9"]), "data")
     assert directory.config.read_bytes() == before
 
 
 def test_other_peoples_folders_are_refused(tmp_path: Path, tiny_raw):
     (tmp_path / "photo.jpg").write_text("mine", encoding="utf-8")
     with pytest.raises(StudyError, match=r"no study\.yaml"):
-        StudyDirectory(tmp_path).claim(load_config(tiny_raw), 0)
+        StudyDirectory(tmp_path).check_usable(0)
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
     with pytest.raises(StudyError, match="is a file"):
-        StudyDirectory(tmp_path / "photo.jpg").claim(load_config(tiny_raw), 0)
+        StudyDirectory(tmp_path / "photo.jpg").check_usable(0)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path: Path, tiny_raw):
     with pytest.raises(StudyError, match="MB free"):
-        StudyDirectory(tmp_path / "tiny").claim(load_config(tiny_raw), 10**18)
+        StudyDirectory(tmp_path / "tiny").check_usable(10**18)
     assert not (tmp_path / "tiny").exists()
 
 

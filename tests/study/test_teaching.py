@@ -28,7 +28,7 @@ def run(raw: dict[str, Any], root: Path, *overrides: str):
 
 def views_of(raw: dict[str, Any], root: Path, *overrides: str) -> int | None:
     config = load_config(raw, list(overrides))
-    return Context.open(config, root, StudyProgress(Console(quiet=True))).stored_views
+    return Context.join(config, root, StudyProgress(Console(quiet=True))).stored_views
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_how_students_are_grouped_changes_nothing(one_seed: dict[str, Any], tmp_
 def test_a_group_is_as_large_as_memory_allows(
     one_seed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    context = Context.open(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
+    context = Context.join(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
     parameters = context.count_parameters(context.config.student.model)
     assert students_that_fit(context) > 1000
     # Weights and momentum, in float32, and as much again for gradients and activations.
@@ -179,7 +179,7 @@ def test_a_head_that_is_not_the_whole_of_it_is_not_applied_to_stored_features(
     one_seed: dict[str, Any], tmp_path: Path
 ) -> None:
     one_seed["teacher"]["model"]["width"] = 0.1
-    context = Context.open(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
+    context = Context.join(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
     model = context.new_model(context.config.teacher.model, 0).eval()
     assert head_to_apply(context, model, "backbone.fc", model.backbone.fc) is model.backbone.fc
     model.backbone = TwoHeads(model.backbone).eval()

@@ -21,7 +21,8 @@ BELOW_ONE = 1 - 2**-24  # the largest float32 below 1
 class ClassificationMetrics:
     """Top-1, top-5, NLL, Brier score and expected calibration error, accumulated batch by batch.
 
-    The numbers are those of what this object has seen: nothing is gathered from other processes.
+    The numbers are those of what this object has seen: nothing is gathered from other processes unless asked for
+    (`merge`).
 
     Args:
         num_classes: K, at least 2. Top-5 is top-K where K < 5.
@@ -79,6 +80,32 @@ class ClassificationMetrics:
         index = torch.bucketize(confidence, edges, right=True) - 1  # as torchmetrics does, so that both agree
         correct = (prediction == labels).double()
         self._bins.index_add_(1, index, torch.stack([torch.ones_like(correct), confidence.double(), correct]))
+
+    def merge(self, other: ClassificationMetrics) -> None:
+        """Add the samples another accumulator has seen.
+
+        Raises:
+            ValueError: it has another number of classes.
+        """
+        if other.num_classes != self.num_classes:
+            raise ValueError(f"cannot merge metrics of {other.num_classes} classes into those of {self.num_classes}")
+        if not other._count:
+            return
+        other._to(self._bins.device)
+        for own, more in ((self._top1, other._top1), (self._top5, other._top5), (self._ece, other._ece)):
+            own.merge_state(more)
+        self._sums, self._bins = self._sums + other._sums, self._bins + other._bins
+        self._count += other._count
+
+    @property
+    def count(self) -> int:
+        """Samples seen."""
+        return self._count
+
+    def on_host(self) -> ClassificationMetrics:
+        """This object, moved to the CPU."""
+        self._to(torch.device("cpu"))
+        return self
 
     def _to(self, device: torch.device) -> None:
         if self._bins.device != device:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -60,7 +60,7 @@ class ClassCentroids:
             raise ValueError("features hold NaN or infinite values")
         if values.device.type == "mps":  # which has no float64
             values, classes = values.cpu(), classes.cpu()
-        self._to(values.device)
+        self.to(values.device)
         for part, own in zip(torch.split(values, CHUNK), torch.split(classes, CHUNK), strict=True):
             self._add(part.to(torch.float64), own)
 
@@ -86,7 +86,22 @@ class ClassCentroids:
         device = self._counts.device
         self._combine(other._counts.to(device), other._means.to(device), other._squares.to(device))
 
-    def _to(self, device: torch.device) -> None:
+    def reduce(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Turn the parts that several processes have seen into the whole, in every one of them.
+
+        The same numbers as `merge` gives, in O(K · D) memory: means and scatter are taken about the common mean.
+
+        Args:
+            total: sums a tensor over all processes; each must call it.
+        """
+        counts = total(self._counts.clone())
+        means = total(self._means * self._counts[:, None]) / counts.clamp(min=1)[:, None]
+        shift = (self._means - means).square().sum(1) * self._counts
+        self._squares = total(self._squares + shift)
+        self._counts, self._means = counts, means
+
+    def to(self, device: torch.device) -> None:
+        """Move to a device."""
         self._counts, self._means, self._squares = (t.to(device) for t in (self._counts, self._means, self._squares))
 
     def _combine(self, counts: Tensor, means: Tensor, squares: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,6 +135,7 @@ class ImageData:
     source: str
     classes: tuple[str, ...]
     channels: int
+    width: int  # of the first training image, in pixels
     train: ImageSplit
     validation: ImageSplit
     test: ImageSplit
@@ -146,6 +147,20 @@ class ImageData:
     def num_classes(self) -> int:
         """K."""
         return len(self.classes)
+
+
+def readable(split: ImageSplit, indices: Iterable[int], skip: bool) -> Iterator[Tensor]:
+    """Images of a split; those that cannot be read are left out if `skip` says so.
+
+    Raises:
+        DataError: one cannot be read, and they are not to be left out.
+    """
+    for index in indices:
+        try:
+            yield split[index]
+        except DataError:
+            if not skip:
+                raise
 
 
 def check_labels(split: ImageSplit, name: str, classes: Sequence[str]) -> None:

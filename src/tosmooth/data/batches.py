@@ -19,13 +19,27 @@ from tosmooth.errors import DataError
 class Batch(NamedTuple):
     """Images uint8 (N, C, H, W), labels (N,) int64, indices (N,) int64 into the split.
 
-    `views` (N,) int64 says which of its stored views each image shows; None where views are not stored.
+    `views` (N,) int64 says which of its stored views each image shows; None where views are not stored. Where several
+    processes work on a batch, each has a slice of it, and `total` says how many images all slices have (None = these).
+    A `placeholder` holds an image that must not count: this process has no part in the batch, or nothing could be read.
     """
 
     images: Tensor
     labels: Tensor
     indices: Tensor
     views: Tensor | None = None
+    total: int | None = None
+    placeholder: bool = False
+
+    @property
+    def counted(self) -> int:
+        """Images here that count."""
+        return 0 if self.placeholder else len(self.labels)
+
+    @property
+    def whole(self) -> int:
+        """Images of the batch over all processes."""
+        return len(self.labels) if self.total is None else self.total
 
 
 class Batches(ABC):
@@ -42,6 +56,7 @@ class Batches(ABC):
         drop_last: leave out the last, smaller batch, unless it is the only one.
         views: which view each sample shows; None = a fresh one each epoch.
         outcomes: the augmentation as numbered outcomes; None where it draws from a stream of its own.
+        process: (rank, world): this process gets its slice of every batch, and all slices together are the batch.
 
     Raises:
         ValueError: batch_size below 1.
@@ -57,12 +72,14 @@ class Batches(ABC):
         drop_last: bool = False,
         views: ViewSchedule | None = None,
         outcomes: Outcomes | None = None,
+        process: tuple[int, int] = (0, 1),
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         self.size, self.batch_size, self.seed, self.shuffle = size, batch_size, seed, shuffle
         self.views = views or FreshViews(seed)
         self.outcomes = outcomes
+        self.process = process
         full, rest = divmod(size, batch_size)
         self._count = full + (rest > 0 and (full == 0 or not (drop_last or (shuffle and rest == 1))))
 
@@ -83,11 +100,23 @@ class Batches(ABC):
         order = random.permutation(self.size) if self.shuffle else np.arange(self.size)
         parts = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, len(self))]
         shown = self.views.epoch(epoch, self.size, None if self.outcomes is None else self.outcomes.count)
-        yield from self._load(parts, shown)
+        if self.process[1] == 1:
+            yield from self._load(parts, shown)
+            return
+        slices = [_slice(part, *self.process) for part in parts]
+        loaded = self._load([own if len(own) else part[:1] for own, part in zip(slices, parts, strict=True)], shown)
+        for batch, own, part in zip(loaded, slices, parts, strict=True):
+            yield batch._replace(total=len(part), placeholder=batch.placeholder or not len(own))
 
     @abstractmethod
     def _load(self, parts: list[np.ndarray], shown: EpochViews) -> Iterator[Batch]:
         """The batches of these indices."""
+
+
+def _slice(part: np.ndarray, rank: int, world: int) -> np.ndarray:
+    """The part of a batch that a rank works on: at least two images, as batch normalisation needs, or none."""
+    used = max(1, min(world, len(part) // 2))
+    return np.array_split(part, used)[rank] if rank < used else part[:0]
 
 
 class ResidentBatches(Batches):
@@ -136,6 +165,7 @@ class SeededBatches(Batches):
             `outcomes` are given.
         workers: loader processes; 0 loads in this one.
         pin_memory: for faster copies to a GPU.
+        on_unreadable: told of an image that cannot be read, which is then left out of its batch; None = an error.
         settings: as for `Batches`.
     """
 
@@ -146,10 +176,13 @@ class SeededBatches(Batches):
         *,
         workers: int = 0,
         pin_memory: bool = False,
+        on_unreadable: Callable[[str], None] | None = None,
         **settings: Any,
     ) -> None:
         super().__init__(len(split), **settings)
         self._workers = workers
+        self._on_unreadable = on_unreadable
+        self._last: Batch | None = None  # one image of the last batch, for placeholders
         self._sampler = _Handed()
         self._loader: DataLoader[Any] = DataLoader(
             _Augmented(split, transform, self.outcomes),
@@ -180,7 +213,24 @@ class SeededBatches(Batches):
             if isinstance(batch, DataError):
                 # A copy: an error that its own traceback refers to would keep the worker processes alive.
                 raise DataError(*batch.args)
-            yield batch
+            found = self._without_unreadable(*batch) if batch[1] else batch[0]
+            self._last = found._replace(images=found.images[:1], labels=found.labels[:1], indices=found.indices[:1])
+            if found.views is not None:
+                self._last = self._last._replace(views=found.views[:1])
+            yield found
+
+    def _without_unreadable(self, batch: Batch | None, errors: list[DataError]) -> Batch:
+        """What is left of a batch: the images that could be read, or a placeholder where that is too little."""
+        if self._on_unreadable is None:
+            raise DataError(f"{errors[0]}; data.on_error=skip leaves such images out, and the same command goes on")
+        for error in errors:
+            self._on_unreadable(str(error))
+        if batch is None:
+            if self._last is None:
+                raise DataError(f"none of the first {len(errors)} images can be read, for example: {errors[0]}")
+            return self._last._replace(placeholder=True)
+        # Batch normalisation cannot learn from one image.
+        return batch._replace(placeholder=self.shuffle and len(batch.labels) == 1)
 
 
 class _Key(NamedTuple):
@@ -240,10 +290,12 @@ class _Augmented(Dataset[tuple[Tensor, int, _Key] | DataError]):
         return image, self.labels[key.sample], key
 
 
-def _collate(samples: list[tuple[Tensor, int, _Key] | DataError]) -> Batch | DataError:
+def _collate(samples: list[tuple[Tensor, int, _Key] | DataError]) -> tuple[Batch | None, list[DataError]] | DataError:
+    """The batch of what could be read, and the errors; an error where what was read is no batch."""
     read = [sample for sample in samples if not isinstance(sample, DataError)]
-    if len(read) < len(samples):
-        return next(sample for sample in samples if isinstance(sample, DataError))
+    errors = [sample for sample in samples if isinstance(sample, DataError)]
+    if not read:
+        return None, errors
     images, labels, keys = zip(*read, strict=True)
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
@@ -254,4 +306,4 @@ def _collate(samples: list[tuple[Tensor, int, _Key] | DataError]) -> Batch | Dat
         )
     slots = [key.slot for key in keys]
     views = None if slots[0] is None else torch.tensor(slots)
-    return Batch(torch.stack(images), torch.tensor(labels), torch.tensor([key.sample for key in keys]), views)
+    return Batch(torch.stack(images), torch.tensor(labels), torch.tensor([key.sample for key in keys]), views), errors

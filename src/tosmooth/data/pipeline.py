@@ -29,10 +29,15 @@ class ImagePipeline:
     Args:
         config: transforms, image size, workers, and whether images may stay in memory.
         device: where the models are.
+        process: (rank, world) of this process; each batch is shared out over all.
+
+    Attributes:
+        unreadable: what was left out, under `data.on_error: skip`: a line for each image.
     """
 
-    def __init__(self, config: DataConfig, device: torch.device) -> None:
-        self._config, self._device = config, device
+    def __init__(self, config: DataConfig, device: torch.device, process: tuple[int, int] = (0, 1)) -> None:
+        self._config, self._device, self._process = config, device, process
+        self.unreadable: dict[str, None] = {}  # as an ordered set: an image is met again every epoch
         self._resident: dict[int, Tensor] = {}  # by the identity of the images in host memory, which it keeps alive
         self._hosts: list[Tensor] = []
 
@@ -43,10 +48,13 @@ class ImagePipeline:
         return self._batches(split, name, transform, batch_size=batch_size, seed=seed, shuffle=True, views=views)
 
     def in_order(self, split: ImageSplit, *, batch_size: int, views: ViewSchedule) -> Batches:
-        """The split in order, with the training augmentation and given views: to store what a teacher says to them."""
+        """The split in order, with the training augmentation and given views: to store what a teacher says to them.
+
+        Batches are whole, not shared out: processes divide such work by shards.
+        """
         name = self._config.train_augmentation
         transform = train_transform(name, self._config.image_size)
-        return self._batches(split, name, transform, batch_size=batch_size, views=views)
+        return self._batches(split, name, transform, batch_size=batch_size, views=views, process=(0, 1))
 
     def evaluation(self, split: ImageSplit, *, batch_size: int) -> Batches:
         """The split in order, with the evaluation transform."""
@@ -59,6 +67,7 @@ class ImagePipeline:
         return None if found is None else found.count
 
     def _batches(self, split: ImageSplit, name: str, transform: v2.Transform, **settings: Any) -> Batches:
+        settings = {"process": self._process, **settings}
         outcomes = outcomes_of(name, self._config.image_size, _shape(split))
         held = split.in_memory() if self._config.in_memory == "auto" else None
         if outcomes is not None and held is not None and self._fits(held[0]):
@@ -71,8 +80,12 @@ class ImagePipeline:
             outcomes=outcomes,
             workers=self._config.workers,
             pin_memory=self._device.type == "cuda",
+            on_unreadable=self._leave_out if self._config.on_error == "skip" else None,
             **settings,
         )
+
+    def _leave_out(self, reason: str) -> None:
+        self.unreadable[reason] = None
 
     def _fits(self, images: Tensor) -> bool:
         if self._device.type == "cpu" or id(images) in self._resident:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tosmooth.data.base import ImageData, ImageSplit, RawImages, Subset, check_labels
+from tosmooth.data.base import ImageData, ImageSplit, RawImages, Subset, check_labels, readable
 from tosmooth.data.splits import split_off, stratified_choice
 from tosmooth.errors import DataError, did_you_mean
 
@@ -85,6 +85,7 @@ def load_image_data(
     options: Mapping[str, Any] | None = None,
     limit_train: int | None = None,
     limit_test: int | None = None,
+    skip_unreadable: bool = False,
 ) -> ImageData:
     """Load a data set and make three splits of it.
 
@@ -97,6 +98,7 @@ def load_image_data(
         options: further options of the source.
         limit_train: use a stratified choice of this many training images (before validation is split off).
         limit_test: the same for test.
+        skip_unreadable: let the first training images be unreadable, as long as there is one that is not.
 
     Raises:
         DataError: unknown source, missing or malformed files, an empty class, a label outside the classes.
@@ -136,10 +138,14 @@ def load_image_data(
             notes.append(f"limited to {limit} {name} images, stratified")
     parts = [*raw.classes, *(split.digest() for split in (train, held_out, test))]
     fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    first = next(readable(train, range(len(train)), skip_unreadable), None)
+    if first is None:
+        raise DataError(f"the source {source!r}: none of the {len(train)} training images can be read")
     return ImageData(
         source=source,
         classes=raw.classes,
-        channels=int(train[0].shape[0]),
+        channels=int(first.shape[0]),
+        width=int(first.shape[-1]),
         train=train,
         validation=held_out,
         test=test,

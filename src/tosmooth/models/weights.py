@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tosmooth.errors import ModelError
+from tosmooth.files import sync_folder
 from tosmooth.models.checkpoint import read_checkpoint, without_prefixes
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.last_layer import final_layers
@@ -49,10 +50,11 @@ def save_weights(module: nn.Module, path: Path) -> None:
         os.close(descriptor)
         safetensors.torch.save_model(backbone_of(model), temporary, metadata=metadata)
         Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
-        _sync(Path(temporary))
+        with Path(temporary).open("rb") as file:
+            os.fsync(file.fileno())
         Path(temporary).replace(path)
         temporary = None
-        _sync(path.parent)
+        sync_folder(path.parent)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: the weights could not be written: {error}") from error
     finally:
@@ -108,14 +110,6 @@ def _unwrapped(module: nn.Module) -> nn.Module:
         if not isinstance(inner, nn.Module):
             return module
         module = inner
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _fit_head(

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
 
 from tosmooth.config import ModelConfig, StudyConfig, TrainingConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
-from tosmooth.data.base import ImageData, ImageSplit
+from tosmooth.data.base import ImageData, ImageSplit, readable
 from tosmooth.data.batches import Batches
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import load_image_data
 from tosmooth.data.views import ViewSchedule
-from tosmooth.errors import ConfigError, DataError
+from tosmooth.errors import ConfigError, DataError, StudyError
 from tosmooth.models.build import ImageModel
 from tosmooth.models.weights import load_weights
-from tosmooth.study.directory import StudyDirectory, write_json
+from tosmooth.study.directory import StudyDirectory, write_csv, write_json
+from tosmooth.study.growth import Change, in_words
+from tosmooth.study.lock import StudyLock
+from tosmooth.study.peers import one_message
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan
 from tosmooth.study.progress import StudyProgress
+from tosmooth.training.checkpoint import CheckpointStore
 from tosmooth.training.compute import Compute
+from tosmooth.training.stopping import Stopping
 from tosmooth.training.trainee import build_model
+
+Owner = TypeVar("Owner", Teacher, Cell)
 
 # `cache: auto` stores no more than this a teacher: whoever wants to spend more disk says how many views.
 AUTO_CACHE_BYTES = 4 * 2**30
@@ -41,6 +51,7 @@ def load_data(config: StudyConfig) -> ImageData:
         options=section.options,
         limit_train=section.limit_train,
         limit_test=section.limit_test,
+        skip_unreadable=section.on_error == "skip",
     )
 
 
@@ -56,7 +67,8 @@ def _check_sizes(config: StudyConfig, data: ImageData) -> None:
         ("train_augmentation", train_transform(section.train_augmentation, section.image_size)),
     ):
         split = data.train
-        shapes = {tuple(transform(split[i]).shape) for i in range(0, len(split), max(1, len(split) // 8))}
+        indices = range(0, len(split), max(1, len(split) // 8))
+        shapes = {tuple(transform(image).shape) for image in readable(split, indices, section.on_error == "skip")}
         if len(shapes) > 1:
             advice = "resize_center_crop" if key == "eval_transform" else "imagenet"
             raise DataError(
@@ -76,28 +88,81 @@ class Context:
     data: ImageData
     compute: Compute
     progress: StudyProgress
+    stopping: Stopping = field(default_factory=Stopping)
+    group_limit: list[int] = field(default_factory=list)  # sizes of groups that fitted after one that did not
 
     @classmethod
+    @contextmanager
     def open(
         cls,
         config: StudyConfig,
         root: Path,
         progress: StudyProgress,
         check: Callable[[StudyConfig, ImageData], object] = lambda config, data: None,
+    ) -> Iterator[Context]:
+        """Find the device, load the data, `check` them against the configuration, and only then claim the folder.
+
+        The folder is locked, and signals are heard, until the block ends.
+        """
+        with Stopping() as stopping, ExitStack() as stack:
+            context = cls.join(config, root, progress, check, stopping)
+            directory, processes = context.directory, context.compute.processes
+
+            def claim() -> Change | None:
+                directory.check_usable(context.estimated_bytes())
+                try:
+                    stack.enter_context(StudyLock(directory.state, str(directory.path), progress.note))
+                except OSError as error:
+                    raise StudyError(
+                        f"{directory.path} cannot be written: {error.strerror}; choose another --output"
+                    ) from None
+                return directory.claim(config, context.data.fingerprint)
+
+            change = processes.on_main(claim)
+            if change is not None:
+                context.tell(change)
+            stack.enter_context(one_message(processes, directory.state))
+            yield context
+
+    @classmethod
+    def join(
+        cls,
+        config: StudyConfig,
+        root: Path,
+        progress: StudyProgress,
+        check: Callable[[StudyConfig, ImageData], object] = lambda config, data: None,
+        stopping: Stopping | None = None,
     ) -> Context:
-        """Find the device, load the data, `check` them against the configuration, and only then claim the folder."""
+        """The same without a claim: for a process that works on a study which another one has claimed."""
         compute = Compute.from_config(config.compute)
-        data = load_data(config)
-        check(config, data)
-        if config.selection == "best" and not len(data.validation):
-            raise ConfigError(
-                ["selection: best needs a validation split; set data.validation above 0, or selection=last"]
-            )
-        _check_sizes(config, data)
-        plan = make_plan(config)
-        context = cls(config, plan, StudyDirectory(root / config.name), data, compute, progress)
-        context.directory.claim(config, context.estimated_bytes())
-        return context
+
+        def load() -> ImageData:
+            data = load_data(config)
+            check(config, data)
+            if config.selection == "best" and not len(data.validation):
+                raise ConfigError(
+                    ["selection: best needs a validation split; set data.validation above 0, or selection=last"]
+                )
+            _check_sizes(config, data)
+            return data
+
+        if config.data.download:  # once, not in every process
+            compute.processes.on_main(lambda: len(load_data(config).train))
+        data = compute.processes.agree(load)
+        directory = StudyDirectory(root / config.name)
+        return cls(config, make_plan(config), directory, data, compute, progress, stopping or Stopping())
+
+    def tell(self, change: Change) -> None:
+        """Say what a changed grid means for the students."""
+        kept = sum(self.read_record(cell) is not None for cell in self.plan.cells)
+        names = {cell.name for cell in self.plan.cells}
+        aside = sum(path.name not in names for path in (self.directory.path / "students").glob("*"))
+        self.progress.note(in_words(change, len(self.plan.cells) - kept, kept, aside))
+
+    @cached_property
+    def checkpoints(self) -> CheckpointStore:
+        """Checkpoints of models in training."""
+        return CheckpointStore(self.directory.state / "checkpoints", warn=self.progress.note)
 
     @property
     def selection(self) -> Literal["best", "last", "best_on_test"]:
@@ -119,11 +184,19 @@ class Context:
     @cached_property
     def pipeline(self) -> ImagePipeline:
         """From splits to batches."""
-        return ImagePipeline(self.config.data, self.compute.device)
+        processes = self.compute.processes
+        return ImagePipeline(self.config.data, self.compute.device, (processes.rank, processes.world))
 
     def evaluation_batches(self, split: ImageSplit) -> Batches:
-        """A split in order, with the evaluation transform."""
+        """A split in order, with the evaluation transform; shared out where there are several processes."""
         return self.pipeline.evaluation(split, batch_size=self.config.compute.eval_batch_size)
+
+    def whole_batches(self, split: ImageSplit) -> Batches:
+        """The same, all of it in this process: for what rank 0 does alone."""
+        if self.compute.processes.world == 1:
+            return self.evaluation_batches(split)
+        size = self.config.compute.eval_batch_size
+        return ImagePipeline(self.config.data, self.compute.device).evaluation(split, batch_size=size)
 
     def training_batches(self, training: TrainingConfig, seed: int, views: ViewSchedule | None = None) -> Batches:
         """The training split, shuffled and augmented by `seed`; `views` as stored, None for fresh ones."""
@@ -155,7 +228,7 @@ class Context:
             self.data.num_classes,
             channels=self.data.channels,
             # The real side of the images, so that a model they are too small for is refused before any training.
-            image_size=self.config.data.image_size or int(self.data.train[0].shape[-1]),
+            image_size=self.config.data.image_size or self.data.width,
             seed=seed,
             checkpoint=checkpoint,
         )
@@ -195,7 +268,24 @@ class Context:
 
     def write_record(self, owner: Teacher | Cell, record: Mapping[str, Any]) -> None:
         """Mark a model as finished, with its figures. Written last: without it, the model is trained again."""
-        write_json(self.folder(owner) / "result.json", dict(record))
+        self.compute.processes.on_main(lambda: write_json(self.folder(owner) / "result.json", dict(record)))
+
+    def unfinished(self, owners: Iterable[Owner]) -> list[Owner]:
+        """Those without a result; rank 0 looks, so that all processes work on the same ones."""
+        return self.compute.processes.on_main(lambda: [own for own in owners if self.read_record(own) is None])
+
+    def finished(self, name: str) -> bool:
+        """Whether the teacher or cell of that name has a result."""
+        owners: list[Teacher | Cell] = [*self.plan.teachers, *self.plan.cells]
+        return any(self.read_record(owner) is not None for owner in owners if owner.name == name)
+
+    def write_unreadable(self) -> None:
+        """Write the list of images that were left out, as far as it is known."""
+        path = self.directory.path / "unreadable.csv"
+        found = {line for lines in self.compute.processes.gather(list(self.pipeline.unreadable)) for line in lines}
+        if found and self.compute.processes.main:
+            before = pd.read_csv(path)["image"].tolist() if path.is_file() else []
+            write_csv(path, pd.DataFrame({"image": sorted(found | set(before))}))
 
     def estimated_bytes(self) -> int:
         """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,7 @@ from tosmooth.config import StudyConfig
 from tosmooth.config_reading import dump_config
 from tosmooth.errors import StudyError
 from tosmooth.files import write_text
-
-# Keys that a study may be continued with another value of: they say how the work is done, not what comes out.
-FREE = {
-    "cache.directory", "compute.compile", "compute.group_size", "compute.threads", "data.in_memory", "data.workers",
-}  # fmt: skip
+from tosmooth.study.growth import Change, compare
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -80,20 +77,27 @@ class StudyDirectory:
         """Folder of a cell's student."""
         return self.path / "students" / name
 
-    def claim(self, config: StudyConfig, needed_bytes: int) -> None:
-        """Make the folder this study's, or find that it already is; nothing is written when it cannot be.
+    @property
+    def state(self) -> Path:
+        """Folder of what a resume needs: the lock, and the checkpoints of models in training."""
+        return self.path / "state"
+
+    def check_usable(self, needed_bytes: int) -> None:
+        """Refuse a folder that is not a study's, or a place that cannot hold one; nothing is written.
 
         Args:
             needed_bytes: estimate of what the study will write.
 
         Raises:
-            StudyError: the folder holds another study or other files, is not writable, or the disk is too full.
+            StudyError: the folder holds other files, is not writable, or the disk is too full.
         """
         if self.path.exists() and not self.path.is_dir():
             raise StudyError(f"{self.path} is a file; a study needs a folder. Choose another --output or name=…")
-        if self.config.exists():
-            self._refuse_other_study(config)
-        elif self.path.exists() and any(self.path.iterdir()):
+        if (
+            not self.config.exists()
+            and self.path.exists()
+            and {entry.name for entry in self.path.iterdir()} - {"state"}
+        ):
             raise StudyError(
                 f"{self.path} holds files but no study.yaml; tosmooth does not write into other people's folders. "
                 "Choose another --output or name=…"
@@ -107,39 +111,71 @@ class StudyDirectory:
                 f"the study needs about {needed_bytes / 1e6:,.0f} MB, but {parent} has {free / 1e6:,.0f} MB free; "
                 "free some space or choose another --output"
             )
+
+    def claim(self, config: StudyConfig, fingerprint: str) -> Change | None:
+        """Make the folder this study's, or find that it already is. Only who holds the study's lock may do this.
+
+        Args:
+            config: the study's configuration.
+            fingerprint: of its data.
+
+        Returns:
+            How the grid has changed since the folder was last claimed; None where it has not.
+
+        Raises:
+            StudyError: the folder holds another study, was begun with other data, or cannot be written.
+        """
+        change = self._change(config) if self.config.exists() else None
+        data = self.state / "data.json"
         try:
+            if data.exists() and json.loads(data.read_text(encoding="utf-8")).get("fingerprint") != fingerprint:
+                raise StudyError(
+                    f"the data are not those that {self.path} was begun with (other images, labels or file sizes); put "
+                    "them back, or give this study its own name (name=…)"
+                )
+            for leftover in self.path.rglob(".*.tmp"):  # of a process that was killed while writing
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+            for told in self.state.glob("told-*"):  # of runs of several processes, see `peers.one_message`
+                told.unlink(missing_ok=True)
+            if change is not None and change.grid:
+                self._make_way(change)
+            write_json(data, {"fingerprint": fingerprint})
             write_text(self.config, dump_config(config))
         except OSError as error:
             raise StudyError(f"{self.path} cannot be written: {error.strerror}; choose another --output") from None
+        except ValueError:
+            raise StudyError(f"{data} is damaged; delete it if the data are the same as before") from None
+        return change if change is not None and change.grid else None
 
-    def _refuse_other_study(self, config: StudyConfig) -> None:
-        """Raise when the folder's configuration differs from this one, naming the keys."""
+    def _change(self, config: StudyConfig) -> Change:
         try:
             there = yaml.safe_load(self.config.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError):
             raise StudyError(f"{self.config} is not readable; move {self.path} away or choose another name=…") from None
-        here = yaml.safe_load(dump_config(config))
-        differing = sorted(_differences(there, here) - FREE)
-        if {_cache_views(there), _cache_views(here)} <= {"auto", "off"}:
-            differing = [key for key in differing if key != "cache.views"]
-        if differing:
-            shown = ", ".join(differing[:6]) + (", …" if len(differing) > 6 else "")
+        change = compare(there, config)
+        if change.refused:
+            shown = ", ".join(change.refused[:6]) + (", …" if len(change.refused) > 6 else "")
             raise StudyError(
-                f"{self.path} holds another study: it differs in {shown}. "
-                "Give this one its own name (name=…) or another --output"
+                f"{self.path} holds another study: it differs in {shown}. Give this one its own name (name=…) or "
+                "another --output; only the grid (smoothing factors, temperatures, objectives, seeds) can be changed "
+                "in place"
             )
+        return change
 
+    def _make_way(self, change: Change) -> None:
+        """Take back advice that was made for another grid, and note whether its test figures were known already."""
+        changes = self.changes()
+        entry = {"added": list(change.added), "removed": list(change.removed)}
+        if not changes or {key: changes[-1][key] for key in entry} != entry:  # else: killed while doing just this
+            seen = (self.analysis / "verdict.json").exists()
+            changes.append(entry | {"when": datetime.now(UTC).isoformat(timespec="seconds"), "test_was_read": seen})
+            write_json(self.analysis / "changes.json", changes)
+        old = self.analysis / "advice.json"
+        if old.exists():
+            old.replace(self.analysis / f"advice-before-change-{len(changes)}.json")
+        (self.analysis / "verdict.json").unlink(missing_ok=True)
 
-def _cache_views(config: Any) -> Any:
-    """`cache.views` of a configuration; what `auto` stores is what students would see live."""
-    return (config.get("cache") or {}).get("views", "auto") if isinstance(config, dict) else None
-
-
-def _differences(one: Any, other: Any, prefix: str = "") -> set[str]:
-    """Dotted keys at which two nested mappings differ."""
-    if not (isinstance(one, dict) and isinstance(other, dict)):
-        return set() if one == other else {prefix}
-    found: set[str] = set()
-    for key in one.keys() | other.keys():
-        found |= _differences(one.get(key), other.get(key), f"{prefix}.{key}" if prefix else str(key))
-    return found
+    def changes(self) -> list[dict[str, Any]]:
+        """How the grid was changed since the study was begun: `added`, `removed`, `when`, `test_was_read`."""
+        path = self.analysis / "changes.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches
+from tosmooth.files import write_bytes
 from tosmooth.models.build import ImageModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -27,7 +28,7 @@ class Measuring:
 
     def __init__(self, context: Context, *, students: bool) -> None:
         self._context = context
-        self._classes = choose_classes(context) if students else ()
+        self._classes = context.compute.processes.on_main(lambda: choose_classes(context)) if students else ()
         self._batches: dict[int, Batches] = {}  # by split: loader processes are started once
 
     def evaluate(self, owner: Teacher | Cell, model: ImageModel, split: ImageSplit) -> Evaluation:
@@ -69,7 +70,12 @@ class Measuring:
             tensors |= {f"{name}.{key}": value.cpu() for key, value in found.centroids.state_dict().items()}
             if found.features is not None:
                 features |= {f"{name}.features": found.features[0], f"{name}.labels": found.features[1]}
-        save_file(tensors, context.folder(owner) / "centroids.safetensors")
-        if features:
-            save_file(features, context.folder(owner) / FEATURES_FILE)
+        folder = context.folder(owner)
+
+        def write() -> None:
+            write_bytes(folder / "centroids.safetensors", save(tensors))
+            if features:
+                write_bytes(folder / FEATURES_FILE, save(features))
+
+        context.compute.processes.on_main(write)
         context.write_record(owner, {**record, **figures})

@@ -77,7 +77,7 @@ def _features(
             chosen = torch.isin(labels, torch.tensor(classes))
             return tensors[f"{split_name}.features"][chosen], labels[chosen]
     split = {"train": context.data.train, "val": context.data.validation}[split_name]
-    batches = context.evaluation_batches(split)
+    batches = context.whole_batches(split)
     return features_of_classes(model, batches, context.compute, classes, context.last_layer(owner))
 
 

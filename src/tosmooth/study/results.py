@@ -78,7 +78,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         ]
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
     identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
-    run_columns = ["teacher_seed", "status", "selected_epoch", "selection", "parameters"]
+    run_columns = ["teacher_seed", "status", "failure", "selected_epoch", "selection", "parameters"]
     return table.reindex(columns=[*identity_columns, *run_columns, *METRICS, *ETAS])
 
 
@@ -101,9 +101,10 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
     for owner in owners:
         record = context.read_record(owner) or {}
         saved = context.folder(owner) / "reliability.json"
-        if "test/top1" not in record or not saved.exists():
+        if context.compute.processes.on_main(lambda: "test/top1" not in record or not saved.exists()):  # noqa: B023
             found = evaluate(context.trained_model(owner), batches, context.compute)
-            write_json(saved, found.metrics.reliability().to_dict(orient="records"))
+            rows = found.metrics.reliability().to_dict(orient="records")
+            context.compute.processes.on_main(lambda: write_json(saved, rows))  # noqa: B023
             context.write_record(owner, record | found.columns("test"))
         rows = json.loads(saved.read_text(encoding="utf-8"))
         identity = {
@@ -115,7 +116,8 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
             "split": "test",
         }
         bins += [identity | row for row in rows]
-    write_csv(context.directory.analysis / "calibration.csv", pd.DataFrame(bins))
+    path = context.directory.analysis / "calibration.csv"
+    context.compute.processes.on_main(lambda: write_csv(path, pd.DataFrame(bins)))
 
 
 @dataclass(frozen=True)

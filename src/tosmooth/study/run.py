@@ -1,16 +1,20 @@
 """Run a study from its configuration to its report.
 
 The order matters: teachers, students, diffusion and projection on training and validation data, advice, and only then
-the test split. A study stopped half-way goes on with the same command: finished models are not trained again.
+the test split. A study stopped half-way goes on with the same command: finished models are not trained again, and the
+others go on from their last checkpoint.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from tosmooth.config import StudyConfig
 from tosmooth.data.base import ImageData
@@ -21,6 +25,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity, given_similarity
 from tosmooth.study.directory import write_json
 from tosmooth.study.environment import describe_environment
+from tosmooth.study.growth import caveats
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
@@ -37,50 +42,85 @@ from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
 
 
-def run_study(config: StudyConfig, root: str | Path = "runs", progress: StudyProgress | None = None) -> StudyResults:
+def run_study(
+    config: StudyConfig,
+    root: str | Path = "runs",
+    progress: StudyProgress | None = None,
+    *,
+    train: Callable[[Context], None] | None = None,
+) -> StudyResults:
     """Train, measure, advise, read the test split, and write the report under ``root/<config.name>``.
 
     Args:
         config: a checked configuration, from `load_config`.
         root: folder that holds the studies.
         progress: where progress is shown; None = a bar on stderr.
+        train: how the grid is trained; None = here (`train_here`).
 
     Raises:
         TosmoothError: anything wrong with the data, the models, the folder or the training, in one sentence.
+        Interrupted: a signal asked for the end; all progress is saved.
     """
-    with progress or StudyProgress() as shown:
-        context = Context.open(config, Path(root), shown, _check_analysis)
+    with progress or StudyProgress() as shown, Context.open(config, Path(root), shown, _check_analysis) as context:
         started = datetime.now(UTC)
         clock = time.perf_counter()
+        on_main = context.compute.processes.on_main
         _expect_work(context)
-        train_teachers(context)
-        teaching = StudyTeaching(context)
-        for group in context.plan.groups:
-            train_students(context, group, teaching)
-        done = finished_cells(context)
-        if not done:
-            raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
+        (train or train_here)(context)
+        done = on_main(lambda: _trained(context))
 
         shown.stage("measuring diffusion")
-        diffusion = analyse_diffusion(context, find_similarity(context), done)
-        analyse_projection(context, done)
-        results = write_results(context, diffusion)
-
-        advice_path = context.directory.analysis / "advice.json"
-        if not advice_path.is_file():  # once frozen, it stays
-            rules = Rules(config.analysis.margin, config.preview, context.selection)
-            write_json(advice_path, advise(results, teacher_table(context), diffusion, rules))
-        advice: dict[str, Any] = json.loads(advice_path.read_text(encoding="utf-8"))
+        diffusion, advice = on_main(lambda: _conclude(context, done))
 
         shown.stage("reading the test split, once")
         read_test(context, done)
-        results = write_results(context, diffusion)
-        write_json(context.directory.analysis / "verdict.json", final_verdict(advice, results, preview=config.preview))
-        _write_environment(context, started, time.perf_counter() - clock)
 
-        shown.stage("writing the report")
-        build_report(context.directory.path)
+        def finish() -> None:
+            results = write_results(context, diffusion)
+            verdict = final_verdict(advice, results, preview=config.preview)
+            write_json(context.directory.analysis / "verdict.json", verdict)
+            _write_environment(context, started, time.perf_counter() - clock)
+            shown.stage("writing the report")
+            build_report(context.directory.path)
+
+        context.write_unreadable()
+        on_main(finish)
     return load_study(context.directory.path)
+
+
+def train_here(context: Context) -> None:
+    """Train the whole grid in this process, or in those that were started with it."""
+    train_teachers(context)
+    teaching = StudyTeaching(context)
+    for group in context.plan.groups:
+        train_students(context, group, teaching)
+
+
+def _trained(context: Context) -> dict[str, Cell]:
+    """The cells to analyse.
+
+    Raises:
+        StudyError: there are none.
+    """
+    done = finished_cells(context)
+    if not done:
+        raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
+    return done
+
+
+def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Analyse the trained models on training and validation data, and freeze the advice; η per cell, and the advice."""
+    diffusion = analyse_diffusion(context, find_similarity(context), done)
+    analyse_projection(context, done)
+    results = write_results(context, diffusion)
+    path = context.directory.analysis / "advice.json"
+    if not path.is_file():  # once frozen, it stays
+        rules = Rules(context.config.analysis.margin, context.config.preview, context.selection)
+        advice = advise(results, teacher_table(context), diffusion, rules)
+        advice["caveats"] += caveats(context.directory.changes())
+        write_json(path, advice)
+    frozen: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return diffusion, frozen
 
 
 def _check_analysis(config: StudyConfig, data: ImageData) -> None:

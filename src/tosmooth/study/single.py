@@ -23,8 +23,7 @@ from tosmooth.training.evaluation import evaluate
 
 def train_only_teachers(config: StudyConfig, root: Path, progress: StudyProgress | None = None) -> list[dict[str, Any]]:
     """Train the teachers of a study; returns one record per teacher, with the path of its weights."""
-    with progress or StudyProgress() as shown:
-        context = Context.open(config, root, shown)
+    with progress or StudyProgress() as shown, Context.open(config, root, shown) as context:
         train_teachers(context)
     return [
         {"teacher": teacher.name, **(context.read_record(teacher) or {})}
@@ -39,8 +38,7 @@ def distill_one(config: StudyConfig, root: Path, progress: StudyProgress | None 
     Returns:
         One record per student, with its metrics and the path of its weights.
     """
-    with progress or StudyProgress() as shown:
-        context = Context.open(config, root, shown, given_classes)
+    with progress or StudyProgress() as shown, Context.open(config, root, shown, given_classes) as context:
         train_teachers(context)
         teaching = StudyTeaching(context)
         for group in context.plan.groups:

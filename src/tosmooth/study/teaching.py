@@ -88,7 +88,8 @@ def _stored(context: Context, teacher: Teacher, model: ImageModel, views: int) -
     folder = cache_directory(context) / f"{path_safe(model.name)}-{stamp.key}"
     cache = TeacherCache(folder, stamp, batch_size=context.config.compute.eval_batch_size)
     cost = sum(p.numel() for p in model.parameters()) / 3
-    if cache.complete:
+    (lacking,) = context.compute.processes.any(not cache.complete)
+    if not lacking:
         context.progress.skip(cost * views * len(context.data.train))
         return CachedTeacher(cache, head)
     batches = context.pipeline.in_order(

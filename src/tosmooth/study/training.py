@@ -1,19 +1,33 @@
-"""The training stages of a study: teachers of all α together, then one group of students per seed."""
+"""The training stages of a study: teachers of all α together, then one group of students per seed.
+
+A group goes on from its newest checkpoint. Models of a group that were saved at different points (the grid has grown, a
+group was split for lack of memory) go on in groups of their own: how models are grouped changes no result.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+import hashlib
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import torch
 
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
+from tosmooth.memory import is_out_of_memory
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
 from tosmooth.study.measuring import Measuring
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.teaching import StudyTeaching, student_views
+from tosmooth.training.checkpoint import BEGINNING, Position
 from tosmooth.training.evaluation import Evaluation
-from tosmooth.training.loop import train_group
+from tosmooth.training.loop import Checkpointing, train_group
+from tosmooth.training.stopping import Stopping
 from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, label_smoothing_loss
 
@@ -24,7 +38,7 @@ def train_teachers(context: Context) -> None:
     Raises:
         StudyError: a teacher failed; there is no grid without all of them.
     """
-    todo = [teacher for teacher in context.plan.teachers if context.read_record(teacher) is None]
+    todo = context.unfinished(context.plan.teachers)
     if todo:
         _train_teachers(context, todo)
     records = [context.read_record(teacher) or {} for teacher in context.plan.teachers]
@@ -34,29 +48,36 @@ def train_teachers(context: Context) -> None:
 
 
 def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
-    alphas = ", ".join(f"{teacher.label_smoothing:g}" for teacher in todo)
     section = context.config.teacher
     if not section.train:
+        alphas = ", ".join(f"{teacher.label_smoothing:g}" for teacher in todo)
         context.progress.stage(f"measuring the given teachers, α = {alphas}")
         measuring = Measuring(context, students=False)
         for teacher in todo:
             model = context.compute.place(context.new_model(section.model, teacher.seed, teacher.checkpoint))
-            save_weights(model, context.folder(teacher) / "model.safetensors")
+            path = context.folder(teacher) / "model.safetensors"
+            context.compute.processes.on_main(lambda: save_weights(model, path))  # noqa: B023
             measuring.record(teacher, model, {"status": "given", "selection": "given"})
         return
-    trainees = [_trainee(context, teacher, label_smoothing_loss(teacher.label_smoothing)) for teacher in todo]
-    _run(context, f"teachers, α = {alphas}", todo, trainees)
+
+    def title(teachers: Sequence[Teacher]) -> str:
+        return f"teachers, α = {', '.join(f'{teacher.label_smoothing:g}' for teacher in teachers)}"
+
+    _train(context, todo, _Work(title, lambda teacher: label_smoothing_loss(teacher.label_smoothing)))
 
 
 def train_students(context: Context, cells: Sequence[Cell], teaching: StudyTeaching) -> None:
     """Train the students of one seed, and measure them; in several groups if memory does not hold all at once.
 
-    Finished cells are left alone. How cells are grouped changes no result.
+    Finished cells are left alone.
     """
-    todo = [cell for cell in cells if context.read_record(cell) is None]
-    size = context.config.compute.group_size or students_that_fit(context)
-    for start in range(0, len(todo), size):
-        _train_students(context, todo[start : start + size], teaching)
+    todo = context.unfinished(cells)
+    processes = context.compute.processes
+    size = context.config.compute.group_size or min(processes.gather(students_that_fit(context)))
+    while todo:
+        size = min(size, *context.group_limit, len(todo))
+        _train_students(context, todo[:size], teaching)
+        todo = todo[size:]
 
 
 def students_that_fit(context: Context) -> int:
@@ -72,23 +93,104 @@ def students_that_fit(context: Context) -> int:
 
 
 def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeaching) -> None:
-    needed = {cell.teacher for cell in todo}
-    taught_by = teaching.of([teacher for teacher in context.plan.teachers if teacher.name in needed])
+    seed, seeds = todo[0].seed, context.config.student.seeds
     hard_weight = context.config.student.hard_weight
-    trainees = [
-        _trainee(context, cell, distillation_from(cell.teacher, cell.temperature, cell.objective, hard_weight))
-        for cell in todo
-    ]
-    views = student_views(context, todo[0].seed)
-    seeds = context.config.student.seeds
-    position = f"{seeds.index(todo[0].seed) + 1} of {len(seeds)}"
-    _run(context, f"{len(todo)} students, seed {todo[0].seed} ({position})", todo, trainees, taught_by, views)
+
+    def title(cells: Sequence[Cell]) -> str:
+        return f"{len(cells)} students, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})"
+
+    def teaching_of(cells: Sequence[Cell]) -> Teaching:
+        needed = {cell.teacher for cell in cells}
+        return teaching.of([teacher for teacher in context.plan.teachers if teacher.name in needed])
+
+    def loss(cell: Cell) -> LossFunction:
+        return distillation_from(cell.teacher, cell.temperature, cell.objective, hard_weight)
+
+    _train(context, todo, _Work(title, loss, teaching_of, student_views(context, seed)))
 
 
-def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction) -> Trainee:
+@dataclass(frozen=True)
+class _Work:
+    """What a kind of models is trained with: their title, their losses, and for students their teachers and views."""
+
+    title: Callable[[Sequence[Any]], str]
+    loss: Callable[[Any], LossFunction]
+    teaching: Callable[[Sequence[Any]], Teaching] | None = None
+    views: ViewSchedule | None = None
+
+
+def _train(context: Context, owners: Sequence[Teacher | Cell], work: _Work) -> None:
+    """Train models to their ends, each from its newest checkpoint; those at one point together."""
+    names = [owner.name for owner in owners]
+    saved = context.compute.processes.on_main(lambda: context.checkpoints.newest(names))
+    groups: dict[Position, list[Teacher | Cell]] = {}
+    for owner in owners:
+        groups.setdefault(saved.get(owner.name, BEGINNING), []).append(owner)
+    for start in sorted(groups, reverse=True):
+        _train_in_memory(context, groups[start], work, start)
+
+
+def _train_in_memory(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start: Position) -> None:
+    """Train a group; where memory does not hold it, go on with its halves from the last checkpoint.
+
+    Raises:
+        StudyError: memory does not hold a single model, or several processes would have to agree on a split.
+    """
+    try:
+        _run(context, owners, work, start)
+        return
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(owners) == 1:
+            raise StudyError(
+                f"out of memory while training {owners[0].name} alone; a smaller batch_size, eval_batch_size or model, "
+                "or compute.precision=bf16, needs less. The same command goes on from the last checkpoint"
+            ) from None
+        if context.compute.processes.world > 1:
+            raise StudyError(
+                f"out of memory with {len(owners)} models at once; set compute.group_size={len(owners) // 2} and start "
+                "again: the same command goes on from the last checkpoint"
+            ) from None
+    # Out of the handler: only now is nothing of the failed group referred to any more.
+    gc.collect()
+    if context.compute.device.type == "cuda":
+        torch.cuda.empty_cache()
+    half = len(owners) // 2
+    context.progress.note(
+        f"out of memory with {len(owners)} models at once: going on with {len(owners) - half} at most"
+    )
+    if isinstance(owners[0], Cell):
+        context.group_limit.append(len(owners) - half)
+    for part in (owners[:-half], owners[-half:]):
+        _train(context, part, work)
+
+
+class _Checkpoints(Checkpointing):
+    """Saves a group in the study's folder: at the end of every epoch, and by the clock in between."""
+
+    def __init__(self, context: Context, owners: Sequence[Teacher | Cell]) -> None:
+        self._context = context
+        names = "\n".join(owner.name for owner in owners)
+        self._group = f"{len(owners)}-models-{hashlib.sha256(names.encode()).hexdigest()[:12]}"
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self._last >= 60 * self._context.config.compute.checkpoint_minutes
+
+    def save(self, position: Position, group: Sequence[Trainee]) -> None:
+        states = {trainee.name: trainee.state() for trainee in group}  # all processes have a part in it
+        self._context.compute.processes.on_main(lambda: self._context.checkpoints.write(self._group, position, states))
+        self._last = time.monotonic()
+
+    def stopping(self) -> Stopping:
+        return self._context.stopping
+
+
+def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, start: Position) -> Trainee:
     section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
     model = context.new_model(section.model, owner.seed, owner.checkpoint if isinstance(owner, Teacher) else None)
-    return Trainee(
+    trainee = Trainee(
         name=owner.name,
         model=model,
         loss_function=loss,
@@ -99,20 +201,22 @@ def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction) -> Tra
         folder=context.folder(owner),
         select_by=None if context.selection == "last" else f"{context.selection_split_name}/top1",
     )
+    if start != BEGINNING:
+        trainee.restore(context.checkpoints.read(owner.name, start))
+    return trainee
 
 
-def _run(
-    context: Context,
-    title: str,
-    owners: Sequence[Teacher | Cell],
-    trainees: Sequence[Trainee],
-    teaching: Teaching | None = None,
-    views: ViewSchedule | None = None,
-) -> None:
-    """Train a group, then measure each of its models with the kept weights."""
+def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start: Position) -> None:
+    """Train a group from a point on, then measure each of its models with the kept weights."""
+    teaching = work.teaching(owners) if work.teaching is not None else None
+    trainees = [_trainee(context, owner, work.loss(owner), start) for owner in owners]
     config = trainees[0].config
+    batches = context.training_batches(config, owners[0].seed, work.views)
     cost = sum(p.numel() for p in trainees[0].model.parameters())
-    context.progress.stage(title, epochs=config.epochs, cost=cost, models=len(trainees))
+    done = min(config.epochs * len(batches), start.epoch * len(batches) + start.batch)
+    context.progress.skip(float(done * config.batch_size * cost * len(trainees)))
+    again = f", going on in epoch {start.epoch + 1}" if BEGINNING < start < (config.epochs, 0) else ""
+    context.progress.stage(work.title(owners) + again, epochs=config.epochs, cost=cost, models=len(trainees))
 
     measuring = Measuring(context, students=isinstance(owners[0], Cell))
     evaluations: dict[str, Evaluation] = {}  # on validation, with the weights that are kept so far
@@ -128,11 +232,13 @@ def _run(
     with suppress(NonFiniteError):  # all failed: each carries its reason, which is recorded below
         train_group(
             trainees,
-            context.training_batches(config, owners[0].seed, views),
+            batches,
             compute=context.compute,
             teaching=teaching,
             validate=validate if len(context.selection_split) else None,
             on_batch=context.progress.batch,
+            start=start,
+            checkpoints=_Checkpoints(context, owners),
         )
     context.progress.end_stage()
     for owner, trainee in zip(owners, trainees, strict=True):
@@ -149,3 +255,5 @@ def _run(
         }
         on_validation = evaluations.get(trainee.name) if context.selection_split_name == "val" else None
         measuring.record(owner, trainee.model, record, on_validation)
+    context.write_unreadable()
+    context.compute.processes.on_main(lambda: context.checkpoints.forget(context.finished))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import torch
-from accelerate import Accelerator
-from torch import nn
+from accelerate import Accelerator, InitProcessGroupKwargs
+from torch import Tensor, nn
 from torch._dynamo.exc import BackendCompilerFailed
 
 from tosmooth.config import ComputeConfig
@@ -16,6 +19,7 @@ from tosmooth.data.batches import Batch
 from tosmooth.errors import ConfigError
 from tosmooth.memory import free_memory
 from tosmooth.models.image_model import ImageModel
+from tosmooth.training.processes import Processes, lost_peers
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -28,9 +32,20 @@ def _classify(model: ImageModel, prepared: torch.Tensor) -> torch.Tensor:
 _compiled_classify = torch.compile(_classify)
 
 
+class _Classifier(nn.Module):
+    """What is wrapped for several processes: a model without its preparation of images, which many models share."""
+
+    def __init__(self, model: ImageModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        return self.model.classify(prepared)
+
+
 @dataclass(frozen=True)
 class Compute:
-    """Device, precision and memory layout of a run."""
+    """Device, precision and memory layout of a run, and the processes that share it."""
 
     accelerator: Accelerator
     device: torch.device
@@ -38,6 +53,8 @@ class Compute:
     teacher_precision: str  # the same, of frozen teachers
     channels_last: bool
     compiled: bool
+    sync_batchnorm: bool = False
+    processes: Processes = field(default_factory=Processes)
 
     @classmethod
     def from_config(cls, config: ComputeConfig) -> Compute:
@@ -52,8 +69,16 @@ class Compute:
         if config.device != "auto" and not available[config.device]:
             here = ", ".join(name for name, there in available.items() if there)
             raise ConfigError([f"compute.device: {config.device} is not available on this machine (available: {here})"])
-        accelerator = Accelerator(cpu=config.device == "cpu")
-        device = accelerator.device if config.device in {"auto", "cpu"} else torch.device(config.device)
+        patience = InitProcessGroupKwargs(timeout=timedelta(minutes=config.timeout_minutes))
+        with lost_peers():
+            accelerator = Accelerator(cpu=config.device == "cpu", kwargs_handlers=[patience])
+        # Accelerate chooses the GPU of this process among several.
+        device = torch.device("mps") if config.device == "mps" else accelerator.device
+        processes = Processes.here(device)
+        if processes.world > 1 and config.compile == "on":
+            raise ConfigError(["compute.compile: on is not available in several processes; set compute.compile=off"])
+        if config.sync_batchnorm and device.type != "cuda":
+            raise ConfigError(["compute.sync_batchnorm: true needs GPUs; on CPUs statistics are those of each process"])
         on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
         precision, teacher_precision = config.precision, config.teacher_precision
         if precision == "auto":
@@ -63,7 +88,16 @@ class Compute:
             # it, slowly). Training gains less there, so models in training stay in float32 unless asked.
             native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
             teacher_precision = "bf16" if precision == "bf16" or native else "float32"
-        return cls(accelerator, device, precision, teacher_precision, config.channels_last, config.compile == "on")
+        return cls(
+            accelerator,
+            device,
+            precision,
+            teacher_precision,
+            config.channels_last,
+            config.compile == "on",
+            config.sync_batchnorm,
+            processes,
+        )
 
     def place(self, model: Model) -> Model:
         """Move a model to the device, in this run's memory layout."""
@@ -78,7 +112,7 @@ class Compute:
         """A batch on the device."""
         images, labels, indices = (part.to(self.device, non_blocking=True) for part in batch[:3])
         views = None if batch.views is None else batch.views.to(self.device, non_blocking=True)
-        return Batch(images, labels, indices, views)
+        return batch._replace(images=images, labels=labels, indices=indices, views=views)
 
     def classify(self, model: ImageModel, prepared: torch.Tensor) -> torch.Tensor:
         """Logits (N, K) of prepared images, through the compiled graph of the model's architecture if asked for.
@@ -93,6 +127,20 @@ class Compute:
         except BackendCompilerFailed as error:
             reason = str(error).strip().splitlines()[0]
             raise ConfigError([f"compute.compile: on does not work here ({reason}); set compute.compile=off"]) from None
+
+    def trainable(self, model: ImageModel) -> Callable[[Tensor], Tensor]:
+        """Prepared images → logits of a model to be trained; where there are several processes, in step with them.
+
+        Their gradients are averaged while they are computed (DistributedDataParallel), and the buffers of rank 0 are
+        everyone's. The model itself stays as it is: it is saved, evaluated and measured without a wrapper.
+        """
+        if self.processes.world == 1:
+            return partial(self.classify, model)
+        if self.sync_batchnorm:
+            model.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(model.backbone)  # type: ignore[no-untyped-call]
+        with lost_peers():
+            here = [self.device.index] if self.device.type == "cuda" else None
+            return nn.parallel.DistributedDataParallel(_Classifier(model), device_ids=here)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision for a forward pass of a model in training or evaluation; float32 needs none."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,9 +13,13 @@ from torch import Tensor
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.data.batches import Batches
+from tosmooth.errors import DataError
 from tosmooth.models.build import ImageModel
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.training.compute import Compute
+from tosmooth.training.processes import Processes
+
+Kept = tuple[Tensor, Tensor, Tensor]  # features (n, D), labels (n,) and indices (n,) of some samples, on the CPU
 
 # Our metric → its column for each split; calibration has a group of its own.
 COLUMNS: Mapping[str, Mapping[str, str]] = {
@@ -67,11 +72,13 @@ def evaluate(
     model.eval()
     metrics = ClassificationMetrics(model.num_classes)
     found: ClassCentroids | None = None
-    kept: list[tuple[Tensor, Tensor]] = []
+    kept: list[Kept] = []
     reading = PenultimateFeatures(model, model.num_classes, layer) if centroids or keep else nullcontext()
     with torch.no_grad(), reading as features_of:
         for batch in batches.epoch(0):
-            images, labels = compute.put(batch)[:2]
+            if not batch.counted:
+                continue
+            images, labels, indices = compute.put(batch)[:3]
             with compute.autocast():
                 logits, features = (model(images), None) if features_of is None else features_of(images)
             metrics.update(logits.float(), labels)
@@ -79,8 +86,38 @@ def evaluate(
                 found = found or ClassCentroids(model.num_classes, features.shape[1])
                 found.update(features.float(), labels)
             if features is not None and keep:
-                kept.append(_of_classes(features, labels, keep))
+                kept.append(_of_classes(features, labels, indices, keep))
+    if compute.processes.world > 1:
+        found = _reduced(found, model.num_classes, compute)
+        metrics, kept = _gathered(metrics, kept, compute.processes)
+    if not metrics.count:
+        raise DataError("no image of the split could be read")
     return Evaluation(metrics, found, _joined(kept) if keep else None)
+
+
+def _reduced(found: ClassCentroids | None, num_classes: int, compute: Compute) -> ClassCentroids | None:
+    """The centroids over the samples of all processes; a process without samples takes part with none."""
+    width = max(compute.processes.gather(0 if found is None else found.num_features))
+    if not width:
+        return None
+    found = found or ClassCentroids(num_classes, width)
+    found.to(compute.device)
+    found.reduce(compute.processes.sum)
+    return found
+
+
+def _gathered(metrics: ClassificationMetrics, kept: list[Kept], processes: Processes) -> tuple[Any, list[Kept]]:
+    """Metrics and kept features of all processes, in all of them; features in the order of the split."""
+    whole = ClassificationMetrics(metrics.num_classes)
+    parts: list[Kept] = []
+    for their_metrics, their_features in processes.gather((metrics.on_host(), kept)):
+        whole.merge(their_metrics)
+        parts += their_features
+    if not parts:
+        return whole, []
+    features, labels, indices = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    order = indices.argsort(stable=True)
+    return whole, [(features[order], labels[order], indices[order])]
 
 
 def features_of_classes(
@@ -92,20 +129,20 @@ def features_of_classes(
     wanted = torch.tensor(classes, device=compute.device)
     with torch.no_grad(), PenultimateFeatures(model, model.num_classes, layer) as features_of:
         for batch in batches.epoch(0):
-            images, labels = compute.put(batch)[:2]
+            images, labels, indices = compute.put(batch)[:3]
             chosen = torch.isin(labels, wanted)
-            if chosen.any():
+            if batch.counted and chosen.any():
                 with compute.autocast():
                     _, features = features_of(images[chosen])
-                kept.append((features.float().cpu(), labels[chosen].cpu()))
+                kept.append((features.float().cpu(), labels[chosen].cpu(), indices[chosen].cpu()))
     return _joined(kept)
 
 
-def _of_classes(features: Tensor, labels: Tensor, classes: Sequence[int]) -> tuple[Tensor, Tensor]:
+def _of_classes(features: Tensor, labels: Tensor, indices: Tensor, classes: Sequence[int]) -> Kept:
     chosen = torch.isin(labels, torch.tensor(classes, device=labels.device))
-    return features[chosen].float().cpu(), labels[chosen].cpu()
+    return features[chosen].float().cpu(), labels[chosen].cpu(), indices[chosen].cpu()
 
 
-def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    features, labels = zip(*parts, strict=True)
+def _joined(parts: list[Kept]) -> tuple[Tensor, Tensor]:
+    features, labels, _ = zip(*parts, strict=True)
     return torch.cat(features), torch.cat(labels)

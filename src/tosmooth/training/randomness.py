@@ -26,6 +26,20 @@ class RandomStream:
             self._own.append(torch.Generator(self._cuda).manual_seed(seed).get_state())
         self._outer: list[torch.Tensor] = []
 
+    def state(self) -> list[torch.Tensor]:
+        """Where the stream stands: a uint8 tensor for each generator."""
+        return [state.clone() for state in self._own]
+
+    def go_to(self, state: list[torch.Tensor]) -> None:
+        """Go on from where `state` was taken.
+
+        Raises:
+            ValueError: it was taken on another kind of device.
+        """
+        if len(state) != len(self._own):
+            raise ValueError(f"the random state is of {len(state)} generators; this device has {len(self._own)}")
+        self._own = [part.clone() for part in state]
+
     def _current(self) -> list[torch.Tensor]:
         states = [torch.get_rng_state()]
         if self._cuda is not None:

@@ -17,7 +17,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,6 +120,7 @@ class TeacherCache:
         self.folder, self.stamp = folder, stamp
         self.batch_size = batch_size
         self._done: dict[str, str] = {}
+        self._absent: frozenset[int] = frozenset()
         if (folder / "stamp.json").exists():
             self._check_stamp()
         self._check_shards()
@@ -163,6 +164,11 @@ class TeacherCache:
         """
         if not self.complete:
             raise CacheError(f"{self.folder} is not filled: {len(self.missing)} of {len(self.shards)} shards missing")
+        if self._absent and (met := self._absent & set(indices.tolist())):
+            raise CacheError(
+                f"training image {min(met)} could not be read when the teacher's logits were stored, but can be now; "
+                f"delete {self.folder} to have them computed again"
+            )
         if self.stamp.nbytes <= RESIDENT_BYTES:
             return self._resident(indices.device)[views * self.stamp.samples + indices].float()
         found = np.empty((len(indices), self.stamp.width), dtype=np.float16)
@@ -234,8 +240,30 @@ class TeacherCache:
         finally:
             lock.release()
 
+    def reload(self) -> None:
+        """Look again at what is there: another process has the lock, and may have found more."""
+        if (self.folder / "stamp.json").exists():
+            self._check_stamp()
+        self._check_shards()
+
     def write(self, shard: Shard, rows: Tensor) -> None:
-        """Store the rows (last − first, width) of one shard.
+        """Store the rows (last − first, width) of one shard, and make it count.
+
+        Raises:
+            CacheError: as `store`.
+        """
+        self.list_shards({shard.file: self.store(shard, rows)})
+
+    def store(self, shard: Shard, rows: Tensor, absent: Collection[int] = ()) -> str:
+        """Store the rows (last − first, width) of one shard; `list_shards` makes it count.
+
+        Args:
+            shard: which rows.
+            rows: what the teacher said.
+            absent: samples that could not be read; whatever stands in their rows is never handed out.
+
+        Returns:
+            The shard's checksum.
 
         Raises:
             CacheError: a row is not finite or too large for float16, or the disk refuses.
@@ -243,7 +271,8 @@ class TeacherCache:
         expected = (shard.last - shard.first, self.stamp.width)
         if tuple(rows.shape) != expected:
             raise ValueError(f"shard {shard.file} has rows {tuple(rows.shape)}; expected {expected}")
-        half = rows.to(torch.float16)
+        half = rows.to(torch.float16, copy=True)
+        half[[sample - shard.first for sample in absent]] = 0
         wrong = (~half.isfinite()).any(1).nonzero()
         if len(wrong):
             sample = shard.first + int(wrong[0])
@@ -256,8 +285,23 @@ class TeacherCache:
         content = buffer.getvalue()
         with self._writing():
             write_bytes(self.folder / shard.file, content)
-            self._done[shard.file] = hashlib.sha256(content).hexdigest()
-            write_text(self.folder / "shards.json", json.dumps(self._done, indent=2) + "\n")
+        return hashlib.sha256(content).hexdigest()
+
+    def list_shards(self, written: Mapping[str, str], absent: Collection[int] = (), *, main: bool = True) -> None:
+        """Make written shards count.
+
+        Args:
+            written: checksums by file name.
+            absent: samples that could not be read.
+            main: whether this process is the one that writes the list.
+        """
+        self._done |= written
+        self._absent |= frozenset(absent)
+        if main:
+            with self._writing():
+                if self._absent:
+                    write_text(self.folder / "absent.json", json.dumps({"samples": sorted(self._absent)}) + "\n")
+                write_text(self.folder / "shards.json", json.dumps(self._done, indent=2) + "\n")
         self.__dict__.pop("_mapped", None)
 
     @contextlib.contextmanager
@@ -292,6 +336,8 @@ class TeacherCache:
         if not (self.folder / "shards.json").exists():
             return
         self._done = {}
+        if (self.folder / "absent.json").exists():
+            self._absent = frozenset(self._read("absent.json").get("samples", ()))
         listed = self._read("shards.json")
         for shard in self.shards:
             path = self.folder / shard.file

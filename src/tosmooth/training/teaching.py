@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
 from itertools import islice
 
 import torch
@@ -16,6 +16,7 @@ from tosmooth.models.build import ImageModel
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.training.compute import Compute
 from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.processes import Processes
 from tosmooth.training.teacher_cache import CachedTeacher, TeacherCache
 
 
@@ -80,6 +81,8 @@ def fill(
 ) -> None:
     """Compute the missing shards of a cache, view by view; after a stop, it goes on with the first that is missing.
 
+    Several processes compute a shard each at a time. Images that cannot be read leave their rows empty.
+
     Args:
         cache: to be filled.
         model: the teacher, on the device; put into eval mode and frozen.
@@ -89,17 +92,42 @@ def fill(
         on_batch: told the view (from 0) and the images done, for progress.
 
     Raises:
-        CacheError: as `TeacherCache.filling` and `TeacherCache.write`.
+        CacheError: as `TeacherCache.filling` and `TeacherCache.store`.
     """
     model.eval().requires_grad_(False)
+    processes = compute.processes
     features = PenultimateFeatures(model, model.num_classes, layer) if cache.stamp.content == "features" else None
-    with cache.filling(), features or nullcontext(), torch.no_grad():
-        for shard in cache.missing:
-            steps = -(-(shard.last - shard.first) // cache.batch_size)
-            rows = []
-            for loaded in islice(batches.epoch(shard.view, start=shard.first // cache.batch_size), steps):
-                images = compute.put(loaded).images
-                with compute.teacher_autocast():
-                    rows.append(model(images) if features is None else features(images)[1])
-                on_batch(shard.view, len(images))
-            cache.write(shard, torch.cat(rows))
+    with _filling(cache, processes), features or nullcontext(), torch.no_grad():
+        missing = cache.missing
+        for start in range(0, len(missing), processes.world):
+            written: list[tuple[str, str, set[int]]] = []
+            for shard in missing[start + processes.rank : start + processes.rank + 1]:
+                absent = set(range(shard.first, shard.last))
+                rows = torch.zeros(len(absent), cache.stamp.width, device=compute.device)
+                steps = -(-len(absent) // cache.batch_size)
+                for loaded in islice(batches.epoch(shard.view, start=shard.first // cache.batch_size), steps):
+                    batch = compute.put(loaded)
+                    on_batch(shard.view, batch.whole * min(processes.world, len(missing) - start))
+                    if not batch.counted:
+                        continue
+                    with compute.teacher_autocast():
+                        found = model(batch.images) if features is None else features(batch.images)[1]
+                    rows[batch.indices - shard.first] = found.float()
+                    absent -= set(batch.indices.tolist())
+                written.append((shard.file, cache.store(shard, rows, absent), absent))
+            for other in processes.gather(written):
+                for file, digest, samples in other:
+                    cache.list_shards({file: digest}, samples, main=processes.main)
+
+
+@contextmanager
+def _filling(cache: TeacherCache, processes: Processes) -> Iterator[None]:
+    """Claim the cache for all processes of the run; rank 0 holds the lock."""
+    if processes.main:
+        with ExitStack() as stack:
+            processes.on_main(lambda: stack.enter_context(cache.filling()))
+            yield
+    else:
+        processes.on_main(lambda: None)
+        cache.reload()
+        yield

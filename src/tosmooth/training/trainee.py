@@ -7,19 +7,24 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from tosmooth.config import ModelConfig, TrainingConfig
+from tosmooth.errors import CheckpointError
+from tosmooth.files import write_text
 from tosmooth.losses.distillation import distillation_loss
 from tosmooth.models.build import ImageModel, build_image_model
 from tosmooth.models.weights import load_weights, save_weights
+from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
 from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.optimization import build_optimizer, learning_rate
 from tosmooth.training.randomness import RandomStream
+
+METERS = ("good_steps", "loss_sum", "last_loss", "images")  # accumulators on the device, beside the flag `stopped`
 
 # logits (N, K), labels (N,), teacher logits by teacher name (N, K) → scalar loss
 LossFunction = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
@@ -69,6 +74,20 @@ def build_model(
     )
 
 
+class Share(NamedTuple):
+    """This process's part of a batch that several processes work on.
+
+    Attributes:
+        images: how many images of the batch are here.
+        total: how many the batch has, a scalar on the device.
+        weight: by which the mean loss over the images here enters the average over processes, a scalar on the device.
+    """
+
+    images: int
+    total: Tensor
+    weight: Tensor
+
+
 @dataclass
 class Trainee:
     """A teacher or student in training: model, loss, optimiser, schedule, random stream, and its folder on disk."""
@@ -86,25 +105,22 @@ class Trainee:
     failure: str | None = None
     selected_epoch: int | None = None
     best_score: float = float("-inf")
-    last_record: dict[str, Any] = field(default_factory=dict)
+    records: list[dict[str, Any]] = field(default_factory=list)  # of the epochs so far, as in metrics.jsonl
 
     def __post_init__(self) -> None:
         self.model = self.compute.place(self.model)
+        self.forward = self.compute.trainable(self.model)
         self.optimizer = build_optimizer(self.model, self.config.optimizer)
-        self.random = RandomStream(self.seed, self.compute.device)
+        # Dropout masks of several processes must differ; rank 0 draws what a process alone would draw.
+        rank = self.compute.processes.rank
+        self.random = RandomStream(self.seed + (rank << 32), self.compute.device)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         # All of these stay on the device and are read only at intervals: reading one every step would make a GPU wait.
         self.stopped = torch.zeros((), device=self.compute.device)  # 1 from the first step that was not finite
         self._good_steps = torch.zeros((), device=self.compute.device)
         self._loss_sum = torch.zeros((), device=self.compute.device)
         self._last_loss = torch.zeros((), device=self.compute.device)  # up to and including the first that was not
-        self._images = 0
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._metrics_path.unlink(missing_ok=True)
-
-    @property
-    def _metrics_path(self) -> Path:
-        return self.folder / "metrics.jsonl"
+        self._images = torch.zeros((), device=self.compute.device)
 
     def current_learning_rate(self) -> float:
         """Learning rate of the step about to be taken."""
@@ -116,8 +132,14 @@ class Trainee:
             schedule=self.config.schedule,
         )
 
-    def step(self, inputs: SharedInputs, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> None:
-        """One forward, backward and update on a batch with labels (N,).
+    def step(
+        self,
+        inputs: SharedInputs,
+        labels: Tensor,
+        teacher_logits: Mapping[str, Tensor],
+        share: Share | None = None,
+    ) -> None:
+        """One forward, backward and update on a batch with labels (N,), or on this process's `share` of it.
 
         Nothing here waits for the device. A loss or gradient that is not finite raises a flag there, which holds back
         this update and all later ones: the weights stay those of the last good step.
@@ -125,16 +147,36 @@ class Trainee:
         for group in self.optimizer.param_groups:
             group["lr"] = self.current_learning_rate()
         with self.random:
-            with self.compute.autocast():
-                logits = self.compute.classify(self.model, inputs.of(self.model))
-            loss = self.loss_function(logits.float(), labels, teacher_logits)
+            if share is None:
+                loss = self._loss(inputs, labels, teacher_logits)
+            elif share.images:
+                loss = self._loss(inputs, labels, teacher_logits) * share.weight
+            else:
+                loss = self._nothing(inputs)
             self.compute.accelerator.backward(loss)
-        self._flag(loss.detach(), self._gradient_norm(), len(labels))
+        if share is None:
+            self._flag(loss.detach(), self._gradient_norm(), len(labels))
+        else:  # the flag must rise in all processes or in none
+            mean = self.compute.processes.sum(loss.detach() / self.compute.processes.world)
+            self._flag(mean, self._gradient_norm(), share.total)
         # Fused optimisers skip the update where this is 1: the hook that loss scaling uses.
         self.optimizer.found_inf = self.stopped  # type: ignore[attr-defined]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step_count += 1
+
+    def _loss(self, inputs: SharedInputs, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> Tensor:
+        with self.compute.autocast():
+            logits = self.forward(inputs.of(self.model))
+        return self.loss_function(logits.float(), labels, teacher_logits)
+
+    def _nothing(self, inputs: SharedInputs) -> Tensor:
+        """A loss of 0 with gradients of 0, in eval mode, so that a placeholder moves no statistics."""
+        self.model.eval()
+        with self.compute.autocast():
+            logits = self.forward(inputs.of(self.model))
+        self.model.train()
+        return logits.float().sum() * 0.0
 
     def _gradient_norm(self) -> Tensor:
         """The norm of all gradients, which are clipped to `gradient_clip` where that is set."""
@@ -142,7 +184,7 @@ class Trainee:
             return nn.utils.clip_grad_norm_(self.parameters, self.config.gradient_clip)
         return nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
 
-    def _flag(self, loss: Tensor, gradient_norm: Tensor, images: int) -> None:
+    def _flag(self, loss: Tensor, gradient_norm: Tensor, images: int | Tensor) -> None:
         running = self.stopped == 0
         self._last_loss = torch.where(running, loss, self._last_loss)
         self.stopped = torch.where((loss + gradient_norm).isfinite(), self.stopped, 1.0)
@@ -161,30 +203,100 @@ class Trainee:
         )
 
     def end_epoch(self, epoch: int, metrics: Mapping[str, float], images_per_second: float) -> None:
-        """Write the epoch's record, and the weights when they are the best so far or the last."""
-        self.last_record = {
-            "epoch": epoch + 1,
-            "train/loss": self._loss_sum.item() / max(1, self._images),
-            "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "images_per_second": round(images_per_second, 1),
-            **metrics,
-        }
+        """Write the epoch's record, and the weights when they are the best so far or the last. Only rank 0 writes."""
+        self.records.append(
+            {
+                "epoch": epoch + 1,
+                "train/loss": self._loss_sum.item() / max(1.0, self._images.item()),
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "images_per_second": round(images_per_second, 1),
+                **metrics,
+            }
+        )
         self._loss_sum.zero_()
-        self._images = 0
-        with self._metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(self.last_record) + "\n")
+        self._images.zero_()
+        main = self.compute.processes.main
+        if main:
+            self._write_records()
         is_last = epoch + 1 == self.config.epochs
-        if self.select_by is not None:
-            if metrics[self.select_by] > self.best_score:
-                self.best_score = metrics[self.select_by]
-                self.selected_epoch = epoch + 1
-                save_weights(self.model, self.folder / "model.safetensors")
-            if is_last:
-                save_weights(self.model, self.folder / "last.safetensors")
-        elif is_last:
+        best = self.select_by is not None and metrics[self.select_by] > self.best_score
+        if best:
+            self.best_score = metrics[self.select_by or ""]
+        if best or (is_last and self.select_by is None):
             self.selected_epoch = epoch + 1
-            save_weights(self.model, self.folder / "model.safetensors")
+            if main:
+                save_weights(self.model, self.folder / "model.safetensors")
+        if is_last and self.select_by is not None and main:
+            save_weights(self.model, self.folder / "last.safetensors")
+
+    def _write_records(self) -> None:
+        lines = "".join(json.dumps(record) + "\n" for record in self.records)
+        write_text(self.folder / "metrics.jsonl", lines)
+
+    @property
+    def last_record(self) -> Mapping[str, Any]:
+        """The record of the last epoch."""
+        return self.records[-1]
 
     def restore_selected(self) -> None:
         """Put the kept weights back into the model, for the analysis that follows training."""
         load_weights(self.model, self.folder / "model.safetensors")
+
+    def state(self) -> State:
+        """Everything that the next steps and the results depend on. All processes must ask for it together."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        for number, parameter in enumerate(self.parameters):
+            for name, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    tensors[f"optimizer.{number}.{name}"] = value
+        streams = self.compute.processes.gather(self.random.state())
+        for rank, stream in enumerate(streams):
+            tensors |= {f"random.{rank}.{number}": part for number, part in enumerate(stream)}
+        tensors |= {f"meter.{name}": getattr(self, f"_{name}") for name in METERS} | {"meter.stopped": self.stopped}
+        facts = {
+            "step_count": self.step_count,
+            "failure": self.failure,
+            "selected_epoch": self.selected_epoch,
+            "best_score": None if self.best_score == float("-inf") else self.best_score,
+            "records": list(self.records),
+        }
+        # Copies: parameters that share their memory (tied layers) are written one by one.
+        return State({name: _copied(value) for name, value in tensors.items()}, facts)
+
+    def restore(self, state: State) -> None:
+        """Go on from `state`.
+
+        Raises:
+            CheckpointError: it is of another model or optimiser.
+        """
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "optimizer": {}, "random": {}, "meter": {}}
+        for name, value in state.tensors.items():
+            part, _, key = name.partition(".")
+            parts.setdefault(part, {})[key] = value
+        try:
+            self.model.load_state_dict(parts["model"])
+            self.stopped.copy_(parts["meter"]["stopped"])
+            for name in METERS:
+                getattr(self, f"_{name}").copy_(parts["meter"][name])
+            for key, value in parts["optimizer"].items():
+                number, _, name = key.partition(".")
+                parameter = self.parameters[int(number)]
+                # In the parameter's own memory layout: fused optimisers go through both by address.
+                own = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+                self.optimizer.state[parameter][name] = own.to(self.compute.device, value.dtype).copy_(value)
+            facts = state.facts
+            self.step_count, self.failure = facts["step_count"], facts["failure"]
+            self.selected_epoch, self.records = facts["selected_epoch"], list(facts["records"])
+            self.best_score = float("-inf") if facts["best_score"] is None else facts["best_score"]
+            rank = self.compute.processes.rank
+            streams = sorted((key, value) for key, value in parts["random"].items() if key.startswith(f"{rank}."))
+            if streams:  # none where there were fewer processes: a new one starts its own
+                self.random.go_to([value for _, value in streams])
+        except (LookupError, RuntimeError, ValueError) as error:
+            raise CheckpointError(f"{self.name}: the checkpoint does not fit this model: {error}") from None
+        if self.compute.processes.main:
+            self._write_records()
+
+
+def _copied(value: Tensor) -> Tensor:
+    return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)

@@ -1,0 +1,147 @@
+"""Small real studies that run in processes of their own, so that they can be killed; and what two of them must share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Mapping
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from tosmooth.cli import _run
+from tosmooth.config_reading import load_config
+
+# A server that has imported PyTorch but computed nothing: its forks start at once, and no thread pool is inherited.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tosmooth.study.run", "tests.faults.studies"])
+
+# One of everything that a resume has to get right: two teachers, stored logits of both flips, dropout and batch
+# normalisation in the students, two seeds, a last batch that is not full, checkpoints within the epoch, selection.
+SMALL: Mapping[str, Any] = {
+    "name": "small",
+    "data": {
+        "source": "fashion_mnist_sample", "limit_train": 420, "limit_test": 120, "validation": 0.2,
+        "train_augmentation": "flip",
+    },
+    "teacher": {
+        "model": {"name": "resnet8", "width": 0.5, "kwargs": {"stem_stride": 2}},
+        "label_smoothing": [0.0, 0.1], "epochs": 3, "batch_size": 32,
+    },
+    "student": {
+        "model": {"name": "timm:test_efficientnet", "kwargs": {"drop_rate": 0.3, "drop_path_rate": 0.2}},
+        "temperatures": [1, 8], "seeds": [0, 1], "epochs": 2, "batch_size": 32,
+        "optimizer": {"name": "adamw", "learning_rate": 0.002},
+    },
+    "cache": {"views": 2},
+    "compute": {"device": "cpu", "threads": 1, "checkpoint_minutes": 0.0005},
+}  # fmt: skip
+
+
+def _command(raw: Mapping[str, Any], root: str, log: str, train_only: bool) -> None:
+    """What the command line does, in this process: errors become a message and an exit code."""
+    with Path(log).open("a", encoding="utf-8", buffering=1) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    from tosmooth.study.run import run_study
+    from tosmooth.study.single import train_only_teachers
+
+    run = train_only_teachers if train_only else run_study
+    sys.exit(_run(lambda: run(load_config(raw), Path(root))))
+
+
+def start(raw: Mapping[str, Any], root: Path, *, teachers_only: bool = False) -> BaseProcess:
+    """Begin or go on with a study; its output goes to ``root/log.txt``."""
+    root.mkdir(parents=True, exist_ok=True)
+    process = _CONTEXT.Process(target=_command, args=(dict(raw), str(root), str(root / "log.txt"), teachers_only))
+    process.start()
+    return process
+
+
+def finish(raw: Mapping[str, Any], root: Path, *, timeout: float = 200) -> None:
+    """Run a study to its end."""
+    process = start(raw, root)
+    process.join(timeout)
+    assert process.exitcode == 0, (root / "log.txt").read_text(encoding="utf-8")[-3000:]
+
+
+def kill_after(process: BaseProcess, seconds: float) -> bool:
+    """SIGKILL after some seconds; whether there was still something to kill."""
+    process.join(seconds)
+    alive = process.is_alive()
+    process.kill()
+    process.join()
+    return alive
+
+
+def wait_for(process: BaseProcess, path: Path, pattern: str, timeout: float = 60) -> None:
+    """Wait until a study has written a file."""
+    until = time.monotonic() + timeout
+    while not any(path.glob(pattern)):
+        assert process.is_alive(), "the study ended before"
+        assert time.monotonic() < until, f"no {pattern} in {path}"
+        time.sleep(0.005)
+
+
+def log_of(root: Path) -> str:
+    """What a study has printed so far."""
+    path = root / "log.txt"
+    return " ".join(path.read_text(encoding="utf-8").split()) if path.exists() else ""
+
+
+TIMES = {"images_per_second", "frozen_at", "seconds", "started", "finished"}
+
+
+def _without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_times(item) for key, item in value.items() if key not in TIMES}
+    return [_without_times(item) for item in value] if isinstance(value, list) else value
+
+
+def content(path: Path) -> dict[str, Any]:
+    """Everything in a study's folder that must not depend on how often it was interrupted, by file."""
+    found: dict[str, Any] = {}
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if not file.is_file() or name.startswith("state/") or file.suffix == ".pdf" or name in {"environment.json", "report.html", "study.yaml"}:
+            continue
+        if file.suffix == ".safetensors":
+            found[name] = load_file(file)
+        elif file.suffix == ".json":
+            found[name] = _without_times(json.loads(file.read_text(encoding="utf-8")))
+        elif file.suffix == ".jsonl":
+            lines = file.read_text(encoding="utf-8").splitlines()
+            found[name] = [_without_times(json.loads(line)) for line in lines]
+        else:
+            found[name] = file.read_bytes()
+    return found
+
+
+def assert_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Bit for bit, file by file."""
+    assert one.keys() == other.keys(), sorted(one.keys() ^ other.keys())
+    for name, value in one.items():
+        if name.endswith(".safetensors"):
+            assert value.keys() == other[name].keys(), name
+            different = [key for key in value if not torch.equal(value[key], other[name][key])]
+            assert not different, (name, different)
+        else:
+            same = value == other[name]
+            assert same, (name, value if isinstance(value, list | dict) else "bytes differ")
+
+
+@contextlib.contextmanager
+def ended(process: BaseProcess):
+    """Let no test leave a process behind."""
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()

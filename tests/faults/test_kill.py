@@ -1,0 +1,44 @@
+"""SIGKILL at random moments: whatever it hits, the study goes on to the same bits."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Whole
+from tests.faults.studies import SMALL, assert_same, content, finish, kill_after, start
+
+POINTS = 50
+
+
+def killed_and_gone_on(whole: Whole, root: Path, moment: float) -> None:
+    kill_after(start(SMALL, root), moment)
+    finish(SMALL, root)
+    assert_same(whole.content, content(root / "small"))
+
+
+@pytest.mark.parametrize("share", [0.15, 0.45, 0.7])
+def test_a_killed_study_goes_on_to_the_same_bits(whole: Whole, tmp_path: Path, share: float):
+    killed_and_gone_on(whole, tmp_path, share * whole.seconds)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("point", range(POINTS))
+def test_any_moment_will_do(whole: Whole, tmp_path: Path, point: int):
+    killed_and_gone_on(whole, tmp_path, random.Random(point).uniform(0.01, 1.0) * whole.seconds)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("series", range(3))
+def test_killed_again_and_again(whole: Whole, tmp_path: Path, series: int):
+    """Each run gets a little farther than the one before."""
+    moments = random.Random(1000 + series)
+    kills = 0
+    while kill_after(start(SMALL, tmp_path), moments.uniform(0.1, 0.4) * whole.seconds):
+        kills += 1
+        assert kills < 60
+    finish(SMALL, tmp_path)
+    assert kills >= 2
+    assert_same(whole.content, content(tmp_path / "small"))
