@@ -10,7 +10,6 @@ traceback.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError
+from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError, did_you_mean
+from tosmooth.launch import speaks
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_names, recipe_text
 
 app = typer.Typer(
@@ -127,18 +127,36 @@ def study(
     overrides: Overrides = None,
     quick: Quick = False,
     output: Output = Path("runs"),
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray: groups fanned out over a cluster")] = "local",
+    address: Annotated[
+        str | None, typer.Option("--address", help="of the Ray cluster; default: one of its own on this machine")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer the question: train the teachers, distil the grid, measure diffusion, advise, and report.
 
     Examples: `tosmooth study` · `tosmooth study --quick` · `tosmooth study my-study.yaml student.epochs=3 name=shorter`
 
-    Started again with the same command, it goes on where it stopped.
+    Started again with the same command, it goes on where it stopped. In several processes:
+    `torchrun --nproc-per-node 4 -m tosmooth study my-study.yaml`
     """
+    if engine not in {"local", "ray"}:
+        raise ConfigError([f"--engine: unknown engine {engine!r}; {did_you_mean(engine, ['local', 'ray'])}"])
+    if address is not None and engine != "ray":
+        raise ConfigError(["--address: belongs to --engine ray"])
+    config = _read(source, overrides, quick=quick)
+
     from tosmooth.study.run import run_study
     from tosmooth.study.summary import print_summary
 
-    results = run_study(_read(source, overrides, quick=quick), output)
+    train = None
+    if engine == "ray":
+        from tosmooth.study.ray_engine import train_with_ray
+
+        train = train_with_ray(address)
+    results = run_study(config, output, train=train)
+    if not speaks():
+        return
     if as_json:
         paths = {"study": str(results.path), "report": str(results.path / "report.html")}
         print(json.dumps({"verdict": results.verdict, "advice": results.advice} | paths, ensure_ascii=False))
@@ -266,6 +284,8 @@ def report(
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if not speaks():
+        return
     if as_json:
         print(json.dumps(rows, ensure_ascii=False))
         return
@@ -285,11 +305,11 @@ def _run(command: Callable[[], Any]) -> int:
             err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         return 1
     except Interrupted as error:
-        if _speaks():
+        if speaks():
             err.print(escape(str(error)), soft_wrap=True)
         return 128 + error.signal_number
     except ConfigError as error:
-        if not _speaks():  # every process of a run reads the same configuration
+        if not speaks():  # every process of a run reads the same configuration
             return 2
         err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
         return 2
@@ -303,15 +323,10 @@ def _run(command: Callable[[], Any]) -> int:
         )
         return 1
     except SystemExit as exit_:  # how typer ends, Ctrl-C included
-        if exit_.code == 130 and _speaks():
+        if exit_.code == 130 and speaks():
             err.print("interrupted; the same command goes on from what was reached")
         return exit_.code if isinstance(exit_.code, int) else 1
     return 0
-
-
-def _speaks() -> bool:
-    """Whether this process reports for its run: torchrun and accelerate tell each process its rank."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def main() -> None:

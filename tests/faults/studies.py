@@ -1,4 +1,4 @@
-"""Small real studies that run in processes of their own, so that they can be killed; and what two of them must share."""
+"""Small real studies in processes of their own, so that they can be killed; and what two of them must share."""
 
 from __future__ import annotations
 
@@ -110,7 +110,12 @@ def content(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
-        if not file.is_file() or name.startswith("state/") or file.suffix == ".pdf" or name in {"environment.json", "report.html", "study.yaml"}:
+        if (
+            not file.is_file()
+            or name.startswith("state/")
+            or file.suffix == ".pdf"
+            or name in {"environment.json", "report.html", "study.yaml"}
+        ):
             continue
         if file.suffix == ".safetensors":
             found[name] = load_file(file)

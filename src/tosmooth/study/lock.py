@@ -26,6 +26,7 @@ from tosmooth.errors import StudyError
 from tosmooth.files import write_text
 
 BEAT_SECONDS = 5.0
+LONGEST_COMMAND = 120  # characters of a command line in messages
 WATCH_SECONDS = 4 * BEAT_SECONDS  # before an owner on another machine counts as gone
 
 
@@ -115,7 +116,7 @@ class StudyLock:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": self._started,
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:LONGEST_COMMAND],
             "beat": beat,
         }
         write_text(self._name, json.dumps(text, ensure_ascii=False) + "\n")

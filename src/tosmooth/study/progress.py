@@ -8,6 +8,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tosmooth.launch import speaks
+
 
 def clock(seconds: float) -> str:
     """`75.2` → `1:15`; `4000` → `1:06:40`."""
@@ -24,7 +26,7 @@ class StudyProgress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or Console(stderr=True, quiet=not speaks())
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -66,6 +68,15 @@ class StudyProgress:
         """Leave out work that an earlier run has done."""
         self._total -= work
         self._bar.update(self._task, total=self._total)
+
+    def remote(self, done: float, skipped: float, detail: str) -> None:
+        """Show what other machines have done so far."""
+        self._done = done
+        total = max(0.0, self._total - skipped)
+        left = ""
+        if total and done >= 0.01 * total:
+            left = f"{clock((time.perf_counter() - self._started) * max(0.0, total - done) / done)} left"
+        self._bar.update(self._task, description="training", total=total, completed=done, detail=detail, left=left)
 
     def stage(self, title: str, *, epochs: int = 0, cost: float = 1.0, models: int = 1) -> None:
         """Announce what comes next; `cost` is the parameter count of one model in it."""

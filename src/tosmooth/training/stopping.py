@@ -27,10 +27,15 @@ class Stopping:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Stopping:
+        self.listen()
+        return self
+
+    def listen(self) -> None:
+        """Take the signals, also back from a library that has taken them in the meantime."""
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                self._before[number] = signal.signal(number, self._receive)
-        return self
+                before = signal.signal(number, self._receive)
+                self._before.setdefault(number, before)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,244 @@
+"""One study over several machines: its groups fanned out with Ray, its results in one folder.
+
+The process that was started holds the study's lock, plans, shows progress, and analyses. Workers train: first the
+teachers, then what is stored of each, then the groups of students, as many at a time as the cluster has room for. All
+machines must see the study's folder (and the data) under the same path, as on any shared file system. A worker that is
+lost with its machine is replaced by Ray, and its group goes on from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from tosmooth.config import StudyConfig
+from tosmooth.config_reading import dump_config, load_config
+from tosmooth.errors import ConfigError, Interrupted, StudyError, TosmoothError
+from tosmooth.study.context import Context
+from tosmooth.study.lock import StudyLock
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.teaching import StudyTeaching
+from tosmooth.study.training import train_students, train_teachers
+from tosmooth.training.stopping import Stopping
+
+RETRIES = 20  # of a unit whose machine or process was lost
+PATIENCE_SECONDS = 60.0  # for a lost worker to let go of its group, and for workers to save when the study is stopped
+REPORT_SECONDS = 0.5
+
+
+class Unit(NamedTuple):
+    """A piece of work for one worker: the teachers, the stored logits of one, or a group of students."""
+
+    key: str
+    stage: str  # "teachers", "logits" or "students"
+    names: tuple[str, ...] = ()
+
+
+def units_of(context: Context) -> tuple[list[Unit], list[Unit], list[Unit]]:
+    """What is left to do, stage by stage; the units of a stage can be worked on at the same time."""
+    plan = context.plan
+    teachers = [Unit("teachers", "teachers")] if context.unfinished(plan.teachers) else []
+    students, taught_by = [], set()
+    for group in plan.groups:
+        todo = context.unfinished(group)
+        size = context.config.compute.group_size or max(1, len(todo))
+        taught_by |= {cell.teacher for cell in todo}
+        for start in range(0, len(todo), size):
+            part = todo[start : start + size]
+            students.append(Unit(f"seed-{part[0].seed}-part-{start // size}", "students", tuple(c.name for c in part)))
+    stored = context.stored_views is not None
+    logits = [Unit(f"logits-{t.name}", "logits", (t.name,)) for t in plan.teachers if stored and t.name in taught_by]
+    return teachers, logits, students
+
+
+def train_with_ray(address: str | None) -> Callable[[Context], None]:
+    """How `run_study` trains a grid on a Ray cluster.
+
+    Args:
+        address: of the cluster ("auto": the one this machine belongs to); None starts one on this machine.
+    """
+
+    def train(context: Context) -> None:
+        ray = _connected(address, context.stopping)
+        try:
+            # Beside this process, so that it is lost with no other machine.
+            here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                ray.get_runtime_context().get_node_id(), soft=False
+            )
+            board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
+            for units in units_of(context):
+                _run_units(ray, context, units, board)
+        finally:
+            ray.shutdown()
+
+    return train
+
+
+def _connected(address: str | None, stopping: Stopping) -> Any:
+    try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+        import ray.util.scheduling_strategies
+    except ImportError:
+        raise ConfigError(['--engine ray: Ray is not installed; pip install "tosmooth[ray]"']) from None
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        ray.init(**quiet, include_dashboard=False) if address is None else ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError([f"--address: no Ray cluster answers at {address!r} ({reason})"]) from None
+    stopping.listen()  # Ray has put its own handler of SIGTERM in place
+    return ray
+
+
+def _resources(ray: Any, config: StudyConfig) -> dict[str, float]:
+    """What a unit asks for: a GPU where there are any, else `compute.threads` CPUs, or all of the smallest machine."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    threads = config.compute.threads
+    if config.compute.device in {"auto", "cuda"} and any(node.get("GPU", 0) for node in alive):
+        return {"num_gpus": 1, "num_cpus": threads or 1}
+    return {"num_cpus": threads or max(1, int(min(node["CPU"] for node in alive if node.get("CPU"))))}
+
+
+def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any) -> None:
+    """Work on units until all are done.
+
+    Raises:
+        TosmoothError: what one of them failed with; the others are stopped, and have saved.
+    """
+    config, root = dump_config(context.config), str(context.directory.path.parent.absolute())
+    task = ray.remote(max_retries=RETRIES, **_resources(ray, context.config))(_work)
+    pending = {task.remote(unit, config, root, str(Path.cwd()), board): unit for unit in units}
+    try:
+        while pending:
+            ready, _ = ray.wait(list(pending), timeout=REPORT_SECONDS)
+            _show(ray, context.progress, board)
+            for reference in ready:
+                unit = pending.pop(reference)
+                try:
+                    ray.get(reference)
+                except ray.exceptions.RayTaskError as error:
+                    cause = error.cause
+                    if isinstance(cause, TosmoothError | OSError):
+                        raise cause from None
+                    raise
+                except ray.exceptions.RayError as error:
+                    reason = str(error).strip().splitlines()[0]
+                    raise StudyError(
+                        f"the workers on {unit.key} were lost {RETRIES} times ({reason}); the same command goes "
+                        "on from the last checkpoint"
+                    ) from None
+    finally:
+        for reference in pending:
+            ray.cancel(reference)
+        if pending:
+            ray.wait(list(pending), num_returns=len(pending), timeout=PATIENCE_SECONDS)
+        _show(ray, context.progress, board)
+
+
+def _show(ray: Any, progress: StudyProgress, board: Any) -> None:
+    done, skipped, running, notes = ray.get(board.read.remote())
+    for note in notes:
+        progress.note(note)
+    progress.remote(done, skipped, f"{running} at work")
+
+
+class _Board:
+    """An actor that gathers what the workers have to say."""
+
+    def __init__(self) -> None:
+        self._done: dict[str, tuple[float, float]] = {}
+        self._running: set[str] = set()
+        self._notes: list[str] = []
+
+    def report(self, key: str, done: float, skipped: float, running: bool, note: str | None) -> None:
+        """Take what a worker has done so far."""
+        self._done[key] = (done, skipped)
+        (self._running.add if running else self._running.discard)(key)
+        if note is not None:
+            self._notes.append(note)
+
+    def read(self) -> tuple[float, float, int, list[str]]:
+        """Work done, work left out, units at work, and the notes since the last reading."""
+        notes, self._notes = self._notes, []
+        done, skipped = (sum(values) for values in zip(*self._done.values(), strict=True)) if self._done else (0.0, 0.0)
+        return done, skipped, len(self._running), notes
+
+
+class _Reporting(StudyProgress):
+    """Progress of a worker, shown by the process that was started."""
+
+    def __init__(self, board: Any, key: str) -> None:
+        super().__init__(Console(quiet=True))
+        self._board, self._key, self._host = board, key, socket.gethostname()
+        self._reported = 0.0
+        self._skipped = 0.0
+
+    def skip(self, work: float) -> None:
+        self._skipped += work
+
+    def stage(self, title: str, *, epochs: int = 0, cost: float = 1.0, models: int = 1) -> None:
+        super().stage(title, epochs=epochs, cost=cost, models=models)
+        self.note(f"{title} · process {os.getpid()} on {self._host}")
+
+    def batch(self, epoch: int, images: int) -> None:
+        super().batch(epoch, images)
+        if time.monotonic() - self._reported >= REPORT_SECONDS:
+            self._reported = time.monotonic()
+            self.send()
+
+    def note(self, text: str) -> None:
+        self.send(text)
+
+    def send(self, note: str | None = None, *, running: bool = True) -> None:
+        """Report to the board, without waiting for it."""
+        self._board.report.remote(self._key, self._done, self._skipped, running, note)
+
+
+def _work(unit: Unit, config: str, root: str, folder: str, board: Any) -> None:
+    """One unit, in a worker process of the cluster."""
+    import yaml
+
+    if Path(folder).is_dir():
+        os.chdir(folder)  # relative paths of the configuration mean what they meant where the study was started
+    progress = _Reporting(board, unit.key)
+    study = load_config(yaml.safe_load(config))
+    if not (Path(root) / study.name / "study.yaml").is_file():
+        raise StudyError(
+            f"{socket.gethostname()} does not see {Path(root) / study.name}; put --output on a file system that all "
+            "machines share"
+        )
+    try:
+        with Stopping() as stopping:
+            context = Context.join(study, Path(root), progress, stopping=stopping)
+            lock = context.directory.state / "workers" / unit.key
+            with StudyLock(lock, f"{study.name}: {unit.key}", progress.note, wait=PATIENCE_SECONDS):
+                _do(context, unit)
+    except Interrupted:
+        # Saved. Not a result: a machine that shuts down must lose its unit to another one. (A cancelled unit ends here
+        # too, and is not given to anybody.)
+        progress.send(running=False)
+        os._exit(1)
+    except TosmoothError as error:
+        # Ray sends exceptions by their text: one with arguments of its own may not survive the way.
+        raise (
+            type(error)(str(error)) if type(error).__init__ is TosmoothError.__init__ else StudyError(str(error))
+        ) from None
+    finally:
+        progress.send(running=False)
+
+
+def _do(context: Context, unit: Unit) -> None:
+    teaching = StudyTeaching(context)
+    if unit.stage == "teachers":
+        train_teachers(context)
+    elif unit.stage == "logits":
+        teaching.of([teacher for teacher in context.plan.teachers if teacher.name in unit.names])
+    else:
+        train_students(context, [cell for cell in context.plan.cells if cell.name in unit.names], teaching)
