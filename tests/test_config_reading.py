@@ -122,5 +122,5 @@ def test_sources_that_cannot_be_read(tmp_path: Path):
 
 
 def test_an_override_is_never_executed():
-    with pytest.raises(ConfigError, match="not YAML"):
+    with pytest.raises(ConfigError, match="not readable as YAML"):
         parse_override("name=!!python/object/apply:os.system ['true']")

@@ -17,11 +17,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError, did_you_mean
 from tosmooth.launch import speaks
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_names, recipe_text
+from tosmooth.terminal import markup, shown
 
 app = typer.Typer(
     name="tosmooth",
@@ -61,11 +61,11 @@ def recipes_list(as_json: AsJson = False) -> None:
     """Names and first lines of all recipes."""
     lines = {name: recipe_text(name).splitlines()[0].removeprefix("#").strip() for name in recipe_names()}
     if as_json:
-        print(json.dumps(lines, ensure_ascii=False))
+        _print_json(lines)
         return
     width = max(map(len, lines))
     for name, line in lines.items():
-        out.print(f"[bold]{name:<{width}}[/bold]  {escape(line)}")
+        out.print(f"[bold]{name:<{width}}[/bold]  {markup(line)}")
 
 
 @recipes_app.command("show")
@@ -94,7 +94,9 @@ def recipes_copy(
         raise ConfigError([f"{path} exists; give another file name"]) from None
     except OSError as error:
         raise ConfigError([f"{path} cannot be written: {error.strerror}"]) from None
-    out.print(f"{escape(str(path))} written; run it with: tosmooth study {escape(str(path))}")
+    except ValueError:  # a NUL byte
+        raise ConfigError([f"{path} cannot be the name of a file"]) from None
+    out.print(f"{markup(path)} written; run it with: tosmooth study {markup(path)}")
 
 
 @app.command()
@@ -115,7 +117,7 @@ def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_js
         "groups": len(plan.groups),
     }
     if as_json:
-        print(json.dumps(summary | {"config": config.model_dump(mode="json")}, ensure_ascii=False))
+        _print_json(summary | {"config": config.model_dump(mode="json")})
         return
     print(dump_config(config), end="")
     err.print(f"valid: {len(plan.teachers)} teachers, {len(plan.cells)} students in {len(plan.groups)} groups")
@@ -159,7 +161,7 @@ def study(
         return
     if as_json:
         paths = {"study": str(results.path), "report": str(results.path / "report.html")}
-        print(json.dumps({"verdict": results.verdict, "advice": results.advice} | paths, ensure_ascii=False))
+        _print_json({"verdict": results.verdict, "advice": results.advice} | paths)
     else:
         print_summary(results, out)
 
@@ -259,7 +261,7 @@ def project(
     """
     from tosmooth.study.single import project_study
 
-    out.print(f"projection drawn again: {escape(str(project_study(path, classes, plane)))}")
+    out.print(f"projection drawn again: {markup(project_study(path, classes, plane))}")
 
 
 @app.command()
@@ -278,21 +280,26 @@ def report(
     results = load_study(path)
     written = build_report(path)
     if as_json:
-        print(json.dumps({"report": str(written), "verdict": results.verdict}, ensure_ascii=False))
+        _print_json({"report": str(written), "verdict": results.verdict})
     else:
         print_summary(results, out)
+
+
+def _print_json(value: Any) -> None:
+    """Letters as they are, unless there is something among them that a terminal would obey."""
+    text = json.dumps(value, ensure_ascii=False)
+    print(text if shown(text) == text else json.dumps(value))
 
 
 def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     if not speaks():
         return
     if as_json:
-        print(json.dumps(rows, ensure_ascii=False))
+        _print_json(rows)
         return
     for row in rows:
         for key, value in row.items():
-            shown = f"{value:.4f}" if isinstance(value, float) else value
-            out.print(f"{key:>16}  {escape(str(shown))}")
+            out.print(f"{key:>16}  {markup(f'{value:.4f}' if isinstance(value, float) else value)}")
         out.print()
 
 
@@ -302,23 +309,23 @@ def _run(command: Callable[[], Any]) -> int:
         command()
     except PeerError as error:
         if not error.told:
-            err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+            err.print(f"[red]error:[/red] {markup(error, lines=True)}", soft_wrap=True)
         return 1
     except Interrupted as error:
         if speaks():
-            err.print(escape(str(error)), soft_wrap=True)
+            err.print(markup(error, lines=True), soft_wrap=True)
         return 128 + error.signal_number
     except ConfigError as error:
         if not speaks():  # every process of a run reads the same configuration
             return 2
-        err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        err.print(f"[red]error:[/red] {markup(error, lines=True)}", soft_wrap=True)
         return 2
     except TosmoothError as error:
-        err.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True)
+        err.print(f"[red]error:[/red] {markup(error, lines=True)}", soft_wrap=True)
         return 1
     except OSError as error:  # a disk that fills up, a folder that turns read-only
         err.print(
-            f"[red]error:[/red] {escape(str(error))}; the same command goes on from the last checkpoint",
+            f"[red]error:[/red] {markup(error, lines=True)}; the same command goes on from the last checkpoint",
             soft_wrap=True,
         )
         return 1

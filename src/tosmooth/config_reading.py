@@ -15,6 +15,10 @@ from tosmooth.config import SECTIONS, StudyConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
+from tosmooth.terminal import shown
+from tosmooth.untrusted import UnreadableError, check_plain, read_yaml
+
+LONGEST_SHOWN = 300  # characters of a wrong value, or of its key, that a message repeats
 
 # What `--quick` changes: the same pipeline end to end in about a minute. Its numbers are a preview and say so.
 QUICK_OVERRIDES: Mapping[str, Any] = {
@@ -33,20 +37,26 @@ def read_source(source: str) -> dict[str, Any]:
     Raises:
         ConfigError: neither a recipe nor a file, or not a YAML mapping.
     """
-    path = Path(source)
-    if path.suffix in {".yaml", ".yml"}:
-        if not path.is_file():
-            raise ConfigError([f"{source}: no such file"])
-        text = path.read_text(encoding="utf-8")
-    else:
-        text = recipe_text(source)
+    name = _shortened(shown(source))
+    text = _text_of(Path(source), name) if Path(source).suffix in {".yaml", ".yml"} else recipe_text(source)
     try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError([f"{source}: not readable as YAML: {' '.join(str(error).split())}"]) from None
+        raw = read_yaml(text)
+    except UnreadableError as error:
+        raise ConfigError([f"{name} {_shortened(shown(str(error)))}"]) from None
     if not isinstance(raw, dict):
-        raise ConfigError([f"{source}: expected a mapping of keys to values, found {type(raw).__name__}"])
+        raise ConfigError([f"{name}: expected a mapping of keys to values, found {type(raw).__name__}"])
     return raw
+
+
+def _text_of(path: Path, name: str) -> str:
+    try:
+        if not path.is_file():
+            raise ConfigError([f"{name}: no such file"])
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigError([f"{name} is not readable as YAML: it is no UTF-8 text"]) from None
+    except OSError as error:
+        raise ConfigError([f"{name}: cannot be read: {error.strerror}"]) from None
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -57,11 +67,11 @@ def parse_override(text: str) -> tuple[str, Any]:
     """
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise ConfigError([f"override {text!r}: expected key=value, for example student.epochs=3"])
+        raise ConfigError([f"override {_shortened(repr(text))}: expected key=value, for example student.epochs=3"])
     try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError([f"override {text!r}: value is not YAML: {' '.join(str(error).split())}"]) from None
+        return key.strip(), read_yaml(value)
+    except UnreadableError as error:
+        raise ConfigError([f"override {_shortened(repr(text))}: the value {_shortened(shown(str(error)))}"]) from None
 
 
 def apply_override(raw: dict[str, Any], key: str, value: Any) -> None:
@@ -90,7 +100,7 @@ def load_config(
     Raises:
         ConfigError: lists every mistake found, each with its key, what was given and what would be right.
     """
-    raw = read_source(source) if isinstance(source, str) else copy.deepcopy(dict(source))
+    raw = read_source(source) if isinstance(source, str) else _own_copy(source)
     mistakes: list[str] = []
     if quick:
         raw["name"] = f"{raw.get('name', 'study')}-quick"
@@ -101,10 +111,22 @@ def load_config(
             apply_override(raw, *parse_override(text))
         except ConfigError as error:
             mistakes += error.mistakes
+    try:
+        check_plain(raw)  # once more: overrides may have nested it
+    except UnreadableError as error:
+        raise ConfigError([*mistakes, f"with the overrides, the configuration {error}"]) from None
     mistakes += find_mistakes(raw)
     if mistakes:
         raise ConfigError(mistakes)
     return StudyConfig.model_validate(raw)
+
+
+def _own_copy(source: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        check_plain(source)
+    except UnreadableError as error:
+        raise ConfigError([f"the configuration {error}"]) from None
+    return copy.deepcopy(dict(source))
 
 
 def find_mistakes(raw: Mapping[str, Any]) -> list[str]:
@@ -114,21 +136,27 @@ def find_mistakes(raw: Mapping[str, Any]) -> list[str]:
         mistakes = []
     except ValidationError as error:
         mistakes = [_sentence(e["loc"], e["type"], e["msg"], e.get("input")) for e in error.errors()]
+    except (OSError, RuntimeError) as error:  # of a path too long for the system, or below the home of nobody
+        return [f"a path in the configuration cannot be used: {_shortened(shown(str(error)))}"]
     reported = {mistake.partition(":")[0] for mistake in mistakes}
     return mistakes + [m for m in _contradictions(raw) if m.partition(":")[0] not in reported]
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]} … {text[-LONGEST_SHOWN // 2 :]}"
+
+
 def _sentence(location: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
-    key = ".".join(str(part) for part in location if part not in {"[key]"})
+    key = _shortened(shown(".".join(str(part) for part in location if part not in {"[key]"})))
     if kind == "extra_forbidden":
         fields = _fields_at(location[:-1])
         return f"{key}: unknown key; {did_you_mean(str(location[-1]), fields)}"
     if kind == "missing":
         return f"{key}: required, but not given"
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    message = shown(message.removeprefix("Value error, ").removeprefix("Input "))
     named = isinstance(given, str) and repr(given) in message
-    shown = "" if isinstance(given, dict) or named else f" (got {given!r})"
-    return f"{key}: {message}{shown}"
+    got = "" if isinstance(given, dict) or named else f" (got {_shortened(repr(given))})"
+    return f"{key}: {_shortened(message)}{got}"
 
 
 def _fields_at(location: Iterable[int | str]) -> list[str]:
@@ -188,4 +216,7 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
 
 def dump_config(config: StudyConfig) -> str:
     """The resolved configuration as YAML, complete and readable by `load_config`."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    values = config.model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # Letters stay letters; where a text holds signs that a terminal would obey, all of it is written as escapes.
+    return text if shown(text, lines=True) == text else yaml.safe_dump(values, sort_keys=False)

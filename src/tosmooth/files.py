@@ -14,8 +14,10 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)  # of a process that was killed and had the same number
     try:
-        with temporary.open("wb") as file:
+        # Exclusively: in a folder of someone else's, a link of this name could lead anywhere.
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

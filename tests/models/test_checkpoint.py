@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,28 @@ def test_a_pickle_is_not_executed(tmp_path):
         with pytest.raises(ModelError, match="could run code"):
             read_checkpoint(tmp_path / name)
     assert not mark.exists()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", ["zip", "legacy", "safetensors"])
+def test_a_damaged_file_is_refused_or_read_never_more(tmp_path, kind):
+    path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pt")
+    state = {"a": torch.ones(20), "b": torch.arange(3)}
+    if kind == "safetensors":
+        safetensors.torch.save_file(state, path)
+    else:
+        torch.save(state, path, _use_new_zipfile_serialization=kind == "zip")
+    whole, chance, refused = path.read_bytes(), random.Random(0), 0
+    for _ in range(400):
+        damaged = bytearray(whole)
+        for _ in range(4):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        path.write_bytes(damaged[: chance.choice([None, chance.randrange(len(damaged))])])
+        try:
+            read_checkpoint(path)
+        except ModelError as error:
+            refused += str(path) in str(error)
+    assert refused > 100
 
 
 def test_no_file_and_no_tensors(tmp_path):

@@ -31,8 +31,13 @@ def validate(name: str) -> None:
     """Raise a ModelError when transformers is missing, or `name` is neither a model's folder nor a possible hub id."""
     if importlib.util.find_spec("transformers") is None:
         raise ModelError(f"'hf:{name}' needs the transformers library: pip install tosmooth[hf]")
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(name).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError):
+        reason = "it is too long, or in the home of a user who does not exist"
+        raise ModelError(f"'hf:{name[:100]}': cannot be the name of a folder: {reason}") from None
+    if is_folder:
         if not (folder / "config.json").is_file():
             raise ModelError(f"'hf:{name}': the folder holds no config.json, so it is no Hugging Face model")
     elif not _HUB_ID.fullmatch(name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tosmooth.errors import StudyError, TosmoothError
 from tosmooth.files import write_bytes
 from tosmooth.report.evidence_tables import class_table, comparisons_table, diffusion_table, sensitivity_table
 from tosmooth.report.figures import make_figures
@@ -14,6 +15,8 @@ from tosmooth.report.page import render_page
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.results_tables import accuracy_table, cells_table, published_tables, teachers_table
 from tosmooth.report.tables import Table
+
+FIGURES, TABLES, REPORT = "figures", "tables", "report.html"
 
 
 def build_report(study_dir: Path) -> Path:
@@ -29,26 +32,53 @@ def build_report(study_dir: Path) -> Path:
         The path of `report.html`.
 
     Raises:
-        StudyError: the folder is no study, or one of its files is damaged.
+        StudyError: the folder is no study, one of its files is damaged, or the report would be written through a link
+            out of it. Nothing is written then.
     """
-    files = read_study(Path(study_dir))
+    path = Path(study_dir)
+    files = read_study(path)
+    _refuse_links(path)
+    try:
+        contents = _contents(files)
+    except (TosmoothError, OSError):
+        raise
+    except Exception as error:  # files by hand, of a stranger, or of another version may hold anything
+        raise StudyError(
+            f"{path}: no report can be made of it, one of its files holds what no study writes "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        ) from error
+    for name, content in contents.items():
+        write_bytes(path / name, content)
+    return path / REPORT
+
+
+def _contents(files: StudyFiles) -> dict[str, bytes]:
+    """Every file of the report by its path in the study, the page last; nothing is written before all are made."""
     figures, tables = make_figures(files), make_tables(files)
     paper_theme = theme(files.alphas, "paper")
-    images = {}
+    contents, images = {}, {}
     for figure in figures:
         spec = figure.paper_spec(paper_theme, preview=files.preview)
         image = png(spec)
-        write_bytes(files.path / "figures" / f"{figure.key}.png", image)
-        write_bytes(files.path / "figures" / f"{figure.key}.pdf", pdf(spec))
+        contents[f"{FIGURES}/{figure.key}.png"] = image
+        contents[f"{FIGURES}/{figure.key}.pdf"] = pdf(spec)
         images[figure.key] = inline_image(spec, image)
     for table in tables:
-        write_bytes(files.path / "tables" / f"{table.key}.csv", table.csv().encode())
-        write_bytes(
-            files.path / "tables" / f"{table.key}.tex", table.latex(PREVIEW_NOTE if files.preview else "").encode()
-        )
-    report = files.path / "report.html"
-    write_bytes(report, render_page(files, figures, images, tables).encode())
-    return report
+        contents[f"{TABLES}/{table.key}.csv"] = table.csv().encode()
+        contents[f"{TABLES}/{table.key}.tex"] = table.latex(PREVIEW_NOTE if files.preview else "").encode()
+    return contents | {REPORT: render_page(files, figures, images, tables).encode()}
+
+
+def _refuse_links(path: Path) -> None:
+    """Write nowhere but into the study: one from a stranger may hold links to other folders."""
+    for name in (FIGURES, TABLES, REPORT):
+        there = path / name
+        try:
+            target = there.resolve()
+        except (OSError, RuntimeError):  # a link to itself
+            raise StudyError(f"{there} is a link that leads nowhere; delete it") from None
+        if not target.is_relative_to(path.resolve()):
+            raise StudyError(f"{there} is a link to {target}, outside the study; delete it, reports follow no links")
 
 
 def make_tables(files: StudyFiles) -> list[Table]:

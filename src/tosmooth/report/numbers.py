@@ -115,8 +115,11 @@ def unbroken(text: str) -> str:
 
 
 def file_name(*parts: str) -> str:
-    """Parts joined to a name that is safe as a file's and as an anchor: `timm:a/b` becomes `timm-a-b`."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-.")
+    """Parts joined to a name that is safe as a file's and as an anchor: `timm:a/b` becomes `timm-a-b`.
+
+    Names that differ may give the same; at most 120 characters are kept.
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:120].strip("-.")
 
 
 def quoted(name: object, most: int = 32) -> str:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import yaml
 
 from tosmooth.errors import StudyError
+from tosmooth.report.numbers import file_name
+from tosmooth.terminal import shown
+from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 
 # Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
 TEXT_COLUMNS = ("cell", "objective", "student", "teacher", "status", "selection", "name", "role", "split", "class_name")
 RESULT_COLUMNS = ("cell", "objective", "label_smoothing", "temperature", "student", "seed", "status")
+LONGEST_TEXT = 1000  # characters of a name or a sentence
+GRID_COLUMNS = ("label_smoothing", "temperature", "seed")  # numbers that every cell has
+NUMBER_COLUMNS = (
+    *GRID_COLUMNS, "teacher_seed", "selected_epoch", "parameters", "train/loss", "val/top1", "val/top5", "val/nll",
+    "cal/ece_val", "test/top1", "test/top5", "test/nll", "cal/ece", "diffusion/eta_s1", "diffusion/eta_s2",
+    "eta_s1", "eta_s2", "n", "mean", "low", "high", "p", "class_index", "x", "y", "bin", "confidence", "accuracy",
+    "count",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,17 @@ class StudyFiles:
         return self.done[(self.done["objective"] == setting[0]) & (self.done["student"] == setting[1])]
 
     @cached_property
+    def accuracy_keys(self) -> dict[tuple[str, str], str]:
+        """Name of the accuracy figure and table of each setting; no two are one file, whatever the names hold."""
+        keys: dict[tuple[str, str], str] = {}
+        for setting in self.settings:
+            wanted = file_name("accuracy", *setting) if keys else "accuracy"
+            taken = {key.casefold() for key in keys.values()}
+            numbered = (f"{wanted}-{number}" for number in range(2, len(self.settings) + 2))
+            keys[setting] = next(key for key in (wanted, *numbered) if key.casefold() not in taken)
+        return keys
+
+    @cached_property
     def accuracy(self) -> str | None:
         """The column of accuracy to show: test where it was read, else validation, else None."""
         return next((c for c in ("test/top1", "val/top1") if c in self.done and self.done[c].notna().any()), None)
@@ -134,58 +155,109 @@ def read_study(path: Path) -> StudyFiles:
         raise StudyError(f"{path} is not a study: it has no study.yaml")
     if not (path / "results.csv").is_file():
         raise StudyError(f"{path} has no results.csv yet; run the study first")
-    try:
-        config = yaml.safe_load((path / "study.yaml").read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise StudyError(f"{path / 'study.yaml'} is not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(config, dict):
-        raise StudyError(f"{path / 'study.yaml'}: expected a mapping of keys to values, found {type(config).__name__}")
-    cells = _table(path / "results.csv")
+    config = read_config(path / "study.yaml")
+    cells = read_table(path / "results.csv")
     absent = [column for column in RESULT_COLUMNS if column not in cells]
     if absent:
         raise StudyError(f"{path / 'results.csv'} lacks the columns {', '.join(absent)}")
     if cells.empty:
         raise StudyError(f"{path / 'results.csv'} has no rows; run the study first")
+    for column in GRID_COLUMNS:
+        if not np.isfinite(cells[column].to_numpy(dtype=float)).all():
+            raise StudyError(f"{path / 'results.csv'}: the column {column!r} must hold a finite number in every row")
     analysis = path / "analysis"
     return StudyFiles(
         path=path,
         config=config,
-        environment=_mapping(path / "environment.json"),
+        environment=read_mapping(path / "environment.json"),
         cells=cells,
-        teachers=_table(path / "teachers.csv"),
-        advice=_mapping(analysis / "advice.json"),
-        verdict=_mapping(analysis / "verdict.json"),
-        diffusion=_table(analysis / "diffusion.csv"),
-        summary=_table(analysis / "diffusion_summary.csv"),
-        classes=_table(analysis / "diffusion_classes.csv"),
-        similarity=_mapping(analysis / "similarity.json"),
-        projection=_table(analysis / "projection.csv"),
-        projection_info=_mapping(analysis / "projection.json"),
-        calibration=_table(analysis / "calibration.csv"),
+        teachers=read_table(path / "teachers.csv"),
+        advice=read_mapping(analysis / "advice.json"),
+        verdict=read_mapping(analysis / "verdict.json"),
+        diffusion=read_table(analysis / "diffusion.csv"),
+        summary=read_table(analysis / "diffusion_summary.csv"),
+        classes=read_table(analysis / "diffusion_classes.csv"),
+        similarity=read_mapping(analysis / "similarity.json"),
+        projection=read_table(analysis / "projection.csv"),
+        projection_info=read_mapping(analysis / "projection.json"),
+        calibration=read_table(analysis / "calibration.csv"),
     )
 
 
-def _table(path: Path) -> pd.DataFrame:
-    """A CSV file; an empty frame where it is missing or empty."""
+def read_config(path: Path) -> dict[str, Any]:
+    """The configuration of a study as a nested mapping, for display: it is not checked against the schema.
+
+    Raises:
+        StudyError: not a YAML mapping, or not within bearable limits.
+    """
+    try:
+        config = read_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path} is not readable as YAML: {error}") from None
+    except UnreadableError as error:
+        raise StudyError(f"{path} {error}") from None
+    if not isinstance(config, dict):
+        raise StudyError(f"{path}: expected a mapping of keys to values, found {type(config).__name__}")
+    safe: dict[str, Any] = _harmless(config, lines=True)
+    return safe
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV file; an empty frame where it is missing or empty.
+
+    Raises:
+        StudyError: not CSV, or no numbers where numbers belong.
+    """
     if not path.is_file() or path.stat().st_size <= 1:
         return pd.DataFrame()
     try:
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, object))
     except (ValueError, UnicodeDecodeError) as error:
         raise StudyError(f"{path} is not readable as CSV: {' '.join(str(error).split())}") from None
-    for column in set(TEXT_COLUMNS) & set(frame.columns):
-        frame[column] = frame[column].fillna("")
-    return frame
+    for column in set(NUMBER_COLUMNS) & set(frame.columns):
+        try:
+            frame[column] = pd.to_numeric(frame[column])
+        except (ValueError, TypeError, OverflowError):
+            raise StudyError(f"{path}: the column {column!r} must hold numbers") from None
+    for column in frame.columns:
+        if column in TEXT_COLUMNS:
+            frame[column] = frame[column].fillna("")
+        if not pd.api.types.is_numeric_dtype(frame[column]):
+            frame[column] = _harmless(list(frame[column]))
+    return frame.rename(columns=shown)
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    """A JSON object; an empty one where the file is missing."""
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where the file is missing.
+
+    Raises:
+        StudyError: not a JSON object.
+    """
     if not path.is_file():
         return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as error:
+        value = read_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
         raise StudyError(f"{path} is not readable as JSON: {error}") from None
+    except UnreadableError as error:
+        raise StudyError(f"{path} {error}") from None
     if not isinstance(value, dict):
         raise StudyError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    safe: dict[str, Any] = _harmless(value)
+    return safe
+
+
+def _harmless(value: Any, *, lines: bool = False) -> Any:
+    """The same data; control and direction characters in its texts are written out, as on a terminal.
+
+    In a page, a direction override in a class's name would turn the rest of the sentence round; a line end would break
+    a table for LaTeX; and the library that draws the charts ends the whole process at a control character.
+    """
+    if isinstance(value, str):
+        # Drawing a text takes time in proportion to its length; no name or sentence of ours is nearly as long.
+        return shown(value if lines or len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…", lines=lines)
+    if isinstance(value, dict):
+        return {_harmless(key, lines=lines): _harmless(item, lines=lines) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless(item, lines=lines) for item in value]
     return value

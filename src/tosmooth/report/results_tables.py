@@ -12,7 +12,6 @@ from tosmooth.report.numbers import (
     MISSING,
     alpha_label,
     decimals_for,
-    file_name,
     fixed,
     half_width,
     over_seeds,
@@ -68,7 +67,7 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
         f" The difference is α = {pair[1]:g} less α = 0" + (", paired by seed." if several else ".") if pair else ""
     )
     return Table(
-        key="accuracy" if main else file_name("accuracy", *setting),
+        key=files.accuracy_keys[setting],
         caption=f"Top-1 accuracy, {files.split_name} split, in percent: {bars} (objective {setting[0]}, student "
         f"{setting[1]}).{paired}",
         columns=shown,

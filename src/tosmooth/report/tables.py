@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -18,6 +19,8 @@ LATEX = {
     "α": r"$\alpha$", "η": r"$\eta$", "±": r"$\pm$", "−": r"$-$",
     "×": r"$\times$", "→": r"$\rightarrow$", "–": "--", "…": r"\dots{}", "\n": " ", "\r": " ", "\t": " ",
 }  # fmt: skip
+
+FORMULA_SIGNS = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # in East Asian versions of Excel the full-width ones too
 
 
 def latex_escape(text: str) -> str:
@@ -71,8 +74,12 @@ class Table:
         return range(len(self.columns[0].texts))
 
     def csv(self) -> str:
-        """The raw numbers as CSV."""
-        text: str = self.data.to_csv(index=False)
+        """The raw numbers as CSV. Names that a spreadsheet would run as a formula get an apostrophe before them."""
+        data = self.data.rename(columns=_no_formula)
+        for position, dtype in enumerate(data.dtypes):
+            if not pd.api.types.is_numeric_dtype(dtype):
+                data.isetitem(position, [_no_formula(value) for value in data.iloc[:, position]])
+        text: str = data.to_csv(index=False)
         return text
 
     def latex(self, note: str = "") -> str:
@@ -101,6 +108,17 @@ class Table:
             r"\end{table}",
         ]
         return "\n".join(lines) + "\n"
+
+
+def _no_formula(value: Any) -> Any:
+    """A text that begins like a formula, marked as text. Numbers are left alone, also those that come as text."""
+    if not isinstance(value, str) or not value.lstrip().startswith(FORMULA_SIGNS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def text_column(title: str, values: Sequence[object]) -> Column:

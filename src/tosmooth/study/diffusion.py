@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from safetensors.torch import load_file
 
 from tosmooth.analysis.centroids import ClassCentroids
@@ -23,6 +22,7 @@ from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.untrusted import UnreadableError, read_yaml
 
 RELIABLE_SAMPLES = 20  # a class's centroid from fewer samples is marked unreliable
 SETTING = ["objective", "label_smoothing", "temperature", "split", "normalisation", "debiased"]
@@ -80,11 +80,11 @@ def given_similarity(config: StudyConfig, data: ImageData) -> Similarity | None:
 def _read_groups(path: Path, classes: Sequence[str]) -> list[list[int]]:
     """Class indices of each group of a YAML file `{group: [class names]}`."""
     try:
-        named = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            [f"analysis.groups: {path} is not readable as YAML: {' '.join(str(error).split())}"]
-        ) from None
+        named = read_yaml(path.read_text(encoding="utf-8"))
+    except UnreadableError as error:
+        raise ConfigError([f"analysis.groups: {path} {error}"]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"analysis.groups: {path} is not readable as YAML: {error}"]) from None
     if not isinstance(named, dict) or not all(isinstance(members, list) for members in named.values()):
         raise ConfigError([f"analysis.groups: {path} must map each group's name to a list of class names"])
     positions = {name: index for index, name in enumerate(classes)}

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from tosmooth.errors import StudyError
+from tosmooth.report.reading import read_config, read_mapping, read_table
 from tosmooth.study.context import Context
 from tosmooth.study.directory import StudyDirectory, write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
@@ -149,7 +149,7 @@ def load_study(path: str | Path) -> StudyResults:
     """Read a study's results from its folder.
 
     Raises:
-        StudyError: the folder is not a study, or has no results yet.
+        StudyError: the folder is not a study, has no results yet, or one of its files is damaged.
     """
     directory = StudyDirectory(Path(path))
     if not directory.config.is_file():
@@ -157,19 +157,13 @@ def load_study(path: str | Path) -> StudyResults:
     if not directory.results.is_file():
         raise StudyError(f"{path} has no results yet; run the study again with the same command to go on")
 
-    def table(file: Path) -> pd.DataFrame:
-        return pd.read_csv(file) if file.is_file() and file.stat().st_size > 1 else pd.DataFrame()
-
-    def mapping(file: Path) -> dict[str, Any] | None:
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-
     return StudyResults(
         path=directory.path,
-        config=yaml.safe_load(directory.config.read_text(encoding="utf-8")),
-        cells=table(directory.results),
-        teachers=table(directory.teacher_results),
-        diffusion=table(directory.analysis / "diffusion.csv"),
-        advice=mapping(directory.analysis / "advice.json"),
-        verdict=mapping(directory.analysis / "verdict.json"),
+        config=read_config(directory.config),
+        cells=read_table(directory.results),
+        teachers=read_table(directory.teacher_results),
+        diffusion=read_table(directory.analysis / "diffusion.csv"),
+        advice=read_mapping(directory.analysis / "advice.json") or None,
+        verdict=read_mapping(directory.analysis / "verdict.json") or None,
         figures={file.name: file for file in sorted((directory.path / "figures").glob("*.p*"))},
     )

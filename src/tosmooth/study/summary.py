@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tosmooth.analysis.inference import t_interval
 from tosmooth.study.advise import written
 from tosmooth.study.results import StudyResults
+from tosmooth.terminal import markup
 
 
 def grid_table(cells: pd.DataFrame, metric: str, title: str) -> Table:
@@ -25,9 +29,10 @@ def grid_table(cells: pd.DataFrame, metric: str, title: str) -> Table:
     for alpha in alphas:
         table.add_column(f"teacher α = {alpha:g}", justify="right")
     for (objective, temperature), rows in done.groupby(["objective", "temperature"]):
-        values = (rows[rows.label_smoothing == alpha][metric].dropna().to_numpy() for alpha in alphas)
-        texts = [written(t_interval(numbers)) if len(numbers) else "–" for numbers in values]
-        table.add_row(*([objective] if several else []), f"{temperature:g}", *texts)
+        values = (rows[rows.label_smoothing == alpha][metric].to_numpy(dtype=float) for alpha in alphas)
+        finite = (numbers[np.isfinite(numbers)] for numbers in values)
+        texts = [written(t_interval(numbers)) if len(numbers) else "–" for numbers in finite]
+        table.add_row(*([markup(objective)] if several else []), f"{temperature:g}", *texts)
     return table
 
 
@@ -35,18 +40,22 @@ def print_summary(results: StudyResults, console: Console) -> None:
     """Print the verdict, the grid, how sure it is, and the report's path."""
     console.print()
     if results.verdict is not None:
-        console.print(f"[bold]{escape(results.verdict['sentence'])}[/bold]")
+        console.print(f"[bold]{_sentence(results.verdict)}[/bold]")
     if results.advice is not None:
-        console.print(escape(results.advice["confidence"]["sentence"]))
-        console.print(escape(results.advice["effect"]["sentence"]))
-        console.print(escape(results.advice["rule"]["sentence"]))
+        for part in ("confidence", "effect", "rule"):
+            console.print(_sentence(results.advice.get(part)))
     console.print()
-    if results.cells["test/top1"].notna().any():
+    if "test/top1" in results.cells and results.cells["test/top1"].notna().any():
         console.print(grid_table(results.cells, "test/top1", "Test top-1, % (mean ± 95 % interval over seeds)"))
-    for row in results.teachers.itertuples():
-        top1 = results.teachers.loc[row.Index, "test/top1"]
-        if pd.notna(top1):
-            console.print(f"teacher α = {row.label_smoothing:g}: {top1:.1f} % test top-1")
+    if {"label_smoothing", "test/top1"} <= set(results.teachers):
+        for alpha, top1 in zip(results.teachers["label_smoothing"], results.teachers["test/top1"], strict=True):
+            if pd.notna(top1):
+                console.print(f"teacher α = {alpha:g}: {top1:.1f} % test top-1")
     if results.config.get("preview"):
         console.print("[yellow]Preview: too short to conclude from. The full study: tosmooth study[/yellow]")
-    console.print(f"report: {escape(str(results.path / 'report.html'))}", soft_wrap=True)
+    console.print(f"report: {markup(results.path / 'report.html')}", soft_wrap=True)
+
+
+def _sentence(part: Any) -> str:
+    """The sentence of a part of the advice, as the console prints it; the file may be anyone's."""
+    return markup(part.get("sentence", "") if isinstance(part, Mapping) else "")

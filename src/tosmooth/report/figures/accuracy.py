@@ -13,7 +13,6 @@ from tosmooth.report.numbers import (
     alpha_label,
     count_of,
     decimals_for,
-    file_name,
     fixed,
     half_width,
     listed,
@@ -79,7 +78,7 @@ def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) 
         for line in lines
     )
     return Figure(
-        key="accuracy" if main else file_name("accuracy", *setting),
+        key=files.accuracy_keys[setting],
         finding=finding if main else f"{setting[0]}, {setting[1]}: {finding[0].lower()}{finding[1:]}",
         alt=f"Line chart of top-1 accuracy on {files.split_name} data against temperature. {described}.",
         caption=f"Top-1 accuracy of the students on the {files.split_name} split, by the temperature of distillation "

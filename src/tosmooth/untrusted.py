@@ -1,0 +1,114 @@
+"""YAML and JSON of unknown origin: read as plain data of a bearable size, or refused with a reason in plain words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import yaml
+
+LONGEST_YAML = 1_000_000  # characters; PyYAML reads some 100,000 a second, and a configuration has a few thousand
+MOST_ENTRIES = 100_000  # of a YAML file: a few nested aliases can stand for more than memory holds
+DEEPEST = 50
+LARGEST_INTEGER_BITS = 512  # beyond it Python refuses to write a number, or to turn it into a float
+
+
+class UnreadableError(ValueError):
+    """The text is not what it should be; the reason is what a sentence says of it: "is nested …"."""
+
+
+def read_yaml(text: str) -> Any:
+    """The plain data of a YAML text; no tag makes an object of any other kind.
+
+    Raises:
+        UnreadableError: not YAML, too large, too deep, or it refers to itself.
+    """
+    if len(text) > LONGEST_YAML:
+        raise UnreadableError(f"is larger than {LONGEST_YAML:,} characters")
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                return None
+            _walk(node, _parts_of_node)  # before any alias is followed
+            value = loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except UnreadableError:
+        raise
+    except RecursionError:
+        raise UnreadableError(f"is nested more than {DEEPEST} levels deep") from None
+    except yaml.YAMLError as error:
+        raise UnreadableError(f"is not readable as YAML: {' '.join(str(error).split())}") from None
+    except Exception as error:  # PyYAML's constructors let through whatever int(), float() and datetime raise
+        reason = f"a value does not fit its type ({type(error).__name__}: {error})"
+        raise UnreadableError(f"is not readable as YAML: {reason}") from None
+    check_plain(value)
+    return value
+
+
+def read_json(text: str) -> Any:
+    """The data of a JSON text.
+
+    Raises:
+        UnreadableError: not JSON, or too deep.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise UnreadableError(f"is nested more than {DEEPEST} levels deep") from None
+    except ValueError as error:
+        raise UnreadableError(f"is not readable as JSON: {error}") from None
+    check_plain(value, most=None)
+    return value
+
+
+def check_plain(value: Any, *, most: int | None = MOST_ENTRIES) -> None:
+    """Refuse nested data that could not be copied, compared, printed or written again.
+
+    Args:
+        most: entries allowed, repetitions included; None where the text itself is the bound.
+
+    Raises:
+        UnreadableError: too many entries, too deep or self-referring, binary data, sets, numbers of hundreds of digits,
+            or text that is not valid Unicode.
+    """
+    _walk(value, _parts_of_value, most)
+
+
+def _walk(root: Any, parts: Callable[[Any], Iterable[Any]], most: int | None = MOST_ENTRIES) -> None:
+    """Visit all entries without recursion, repeated ones as often as they are repeated."""
+    waiting, seen = [(root, 0)], 0
+    while waiting:
+        entry, depth = waiting.pop()
+        seen += 1
+        if depth > DEEPEST:
+            raise UnreadableError(f"is nested more than {DEEPEST} levels deep, or it refers to itself")
+        if most is not None and seen + len(waiting) > most:
+            raise UnreadableError(f"holds more than {most:,} values, counting what aliases repeat")
+        waiting += [(part, depth + 1) for part in parts(entry)]
+
+
+def _parts_of_node(node: yaml.Node) -> Iterable[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
+
+
+def _parts_of_value(value: Any) -> Iterable[Any]:
+    if isinstance(value, Mapping):
+        return [part for pair in value.items() for part in pair]
+    if isinstance(value, list | tuple):
+        return value
+    if isinstance(value, bytes | bytearray | set | frozenset):
+        raise UnreadableError(f"holds {type(value).__name__}; expected text, numbers, true, false, lists and mappings")
+    if isinstance(value, int) and value.bit_length() > LARGEST_INTEGER_BITS:
+        raise UnreadableError("holds a number of more than 150 digits")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise UnreadableError("holds text that is not valid Unicode") from None
+    return ()
