@@ -39,9 +39,14 @@ def _model_name(value: str) -> str:
 
 
 def _existing(value: Path) -> Path:
-    if not value.expanduser().exists():
+    try:
+        path = value.expanduser()
+        found = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long a name, the home of nobody, a NUL byte
+        raise ValueError(f"{str(value)!r} cannot be used as a path: {error}") from None
+    if not found:
         raise ValueError(f"{value} does not exist")
-    return value.expanduser()
+    return path
 
 
 def _distinct(values: list[Any]) -> list[Any]:
@@ -80,6 +85,7 @@ Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[int, Field(gt=0)]
+PositiveNumber = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 
 
 class Section(BaseModel):
@@ -134,7 +140,7 @@ class ModelConfig(Section):
     pretrained: bool = Field(False, description="start from the library's pretrained weights, with a new head")
     checkpoint: ExistingPath | None = Field(None, description="start from this safetensors or PyTorch file")
     replace_head: bool = Field(False, description="drop the checkpoint's last layer when its class count differs")
-    width: Annotated[float, Field(gt=0)] | None = Field(None, description="channel multiplier of the CIFAR ResNets")
+    width: PositiveNumber | None = Field(None, description="channel multiplier of the CIFAR ResNets")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="further arguments of the model's constructor")
     last_layer: str | None = Field(None, description="name of the last linear layer, where it is ambiguous")
 
@@ -150,17 +156,19 @@ class OptimizerConfig(Section):
     """SGD with momentum (the paper's) or AdamW."""
 
     name: Literal["sgd", "adamw"] = Field("sgd", description="sgd or adamw")
-    learning_rate: Annotated[float, Field(gt=0), AfterValidator(_finite)] = Field(0.1, description="peak learning rate")
+    learning_rate: PositiveNumber = Field(0.1, description="peak learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     nesterov: bool = Field(False, description="Nesterov momentum of SGD")
-    weight_decay: float = Field(1e-4, ge=0, description="weight decay")
+    weight_decay: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(1e-4, description="weight decay")
 
 
 class ScheduleConfig(Section):
     """The learning rate over epochs: linear warm-up, then cosine, steps, or constant."""
 
     name: Literal["cosine", "step", "constant"] = Field("cosine", description="cosine, step or constant")
-    warmup_epochs: float = Field(0, ge=0, description="epochs of linear warm-up")
+    warmup_epochs: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(
+        0, description="epochs of linear warm-up"
+    )
     step_epochs: Positive = Field(30, description="epochs between two steps (step)")
     gamma: float = Field(0.1, gt=0, le=1, description="factor of one step (step)")
 
@@ -173,7 +181,7 @@ class TrainingConfig(Section):
     batch_size: Positive = Field(128, description="images a step, over all processes")
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
-    gradient_clip: Annotated[float, Field(gt=0)] | None = Field(None, description="largest gradient norm; null = off")
+    gradient_clip: PositiveNumber | None = Field(None, description="largest gradient norm; null = off")
 
 
 class TeacherConfig(TrainingConfig):
@@ -217,7 +225,7 @@ class AnalysisConfig(Section):
     projection_classes: Annotated[list[int], Field(min_length=3, max_length=3)] | None = Field(
         None, description="two similar classes and one that is not, by index; null = chosen from the teacher's geometry"
     )
-    margin: Annotated[float, Field(gt=0)] = Field(0.5, description="top-1 points within which two cells may be tied")
+    margin: PositiveNumber = Field(0.5, description="top-1 points within which two cells may be tied")
 
 
 class CacheConfig(Section):
@@ -254,13 +262,13 @@ class ComputeConfig(Section):
         None, description="students trained together; null = all of a seed, or as many as memory holds"
     )
     threads: Positive | None = Field(None, description="CPU threads; null = PyTorch's default")
-    checkpoint_minutes: Annotated[float, Field(gt=0)] = Field(
+    checkpoint_minutes: PositiveNumber = Field(
         10, description="minutes between two checkpoints within an epoch; every epoch also ends with one"
     )
     sync_batchnorm: bool = Field(
         False, description="several processes with GPUs: batch normalisation over all of them, not in each by itself"
     )
-    timeout_minutes: Annotated[float, Field(gt=0)] = Field(
+    timeout_minutes: PositiveNumber = Field(
         30, description="several processes: minutes to wait for one that does not answer"
     )
     eval_batch_size: Positive = Field(500, description="images a step in evaluation")

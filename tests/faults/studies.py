@@ -81,6 +81,24 @@ def kill_after(process: BaseProcess, seconds: float) -> bool:
     return alive
 
 
+def changed(**sections: Mapping[str, Any]) -> dict[str, Any]:
+    """`SMALL` with other values in some sections."""
+    return {**SMALL, **{name: {**SMALL.get(name, {}), **values} for name, values in sections.items()}}
+
+
+STUDENTS = "4-models-*"  # the group of students of a seed, among the checkpoints; the teachers are "2-models-*"
+
+
+def wait_for_checkpoints(process: BaseProcess, root: Path, group: str = STUDENTS, count: int = 1) -> Path:
+    """Wait until a group has this many checkpoints; the newest."""
+    pattern, until = f"small/state/checkpoints/{group}/epoch-*/manifest.json", time.monotonic() + 100
+    while len(found := sorted(root.glob(pattern))) < count:
+        assert process.is_alive(), log_of(root)[-3000:]
+        assert time.monotonic() < until, f"no {pattern}"
+        time.sleep(0.002)
+    return found[-1].parent
+
+
 def wait_for(process: BaseProcess, path: Path, pattern: str, timeout: float = 60) -> None:
     """Wait until a study has written a file."""
     until = time.monotonic() + timeout

@@ -20,6 +20,7 @@ from tosmooth.report.reading import read_study
         (Variant(seeds=2, validation=False), "no validation split"),
         (Variant(seeds=2, preview=True), "Run the full study before you decide"),
         (Variant(seeds=2, failed=("hinton-a0-T1-resnet8-s0",)), "1 of 16 students did not finish"),
+        (Variant(seeds=2, unreadable=("a.png: truncated", "b.png: empty")), "2 images could not be read"),
         (Variant(seeds=2, skip=("analysis/advice.json",)), "No advice was given yet"),
         (Variant(seeds=2, config={"selection": "best_on_test"}), "chosen on the test split"),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 from tosmooth.errors import StudyError, TosmoothError
 from tosmooth.files import write_bytes
 from tosmooth.report.evidence_tables import class_table, comparisons_table, diffusion_table, sensitivity_table
+from tosmooth.report.fault_tables import failures_table, unreadable_table
 from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.figure import PREVIEW_NOTE
 from tosmooth.report.figures.rendering import inline_image, pdf, png
@@ -86,4 +87,5 @@ def make_tables(files: StudyFiles) -> list[Table]:
     made = [accuracy_table(files, setting, main=position == 0) for position, setting in enumerate(files.settings)]
     made += [comparisons_table(files), diffusion_table(files), class_table(files), sensitivity_table(files)]
     made += [teachers_table(files), cells_table(files), *published_tables()]
+    made += [failures_table(files), unreadable_table(files)]
     return [table for table in made if table is not None]

@@ -28,6 +28,8 @@ def _seen(files: StudyFiles) -> Iterator[tuple[str, str]]:
     if len(files.unfinished):
         text = f"{len(files.unfinished)} of {count_of(len(files.cells), 'student')} did not finish and are left out."
         yield r"did not finish", text
+    if len(files.unreadable):
+        yield r"could not be read", f"{count_of(len(files.unreadable), 'image')} could not be read and were left out."
     seeds = files.done["seed"].nunique()
     if seeds == 1:
         yield r"\bseed", "One seed: nothing here can be told from chance. Train at least three, better six."

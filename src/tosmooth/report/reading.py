@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 
 # Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
-TEXT_COLUMNS = ("cell", "objective", "student", "teacher", "status", "selection", "name", "role", "split", "class_name")
+TEXT_COLUMNS = (
+    "cell", "objective", "student", "teacher", "status", "failure", "selection", "name", "role", "split", "class_name",
+    "image",
+)  # fmt: skip
 RESULT_COLUMNS = ("cell", "objective", "label_smoothing", "temperature", "student", "seed", "status")
 LONGEST_TEXT = 1000  # characters of a name or a sentence
 GRID_COLUMNS = ("label_smoothing", "temperature", "seed")  # numbers that every cell has
@@ -63,6 +66,7 @@ class StudyFiles:
     projection: pd.DataFrame
     projection_info: dict[str, Any]
     calibration: pd.DataFrame
+    unreadable: list[str] = field(default_factory=list)  # images that were left out, with their reasons
 
     @property
     def name(self) -> str:
@@ -144,6 +148,12 @@ class StudyFiles:
         """The cells that failed or were never trained."""
         return self.cells[self.cells["status"] != "done"]
 
+    @property
+    def failed(self) -> pd.DataFrame:
+        """The cells that failed, with the reason in `failure`."""
+        failed = self.cells[self.cells["status"] == "failed"]
+        return failed if "failure" in failed else failed.assign(failure="")
+
 
 def read_study(path: Path) -> StudyFiles:
     """Read a study directory.
@@ -181,6 +191,7 @@ def read_study(path: Path) -> StudyFiles:
         projection=read_table(analysis / "projection.csv"),
         projection_info=read_mapping(analysis / "projection.json"),
         calibration=read_table(analysis / "calibration.csv"),
+        unreadable=_images_in(read_table(path / "unreadable.csv")),
     )
 
 
@@ -245,6 +256,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path}: expected a JSON object, found {type(value).__name__}")
     safe: dict[str, Any] = _harmless(value)
     return safe
+
+
+def _images_in(table: pd.DataFrame) -> list[str]:
+    return [str(image) for image in table["image"]] if "image" in table else []
 
 
 def _harmless(value: Any, *, lines: bool = False) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import ConfigError, DataError, StudyError
 from tosmooth.models.build import ImageModel
 from tosmooth.models.weights import load_weights
-from tosmooth.study.directory import StudyDirectory, write_csv, write_json
+from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
 from tosmooth.study.growth import Change, in_words
 from tosmooth.study.lock import StudyLock
 from tosmooth.study.peers import one_message
@@ -263,8 +262,7 @@ class Context:
         path = self.folder(owner) / "result.json"
         if not path.is_file():
             return None
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return record
+        return load_json(path, dict, f"delete {path.parent}, and the same command makes it again")
 
     def write_record(self, owner: Teacher | Cell, record: Mapping[str, Any]) -> None:
         """Mark a model as finished, with its figures. Written last: without it, the model is trained again."""

@@ -8,16 +8,18 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
-import yaml
 
 from tosmooth.config import StudyConfig
 from tosmooth.config_reading import dump_config
 from tosmooth.errors import StudyError
 from tosmooth.files import write_text
 from tosmooth.study.growth import Change, compare
+from tosmooth.untrusted import read_json, read_yaml
+
+Content = TypeVar("Content", dict[str, Any], list[Any])
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -28,6 +30,26 @@ def write_json(path: Path, value: Any) -> None:
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV in one step."""
     write_text(path, table.to_csv(index=False))
+
+
+def load_json(path: Path, kind: type[Content], remedy: str) -> Content:
+    """What `write_json` wrote.
+
+    Args:
+        path: the file.
+        kind: dict or list.
+        remedy: what a person can do where the file is damaged.
+
+    Raises:
+        StudyError: it is.
+    """
+    try:
+        found = read_json(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, kind):
+        raise StudyError(f"{path} is damaged; {remedy}")
+    return found
 
 
 def _plain(value: Any) -> Any:
@@ -128,7 +150,8 @@ class StudyDirectory:
         change = self._change(config) if self.config.exists() else None
         data = self.state / "data.json"
         try:
-            if data.exists() and json.loads(data.read_text(encoding="utf-8")).get("fingerprint") != fingerprint:
+            known = load_json(data, dict, "delete it if the data are the same as before") if data.exists() else {}
+            if known.get("fingerprint", fingerprint) != fingerprint:
                 raise StudyError(
                     f"the data are not those that {self.path} was begun with (other images, labels or file sizes); put "
                     "them back, or give this study its own name (name=…)"
@@ -143,20 +166,18 @@ class StudyDirectory:
             write_text(self.config, dump_config(config))
         except OSError as error:
             raise StudyError(f"{self.path} cannot be written: {error.strerror}; choose another --output") from None
-        except ValueError:
-            raise StudyError(f"{data} is damaged; delete it if the data are the same as before") from None
         return change if change is not None and change.grid else None
 
     def _change(self, config: StudyConfig) -> Change:
         try:
-            there = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError, UnicodeDecodeError):
+            there = read_yaml(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             raise StudyError(f"{self.config} is not readable; move {self.path} away or choose another name=…") from None
         change = compare(there, config)
         if change.refused:
-            shown = ", ".join(change.refused[:6]) + (", …" if len(change.refused) > 6 else "")
+            keys = ", ".join(change.refused[:6]) + (", …" if len(change.refused) > 6 else "")
             raise StudyError(
-                f"{self.path} holds another study: it differs in {shown}. Give this one its own name (name=…) or "
+                f"{self.path} holds another study: it differs in {keys}. Give this one its own name (name=…) or "
                 "another --output; only the grid (smoothing factors, temperatures, objectives, seeds) can be changed "
                 "in place"
             )
@@ -178,4 +199,6 @@ class StudyDirectory:
     def changes(self) -> list[dict[str, Any]]:
         """How the grid was changed since the study was begun: `added`, `removed`, `when`, `test_was_read`."""
         path = self.analysis / "changes.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+        if not path.is_file():
+            return []
+        return load_json(path, list, "without it, nobody knows how the grid was changed; begin a study of another name")

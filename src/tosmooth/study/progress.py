@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tosmooth.launch import speaks
+from tosmooth.terminal import markup, shown
 
 
 def clock(seconds: float) -> str:
@@ -81,9 +82,9 @@ class StudyProgress:
     def stage(self, title: str, *, epochs: int = 0, cost: float = 1.0, models: int = 1) -> None:
         """Announce what comes next; `cost` is the parameter count of one model in it."""
         self._stage, self._epochs, self._cost, self._models, self._epoch = title, epochs, cost, models, -1
-        self._bar.update(self._task, description=title, detail="")
+        self._bar.update(self._task, description=markup(title), detail="")
         if not self.console.is_terminal:
-            self.console.print(title, highlight=False)
+            self.console.print(markup(title), highlight=False)
 
     def batch(self, epoch: int, images: int) -> None:
         """Count one batch: `images` image-steps over all models of the group."""
@@ -102,7 +103,7 @@ class StudyProgress:
 
     def note(self, text: str) -> None:
         """A line that stays on the screen, printed as it is."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(shown(text, lines=True), highlight=False, markup=False)
 
     def _detail(self, now: float) -> str:
         speed = self._epoch_images / max(1e-6, now - self._epoch_started)

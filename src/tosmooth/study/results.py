@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import pandas as pd
 from tosmooth.errors import StudyError
 from tosmooth.report.reading import read_config, read_mapping, read_table
 from tosmooth.study.context import Context
-from tosmooth.study.directory import StudyDirectory, write_csv, write_json
+from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.training.evaluation import evaluate
 
@@ -106,7 +105,7 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
             rows = found.metrics.reliability().to_dict(orient="records")
             context.compute.processes.on_main(lambda: write_json(saved, rows))  # noqa: B023
             context.write_record(owner, record | found.columns("test"))
-        rows = json.loads(saved.read_text(encoding="utf-8"))
+        rows = load_json(saved, list, "delete it, and the same command makes it again")
         identity = {
             "role": "teacher" if isinstance(owner, Teacher) else "student",
             "name": owner.name,

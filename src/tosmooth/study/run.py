@@ -7,7 +7,6 @@ others go on from their last checkpoint.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from tosmooth.report.build import build_report
 from tosmooth.study.advise import Rules, advise, final_verdict
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity, given_similarity
-from tosmooth.study.directory import write_json
+from tosmooth.study.directory import load_json, write_json
 from tosmooth.study.environment import describe_environment
 from tosmooth.study.growth import caveats
 from tosmooth.study.plan import Cell, Teacher
@@ -119,8 +118,7 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
         advice = advise(results, teacher_table(context), diffusion, rules)
         advice["caveats"] += caveats(context.directory.changes())
         write_json(path, advice)
-    frozen: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return diffusion, frozen
+    return diffusion, load_json(path, dict, "delete it, and the same command makes it again")
 
 
 def _check_analysis(config: StudyConfig, data: ImageData) -> None:
@@ -152,7 +150,7 @@ def _expect_work(context: Context) -> None:
 def _write_environment(context: Context, started: datetime, seconds: float) -> None:
     """Versions and hardware, and the time taken; a continued study adds up its runs."""
     path = context.directory.path / "environment.json"
-    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    before = load_json(path, dict, "delete it") if path.is_file() else {}
     times = {
         "started": before.get("started", started.isoformat(timespec="seconds")),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

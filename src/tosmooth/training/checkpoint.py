@@ -80,7 +80,7 @@ class CheckpointStore:
                 file = f"{number:04d}.safetensors"
                 write_bytes(temporary / file, content)
                 members[name] = {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "facts": state.facts}
-            manifest = {"format": FORMAT, "epoch": position.epoch, "batch": position.batch, "members": members}
+            manifest = {"format": FORMAT, "sha256": _checksum(members), "members": members}
             write_text(temporary / MANIFEST, json.dumps(manifest))
             if target.exists():  # a damaged one that was passed over
                 _delete(target)
@@ -163,11 +163,15 @@ def _manifest(path: Path) -> dict[str, Any] | None:
     """The models of a checkpoint; None where its manifest is missing, damaged, or of another format."""
     try:
         found = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        members: dict[str, Any] = found["members"] if found["format"] == FORMAT else {"": {}}
-        sound = all({"file", "sha256", "facts"} <= member.keys() for member in members.values())
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        members: dict[str, Any] = found["members"]
+        sound = found["format"] == FORMAT and found["sha256"] == _checksum(members)
+    except (OSError, ValueError, LookupError, TypeError):
         return None
     return members if sound else None
+
+
+def _checksum(members: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(members).encode()).hexdigest()
 
 
 def _damage(path: Path, member: Mapping[str, Any]) -> str | None:
