@@ -285,6 +285,34 @@ def report(
         print_summary(results, out)
 
 
+@app.command()
+def doctor(output: Output = Path("runs"), as_json: AsJson = False) -> None:
+    """Check this machine: versions, devices, precision, memory, disk, write access, and a short train-and-resume.
+
+    Ends with exit code 1 if a study would fail here.
+
+    Example: `tosmooth doctor --output /scratch/runs`
+    """
+    from tosmooth.doctor import examine
+
+    checks = []
+    for check in examine(output):
+        checks.append(check)
+        if not as_json:
+            colour = {"ok": "green", "warning": "yellow", "failed": "red"}[check.state]
+            out.print(
+                f"[{colour}]{check.state:>7}[/{colour}]  [bold]{check.name}[/bold]: {markup(check.found)}",
+                soft_wrap=True,
+            )
+            if check.remedy:
+                out.print(f"         {markup(check.remedy)}", soft_wrap=True)
+    failed = any(check.state == "failed" for check in checks)
+    if as_json:
+        _print_json({"fit": not failed, "checks": [check.as_dict() for check in checks]})
+    if failed:
+        raise typer.Exit(1)
+
+
 def _print_json(value: Any) -> None:
     """Letters as they are, unless there is something among them that a terminal would obey."""
     text = json.dumps(value, ensure_ascii=False)

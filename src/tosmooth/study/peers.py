@@ -37,9 +37,17 @@ def one_message(processes: Processes, folder: Path) -> Iterator[None]:
         while not (error.told or told.exists()) and time.monotonic() < until:
             time.sleep(0.1)
         raise PeerError(str(error), told=error.told or told.exists() or not processes.speaks()) from None
-    except Interrupted:
+    except Interrupted as error:
+        if processes.main:
+            _tell(told, error)
+        elif processes.speaks() and not told.exists():  # torchrun ends the others when one dies
+            raise PeerError(f"another process of this run died, and this one was {error}", told=False) from None
         raise
     except (TosmoothError, OSError) as error:
-        with contextlib.suppress(OSError):
-            write_text(told, str(error))
+        _tell(told, error)
         raise
+
+
+def _tell(path: Path, error: Exception) -> None:
+    with contextlib.suppress(OSError):
+        write_text(path, str(error))

@@ -45,6 +45,10 @@ class Stopping:
         self._before = {}
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
+        self.request(number)
+
+    def request(self, number: int) -> None:
+        """What the signal of that number does when it arrives."""
         patient = self._deferring and self.requested is None
         self.requested = number
         if not patient:

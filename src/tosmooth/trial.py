@@ -1,0 +1,101 @@
+"""A study in ten seconds on the real engine: trained through, trained with a stop in the middle, and compared."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from safetensors.torch import load_file
+
+from tosmooth.config_reading import load_config
+from tosmooth.errors import Interrupted, StudyError
+from tosmooth.study.context import Context
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.run import train_here
+
+# Real images, stored logits, dropout, both kinds of models: all that a study does up to its analysis.
+TRIAL: dict[str, Any] = {
+    "name": "trial",
+    "data": {"source": "fashion_mnist_sample", "limit_train": 640, "limit_test": 100, "train_augmentation": "flip"},
+    "teacher": {
+        "model": {"name": "resnet8", "kwargs": {"stem_stride": 2}}, "label_smoothing": [0.0, 0.1], "epochs": 2,
+        "batch_size": 64,
+    },
+    "student": {
+        "model": {"name": "timm:test_efficientnet", "kwargs": {"drop_rate": 0.3}}, "temperatures": [1, 4], "seeds": [0],
+        "epochs": 2, "batch_size": 64,
+    },
+    "cache": {"views": 2},
+    "compute": {"checkpoint_minutes": 1000},
+}  # fmt: skip
+STOP_AFTER = 25  # batches: the teachers take 18, so the students are in the middle of an epoch
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came out.
+
+    Attributes:
+        device: trained on.
+        models: compared.
+        stopped_after: batches before the stop.
+        largest_difference: of any weight between the two runs; 0 = the same bits.
+        seconds: of both runs.
+    """
+
+    device: str
+    models: int
+    stopped_after: int
+    largest_difference: float
+    seconds: float
+
+
+class _Stop(StudyProgress):
+    """Asks the run to stop after some batches, as a signal would."""
+
+    def __init__(self, after: int | None) -> None:
+        super().__init__(Console(quiet=True))
+        self.context: Context | None = None
+        self._remaining = after
+
+    def batch(self, epoch: int, images: int) -> None:
+        super().batch(epoch, images)
+        if self._remaining is not None and self.context is not None:
+            self._remaining -= 1
+            if self._remaining == 0:
+                self.context.stopping.request(signal.SIGTERM)
+
+
+def train_and_resume(folder: Path) -> Trial:
+    """Train twice in `folder`, once with a stop, and compare all weights.
+
+    Raises:
+        StudyError: the stop did not take place.
+    """
+    started = time.perf_counter()
+    config = load_config(TRIAL)
+
+    def train(root: Path, stop_after: int | None = None) -> Context:
+        progress = _Stop(stop_after)
+        with progress, Context.open(config, root, progress) as context:
+            progress.context = context
+            train_here(context)
+        return context
+
+    whole = train(folder / "whole")
+    try:
+        train(folder / "stopped", STOP_AFTER)
+    except Interrupted:
+        resumed = train(folder / "stopped")
+    else:
+        raise StudyError("the trial came to its end although it was asked to stop")
+    differences = []
+    for path in sorted(whole.directory.path.rglob("model.safetensors")):
+        one, other = load_file(path), load_file(resumed.directory.path / path.relative_to(whole.directory.path))
+        differences.append(max(float((one[name].double() - other[name].double()).abs().max()) for name in one))
+    seconds = time.perf_counter() - started
+    return Trial(whole.compute.device.type, len(differences), STOP_AFTER, max(differences), seconds)
