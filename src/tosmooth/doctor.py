@@ -99,9 +99,9 @@ def _versions() -> Check:
         found[wanted.name] = there
         if not wanted.specifier.contains(there, prereleases=True):
             wrong.append(f"{wanted.name} is {there}, tosmooth wants {wanted.specifier}")
-    told = ", ".join(f"{name} {found[name]}" for name in ("tosmooth", "python", "torch", "torchvision", "timm"))
     if wrong:
         return Check("versions", "failed", "; ".join(wrong), "pip install --upgrade tosmooth", {"versions": found})
+    told = ", ".join(f"{name} {found[name]}" for name in ("tosmooth", "python", "torch", "torchvision", "timm"))
     return Check("versions", "ok", told, facts={"versions": found})
 
 
@@ -199,8 +199,8 @@ def _train_and_resume(scratch: Path) -> Check:
     trial = train_and_resume(scratch)
     facts = asdict(trial)
     found = (
-        f"{trial.models} models on {trial.device}, stopped after {trial.stopped_after} batches and resumed, in "
-        f"{trial.seconds:.0f} s"
+        f"{trial.models} models on {trial.device}, stopped after {trial.stopped_after} batches of the students and "
+        f"resumed, in {trial.seconds:.0f} s"
     )
     if trial.largest_difference == 0:
         return Check("train and resume", "ok", f"{found}: the same bits as without the stop", facts=facts)

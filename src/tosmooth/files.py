@@ -32,6 +32,12 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def sync_file(path: Path) -> None:
+    """Bring a file that another library has written to the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Bring a rename to the disk: after a power cut the new name is there. Windows needs none, and has no way to."""
     if os.name == "nt":

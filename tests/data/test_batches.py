@@ -192,7 +192,7 @@ def kill_this_process(image: Tensor) -> Tensor:
 
 def test_a_worker_that_dies_is_reported_with_the_option_to_change() -> None:
     batches = SeededBatches(split_of(4), kill_this_process, batch_size=2, workers=1)
-    assert re.search(r"loader process died.*lower data\.workers \(now 1", failure(batches))
+    assert re.search(r"loader process died.*lower data\.workers \(0 loads in the main process", failure(batches))
 
 
 def test_impossible_arguments() -> None:

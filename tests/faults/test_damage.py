@@ -55,7 +55,7 @@ def checkpoints(root: Path) -> list[Path]:
         ("0002.safetensors", truncate),
         pytest.param("0001.safetensors", flip_a_bit, marks=pytest.mark.faults),
         pytest.param("0000.safetensors", Path.unlink, marks=pytest.mark.faults),
-        ("manifest.json", flip_a_bit),
+        pytest.param("manifest.json", flip_a_bit, marks=pytest.mark.faults),
         pytest.param("manifest.json", truncate, marks=pytest.mark.faults),
     ],
 )
@@ -82,6 +82,7 @@ def test_with_all_checkpoints_damaged_a_group_begins_again(whole: Whole, interru
     assert_same(whole.content, content(root / "small"))
 
 
+@pytest.mark.faults
 def test_a_damaged_result_is_named_with_its_remedy(whole: Whole, interrupted: Path, tmp_path: Path):
     root = Path(shutil.copytree(interrupted, tmp_path / "root"))
     teacher = root / "small" / "teachers" / "a0.1-s0"

@@ -90,6 +90,7 @@ def test_a_disk_too_full_from_the_start_is_refused_before_any_work(small_disk: P
     assert not (small_disk / "small").exists()
 
 
+@pytest.mark.faults
 def test_a_folder_that_turns_read_only_under_way(whole: Whole, small_disk: Path):
     with ended(start(SMALL, small_disk)) as process:
         wait_for_checkpoints(process, small_disk, "2-models-*")

@@ -16,7 +16,7 @@ from tests.faults.studies import assert_same, changed, content, ended, finish, l
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """96 training and 24 test images in four classes, as PNG files."""
-    return write_folder(tmp_path / "images", classes=("ant", "bee", "cat", "dog"), splits={"train": 24, "test": 6})
+    return write_folder(tmp_path / "images", classes=("ant", "bee", "cat", "dog"), splits={"train": 24, "val": 6})
 
 
 def on_files(folder: Path, **data: Any) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def break_some(folder: Path) -> set[str]:
     return {str(path) for path in (*broken, text)}
 
 
-@pytest.mark.parametrize("cache", ["off", 2])
+@pytest.mark.parametrize("cache", ["off", pytest.param(2, marks=pytest.mark.faults)])
 def test_broken_images_stop_a_study_or_are_left_out_counted_and_listed(tmp_path: Path, folder: Path, cache: object):
     broken = break_some(folder)
     raw = {**on_files(folder), "cache": {"views": cache}}
@@ -71,7 +71,7 @@ def test_a_loader_process_that_dies(tmp_path: Path, folder: Path):
         process.join(60)
         assert process.exitcode == 1
     log = log_of(tmp_path / "troubled")
-    assert "a loader process died, often for lack of (shared) memory; lower data.workers (now 2" in log
+    assert "a loader process died, often for lack of (shared) memory; lower data.workers" in log
     assert "Traceback" not in log
     finish(on_files(folder, workers=1), tmp_path / "troubled")
     assert_same(content(tmp_path / "calm" / "small"), content(tmp_path / "troubled" / "small"))

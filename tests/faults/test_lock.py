@@ -8,6 +8,8 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from tests.faults.conftest import Whole
 from tests.faults.studies import (
     SMALL,
@@ -40,6 +42,7 @@ def test_a_second_run_is_told_who_has_the_study_and_a_stale_lock_is_explained(wh
     assert_same(whole.content, content(tmp_path / "small"))
 
 
+@pytest.mark.faults
 def test_a_copied_study_has_no_owner(whole: Whole, tmp_path: Path):
     """The lock goes with its process: what lies on the disk alone keeps nobody out."""
     with ended(start(SMALL, tmp_path / "a")) as owner:

@@ -26,7 +26,7 @@ from tests.faults.studies import (
 EPOCHS_ONLY = changed(compute={"checkpoint_minutes": 1000})
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.faults), signal.SIGTERM])
 def test_a_signal_saves_and_leaves(whole: Whole, tmp_path: Path, number: signal.Signals):
     with ended(start(EPOCHS_ONLY, tmp_path)) as process:
         wait_for_checkpoints(process, tmp_path)

@@ -153,6 +153,25 @@ class ResidentBatches(Batches):
         return torch.from_numpy(numbers).to(self._images.device)
 
 
+def is_of_dead_loader(error: BaseException, *, reading: bool = False) -> bool:
+    """Whether an error comes from a loader process that died: PyTorch's word of it may arrive anywhere.
+
+    Args:
+        reading: the error was raised while a batch was being read from a loader process.
+    """
+    if "Caught " in str(error):  # an error of a loader process that lives, handed on
+        return False
+    return "DataLoader worker" in str(error) or (reading and isinstance(error, OSError | EOFError))
+
+
+def dead_loader(error: BaseException) -> DataError:
+    """The same in one sentence."""
+    return DataError(
+        f"a loader process died, often for lack of (shared) memory; lower data.workers (0 loads in the main process), "
+        f"and the same command goes on from the last checkpoint: {error}"
+    )
+
+
 class SeededBatches(Batches):
     """Batches read and augmented image by image, in this process or in workers: for data that memory does not hold.
 
@@ -203,13 +222,10 @@ class SeededBatches(Batches):
                 batch = next(loaded)
             except StopIteration:
                 return
-            except RuntimeError as error:
-                if self._workers == 0 or "DataLoader worker" not in str(error):
-                    raise
-                raise DataError(
-                    f"a loader process died, often for lack of (shared) memory; lower data.workers "
-                    f"(now {self._workers}; 0 loads in the main process): {error}"
-                ) from None
+            except (RuntimeError, OSError, EOFError) as error:
+                if self._workers and is_of_dead_loader(error, reading=True):
+                    raise dead_loader(error) from None
+                raise
             if isinstance(batch, DataError):
                 # A copy: an error that its own traceback refers to would keep the worker processes alive.
                 raise DataError(*batch.args)

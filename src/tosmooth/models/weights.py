@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tosmooth.errors import ModelError
-from tosmooth.files import sync_folder
+from tosmooth.files import sync_file, sync_folder
 from tosmooth.models.checkpoint import read_checkpoint, without_prefixes
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.last_layer import final_layers
@@ -50,8 +50,7 @@ def save_weights(module: nn.Module, path: Path) -> None:
         os.close(descriptor)
         safetensors.torch.save_model(backbone_of(model), temporary, metadata=metadata)
         Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
-        with Path(temporary).open("rb") as file:
-            os.fsync(file.fileno())
+        sync_file(Path(temporary))
         Path(temporary).replace(path)
         temporary = None
         sync_folder(path.parent)

@@ -156,7 +156,8 @@ class StudyDirectory:
                     f"the data are not those that {self.path} was begun with (other images, labels or file sizes); put "
                     "them back, or give this study its own name (name=…)"
                 )
-            for leftover in self.path.rglob(".*.tmp"):  # of a process that was killed while writing
+            # Of a process that was killed while writing; safetensors names its own files the other way round.
+            for leftover in [*self.path.rglob(".*.tmp"), *self.path.rglob(".tmp*")]:
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
             for told in self.state.glob("told-*"):  # of runs of several processes, see `peers.one_message`
                 told.unlink(missing_ok=True)

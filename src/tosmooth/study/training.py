@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
 from tosmooth.memory import is_out_of_memory
@@ -140,6 +141,8 @@ def _train_in_memory(context: Context, owners: Sequence[Teacher | Cell], work: _
         _run(context, owners, work, start)
         return
     except (RuntimeError, MemoryError) as error:
+        if is_of_dead_loader(error):
+            raise dead_loader(error) from None
         if not is_out_of_memory(error):
             raise
         if len(owners) == 1:
@@ -179,8 +182,10 @@ class _Checkpoints(Checkpointing):
         return time.monotonic() - self._last >= 60 * self._context.config.compute.checkpoint_minutes
 
     def save(self, position: Position, group: Sequence[Trainee]) -> None:
-        states = {trainee.name: trainee.state() for trainee in group}  # all processes have a part in it
-        self._context.compute.processes.on_main(lambda: self._context.checkpoints.write(self._group, position, states))
+        processes, store = self._context.compute.processes, self._context.checkpoints
+        streams = processes.gather([trainee.random.state() for trainee in group])  # of all processes
+        states = ((t.name, t.state([own[number] for own in streams])) for number, t in enumerate(group))
+        processes.on_main(lambda: store.write(self._group, position, states))
         self._last = time.monotonic()
 
     def stopping(self) -> Stopping:

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tosmooth.errors import CheckpointError
-from tosmooth.files import sync_folder, write_bytes, write_text
+from tosmooth.files import sync_file, sync_folder, write_text
 
 FORMAT = 1
 KEPT = 2  # checkpoints of a group; the older one serves where the newer one turns out to be damaged
@@ -64,8 +64,10 @@ class CheckpointStore:
     def __init__(self, folder: Path, warn: Callable[[str], None] = lambda text: None) -> None:
         self.folder, self._warn = folder, warn
 
-    def write(self, group: str, position: Position, states: Mapping[str, State]) -> None:
-        """Save the models of a group, and delete its checkpoints before the last `KEPT`.
+    def write(self, group: str, position: Position, states: Iterable[tuple[str, State]]) -> None:
+        """Save the models of a group, by name, and delete its checkpoints before the last `KEPT`.
+
+        States are taken one by one, so that memory holds the copy of one model only.
 
         Raises:
             OSError: the disk refuses; the checkpoints before are untouched.
@@ -75,11 +77,10 @@ class CheckpointStore:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             members = {}
-            for number, (name, state) in enumerate(states.items()):
-                content = safetensors.torch.save(state.tensors)
-                file = f"{number:04d}.safetensors"
-                write_bytes(temporary / file, content)
-                members[name] = {"file": file, "sha256": hashlib.sha256(content).hexdigest(), "facts": state.facts}
+            for number, (name, state) in enumerate(states):
+                file = temporary / f"{number:04d}.safetensors"
+                _save(state.tensors, file)
+                members[name] = {"file": file.name, "sha256": _file_checksum(file), "facts": state.facts}
             manifest = {"format": FORMAT, "sha256": _checksum(members), "members": members}
             write_text(temporary / MANIFEST, json.dumps(manifest))
             if target.exists():  # a damaged one that was passed over
@@ -154,6 +155,21 @@ class CheckpointStore:
         return found
 
 
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    """Straight to the disk: bytes in memory would be one more copy of the model, and the library dies without room."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        safetensors.torch.save_file(tensors, path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from None
+    sync_file(path)
+
+
+def _file_checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _position(path: Path) -> Position:
     _, epoch, _, batch = path.name.split("-")
     return Position(int(epoch), int(batch))
@@ -177,8 +193,7 @@ def _checksum(members: Mapping[str, Any]) -> str:
 def _damage(path: Path, member: Mapping[str, Any]) -> str | None:
     """What is wrong with the file of a model, if anything."""
     try:
-        with (path / member["file"]).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = _file_checksum(path / member["file"])
     except OSError as error:
         return f"{member['file']}: {error.strerror or error}"
     return None if found == member["sha256"] else f"{member['file']} is not what was written"

@@ -106,14 +106,14 @@ def train_group(
             alive = _still_finite(alive, epoch)
 
             # Evaluation
-            speed = images_done / (time.perf_counter() - started)
+            speed = images_done / (time.perf_counter() - started) if images_done else None
             with watch.impatiently(Position(epoch, len(batches))):
                 metrics = [validate(trainee) if validate else {} for trainee in alive]
             compute.processes.agree(partial(_end_epoch, alive, epoch, metrics, speed))
             watch.after(Position(epoch + 1), save=True)
 
 
-def _end_epoch(alive: list[Trainee], epoch: int, metrics: list[Mapping[str, float]], speed: float) -> None:
+def _end_epoch(alive: list[Trainee], epoch: int, metrics: list[Mapping[str, float]], speed: float | None) -> None:
     for trainee, own in zip(alive, metrics, strict=True):
         trainee.end_epoch(epoch, own, speed)
 

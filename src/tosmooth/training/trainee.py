@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,10 +122,10 @@ class Trainee:
         self._last_loss = torch.zeros((), device=self.compute.device)  # up to and including the first that was not
         self._images = torch.zeros((), device=self.compute.device)
 
-    def current_learning_rate(self) -> float:
-        """Learning rate of the step about to be taken."""
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of a step, from 0."""
         return learning_rate(
-            self.step_count,
+            step,
             peak=self.config.optimizer.learning_rate,
             steps_per_epoch=self.steps_per_epoch,
             epochs=self.config.epochs,
@@ -145,7 +145,7 @@ class Trainee:
         this update and all later ones: the weights stay those of the last good step.
         """
         for group in self.optimizer.param_groups:
-            group["lr"] = self.current_learning_rate()
+            group["lr"] = self.learning_rate(self.step_count)
         with self.random:
             if share is None:
                 loss = self._loss(inputs, labels, teacher_logits)
@@ -202,14 +202,20 @@ class Trainee:
             f"a lower learning rate or gradient_clip=1.0 usually helps"
         )
 
-    def end_epoch(self, epoch: int, metrics: Mapping[str, float], images_per_second: float) -> None:
-        """Write the epoch's record, and the weights when they are the best so far or the last. Only rank 0 writes."""
+    def end_epoch(self, epoch: int, metrics: Mapping[str, float], images_per_second: float | None) -> None:
+        """Write the epoch's record, and the weights when they are the best so far or the last. Only rank 0 writes.
+
+        Args:
+            epoch: from 0.
+            metrics: on validation.
+            images_per_second: None where the epoch's images were all seen by an earlier run.
+        """
         self.records.append(
             {
                 "epoch": epoch + 1,
                 "train/loss": self._loss_sum.item() / max(1.0, self._images.item()),
-                "learning_rate": self.optimizer.param_groups[0]["lr"],
-                "images_per_second": round(images_per_second, 1),
+                "learning_rate": self.learning_rate(self.step_count - 1),
+                "images_per_second": None if images_per_second is None else round(images_per_second, 1),
                 **metrics,
             }
         )
@@ -242,15 +248,18 @@ class Trainee:
         """Put the kept weights back into the model, for the analysis that follows training."""
         load_weights(self.model, self.folder / "model.safetensors")
 
-    def state(self) -> State:
-        """Everything that the next steps and the results depend on. All processes must ask for it together."""
+    def state(self, streams: Sequence[list[Tensor]] | None = None) -> State:
+        """Everything that the next steps and the results depend on.
+
+        Args:
+            streams: the states of this model's random stream in all processes, by rank; None: this one is alone.
+        """
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         for number, parameter in enumerate(self.parameters):
             for name, value in self.optimizer.state.get(parameter, {}).items():
                 if isinstance(value, Tensor):
                     tensors[f"optimizer.{number}.{name}"] = value
-        streams = self.compute.processes.gather(self.random.state())
-        for rank, stream in enumerate(streams):
+        for rank, stream in enumerate(streams or [self.random.state()]):
             tensors |= {f"random.{rank}.{number}": part for number, part in enumerate(stream)}
         tensors |= {f"meter.{name}": getattr(self, f"_{name}") for name in METERS} | {"meter.stopped": self.stopped}
         facts = {

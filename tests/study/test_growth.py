@@ -1,0 +1,114 @@
+"""A configuration that has changed since a study was begun: what may, what may not, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.faults.studies import assert_same, content
+from tosmooth.config_reading import dump_config, load_config
+from tosmooth.study.growth import Change, caveats, compare, in_words
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.run import run_study
+
+
+def change(raw: dict[str, Any], *overrides: str) -> Change:
+    return compare(yaml.safe_load(dump_config(load_config(raw))), load_config(raw, overrides))
+
+
+def test_an_equal_configuration_is_no_change(tiny_raw: dict[str, Any]):
+    assert change(tiny_raw) == Change((), (), ())
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["compute.threads=1", "compute.checkpoint_minutes=3", "description=x", "data.on_error=skip", "cache=off"],
+)
+def test_how_the_work_is_done_may_change(tiny_raw: dict[str, Any], override: str):
+    assert change(tiny_raw, override) == Change((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("override", "added", "removed"),
+    [
+        ("student.temperatures=[1,8,2]", ("T = 2",), ()),
+        ("student.temperatures=[8]", (), ("T = 1",)),
+        ("student.seeds=[0,1,5]", ("seed = 5",), ()),
+        ("teacher.label_smoothing=[0.0,0.2]", ("α = 0.2",), ("α = 0.1",)),
+    ],
+)
+def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tuple[str], removed: tuple[str]):
+    assert change(tiny_raw, override) == Change((), added, removed)
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("student.epochs=9", "student.epochs"),
+        ("data.validation=0.3", "data.validation"),
+        ("teacher.seeds=[1]", "teacher.seeds"),
+        ("selection=last", "selection"),
+    ],
+)
+def test_what_would_change_results_is_refused(tiny_raw: dict[str, Any], override: str, key: str):
+    assert change(tiny_raw, override).refused == (key,)
+
+
+def test_a_study_of_an_older_version_lacks_keys_that_have_defaults(tiny_raw: dict[str, Any]):
+    there = yaml.safe_load(dump_config(load_config(tiny_raw)))
+    del there["compute"]["checkpoint_minutes"], there["data"]["on_error"], there["cache"]
+    assert compare(there, load_config(tiny_raw)) == Change((), (), ())
+
+
+@pytest.mark.parametrize("there", [None, [], "text"])
+def test_what_is_no_configuration_is_another_study(tiny_raw: dict[str, Any], there: object):
+    assert compare(there, load_config(tiny_raw)).refused == ("study.yaml",)
+
+
+def test_the_sentences():
+    grown = Change((), ("T = 2", "seed = 5"), ("T = 8",))
+    assert in_words(grown, 6, 2, 2) == (
+        "the grid has changed (new: T = 2, seed = 5; no longer: T = 8): 6 students to train, 2 kept as they are; "
+        "2 students leave the results and stay on disk"
+    )
+    read = {"added": ["T = 2"], "removed": [], "test_was_read": True}
+    assert caveats([read]) == [
+        "The grid was changed after its test split had been read (new: T = 2); this advice was made anew from "
+        "validation figures."
+    ]
+
+
+def test_a_grid_that_grows_runs_only_its_new_cells(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
+    """And ends as if it had been whole from the start, but for the advice's caveat."""
+    small = run_study(load_config(tiny_raw, ["student.temperatures=[1]"]), tmp_path / "grown", silent)
+    written = {path: path.stat().st_mtime_ns for path in small.path.rglob("model.safetensors")}
+    advice = (small.path / "analysis" / "advice.json").read_bytes()
+    run_study(load_config(tiny_raw), tmp_path / "grown", silent)
+    assert all(path.stat().st_mtime_ns == then for path, then in written.items())
+    archived = small.path / "analysis" / "advice-before-change-1.json"
+    assert archived.read_bytes() == advice
+
+    whole = run_study(load_config(tiny_raw), tmp_path / "whole", silent)
+    grown, at_once = (content(path) for path in (small.path, whole.path))
+    told = json.loads((small.path / "analysis" / "advice.json").read_text(encoding="utf-8"))["caveats"]
+    assert sum("changed after its test split had been read (new: T = 8)" in text for text in told) == 1
+    with_caveats = {"analysis/advice.json", "analysis/verdict.json", "analysis/changes.json", archived.name}
+    grown, at_once = (
+        {name: value for name, value in found.items() if Path(name).name not in {Path(n).name for n in with_caveats}}
+        for found in (grown, at_once)
+    )
+    assert_same(at_once, grown)
+
+
+def test_a_grid_that_shrinks_keeps_what_is_on_disk(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
+    whole = run_study(load_config(tiny_raw), tmp_path, silent)
+    students = {path.name for path in (whole.path / "students").iterdir()}
+    less = run_study(load_config(tiny_raw, ["student.seeds=[0]"]), tmp_path, silent)
+    assert set(less.cells.seed) == {0}
+    assert {path.name for path in (whole.path / "students").iterdir()} == students
+    again = run_study(load_config(tiny_raw), tmp_path, silent)
+    assert len(again.cells) == len(students)
