@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tosmooth import ClassCentroids, diffusion_index, similar_classes
+from tosmooth.analysis import diffusion
 from tosmooth.analysis.diffusion import NORMALISATIONS, relative_distances
 
 
@@ -79,6 +80,24 @@ def test_debiasing_takes_out_what_within_class_scatter_alone_adds():
     bias, rest = sum(plain) / 40, sum(debiased) / 40
     assert bias < -0.1  # too far apart: looks like a flight from the similar class
     assert abs(rest) < abs(bias) / 4
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_many_classes_have_the_distances_of_few(offset: float):
+    """The product form and its plain twin, with classes that coincide, almost coincide, lie far away, or are empty."""
+    random = torch.Generator().manual_seed(0)
+    points = torch.randn(200, 16, generator=random, dtype=torch.float64)
+    points[1] = points[0]
+    points[2] = points[0] + 1e-3
+    points[3] += 1e4
+    points[4] = float("nan")
+    points += offset
+    fast, plain = diffusion._by_product(points, slice(None)), diffusion._pairwise(points)
+    known = ~plain.isnan()
+    assert known.sum() == 199 * 199
+    assert torch.equal(fast.isnan(), plain.isnan())
+    assert fast[0, 1] == 0
+    torch.testing.assert_close(fast[known], plain[known], rtol=1e-9 if offset == 0 else 1e-3, atol=0)
 
 
 def test_normalisations():

@@ -21,6 +21,9 @@ from torch import Tensor
 from tosmooth.analysis.centroids import ClassCentroids
 
 Normalisation = Literal["mean_distance", "within_spread", "none"]
+BLOCK = 2**23  # distances looked at together: 64 MB
+FEW = 64  # classes up to which the plain form needs no more than some MB
+CANCELLED = 1e-4  # share of ‖a‖² + ‖b‖² below which their difference has lost more than four of float64's 16 digits
 NORMALISATIONS: tuple[Normalisation, ...] = ("mean_distance", "within_spread", "none")
 
 
@@ -35,20 +38,44 @@ def centroid_distances(centroids: Tensor | ClassCentroids, *, debias: bool = Fal
     Raises:
         ValueError: debiasing is asked for a bare tensor.
     """
+    return _distances(centroids, debias, slice(None))
+
+
+def _distances(centroids: Tensor | ClassCentroids, debias: bool, rows: slice) -> Tensor:
+    """Some rows of the distances, (R, K)."""
     points = centroids.centroids if isinstance(centroids, ClassCentroids) else centroids.to(torch.float64)
-    squared = (points[:, None, :] - points[None, :, :]).square().sum(-1) if len(points) <= 64 else _blockwise(points)
+    squared = _pairwise(points)[rows] if len(points) <= FEW else _by_product(points, rows)
     if not debias:
         return squared.sqrt()
     if not isinstance(centroids, ClassCentroids):
         raise ValueError("debias=True needs ClassCentroids, which hold counts and within-class scatter; got a tensor")
     noise = centroids.within_scatter / centroids.counts
-    corrected = (squared - noise[:, None] - noise[None, :]).clamp(min=0).sqrt()
-    return corrected.fill_diagonal_(0)
+    corrected = (squared - noise[rows, None] - noise[None, :]).clamp(min=0).sqrt()
+    return corrected.masked_fill_(_diagonal(len(points), rows).to(corrected.device), 0)
 
 
-def _blockwise(points: Tensor) -> Tensor:
-    """Squared distances row by row: (K, D) memory at a time, and exact where the matrix-product shortcut cancels."""
-    return torch.stack([(points - point).square().sum(-1) for point in points])
+def _diagonal(classes: int, rows: slice) -> Tensor:
+    """Some rows of the (K, K) identity, boolean."""
+    numbers = torch.arange(classes)
+    return numbers[rows, None] == numbers[None, :]
+
+
+def _pairwise(points: Tensor) -> Tensor:
+    """Squared distances from all differences at once: (K, K, D) in memory."""
+    return (points[:, None, :] - points[None, :, :]).square().sum(-1)
+
+
+def _by_product(points: Tensor, rows: slice) -> Tensor:
+    """Some rows of the same as ‖a‖² + ‖b‖² − 2 a·b, far faster; pairs where that cancels are done again."""
+    points = points - points.nanmean(dim=0)
+    norms = points.square().sum(-1)
+    sums = norms[rows, None] + norms[None, :]
+    squared = torch.addmm(sums, points[rows], points.T, alpha=-2)
+    first, second = (squared < CANCELLED * sums).nonzero(as_tuple=True)
+    for part in range(0, len(first), 4096):
+        i, j = first[part : part + 4096], second[part : part + 4096]
+        squared[i, j] = (points[rows][i] - points[j]).square().sum(-1)
+    return squared
 
 
 def relative_distances(
@@ -65,20 +92,31 @@ def relative_distances(
     Raises:
         ValueError: an unknown normalisation, or one that needs an accumulator was asked for a tensor.
     """
-    return _in_units(centroid_distances(centroids, debias=debias), centroids, normalisation)
+    return relative_rows(centroids, slice(None), debias=debias, normalisation=normalisation)
 
 
-def _in_units(distances: Tensor, centroids: Tensor | ClassCentroids, normalisation: str) -> Tensor:
-    """Distances (K, K) in the unit of a normalisation; NaN distances are left out of the mean distance."""
+def relative_rows(
+    centroids: Tensor | ClassCentroids,
+    rows: slice,
+    *,
+    debias: bool = False,
+    normalisation: Normalisation = "mean_distance",
+) -> Tensor:
+    """Some rows of `relative_distances`, (R, K): with many classes, not all of them fit into memory."""
+    return _in_units(_distances(centroids, debias, rows), centroids, normalisation, rows)
+
+
+def _in_units(distances: Tensor, centroids: Tensor | ClassCentroids, normalisation: str, rows: slice) -> Tensor:
+    """Rows of distances (R, K) in the unit of a normalisation; NaN distances are left out of the mean distance."""
     if normalisation == "none":
         return distances
     if normalisation == "within_spread":
         if not isinstance(centroids, ClassCentroids):
             raise ValueError("normalisation='within_spread' needs ClassCentroids, which hold the scatter; got a tensor")
-        return distances / centroids.within_scatter.sqrt().to(distances.device)[:, None]
+        return distances / centroids.within_scatter.sqrt().to(distances.device)[rows, None]
     if normalisation != "mean_distance":
         raise ValueError(f"unknown normalisation {normalisation!r}; allowed: {', '.join(NORMALISATIONS)}")
-    others = distances.clone().fill_diagonal_(float("nan"))
+    others = distances.masked_fill(_diagonal(distances.shape[1], rows).to(distances.device), float("nan"))
     return distances / others.nanmean(dim=1, keepdim=True)
 
 
@@ -106,18 +144,34 @@ def diffusion_index(
     Raises:
         ValueError: class counts differ, the mask is not boolean (K, K), or accumulators are needed and were not given.
     """
-    before = centroid_distances(reference, debias=debias)
-    after = centroid_distances(raised, debias=debias).to(before.device)
-    if before.shape != after.shape or mask.shape != before.shape or mask.dtype != torch.bool:
+    classes = reference.num_classes if isinstance(reference, ClassCentroids) else len(reference)
+    others = raised.num_classes if isinstance(raised, ClassCentroids) else len(raised)
+    if classes != others or mask.shape != (classes, classes) or mask.dtype != torch.bool:
         raise ValueError(
-            f"reference has {len(before)} classes, raised {len(after)}, and the mask is {tuple(mask.shape)} "
-            f"{mask.dtype}; all must agree on K, and the mask must be boolean"
+            f"reference has {classes} classes, raised {others}, and the mask is {tuple(mask.shape)} {mask.dtype}; all "
+            "must agree on K, and the mask must be boolean"
         )
+    size = max(1, BLOCK // classes)
+    blocks = (slice(start, start + size) for start in range(0, classes, size))
+    return torch.cat([_index_of(reference, raised, mask, debias, normalisation, rows) for rows in blocks])
+
+
+def _index_of(
+    reference: Tensor | ClassCentroids,
+    raised: Tensor | ClassCentroids,
+    mask: Tensor,
+    debias: bool,
+    normalisation: str,
+    rows: slice,
+) -> Tensor:
+    """η of some classes, (R,): no class needs the distances between two others."""
+    before = _distances(reference, debias, rows)
+    after = _distances(raised, debias, rows).to(before.device)
     # Before the normalisation: its mean too must be over the same classes on both sides.
     unknown = before.isnan() | after.isnan()
-    before = _in_units(before.masked_fill(unknown, float("nan")), reference, normalisation)
-    after = _in_units(after.masked_fill(unknown, float("nan")), raised, normalisation)
-    chosen = mask.to(before.device) & ~torch.eye(len(before), dtype=torch.bool, device=before.device)
+    before = _in_units(before.masked_fill(unknown, float("nan")), reference, normalisation, rows)
+    after = _in_units(after.masked_fill(unknown, float("nan")), raised, normalisation, rows)
+    chosen = mask[rows].to(before.device) & ~_diagonal(mask.shape[1], rows).to(before.device)
     chosen = chosen & ~before.isnan() & ~after.isnan()
     count = chosen.sum(1)
     mean_before = before.masked_fill(~chosen, 0).sum(1) / count

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.centroids import ClassCentroids
-from tosmooth.analysis.diffusion import relative_distances
+from tosmooth.analysis.diffusion import BLOCK, relative_rows
 
 
 def default_similar_count(num_classes: int) -> int:
@@ -37,14 +37,17 @@ def similar_classes(centroids: Tensor | ClassCentroids, m: int) -> tuple[Tensor,
         raise ValueError(f"similar and dissimilar classes need at least 3 classes, got {classes}")
     if not 1 <= m <= (classes - 1) // 2:
         raise ValueError(f"m must be in [1, {(classes - 1) // 2}] for {classes} classes, got {m}")
-    distances = relative_distances(centroids)
     present = ~torch.isnan(centroids).any(1)
-    allowed = present[:, None] & present[None, :] & ~torch.eye(classes, dtype=torch.bool, device=centroids.device)
-    infinity = float("inf")
-    nearest = distances.masked_fill(~allowed, infinity).argsort(dim=1, stable=True)[:, :m]
-    farthest = distances.masked_fill(~allowed, -infinity).argsort(dim=1, stable=True, descending=True)[:, :m]
-    similar = torch.zeros_like(allowed).scatter_(1, nearest, True) & allowed
-    dissimilar = torch.zeros_like(allowed).scatter_(1, farthest, True) & allowed & ~similar
+    itself = torch.eye(classes, dtype=torch.bool, device=centroids.device)
+    allowed = present[:, None] & present[None, :] & ~itself
+    similar, dissimilar = torch.zeros_like(allowed), torch.zeros_like(allowed)
+    infinity, size = float("inf"), max(1, BLOCK // classes)
+    for rows in (slice(start, start + size) for start in range(0, classes, size)):
+        distances = relative_rows(centroids, rows)
+        nearest = distances.masked_fill(~allowed[rows], infinity).argsort(dim=1, stable=True)[:, :m]
+        farthest = distances.masked_fill(~allowed[rows], -infinity).argsort(dim=1, stable=True, descending=True)[:, :m]
+        similar[rows] = similar[rows].scatter(1, nearest, True) & allowed[rows]
+        dissimilar[rows] = dissimilar[rows].scatter(1, farthest, True) & allowed[rows] & ~similar[rows]
     return similar, dissimilar
 
 

@@ -1,9 +1,9 @@
 """One study over several machines: its groups fanned out with Ray, its results in one folder.
 
 The process that was started holds the study's lock, plans, shows progress, and analyses. Workers train: first the
-teachers, then what is stored of each, then the groups of students, as many at a time as the cluster has room for. All
-machines must see the study's folder (and the data) under the same path, as on any shared file system. A worker that is
-lost with its machine is replaced by Ray, and its group goes on from its last checkpoint.
+teachers, then what is stored of each, then the students, as many at a time as the cluster has room for. All machines
+must see the study's folder (and the data) under the same path, as on any shared file system. A worker that is lost with
+its machine is replaced by Ray, and its group goes on from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -33,21 +33,29 @@ REPORT_SECONDS = 0.5
 
 
 class Unit(NamedTuple):
-    """A piece of work for one worker: the teachers, the stored logits of one, or a group of students."""
+    """A piece of work for one worker: a teacher, the stored logits of one, or a group of students."""
 
     key: str
-    stage: str  # "teachers", "logits" or "students"
-    names: tuple[str, ...] = ()
+    stage: str  # "teacher", "logits" or "students"
+    names: tuple[str, ...]
 
 
-def units_of(context: Context) -> tuple[list[Unit], list[Unit], list[Unit]]:
-    """What is left to do, stage by stage; the units of a stage can be worked on at the same time."""
+def units_of(context: Context, workers: int) -> tuple[list[Unit], list[Unit], list[Unit]]:
+    """What is left to do, stage by stage; the units of a stage can be worked on at the same time.
+
+    The students of a seed share their batches, so they stay one group unless that would leave workers idle.
+
+    Args:
+        context: of the study.
+        workers: how many units the cluster has room for at once.
+    """
     plan = context.plan
-    teachers = [Unit("teachers", "teachers")] if context.unfinished(plan.teachers) else []
+    teachers = [Unit(f"teacher-{t.name}", "teacher", (t.name,)) for t in context.unfinished(plan.teachers)]
+    left = [todo for group in plan.groups if (todo := context.unfinished(group))]
     students, taught_by = [], set()
-    for group in plan.groups:
-        todo = context.unfinished(group)
-        size = context.config.compute.group_size or max(1, len(todo))
+    for todo in left:
+        parts = max(1, min(len(todo), workers // len(left)))
+        size = min(context.config.compute.group_size or len(todo), -(-len(todo) // parts))
         taught_by |= {cell.teacher for cell in todo}
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
@@ -72,8 +80,9 @@ def train_with_ray(address: str | None) -> Callable[[Context], None]:
                 ray.get_runtime_context().get_node_id(), soft=False
             )
             board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
-            for units in units_of(context):
-                _run_units(ray, context, units, board)
+            each = _resources(ray, context.config)
+            for units in units_of(context, _room(ray, each)):
+                _run_units(ray, context, units, board, each)
         finally:
             ray.shutdown()
 
@@ -106,14 +115,21 @@ def _resources(ray: Any, config: StudyConfig) -> dict[str, float]:
     return {"num_cpus": threads or max(1, int(min(node["CPU"] for node in alive if node.get("CPU"))))}
 
 
-def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any) -> None:
+def _room(ray: Any, each: dict[str, float]) -> int:
+    """How many units the cluster's machines can work on at once."""
+    kinds = {"num_cpus": "CPU", "num_gpus": "GPU"}
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return max(1, sum(min(int(node.get(kinds[kind], 0) // need) for kind, need in each.items()) for node in alive))
+
+
+def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, each: dict[str, float]) -> None:
     """Work on units until all are done.
 
     Raises:
         TosmoothError: what one of them failed with; the others are stopped, and have saved.
     """
     config, root = dump_config(context.config), str(context.directory.path.parent.absolute())
-    task = ray.remote(max_retries=RETRIES, **_resources(ray, context.config))(_work)
+    task = ray.remote(max_retries=RETRIES, **each)(_work)
     pending = {task.remote(unit, config, root, str(Path.cwd()), board): unit for unit in units}
     try:
         while pending:
@@ -236,9 +252,10 @@ def _work(unit: Unit, config: str, root: str, folder: str, board: Any) -> None:
 
 def _do(context: Context, unit: Unit) -> None:
     teaching = StudyTeaching(context)
-    if unit.stage == "teachers":
-        train_teachers(context)
+    teachers = [teacher for teacher in context.plan.teachers if teacher.name in unit.names]
+    if unit.stage == "teacher":
+        train_teachers(context, teachers)
     elif unit.stage == "logits":
-        teaching.of([teacher for teacher in context.plan.teachers if teacher.name in unit.names])
+        teaching.of(teachers)
     else:
         train_students(context, [cell for cell in context.plan.cells if cell.name in unit.names], teaching)

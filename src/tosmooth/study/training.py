@@ -33,16 +33,20 @@ from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, label_smoothing_loss
 
 
-def train_teachers(context: Context) -> None:
+def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) -> None:
     """Train (or take over) every teacher that has no result yet, and measure it.
+
+    Args:
+        teachers: of the plan; None = all.
 
     Raises:
         StudyError: a teacher failed; there is no grid without all of them.
     """
-    todo = context.unfinished(context.plan.teachers)
+    wanted = context.plan.teachers if teachers is None else teachers
+    todo = context.unfinished(wanted)
     if todo:
         _train_teachers(context, todo)
-    records = [context.read_record(teacher) or {} for teacher in context.plan.teachers]
+    records = [context.read_record(teacher) or {} for teacher in wanted]
     failures = [record["failure"] for record in records if record.get("status") == "failed"]
     if failures:
         raise StudyError("a study needs all its teachers:\n" + "\n".join(failures))

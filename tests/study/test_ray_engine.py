@@ -1,0 +1,51 @@
+"""How a grid is cut into units of work for a cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tosmooth.config_reading import load_config
+from tosmooth.study.context import Context
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.ray_engine import Unit, units_of
+
+
+def sizes(units: list[Unit]) -> list[int]:
+    return [len(unit.names) for unit in units]
+
+
+@pytest.mark.parametrize(
+    ("workers", "overrides", "expected"),
+    [
+        (1, [], [4, 4]),  # two seeds of four cells
+        (2, [], [4, 4]),
+        (3, [], [4, 4]),
+        (4, [], [2, 2, 2, 2]),
+        (100, [], [1] * 8),
+        (6, [], [2, 2, 2, 2]),
+        (2, ["compute.group_size=3"], [3, 1, 3, 1]),
+        (100, ["compute.group_size=3"], [1] * 8),
+    ],
+)
+def test_groups_stay_whole_unless_workers_would_be_idle(
+    tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress, workers: int, overrides: list[str], expected: Any
+):
+    context = Context.join(load_config(tiny_raw, overrides), tmp_path, silent)
+    teachers, _, students = units_of(context, workers)
+    assert [unit.names for unit in teachers] == [("a0-s0",), ("a0.1-s0",)]
+    assert sizes(students) == expected
+    names = [name for unit in students for name in unit.names]
+    assert sorted(names) == sorted(cell.name for cell in context.plan.cells)
+    assert len({unit.key for unit in (*teachers, *students)}) == len(teachers) + len(students)
+
+
+def test_what_is_finished_is_no_work(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
+    context = Context.join(load_config(tiny_raw), tmp_path, silent)
+    for owner in (context.plan.teachers[0], *context.plan.groups[0]):
+        context.write_record(owner, {"status": "done"})
+    teachers, _, students = units_of(context, 2)
+    assert [unit.names for unit in teachers] == [("a0.1-s0",)]
+    assert [unit.key for unit in students] == ["seed-1-part-0", "seed-1-part-1"]
