@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from rich.console import Console
@@ -156,7 +156,12 @@ def main() -> None:
             f"{plan.read / 1e9:.1f}",
         )
     console.print(table)
-    one_view = Grid(**{**grid.__dict__, "views": 1})
+    shared = max(grid.teachers / (DEVICES * teacher.trained), 1 / (DEVICES * CORES * grid.decoded))
+    hours = grid.teacher_epochs * grid.images * shared / 3600
+    console.print(
+        f"both teachers with torchrun over all {DEVICES} GPUs: {hours:.1f} hours and the exchange of gradients"
+    )
+    one_view = replace(grid, views=1)
     console.print(
         f"stored answers, one view, both teachers: {cache_bytes(one_view, teacher) / 1e9:,.0f} GB as features"
     )

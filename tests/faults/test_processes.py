@@ -135,6 +135,8 @@ def test_a_killed_rank_ends_the_others_in_time_with_one_message(tmp_path: Path, 
     assert not any(rank.is_running() for rank in ranks)
     ours = output.partition("torch.distributed.elastic")[0]  # what follows is torchrun's own account
     assert ours.count("error:") <= 1
+    assert "[rank" not in output  # as PyTorch begins each line of a traceback
+    assert "UserWarning" not in output
     assert "another process of this run died" in ours or (victim == 1 and "stopped by SIGTERM" in ours)
 
 

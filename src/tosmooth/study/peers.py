@@ -34,8 +34,9 @@ def one_message(processes: Processes, folder: Path) -> Iterator[None]:
         yield
     except PeerError as error:
         until = time.monotonic() + PATIENCE_SECONDS
-        while not (error.told or told.exists()) and time.monotonic() < until:
-            time.sleep(0.1)
+        with contextlib.suppress(Interrupted):  # by a launcher that ends the others when one dies
+            while not (error.told or told.exists()) and time.monotonic() < until:
+                time.sleep(0.1)
         raise PeerError(str(error), told=error.told or told.exists() or not processes.speaks()) from None
     except Interrupted as error:
         if processes.main:

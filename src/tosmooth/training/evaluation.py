@@ -108,11 +108,12 @@ def _reduced(found: ClassCentroids | None, num_classes: int, compute: Compute) -
 
 def _gathered(metrics: ClassificationMetrics, kept: list[Kept], processes: Processes) -> tuple[Any, list[Kept]]:
     """Metrics and kept features of all processes, in all of them; features in the order of the split."""
-    whole = ClassificationMetrics(metrics.num_classes)
-    parts: list[Kept] = []
-    for their_metrics, their_features in processes.gather((metrics.on_host(), kept)):
-        whole.merge(their_metrics)
-        parts += their_features
+    gathered = processes.gather((metrics.on_host(), kept))
+    # Into one that has seen samples: an accumulator that only ever merged would warn that it has seen none.
+    whole, *others = sorted((theirs for theirs, _ in gathered), key=lambda theirs: theirs.count == 0)
+    for theirs in others:
+        whole.merge(theirs)
+    parts = [part for _, theirs in gathered for part in theirs]
     if not parts:
         return whole, []
     features, labels, indices = (torch.cat(tensors) for tensors in zip(*parts, strict=True))

@@ -84,7 +84,7 @@ def train_group(
         started, images_done = time.perf_counter(), 0
         for trainee in alive:
             trainee.model.train()
-        with watch.patiently():
+        with watch.patiently(), compute.processes.exchange():
             for number, loaded in enumerate(batches.epoch(epoch, first), first):
                 batch = compute.put(loaded)
                 share = _share(batch, compute.processes)

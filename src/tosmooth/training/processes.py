@@ -56,7 +56,7 @@ class Processes:
         if self.world == 1:
             return [value]
         found: list[Any] = [None] * self.world
-        with self._exchange():
+        with self.exchange():
             dist.all_gather_object(found, value)
         return found
 
@@ -95,7 +95,7 @@ class Processes:
 
     def _broadcast(self, value: Result) -> Result:
         box = [value]
-        with self._exchange():
+        with self.exchange():
             dist.broadcast_object_list(box, src=0, device=self.device if self.device.type == "cuda" else None)
         return box[0]
 
@@ -109,7 +109,7 @@ class Processes:
         """The sum of a tensor over all processes, on the device, without waiting for it."""
         if self.world == 1:
             return value
-        with self._exchange():
+        with self.exchange():
             dist.all_reduce(value)
         return value
 
@@ -117,12 +117,20 @@ class Processes:
         """Overwrite these tensors with those of rank 0."""
         if self.world == 1:
             return
-        with self._exchange():
+        with self.exchange():
             for tensor in tensors:
                 dist.broadcast(tensor, src=0)
 
     @contextmanager
-    def _exchange(self) -> Iterator[None]:
+    def exchange(self) -> Iterator[None]:
+        """A stretch in which processes wait for each other.
+
+        Raises:
+            PeerError: one of them is gone, or did not answer in time.
+        """
+        if self.world == 1:
+            yield
+            return
         with lost_peers():
             yield
 
