@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil
 
-from rich.console import Console
-from rich.table import Table
+from benchmarks.common import Result, compute_of
 
 FLOAT, HALF = 4, 2  # bytes
 
@@ -141,35 +140,25 @@ DEVICES, CORES = 64, 12.0
 
 def main() -> None:
     grid, student, teacher = IMAGENET_21K, RESNET18, RESNET50
-    console = Console(width=130)
-    table = Table(title="ImageNet-21k, ResNet-50 → ResNet-18, 100 students, 64 GPUs with 12 CPU cores each")
-    for column in ("students a group", "units", "teachers, days", "students, days", "slowed by images", "read, GB/s"):
-        table.add_column(column, justify="right")
+    title = f"ImageNet-21k, ResNet-50 → ResNet-18, 100 students, {DEVICES} GPUs with {CORES:g} CPU cores each"
+    columns = ["students a group", "units", "teachers, days", "students, days", "slowed by images", "read, GB/s"]
+    result = Result("cost_model", title, columns)
     for group in (20, 10, 4, 2, 1):
         plan = schedule(grid, student, teacher, DEVICES, CORES, group)
-        table.add_row(
-            str(group),
-            str(plan.units),
-            f"{plan.teachers / 86400:.1f}",
-            f"{plan.students / 86400:.1f}",
-            f"{plan.waiting_for_images:.2f} ×",
-            f"{plan.read / 1e9:.1f}",
-        )
-    console.print(table)
+        days = [f"{seconds / 86400:.1f}" for seconds in (plan.teachers, plan.students)]
+        result.add(group, plan.units, *days, f"{plan.waiting_for_images:.2f} ×", f"{plan.read / 1e9:.1f}")
     shared = max(grid.teachers / (DEVICES * teacher.trained), 1 / (DEVICES * CORES * grid.decoded))
-    hours = grid.teacher_epochs * grid.images * shared / 3600
-    console.print(
-        f"both teachers with torchrun over all {DEVICES} GPUs: {hours:.1f} hours and the exchange of gradients"
-    )
-    one_view = replace(grid, views=1)
-    console.print(
-        f"stored answers, one view, both teachers: {cache_bytes(one_view, teacher) / 1e9:,.0f} GB as features"
-    )
-    logits = Model(teacher.parameters, grid.classes, teacher.trained, teacher.asked)
-    console.print(f"the same as logits: {cache_bytes(one_view, logits) / 1e9:,.0f} GB")
-    console.print(f"checkpoints of 100 students in training: {checkpoint_bytes(student, 100) / 1e9:,.0f} GB")
-    console.print(f"weights of 100 finished students: {result_bytes(student, 100) / 1e9:,.0f} GB")
-    console.print(f"sent by each of 8 ranks in one step of a teacher: {all_reduce_bytes(teacher, 8) / 1e6:,.0f} MB")
+    hours, one_view = grid.teacher_epochs * grid.images * shared / 3600, replace(grid, views=1)
+    as_logits = replace(teacher, features=grid.classes)
+    result.notes = [
+        f"Both teachers with torchrun over all {DEVICES} GPUs: {hours:.1f} hours, and the exchange of gradients",
+        f"Stored answers of both, one view: {cache_bytes(one_view, teacher) / 1e9:,.0f} GB as features, "
+        f"{cache_bytes(one_view, as_logits) / 1e9:,.0f} GB as logits",
+        f"Checkpoints of 100 students in training: {checkpoint_bytes(student, 100) / 1e9:,.0f} GB; weights of 100 "
+        f"finished ones: {result_bytes(student, 100) / 1e9:,.0f} GB",
+        f"Sent by each of 8 ranks in one step of a teacher: {all_reduce_bytes(teacher, 8) / 1e6:,.0f} MB",
+    ]
+    result.finish(compute_of())
 
 
 if __name__ == "__main__":

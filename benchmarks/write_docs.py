@@ -1,13 +1,14 @@
-"""Put the tables of the last runs into docs/benchmarks.md: `python -m benchmarks.write_docs`."""
+"""Put the tables of the last runs into docs/benchmarks.md and docs/scaling.md: `python -m benchmarks.write_docs`."""
 
 from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from benchmarks.common import RESULTS, shown
 
-DOCS = RESULTS.parent.parent / "docs" / "benchmarks.md"
+DOCS = [RESULTS.parent.parent / "docs" / name for name in ("benchmarks.md", "scaling.md")]
 
 
 def as_markdown(name: str) -> str:
@@ -29,12 +30,17 @@ def as_markdown(name: str) -> str:
 
 
 def main() -> None:
-    text = DOCS.read_text(encoding="utf-8")
+    for path in DOCS:
+        _write(path)
+
+
+def _write(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
     for name in re.findall(r"<!-- (\S+) -->", text):
         if (RESULTS / f"{name}.json").is_file():
             replacement = f"<!-- {name} -->\n{as_markdown(name)}\n<!-- end -->"
             text = re.sub(rf"<!-- {name} -->.*?<!-- end -->", lambda _, r=replacement: r, text, flags=re.S)
-    DOCS.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

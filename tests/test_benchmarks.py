@@ -64,7 +64,7 @@ def test_our_runs_train_what_they_say() -> None:
 def test_a_comparison_becomes_a_table_in_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(common, "RESULTS", tmp_path)
     monkeypatch.setattr(write_docs, "RESULTS", tmp_path)
-    monkeypatch.setattr(write_docs, "DOCS", tmp_path / "benchmarks.md")
+    monkeypatch.setattr(write_docs, "DOCS", [tmp_path / "benchmarks.md"])
     (tmp_path / "benchmarks.md").write_text("# B\n\n<!-- grid -->\n<!-- end -->\n\nafter\n", encoding="utf-8")
     result = common.Result("grid", "t", ["grid", "mode", "run", "setting", "seconds", "range", "speed"])
     compare(default_grid(128), "float32", 1, result, single=False)
