@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 import torch
 
@@ -82,3 +83,20 @@ def test_a_refused_batch_adds_nothing(logits, labels, reason):
     with pytest.raises(ValueError, match=reason):
         metrics.update(logits, labels)
     assert metrics.compute() == before
+
+
+def test_merged_parts_equal_one_pass():
+    random = torch.Generator().manual_seed(3)
+    logits, labels = torch.randn(90, 7, generator=random), torch.randint(0, 7, (90,), generator=random)
+    whole, parts = ClassificationMetrics(7), [ClassificationMetrics(7) for _ in range(3)]
+    whole.update(logits, labels)
+    for part, rows in zip(parts, (slice(0, 50), slice(50, 50), slice(50, 90)), strict=True):  # one without samples
+        if rows.start < rows.stop:
+            part.update(logits[rows], labels[rows])
+        if part is not parts[0]:
+            parts[0].merge(part)
+    assert parts[0].count == 90
+    assert parts[0].compute() == pytest.approx(whole.compute(), rel=1e-6)
+    pd.testing.assert_frame_equal(parts[0].reliability(), whole.reliability())
+    with pytest.raises(ValueError, match="cannot merge"):
+        whole.merge(ClassificationMetrics(8))

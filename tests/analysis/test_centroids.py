@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -40,6 +43,33 @@ def test_merged_parts_equal_one_pass(sample):
     torch.testing.assert_close(parts[0].centroids, whole.centroids, rtol=1e-12, atol=0)
     torch.testing.assert_close(parts[0].within_scatter, whole.within_scatter, rtol=1e-8, atol=0)
     assert torch.equal(parts[0].counts, whole.counts)
+
+
+def test_parts_reduced_over_three_runners_equal_one_pass(sample):
+    """Each in a thread, as processes would be; the third has seen nothing."""
+    features, labels = sample
+    whole, parts = ClassCentroids(30, 6), [ClassCentroids(30, 6) for _ in range(3)]
+    whole.update(features, labels)
+    for rank, part in enumerate(parts[:2]):
+        part.update(features[rank::2], labels[rank::2])
+    box, everyone = [torch.zeros(())] * 3, threading.Barrier(3, timeout=30)
+
+    def run(rank: int) -> None:
+        def total(tensor: torch.Tensor) -> torch.Tensor:
+            box[rank] = tensor
+            everyone.wait()
+            found = box[0] + box[1] + box[2]
+            everyone.wait()
+            return found
+
+        parts[rank].reduce(total)
+
+    with ThreadPoolExecutor(3) as runners:
+        list(runners.map(run, range(3)))
+    for part in parts:
+        torch.testing.assert_close(part.centroids, whole.centroids, rtol=1e-12, atol=0)
+        torch.testing.assert_close(part.within_scatter, whole.within_scatter, rtol=1e-8, atol=0)
+        assert torch.equal(part.counts, whole.counts)
 
 
 def test_empty_and_single_classes_are_not_numbers():

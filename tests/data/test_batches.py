@@ -200,3 +200,31 @@ def test_impossible_arguments() -> None:
         batches_of(batch_size=0)
     with pytest.raises(ValueError, match="start must be from 0 to the 5 batches"):
         list(batches_of().epoch(0, start=6))
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+@pytest.mark.parametrize("make", [batches_of, lambda **options: resident_of(split_of(22), **options)])
+def test_the_slices_of_all_processes_are_the_batch(make: Callable[..., Batches], world: int) -> None:
+    """The last batch of 22 images in fives has two: too few for all processes, and none counts twice."""
+    whole = list(make().epoch(1))
+    shared = [list(make(process=(rank, world)).epoch(1)) for rank in range(world)]
+    for number, batch in enumerate(whole):
+        parts = [batches[number] for batches in shared]
+        assert {part.total for part in parts} == {len(batch.labels)}
+        counted = [part for part in parts if part.counted]
+        assert all(part.counted >= 2 for part in counted)
+        assert len(counted) == max(1, min(world, len(batch.labels) // 2))
+        for name in ("images", "labels", "indices"):
+            assert torch.equal(torch.cat([getattr(part, name) for part in counted]), getattr(batch, name))
+
+
+def test_what_cannot_be_read_is_left_out_of_its_batch(tmp_path: Path) -> None:
+    paths = [write_image(tmp_path / f"{i}.png", size=(8, 8), seed=i) for i in range(6)]
+    for number in (1, 4, 5):
+        paths[number].write_bytes(paths[number].read_bytes()[:50])
+    split, seen = FileSplit(paths, [0, 1, 0, 1, 0, 1], tmp_path), list[str]()
+    batches = SeededBatches(split, train_transform("none", None), batch_size=2, on_unreadable=seen.append)
+    found = list(batches.epoch(0))
+    assert [batch.indices.tolist() for batch in found if batch.counted] == [[0], [2, 3]]
+    assert [batch.counted for batch in found] == [1, 2, 0]  # the last one is a placeholder
+    assert [line.partition(":")[0] for line in seen] == [str(paths[n]) for n in (1, 4, 5)]

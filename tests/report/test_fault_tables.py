@@ -22,10 +22,10 @@ def test_every_failed_student_is_listed_with_its_reason(tmp_path: Path) -> None:
         "α": ["0.1", "0.1"],
         "T": ["64", "64"],
         "seed": ["0", "1"],
-        "reason": [f"{name}: the loss became nan" for name in failed],
+        "reason": ["the loss became nan", "the loss became nan"],
     }
     page = build_report(study).read_text(encoding="utf-8")
-    assert page.count(f"{failed[1]}: the loss became nan") == 1
+    assert page.count("the loss became nan") == 2
 
 
 def test_a_study_of_an_older_version_has_no_reasons(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_study_of_an_older_version_has_no_reasons(tmp_path: Path) -> None:
     files.cells.drop(columns="failure", inplace=True)
     table = failures_table(files)
     assert table is not None
-    assert list(table.columns[-1].texts) == [""]
+    assert list(table.columns[-1].texts) == ["–"]
 
 
 def test_a_long_list_of_images_is_cut_on_the_page_but_not_in_its_file(tmp_path: Path) -> None:

@@ -19,10 +19,15 @@ def failures_table(files: StudyFiles) -> Table | None:
         Column("α", [f"{a:g}" for a in failed["label_smoothing"]]),
         Column("T", [f"{t:g}" for t in failed["temperature"]]),
         Column("seed", [f"{s:g}" for s in failed["seed"]]),
-        text_column("reason", [str(reason) for reason in failed["failure"]]),
+        text_column("reason", [_reason(*pair) for pair in zip(failed["cell"], failed["failure"], strict=True)]),
     ]
     wanted = ["cell", "label_smoothing", "temperature", "seed", "failure"]
     return Table("failures", "Students that failed, and why; no figure counts them.", columns, failed[wanted])
+
+
+def _reason(cell: str, failure: str) -> str:
+    """Without the cell's name, which the other columns say."""
+    return failure.removeprefix(f"{cell}: ")
 
 
 def unreadable_table(files: StudyFiles) -> Table | None:
