@@ -43,7 +43,7 @@ def _existing(value: Path) -> Path:
         path = value.expanduser()
         found = path.exists()
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, the home of nobody, a NUL byte
-        raise ValueError(f"{str(value)!r} cannot be used as a path: {error}") from None
+        raise ValueError(f"cannot be used as a path: {getattr(error, 'strerror', None) or error}") from None
     if not found:
         raise ValueError(f"{value} does not exist")
     return path

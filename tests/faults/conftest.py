@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.faults.studies import SMALL, content, finish
+from tests.faults.studies import SMALL, content, finish, start_server
 
 
 class Whole(NamedTuple):
@@ -19,7 +19,7 @@ class Whole(NamedTuple):
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     root: Path = tmp_path_factory.mktemp("whole")
-    finish(SMALL, root / "warm-up")  # starts the fork server, so that the time below is the study's alone
+    start_server()  # so that the time below is the study's alone
     started = time.monotonic()
     finish(SMALL, root / "timed")
     return Whole(content(root / "timed" / "small"), time.monotonic() - started)

@@ -28,12 +28,12 @@ _CONTEXT.set_forkserver_preload(["tosmooth.study.run", "tests.faults.studies"])
 SMALL: Mapping[str, Any] = {
     "name": "small",
     "data": {
-        "source": "fashion_mnist_sample", "limit_train": 420, "limit_test": 120, "validation": 0.2,
+        "source": "fashion_mnist_sample", "limit_train": 330, "limit_test": 100, "validation": 0.2,
         "train_augmentation": "flip",
     },
     "teacher": {
         "model": {"name": "resnet8", "width": 0.5, "kwargs": {"stem_stride": 2}},
-        "label_smoothing": [0.0, 0.1], "epochs": 3, "batch_size": 32,
+        "label_smoothing": [0.0, 0.1], "epochs": 2, "batch_size": 32,
     },
     "student": {
         "model": {"name": "timm:test_efficientnet", "kwargs": {"drop_rate": 0.3, "drop_path_rate": 0.2}},
@@ -55,6 +55,13 @@ def _command(raw: Mapping[str, Any], root: str, log: str, train_only: bool) -> N
 
     run = train_only_teachers if train_only else run_study
     sys.exit(_run(lambda: run(load_config(raw), Path(root))))
+
+
+def start_server() -> None:
+    """Start the server whose forks the studies are."""
+    process = _CONTEXT.Process(target=time.sleep, args=(0,))
+    process.start()
+    process.join()
 
 
 def start(raw: Mapping[str, Any], root: Path, *, teachers_only: bool = False) -> BaseProcess:

@@ -80,8 +80,9 @@ def write_study(folder: Path, variant: Variant | None = None) -> Path:
         "analysis/calibration.csv": _calibration(v),
         "analysis/advice.json": _advice(v),
         "analysis/verdict.json": _verdict(v),
-        "unreadable.csv": pd.DataFrame({"image": v.unreadable}),
     }  # fmt: skip
+    if v.unreadable:
+        files["unreadable.csv"] = pd.DataFrame({"image": v.unreadable})
     for name, content in files.items():
         if name in v.skip:
             continue
@@ -126,7 +127,7 @@ def _cells(v: Variant) -> pd.DataFrame:
             "cell": name, "objective": "hinton", "label_smoothing": alpha, "temperature": float(temperature),
             "student": "resnet8", "seed": seed, "teacher": f"a{alpha:g}-s0", "teacher_seed": 0,
             "status": "failed" if name in v.failed else "done",
-            "failure": f"{name}: the loss became nan" if name in v.failed else None,
+            "failure": f"{name}: the loss became infinite" if name in v.failed else None,
         }  # fmt: skip
         if name not in v.failed:
             # The seed's deviation grows with T, else paired differences would have no spread at all.

@@ -50,7 +50,9 @@ def rewritten(value: Any, change: Callable[[str], str]) -> Any:
 
 def strange(folder: Path) -> Path:
     """A study every name and text of which tries to do harm; of its two objectives, one is a path."""
-    write_study(folder, Variant(seeds=2, temperatures=(1, 64), classes=CLASSES, name=NAME))
+    write_study(
+        folder, Variant(seeds=2, temperatures=(1, 64), classes=CLASSES, name=NAME, unreadable=(SENTENCE, CLASSES[3]))
+    )
     for file in folder.rglob("*.csv"):
         frame = pd.read_csv(file)
         if "objective" in frame:
@@ -117,7 +119,7 @@ def test_files_stay_in_their_folders(stranger: Path) -> None:
     assert outside == []
     made = {p.relative_to(stranger).parts[0] for p in stranger.rglob("*") if p.is_file()}
     assert made == {"analysis", "environment.json", "figures", "report.html", "results.csv", "study.yaml", "tables",
-                    "teachers.csv"}  # fmt: skip
+                    "teachers.csv", "unreadable.csv"}  # fmt: skip
     for folder in ("figures", "tables"):
         for path in (stranger / folder).iterdir():
             assert path.is_file()

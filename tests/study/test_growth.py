@@ -105,6 +105,7 @@ def test_a_grid_that_grows_runs_only_its_new_cells(tiny_raw: dict[str, Any], tmp
 
 
 def test_a_grid_that_shrinks_keeps_what_is_on_disk(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
+    tiny_raw["student"]["temperatures"] = [1]
     whole = run_study(load_config(tiny_raw), tmp_path, silent)
     students = {path.name for path in (whole.path / "students").iterdir()}
     less = run_study(load_config(tiny_raw, ["student.seeds=[0]"]), tmp_path, silent)
