@@ -84,7 +84,7 @@ class StudyProgress:
         self._stage, self._epochs, self._cost, self._models, self._epoch = title, epochs, cost, models, -1
         self._bar.update(self._task, description=markup(title), detail="")
         if not self.console.is_terminal:
-            self.console.print(markup(title), highlight=False)
+            self.console.print(markup(title), highlight=False, soft_wrap=True)
 
     def batch(self, epoch: int, images: int) -> None:
         """Count one batch: `images` image-steps over all models of the group."""
@@ -103,7 +103,7 @@ class StudyProgress:
 
     def note(self, text: str) -> None:
         """A line that stays on the screen, printed as it is."""
-        self.console.print(shown(text, lines=True), highlight=False, markup=False)
+        self.console.print(shown(text, lines=True), highlight=False, markup=False, soft_wrap=True)
 
     def _detail(self, now: float) -> str:
         speed = self._epoch_images / max(1e-6, now - self._epoch_started)
