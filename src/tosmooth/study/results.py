@@ -94,18 +94,19 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
 
     Called only after the advice is frozen. A model whose record already has test figures is not read again.
     """
-    bins = []
+    bins: list[dict[str, Any]] = []
+    on_main = context.compute.processes.on_main
     owners: list[Teacher | Cell] = [*context.plan.teachers, *done.values()]
     batches = context.evaluation_batches(context.data.test)
     for owner in owners:
         record = context.read_record(owner) or {}
         saved = context.folder(owner) / "reliability.json"
-        if context.compute.processes.on_main(lambda: "test/top1" not in record or not saved.exists()):  # noqa: B023
+        if on_main(lambda: "test/top1" not in record or not saved.exists()):  # noqa: B023
             found = evaluate(context.trained_model(owner), batches, context.compute)
             rows = found.metrics.reliability().to_dict(orient="records")
-            context.compute.processes.on_main(lambda: write_json(saved, rows))  # noqa: B023
+            on_main(lambda: write_json(saved, rows))  # noqa: B023
             context.write_record(owner, record | found.columns("test"))
-        rows = load_json(saved, list, "delete it, and the same command makes it again")
+        rows = on_main(lambda: load_json(saved, list, "delete it, and the same command makes it again"))  # noqa: B023
         identity = {
             "role": "teacher" if isinstance(owner, Teacher) else "student",
             "name": owner.name,
@@ -116,7 +117,7 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
         }
         bins += [identity | row for row in rows]
     path = context.directory.analysis / "calibration.csv"
-    context.compute.processes.on_main(lambda: write_csv(path, pd.DataFrame(bins)))
+    on_main(lambda: write_csv(path, pd.DataFrame(bins)))
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def run_study(
 
         context.write_unreadable()
         on_main(finish)
-    return load_study(context.directory.path)
+        return on_main(lambda: load_study(context.directory.path))
 
 
 def train_here(context: Context) -> None:

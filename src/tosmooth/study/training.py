@@ -46,8 +46,9 @@ def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) 
     todo = context.unfinished(wanted)
     if todo:
         _train_teachers(context, todo)
-    records = [context.read_record(teacher) or {} for teacher in wanted]
-    failures = [record["failure"] for record in records if record.get("status") == "failed"]
+    failures = context.compute.processes.on_main(
+        lambda: [record["failure"] for record in map(context.read_record, wanted) if record and "failure" in record]
+    )
     if failures:
         raise StudyError("a study needs all its teachers:\n" + "\n".join(failures))
 
