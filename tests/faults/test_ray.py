@@ -77,3 +77,10 @@ def test_what_fails_on_a_worker_is_told_in_one_sentence(tmp_path: Path, cluster:
     assert output.count("error:") == 1
     assert "a study needs all its teachers" in output
     assert "Traceback" not in output
+
+
+def test_work_that_fits_on_no_machine_is_refused_instead_of_waiting(tmp_path: Path, cluster: Any):
+    process = launch(changed(compute={"threads": 64}), tmp_path, cluster.address)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 2
+    assert "no machine of the cluster offers 64 CPUs; lower compute.threads" in " ".join(output.split())

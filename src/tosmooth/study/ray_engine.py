@@ -112,14 +112,22 @@ def _resources(ray: Any, config: StudyConfig) -> dict[str, float]:
     threads = config.compute.threads
     if config.compute.device in {"auto", "cuda"} and any(node.get("GPU", 0) for node in alive):
         return {"num_gpus": 1, "num_cpus": threads or 1}
-    return {"num_cpus": threads or max(1, int(min(node["CPU"] for node in alive if node.get("CPU"))))}
+    return {"num_cpus": threads or max(1, int(min((node["CPU"] for node in alive if node.get("CPU")), default=1)))}
 
 
 def _room(ray: Any, each: dict[str, float]) -> int:
-    """How many units the cluster's machines can work on at once."""
+    """How many units the cluster's machines can work on at once.
+
+    Raises:
+        ConfigError: not even one; Ray would wait for ever for a machine that can.
+    """
     kinds = {"num_cpus": "CPU", "num_gpus": "GPU"}
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return max(1, sum(min(int(node.get(kinds[kind], 0) // need) for kind, need in each.items()) for node in alive))
+    room = sum(min(int(node.get(kinds[kind], 0) // need) for kind, need in each.items()) for node in alive)
+    if room == 0:
+        wanted = " and ".join(f"{need:g} {kinds[kind]}s" for kind, need in each.items())
+        raise ConfigError([f"--engine ray: no machine of the cluster offers {wanted}; lower compute.threads"])
+    return room
 
 
 def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, each: dict[str, float]) -> None:
