@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import time
@@ -66,6 +67,23 @@ def test_a_node_that_dies_loses_nothing(whole: Whole, tmp_path: Path, cluster: A
     cluster.remove_node(cluster.second, allow_graceful=False)
     output = end(process)
     assert output.count("students, seed") > 2  # a group was taken up again
+    assert_same(whole.content, content(tmp_path / "runs" / "small"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_all_workers_save(whole: Whole, tmp_path: Path, cluster: Any, number: signal.Signals):
+    process = launch(dict(SMALL), tmp_path, cluster.address)
+    state, until = tmp_path / "runs" / "small" / "state", time.monotonic() + 200
+    while not list(state.glob("checkpoints/4-models-*/epoch-*/manifest.json")):
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, output[-3000:]
+    assert f"stopped by {number.name}; all progress is saved" in output
+    assert "Traceback" not in output
+    end(launch(dict(SMALL), tmp_path, cluster.address))
     assert_same(whole.content, content(tmp_path / "runs" / "small"))
 
 

@@ -81,8 +81,13 @@ def train_with_ray(address: str | None) -> Callable[[Context], None]:
             )
             board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
             each = _resources(ray, context.config)
-            for units in units_of(context, _room(ray, each)):
-                _run_units(ray, context, units, board, each)
+            with context.stopping.deferred():  # an exception out of Ray's compiled code would arrive as another one
+                for units in units_of(context, _room(ray, each)):
+                    _run_units(ray, context, units, board, each)
+        except SystemError:
+            if context.stopping.requested is None:
+                raise
+            raise Interrupted(context.stopping.requested) from None  # by a second signal, which does not wait
         finally:
             ray.shutdown()
 
@@ -135,6 +140,7 @@ def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, ea
 
     Raises:
         TosmoothError: what one of them failed with; the others are stopped, and have saved.
+        Interrupted: a signal asked for it, and all have saved.
     """
     config, root = dump_config(context.config), str(context.directory.path.parent.absolute())
     task = ray.remote(max_retries=RETRIES, **each)(_work)
@@ -143,6 +149,8 @@ def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, ea
         while pending:
             ready, _ = ray.wait(list(pending), timeout=REPORT_SECONDS)
             _show(ray, context.progress, board)
+            if context.stopping.requested is not None:
+                raise Interrupted(context.stopping.requested)
             for reference in ready:
                 unit = pending.pop(reference)
                 try:
