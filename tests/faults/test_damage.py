@@ -93,5 +93,8 @@ def test_a_damaged_result_is_named_with_its_remedy(whole: Whole, interrupted: Pa
     assert "result.json is damaged; delete " in log_of(root)
     assert "Traceback" not in log_of(root)
     shutil.rmtree(teacher)
+    for student in (root / "small" / "students").iterdir():  # one of those in training, too
+        shutil.rmtree(student)
+        break
     finish(SMALL, root)
     assert_same(whole.content, content(root / "small"))

@@ -20,6 +20,8 @@ import yaml
 from safetensors.torch import load_file
 
 from tests.faults.studies import assert_same, content
+from tosmooth.config_reading import load_config
+from tosmooth.study.single import evaluate_weights
 
 # Group normalisation: batch normalisation would see other batches. Everything in float32, as the rounding of stored
 # logits would make steps out of the last bits in which sums over two processes differ. 266 training images in batches
@@ -173,3 +175,21 @@ def test_accelerate_launch_does_the_same(studies: tuple[Path, Path], tmp_path: P
     columns = ["train/loss", "val/nll", "test/nll"]
     first, second = (torch.tensor(table[columns].values) for table in (cells, same))
     torch.testing.assert_close(first, second, rtol=1e-2, atol=2e-3)
+
+
+@pytest.mark.faults
+def test_with_batch_normalisation_the_figures_are_those_of_the_saved_weights(tmp_path: Path):
+    """Each process has statistics of its own; rank 0's are judged, saved and measured."""
+    raw = {
+        **UNNORMALISED,
+        "teacher": {**UNNORMALISED["teacher"], "model": {"name": "resnet8", "kwargs": {"stem_stride": 2}}},
+        "student": {**UNNORMALISED["student"], "model": {"name": "resnet8", "width": 0.5}},
+    }
+    study = run(raw, tmp_path, 2)
+    teachers = pd.read_csv(study / "teachers.csv").set_index("teacher")
+    config = load_config(str(study / "study.yaml"))
+    for name in teachers.index:
+        weights = study / "teachers" / name / "model.safetensors"
+        found = evaluate_weights(config, weights, "teacher", "validation")
+        assert found["top1"] == pytest.approx(teachers.loc[name, "val/top1"], abs=1e-3)
+        assert found["nll"] == pytest.approx(teachers.loc[name, "val/nll"], rel=1e-4)

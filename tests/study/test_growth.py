@@ -64,6 +64,23 @@ def test_a_study_of_an_older_version_lacks_keys_that_have_defaults(tiny_raw: dic
     assert compare(there, load_config(tiny_raw)) == Change((), (), ())
 
 
+def test_given_teachers_come_and_go_with_their_smoothing(tiny_raw: dict[str, Any], tmp_path: Path):
+    files = {alpha: tmp_path / f"{alpha}.safetensors" for alpha in (0.0, 0.1, 0.2)}
+    for file in files.values():
+        file.touch()
+
+    def given(*alphas: float) -> dict[str, Any]:
+        section = {"label_smoothing": list(alphas), "checkpoints": {a: str(files[a]) for a in alphas}, "train": False}
+        return {**tiny_raw, "teacher": {**tiny_raw["teacher"], **section}}
+
+    there = yaml.safe_load(dump_config(load_config(given(0.0, 0.1))))
+    assert compare(there, load_config(given(0.0))) == Change((), (), ("α = 0.1",))
+    assert compare(there, load_config(given(0.0, 0.1, 0.2))) == Change((), ("α = 0.2",), ())
+    other = given(0.0, 0.1)
+    other["teacher"]["checkpoints"][0.1] = str(files[0.2])
+    assert compare(there, load_config(other)).refused == ("teacher.checkpoints",)
+
+
 @pytest.mark.parametrize("there", [None, [], "text"])
 def test_what_is_no_configuration_is_another_study(tiny_raw: dict[str, Any], there: object):
     assert compare(there, load_config(tiny_raw)).refused == ("study.yaml",)

@@ -273,9 +273,9 @@ class Context:
         return self.compute.processes.on_main(lambda: [own for own in owners if self.read_record(own) is None])
 
     def finished(self, name: str) -> bool:
-        """Whether the teacher or cell of that name has a result."""
+        """Whether the teacher or cell of that name has a result, or belongs to the grid no more."""
         owners: list[Teacher | Cell] = [*self.plan.teachers, *self.plan.cells]
-        return any(self.read_record(owner) is not None for owner in owners if owner.name == name)
+        return all(self.read_record(owner) is not None for owner in owners if owner.name == name)
 
     def write_unreadable(self) -> None:
         """Write the list of images that were left out, as far as it is known."""

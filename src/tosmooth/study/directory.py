@@ -189,7 +189,7 @@ class StudyDirectory:
         changes = self.changes()
         entry = {"added": list(change.added), "removed": list(change.removed)}
         if not changes or {key: changes[-1][key] for key in entry} != entry:  # else: killed while doing just this
-            seen = any(self.path.glob("students/*/reliability.json"))
+            seen = any(self.path.glob("students/*/reliability.json")) or any(c["test_was_read"] for c in changes)
             changes.append(entry | {"when": datetime.now(UTC).isoformat(timespec="seconds"), "test_was_read": seen})
             write_json(self.analysis / "changes.json", changes)
         old = self.analysis / "advice.json"

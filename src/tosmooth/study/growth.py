@@ -63,7 +63,9 @@ def compare(there: Any, config: StudyConfig) -> Change:
             # Another start of a teacher that is there already would be another teacher under its name.
             changed = [a for a in before.keys() & after.keys() if before[a] != after[a]]
             lost_or_new = before.keys() ^ after.keys()
-            same = {str(float(a)) for a in _at(there, "teacher.label_smoothing")} & {str(float(a)) for a in lost_or_new}
+            same = {str(float(a)) for a in lost_or_new}
+            for grid in (there, here):  # an α that comes or goes brings or takes its checkpoint
+                same &= {str(float(a)) for a in _at(grid, "teacher.label_smoothing")}
             if changed or same:
                 refused.add(grid_key)
         elif grid_key is not None and isinstance(before, list) and isinstance(after, list):

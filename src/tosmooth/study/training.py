@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +46,14 @@ def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) 
     todo = context.unfinished(wanted)
     if todo:
         _train_teachers(context, todo)
-    failures = context.compute.processes.on_main(
-        lambda: [record["failure"] for record in map(context.read_record, wanted) if record and "failure" in record]
-    )
-    if failures:
-        raise StudyError("a study needs all its teachers:\n" + "\n".join(failures))
+
+    def check() -> None:
+        records = [context.read_record(teacher) or {} for teacher in wanted]
+        failures = [record["failure"] for record in records if record.get("status") == "failed"]
+        if failures:
+            raise StudyError("a study needs all its teachers:\n" + "\n".join(failures))
+
+    context.compute.processes.on_main(check)
 
 
 def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
@@ -129,11 +132,24 @@ def _train(context: Context, owners: Sequence[Teacher | Cell], work: _Work) -> N
     """Train models to their ends, each from its newest checkpoint; those at one point together."""
     names = [owner.name for owner in owners]
     saved = context.compute.processes.on_main(lambda: context.checkpoints.newest(names))
+    lost = context.compute.processes.on_main(lambda: _lost_weights(context, owners, saved))
     groups: dict[Position, list[Teacher | Cell]] = {}
     for owner in owners:
-        groups.setdefault(saved.get(owner.name, BEGINNING), []).append(owner)
+        groups.setdefault(BEGINNING if owner.name in lost else saved.get(owner.name, BEGINNING), []).append(owner)
     for start in sorted(groups, reverse=True):
         _train_in_memory(context, groups[start], work, start)
+
+
+def _lost_weights(context: Context, owners: Sequence[Teacher | Cell], saved: Mapping[str, Position]) -> set[str]:
+    """Models whose checkpoint counts on kept weights that somebody has deleted: they begin again."""
+    lost = set()
+    for owner in owners:
+        section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
+        kept_from = section.epochs if context.selection == "last" else 1
+        there = (context.folder(owner) / "model.safetensors").is_file()
+        if saved.get(owner.name, BEGINNING).epoch >= kept_from and not there:
+            lost.add(owner.name)
+    return lost
 
 
 def _train_in_memory(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start: Position) -> None:
