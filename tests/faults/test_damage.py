@@ -18,6 +18,7 @@ from tests.faults.studies import (
     kill_after,
     log_of,
     start,
+    wait_for,
     wait_for_checkpoints,
 )
 
@@ -93,8 +94,15 @@ def test_a_damaged_result_is_named_with_its_remedy(whole: Whole, interrupted: Pa
     assert "result.json is damaged; delete " in log_of(root)
     assert "Traceback" not in log_of(root)
     shutil.rmtree(teacher)
-    for student in (root / "small" / "students").iterdir():  # one of those in training, too
-        shutil.rmtree(student)
-        break
     finish(SMALL, root)
     assert_same(whole.content, content(root / "small"))
+
+
+@pytest.mark.faults
+def test_a_student_in_training_whose_folder_is_deleted_begins_again(whole: Whole, tmp_path: Path):
+    with ended(start(SMALL, tmp_path)) as process:
+        wait_for(process, tmp_path / "small" / "state" / "checkpoints", "4-models-*/epoch-00001-*/manifest.json")
+        kill_after(process, 0)
+    shutil.rmtree(sorted((tmp_path / "small" / "students").iterdir())[1])
+    finish(SMALL, tmp_path)
+    assert_same(whole.content, content(tmp_path / "small"))
