@@ -216,4 +216,5 @@ def test_compiled_equals_eager(data, tmp_path):
         start = build_image_model("resnet8", 10, channels=1, width=0.25, seed=seed).state_dict()
         for key, value in steps["off", seed].items():
             moved = (value - start[key]).float().norm()
-            assert (value - steps["on", seed][key]).float().norm() <= 0.05 * moved, key
+            # 1e-5: gradients of a normalisation's scale are small differences of large sums, and rounded accordingly.
+            assert (value - steps["on", seed][key]).float().norm() <= 0.05 * moved + 1e-5, key
