@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tosmooth.analysis.inference import bootstrap_interval, holm, mcnemar, sign_flip_test, t_interval
+from tosmooth.analysis.inference import (
+    bootstrap_interval,
+    holm,
+    mcnemar,
+    paired_bootstrap,
+    sign_flip_test,
+    t_interval,
+)
 
 
 def test_t_interval_by_hand():
@@ -99,3 +106,26 @@ def test_holm_leaves_out_tests_that_could_not_be_made():
     assert adjusted[2] == pytest.approx(0.03)
     with pytest.raises(ValueError, match=r"in \[0, 1\]"):
         holm([0.5, 1.5])
+
+
+def test_the_paired_bootstrap_is_that_of_resampled_samples():
+    random = np.random.default_rng(0)
+    a, b = random.random(400) < 0.9, random.random(400) < 0.8
+    found = paired_bootstrap(a, b)
+    assert found.mean == pytest.approx(a.mean() - b.mean())
+    resampled = random.integers(0, 400, (4000, 400))
+    differences = a[resampled].mean(1) - b[resampled].mean(1)
+    low, high = np.quantile(differences, [0.025, 0.975])
+    assert found.low == pytest.approx(low, abs=0.006)
+    assert found.high == pytest.approx(high, abs=0.006)
+    assert found == paired_bootstrap(a, b)
+
+
+def test_models_that_agree_on_few_samples_are_not_equal_for_certain():
+    few, many = (paired_bootstrap(np.ones(count), np.ones(count)) for count in (20, 5000))
+    assert few.high > 0.04
+    assert many.high < 0.002
+    with pytest.raises(ValueError, match="same samples"):
+        paired_bootstrap([True], [True, False])
+    with pytest.raises(ValueError, match="no values"):
+        paired_bootstrap([], [])

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from tests.study.grids import diffusion_table, results_table, teacher_rows
-from tosmooth.study.advise import Rules, advise, final_verdict
+from tosmooth.study.advice_caveats import Rules
+from tosmooth.study.advise import advise, final_verdict
 
 SMOOTHED_WINS = {(0.1, 1.0): 90.0, (0.0, 1.0): 88.0, (0.0, 2.0): 88.5}
 DIFFUSES = diffusion_table(lambda a, t: (0.1, -0.02) if a > 0 else (0.0, 0.0))
@@ -15,6 +16,8 @@ def grid(best: dict[tuple[float, float], float], otherwise: float = 85.0, **kwar
     return results_table(lambda alpha, temperature: best.get((alpha, temperature), otherwise), **kwargs)
 
 
+@pytest.mark.rule("R1")
+@pytest.mark.rule("R3")
 def test_the_best_setting_by_validation_is_recommended_with_its_lead_over_the_other_teacher():
     advice = advise(grid(SMOOTHED_WINS), teacher_rows(), DIFFUSES, Rules())
     assert (advice["recommendation"]["label_smoothing"], advice["recommendation"]["temperature"]) == (0.1, 1.0)
@@ -27,6 +30,7 @@ def test_the_best_setting_by_validation_is_recommended_with_its_lead_over_the_ot
     assert all(relation == "worse" for key, relation in relations.items() if key != (0.1, 1.0))
 
 
+@pytest.mark.rule("R10")
 def test_the_opposite_finding_is_said():
     advice = advise(grid({(0.0, 2.0): 90.0, (0.1, 1.0): 88.0}), teacher_rows(), NOTHING, Rules())
     assert (advice["recommendation"]["label_smoothing"], advice["recommendation"]["temperature"]) == (0.0, 2.0)
@@ -36,6 +40,7 @@ def test_the_opposite_finding_is_said():
     assert "does not show" in advice["effect"]["sentence"]
 
 
+@pytest.mark.rule("R8")
 def test_a_weak_test_is_never_called_a_tie():
     noisy = advise(grid({}, seeds=3, noise=3.0), teacher_rows(), NOTHING, Rules(margin=0.5))
     others = [row["relation"] for row in noisy["comparisons"] if row["relation"] != "best"]
@@ -44,6 +49,8 @@ def test_a_weak_test_is_never_called_a_tie():
     assert noisy["confidence"]["level"] == "low"
 
 
+@pytest.mark.rule("R1")
+@pytest.mark.rule("R15")
 def test_settings_that_failed_whole_are_left_out():
     table = grid(SMOOTHED_WINS)
     table.loc[(table.label_smoothing == 0) & (table.temperature > 1), "status"] = "failed"
@@ -56,17 +63,21 @@ def test_settings_that_failed_whole_are_left_out():
     assert "above" not in final_verdict(alone, table, preview=False)["sentence"]
 
 
+@pytest.mark.rule("R8")
+@pytest.mark.rule("R9")
 def test_two_seeds_decide_nothing():
     advice = advise(grid(SMOOTHED_WINS, seeds=2), teacher_rows(), DIFFUSES, Rules())
     assert {row["relation"] for row in advice["comparisons"]} == {"best", "undecided"}
     assert advice["confidence"]["level"] == "low"
 
 
+@pytest.mark.rule("R8")
 def test_equal_within_the_margin_is_a_tie():
     close = advise(grid({}, noise=0.02), teacher_rows(), NOTHING, Rules(margin=0.5))
     assert {row["relation"] for row in close["comparisons"]} == {"best", "tied"}
 
 
+@pytest.mark.rule("R2")
 def test_the_test_split_has_no_say():
     table = grid(SMOOTHED_WINS)
     other = table.assign(**{"test/top1": 100 - table["val/top1"]})
@@ -75,6 +86,7 @@ def test_the_test_split_has_no_say():
     assert one == two
 
 
+@pytest.mark.rule("R2")
 def test_the_final_sentence_carries_test_figures_and_says_below_when_the_lead_is_lost():
     table = grid(SMOOTHED_WINS)
     advice = advise(table, teacher_rows(), DIFFUSES, Rules())
@@ -90,6 +102,7 @@ def test_the_final_sentence_carries_test_figures_and_says_below_when_the_lead_is
 
 
 @pytest.mark.parametrize("selection", ["last", "best_on_test"])
+@pytest.mark.rule("R4")
 def test_without_validation_nothing_is_claimed_to_be_selected(selection):
     table = grid(SMOOTHED_WINS)
     if selection == "last":
@@ -102,6 +115,11 @@ def test_without_validation_nothing_is_claimed_to_be_selected(selection):
     assert ("optimistic" if selection == "best_on_test" else "no validation split") in advice["headline"]
 
 
+@pytest.mark.rule("R13")
+@pytest.mark.rule("R14")
+@pytest.mark.rule("R15")
+@pytest.mark.rule("R16")
+@pytest.mark.rule("R17")
 def test_caveats():
     table = grid(SMOOTHED_WINS, seeds=3)
     table.loc[0, "status"] = "failed"
@@ -116,7 +134,59 @@ def test_caveats():
         assert expected in caveats
 
 
+@pytest.mark.rule("R20")
 def test_a_finding_that_hangs_on_the_normalisation_is_flagged():
     turned = DIFFUSES.assign(normalisation="none", eta_s1=-DIFFUSES.eta_s1, eta_s2=-DIFFUSES.eta_s2)
     advice = advise(grid(SMOOTHED_WINS), teacher_rows(), pd.concat([DIFFUSES, turned]), Rules())
     assert any("depends on how η is computed" in caveat and "none" in caveat for caveat in advice["caveats"])
+
+
+@pytest.mark.rule("R10")
+def test_the_papers_rule_is_neither_confirmed_nor_refuted_by_noise():
+    advice = advise(grid({(0.0, 2.0): 85.3}, seeds=4, noise=1.0), teacher_rows(), NOTHING, Rules())
+    assert advice["rule"]["agrees"] is None
+    assert "neither confirmed nor refuted" in advice["rule"]["sentence"]
+
+
+@pytest.mark.rule("R9")
+def test_one_side_for_sure_but_not_which_setting_is_moderate():
+    scores = {(0.1, 1.0): 90.0, (0.1, 2.0): 89.9, (0.1, 64.0): 89.9}
+    advice = advise(grid(scores, noise=0.6), teacher_rows(), DIFFUSES, Rules(margin=0.1))
+    assert advice["confidence"]["level"] == "moderate"
+    assert "Sure about smoothing the teacher" in advice["confidence"]["sentence"]
+    assert {row["label_smoothing"] for row in advice["not_told_apart"]} == {0.1}
+    assert {row["relation"] for row in advice["not_told_apart"]} <= {"tied", "undecided"}
+
+
+@pytest.mark.rule("R18")
+def test_the_best_at_the_edge_of_the_grid_is_a_caveat():
+    edge = advise(grid({(0.1, 64.0): 90.0}), teacher_rows(), NOTHING, Rules())["caveats"]
+    assert sum("largest of the grid" in caveat for caveat in edge) == 2
+    inside = advise(grid({(0.0, 2.0): 90.0}), teacher_rows(), NOTHING, Rules())["caveats"]
+    assert not any("largest of the grid" in caveat for caveat in inside)
+
+
+@pytest.mark.rule("R19")
+def test_few_samples_a_class_are_a_caveat():
+    rare = DIFFUSES.assign(reliable=False)
+    assert any(
+        "fewer than 20 samples" in c for c in advise(grid(SMOOTHED_WINS), teacher_rows(), rare, Rules())["caveats"]
+    )
+
+
+@pytest.mark.rule("R11")
+def test_eta_comes_with_its_interval():
+    rows = advise(grid(SMOOTHED_WINS), teacher_rows(), DIFFUSES, Rules())["effect"]["eta"]
+    assert {(r["label_smoothing"], r["temperature"]) for r in rows} == {(0.1, 2.0), (0.1, 64.0)}
+    for row in rows:
+        assert row["low"] < row["mean"] < row["high"]
+        assert row["n"] == 6
+
+
+def test_objectives_and_students_are_named_only_where_there_are_several():
+    table = grid(SMOOTHED_WINS)
+    assert "resnet8" not in advise(table, teacher_rows(), DIFFUSES, Rules())["headline"]
+    other = table.assign(student="resnet14", cell=table.cell + "x", **{"val/top1": table["val/top1"] + 1})
+    headline = advise(pd.concat([table, other]), teacher_rows(), DIFFUSES, Rules())["headline"]
+    assert "into resnet14" in headline
+    assert "hinton" not in headline

@@ -5,6 +5,8 @@ import pytest
 from tests.study.grids import diffusion_table
 from tosmooth.study.effect import judge_effect
 
+pytestmark = pytest.mark.rule("R11")
+
 
 def test_shown_where_students_of_the_smoothed_teacher_move_towards_similar_classes():
     effect = judge_effect(diffusion_table(lambda a, t: (0.10, -0.02) if a > 0 and t == 64 else (0.0, 0.0)))

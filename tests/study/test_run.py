@@ -17,6 +17,7 @@ import tosmooth
 from tests.data.image_files import write_folder, write_image
 from tosmooth.config_reading import load_config
 from tosmooth.errors import DataError, StudyError, TosmoothError
+from tosmooth.study.comparisons import read_judged
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study
@@ -54,6 +55,14 @@ def test_the_kept_epoch_is_the_best_by_validation(tiny_study: StudyResults):
         history = [json.loads(line)["val/top1"] for line in lines]
         assert row["selected_epoch"] == int(np.argmax(history)) + 1
         assert row["val/top1"] == pytest.approx(max(history))
+
+
+def test_what_was_right_on_validation_is_kept_by_image(tiny_study: StudyResults):
+    judged = read_judged({cell: tiny_study.path / "students" / cell for cell in tiny_study.cells.cell})
+    for row in tiny_study.cells.to_dict(orient="records"):
+        correct = judged[row["cell"]]
+        assert set(np.unique(correct)) == {0, 1}
+        assert 100 * correct.mean() == pytest.approx(row["val/top1"], abs=1e-3)
 
 
 def test_students_of_a_seed_start_alike_and_the_reference_has_no_diffusion(tiny_study: StudyResults):

@@ -63,8 +63,15 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     ]
     margin = files.advice.get("margin")
     tied = f"tied: the interval lies within ± {margin:g} points; " if margin is not None else ""
+    over_images = "unit" in frame and bool((frame["unit"] == "images").any())
+    paired = (
+        "one seed each, so compared on the same validation images (McNemar's test; the interval is a bootstrap over "
+        "images): this speaks for these very students, not for new seeds"
+        if over_images
+        else "paired by seed"
+    )
     caption = (
-        "Every setting against the recommended one, validation top-1, paired by seed. worse: shown beyond chance; "
+        f"Every setting against the recommended one, validation top-1, {paired}. worse: shown beyond chance; "
         f"{tied}undecided: neither shown."
     )
     return Table("comparisons", caption, columns, frame, sortable=True)

@@ -35,7 +35,9 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
     script = f"{vega_javascript()}\n{_asset('report.js')}"
     by_key = {figure.key: figure for figure in figures}
     named = {table.key: table for table in tables}
-    confidence, effect, rule = (files.advice.get(key) or {} for key in ("confidence", "effect", "rule"))
+    confidence, effect, consequence, rule = (
+        files.advice.get(key) or {} for key in ("confidence", "effect", "consequence", "rule")
+    )
     charts = {
         "specs": {figure.key: figure.screen_spec() for figure in figures},
         "themes": {"light": theme(files.alphas, "light"), "dark": theme(files.alphas, "dark")},
@@ -48,7 +50,7 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         level_words=LEVEL_WORDS.get(str(confidence.get("level")), "How sure"),
         confidence=str(confidence.get("sentence", "")),
         effect_words=EFFECT_WORDS.get(str(effect.get("verdict")), "Systematic diffusion"),
-        effect=str(effect.get("sentence", "")),
+        effect=" ".join(filter(None, (str(part.get("sentence", "")) for part in (effect, consequence)))),
         rule=str(rule.get("sentence", "")),
         preview_note=PREVIEW_NOTE,
         figures=by_key,

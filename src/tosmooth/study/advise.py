@@ -6,39 +6,35 @@ Nothing here sees the test split: advice is frozen first, and test figures are o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from numpy.typing import NDArray
 
-from tosmooth.analysis.inference import Interval, holm, t_interval
+from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.report.numbers import decimals_for, half_width, plus_minus
-from tosmooth.study.effect import FEWEST_SEEDS, SIGNIFICANCE, Effect, judge_effect
-
-KEY = ["objective", "label_smoothing", "temperature", "student"]
-Setting = tuple[str, float, float, str]
-METRIC = "val/top1"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The numbers the advice depends on."""
-
-    margin: float = 0.5  # top-1 points within which two settings may be called tied
-    preview: bool = False
-    selection: str = "best"
+from tosmooth.study.advice_caveats import METRIC, Rules, advice_caveats
+from tosmooth.study.comparisons import KEY, Judged, Setting, compare_with, scores_by_seed
+from tosmooth.study.consequence import judge_consequence
+from tosmooth.study.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
 
 
-def describe(setting: Mapping[str, Any], *, several_objectives: bool = False) -> str:
-    """`the smoothed teacher (α = 0.1) at T = 1`."""
+def describe(setting: Mapping[str, Any], varied: Collection[str] = ()) -> str:
+    """`the smoothed teacher (α = 0.1) at T = 1`; with "objective" or "student" among the varied keys, these as well."""
     alpha = setting["label_smoothing"]
     which = f"the smoothed teacher (α = {alpha:g})" if alpha > 0 else "the unsmoothed teacher (α = 0)"
-    how = f" with {setting['objective']}" if several_objectives else ""
-    return f"{which} at T = {setting['temperature']:g}{how}"
+    into = f" into {setting['student']}" if "student" in varied else ""
+    how = f" with {setting['objective']}" if "objective" in varied else ""
+    return f"{which}{into} at T = {setting['temperature']:g}{how}"
+
+
+def varied_keys(results: pd.DataFrame) -> tuple[str, ...]:
+    """Which of objective and student take more than one value in a study, and so belong into its sentences."""
+    return tuple(key for key in ("objective", "student") if results[key].nunique() > 1)
 
 
 def written(interval: Interval, unit: str = "") -> str:
@@ -46,94 +42,81 @@ def written(interval: Interval, unit: str = "") -> str:
     return plus_minus(interval, decimals_for([half_width(interval)], otherwise=1, least=1, most=2)) + unit
 
 
-def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Settings with a finished cell as rows, seeds as columns; failed cells are missing values."""
-    done = results[results.status == "done"]
-    return done.pivot_table(index=KEY, columns="seed", values=metric, dropna=False).dropna(how="all")
-
-
-def compare_with(best: Setting, scores: pd.DataFrame, margin: float) -> list[dict[str, Any]]:
-    """Every other setting against the best, paired by seed.
-
-    `worse`: the paired t-test rejects after Holm's correction. `tied`: the 95 % interval of the difference lies within
-    ± margin. `undecided`: neither, or fewer than three seeds; a weak test is no proof of equality.
-    """
-    rows: list[dict[str, Any]] = []
-    for setting in scores.index:
-        difference = (scores.loc[best] - scores.loc[setting]).dropna().to_numpy()
-        interval = t_interval(difference) if len(difference) else Interval(math.nan, math.nan, math.nan, 0)
-        p = math.nan
-        if setting != best and len(difference) > 1:
-            same = np.ptp(difference) == 0
-            p = float(difference[0] == 0) if same else float(stats.ttest_1samp(difference, 0).pvalue)
-        rows.append(
-            dict(zip(KEY, setting, strict=True))
-            | {"difference": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n, "p": p}
-        )
-    tested = [row for row in rows if not math.isnan(row["p"])]
-    for row, adjusted in zip(tested, holm([row["p"] for row in tested]) if tested else [], strict=True):
-        row["p_holm"] = float(adjusted)
-    for row in rows:
-        row.setdefault("p_holm", math.nan)
-        enough = row["n"] >= FEWEST_SEEDS
-        within = enough and row["low"] >= -margin and row["high"] <= margin
-        if tuple(row[key] for key in KEY) == best:
-            row["relation"] = "best"
-        elif within:
-            row["relation"] = "tied"
-        else:
-            worse = enough and row["p_holm"] < SIGNIFICANCE and row["difference"] > 0
-            row["relation"] = "worse" if worse else "undecided"
-    return rows
-
-
-def advise(results: pd.DataFrame, teachers: pd.DataFrame, diffusion: pd.DataFrame, rules: Rules) -> dict[str, Any]:
+def advise(
+    results: pd.DataFrame,
+    teachers: pd.DataFrame,
+    diffusion: pd.DataFrame,
+    rules: Rules,
+    judged: Judged | None = None,
+) -> dict[str, Any]:
     """The advice, from validation figures only.
 
     Args:
         results: one row per cell, as in `results.csv`; test columns are not looked at.
         teachers: one row per teacher, as in `teachers.csv`.
         diffusion: `analysis/diffusion.csv`.
+        rules: margin and kind of study.
+        judged: by cell, which validation images it got right; compared where there is one seed.
 
     Returns:
-        The content of `analysis/advice.json`: the effect's verdict, the recommended setting, how sure that is, every
-        other setting's difference to it, whether the paper's rule agrees, and caveats.
+        The content of `analysis/advice.json`: the effect's verdict and η with intervals, the recommended setting, how
+        sure that is, every other setting's difference to it, those not told apart from it, whether the paper's rule
+        agrees, and caveats.
     """
     done = results[results.status == "done"]
-    several = done.objective.nunique() > 1
-    effect = judge_effect(diffusion, done.objective.iloc[0] if len(done) else "hinton")
+    varied = varied_keys(done)
+    objective = done.objective.iloc[0] if len(done) else "hinton"
+    effect = judge_effect(diffusion, objective)
     advice: dict[str, Any] = {
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "metric": METRIC,
         "selection": rules.selection,
         "margin": rules.margin,
-        "effect": {"verdict": effect.verdict, "sentence": effect.sentence, "temperatures": list(effect.temperatures)},
+        "effect": {
+            "verdict": effect.verdict,
+            "sentence": effect.sentence,
+            "temperatures": list(effect.temperatures),
+            "eta": eta_intervals(diffusion, objective),
+        },
     }
     if rules.selection == "best_on_test" or done[METRIC].isna().all():
         return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
 
     scores = scores_by_seed(done, METRIC)
     best: Setting = scores.mean(axis=1).idxmax()
-    comparisons = compare_with(best, scores, rules.margin)
+    comparisons = compare_with(best, scores, rules.margin, _judged_settings(done, scores, judged or {}))
     chosen = dict(zip(KEY, best, strict=True))
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores)
-    headline = f"Distil from {describe(chosen, several_objectives=several)}: {written(own, ' %')} validation top-1"
+    headline = f"Distil from {describe(chosen, varied)}: {written(own, ' %')} validation top-1"
     headline += f" over {own.n} seeds" if own.n > 1 else " (one seed)"
     if rival is not None:
         row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
         gap = Interval(row["difference"], row["low"], row["high"], row["n"])
         other = "smoothed" if rival[1] > 0 else "unsmoothed"
         headline += f", {written(gap)} points above the {other} teacher at its best T ({rival[2]:g})"
+    open_rows = sorted(
+        (row for row in comparisons if row["relation"] in {"tied", "undecided"}), key=lambda row: row["difference"]
+    )
     return advice | {
         "recommendation": chosen | asdict(own),
         "rival": None if rival is None else dict(zip(KEY, rival, strict=True)),
         "headline": headline + ".",
         "comparisons": comparisons,
+        "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
         "rule": _rule(best, comparisons),
-        "confidence": _confidence(best, comparisons, own.n, rules),
-        "caveats": _caveats(results, teachers, effect, diffusion, rules),
+        "consequence": judge_consequence(scores, effect.verdict, objective, best[3]),
+        "confidence": _confidence(best, comparisons, own.n, rules, varied),
+        "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }
+
+
+def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, NDArray[np.int8]]:
+    """What the one cell of a setting got right; empty where there are several seeds, which say more than images do."""
+    if scores.shape[1] > 1:
+        return {}
+    cells = done[done.cell.isin(list(judged))]
+    return {tuple(row[key] for key in KEY): judged[row["cell"]] for _, row in cells.iterrows()}  # type: ignore[misc]
 
 
 def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
@@ -167,80 +150,44 @@ def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _confidence(best: Setting, comparisons: list[dict[str, Any]], seeds: int, rules: Rules) -> dict[str, str]:
+def _confidence(
+    best: Setting, comparisons: list[dict[str, Any]], seeds: int, rules: Rules, varied: Collection[str]
+) -> dict[str, str]:
     """How sure the choice is, in one sentence."""
     others = [row for row in comparisons if row["relation"] != "best"]
-    open_rows = [row for row in others if row["relation"] != "worse"]
+    open_rows = sorted((row for row in others if row["relation"] != "worse"), key=lambda row: row["difference"])
+    names = "; ".join(describe(row, varied) for row in open_rows[:3])
+    names += f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
     if rules.preview:
         return {"level": "low", "sentence": "Not sure at all: this is a preview, trained too briefly to conclude from."}
     if seeds < FEWEST_SEEDS:
-        return {
-            "level": "low",
-            "sentence": f"Not sure: {seeds} seed{'s' * (seeds > 1)} cannot show how much is chance.",
-        }
+        text = f"Not sure: {seeds} seed{'s' * (seeds > 1)} cannot show how much is chance."
+        return {"level": "low", "sentence": text + _for_these_students(others, open_rows, names)}
     if not open_rows:
         text = f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
         return {"level": "high", "sentence": text}
-    names = "; ".join(describe(row) for row in sorted(open_rows, key=lambda r: r["difference"])[:3])
-    more = f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
     same_side = all((row["label_smoothing"] > 0) == (best[1] > 0) for row in open_rows)
     if all(row["relation"] == "tied" for row in open_rows):
         within = f"{rules.margin:g} points"
-        text = f"Sure that nothing beats it by more than {within}; as good within that margin: {names}{more}."
+        text = f"Sure that nothing beats it by more than {within}; as good within that margin: {names}."
         return {"level": "high", "sentence": text}
     if same_side:
         side = "smoothing the teacher" if best[1] > 0 else "leaving the teacher unsmoothed"
-        text = f"Sure about {side}, less so about the exact setting: not told apart from it: {names}{more}."
+        text = f"Sure about {side}, less so about the exact setting: not told apart from it: {names}."
         return {"level": "moderate", "sentence": text}
-    text = f"Not sure: these are behind by less than chance allows to call: {names}{more}. More seeds would tell."
+    text = f"Not sure: these are behind by less than chance allows to call: {names}. More seeds would tell."
     return {"level": "low", "sentence": text}
 
 
-def _caveats(
-    results: pd.DataFrame, teachers: pd.DataFrame, effect: Effect, diffusion: pd.DataFrame, rules: Rules
-) -> list[str]:
-    """What a reader must know before relying on the advice."""
-    found = []
-    done = results[results.status == "done"]
-    seeds = done.seed.nunique()
-    if rules.preview:
-        found.append("Preview: few images, few epochs, few seeds. Run the full study before you decide.")
-    if seeds < 6:
-        found.append(
-            f"{seeds} seed{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6."
-        )
-    if len(done) < len(results):
-        found.append(f"{len(results) - len(done)} of {len(results)} students did not finish and are left out.")
-    if teachers.groupby("label_smoothing").size().max() == 1:
-        found.append("One teacher per α: the conclusion holds for this pair of teachers, not for smoothing in general.")
-    if METRIC in teachers and not teachers[METRIC].isna().all():
-        best_student = scores_by_seed(done, METRIC).mean(axis=1).max()
-        if best_student >= teachers[METRIC].max():
-            found.append(
-                "The best student is at least as good as the best teacher: a stronger teacher may change the picture."
-            )
-    if not diffusion.empty and not diffusion.reliable.astype(bool).all():
-        found.append("Some classes have fewer than 20 samples on a split: η there is unreliable.")
-    found += _sensitivity(diffusion, effect, str(done.objective.iloc[0]) if len(done) else "hinton")
-    return found
-
-
-def _sensitivity(diffusion: pd.DataFrame, effect: Effect, objective: str) -> list[str]:
-    """Say so when another normalisation or the debiased distance turns the sign of the finding."""
-    if effect.verdict not in {"shown", "opposite"} or diffusion.empty:
-        return []
-    rows = diffusion[
-        (diffusion.objective == objective)
-        & (diffusion.split == "train")
-        & (diffusion.label_smoothing > 0)
-        & diffusion.temperature.isin(effect.temperatures)
-    ]
-    means = rows.assign(d=rows.eta_s1 - rows.eta_s2).groupby(["normalisation", "debiased"]).d.mean()
-    sign = 1 if effect.verdict == "shown" else -1
-    turned = [f"{norm}{', debiased' if debiased else ''}" for (norm, debiased), d in means.items() if d * sign <= 0]
-    return (
-        [f"The sign of η_S1 − η_S2 depends on how η is computed: it turns with {'; '.join(turned)}."] if turned else []
+def _for_these_students(others: list[dict[str, Any]], open_rows: list[dict[str, Any]], names: str) -> str:
+    """What the images of the one seed say; nothing about other seeds."""
+    if not others or any(row["unit"] != "images" for row in others):
+        return ""
+    text = (
+        f" Of these very students, judged on the same {others[0]['n']:,} validation images, "
+        f"{len(others) - len(open_rows)} of {len(others)} are worse (McNemar's test, Holm-corrected)"
     )
+    return f"{text}; not told apart: {names}." if open_rows else f"{text}."
 
 
 def _advice_without_validation(
@@ -265,7 +212,7 @@ def _advice_without_validation(
         "comparisons": [],
         "rule": {"agrees": None, "sentence": "The paper's rule was applied, not checked."},
         "confidence": {"level": "low", "sentence": f"Not sure: {reason}. Test figures are shown for every setting."},
-        "caveats": [f"Selection: {reason}.", *_caveats(results, teachers, effect, diffusion, rules)],
+        "caveats": [f"Selection: {reason}.", *advice_caveats(results, teachers, effect, diffusion, rules)],
     }
 
 
@@ -276,11 +223,10 @@ def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: 
         The content of `analysis/verdict.json`.
     """
     scores = scores_by_seed(results, "test/top1")
-    several = results.objective.nunique() > 1
     chosen = advice["recommendation"]
     key = tuple(chosen[name] for name in KEY)
     own = t_interval(scores.loc[key].dropna().to_numpy())
-    sentence = f"Distil from {describe(chosen, several_objectives=several)}: {written(own, ' %')} test top-1"
+    sentence = f"Distil from {describe(chosen, varied_keys(results))}: {written(own, ' %')} test top-1"
     sentence += f" over {own.n} seeds" if own.n > 1 else " (one seed)"
     test: dict[str, Any] = {"recommended": asdict(own)}
     rival = advice.get("rival")

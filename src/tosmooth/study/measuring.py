@@ -9,6 +9,7 @@ from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches
 from tosmooth.files import write_bytes
 from tosmooth.models.build import ImageModel
+from tosmooth.study.comparisons import JUDGED_FILE
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import FEATURES_FILE, choose_classes, is_shown
@@ -58,6 +59,7 @@ class Measuring:
         context = self._context
         tensors: dict[str, Tensor] = {}
         features: dict[str, Tensor] = {}
+        correct: Tensor | None = None
         figures: dict[str, object] = {"parameters": sum(p.numel() for p in model.parameters())}
         for name, split in (("train", context.data.train), ("val", context.data.validation)):
             if not len(split):
@@ -66,6 +68,7 @@ class Measuring:
             found = done or self.evaluate(owner, model, split)
             if name == "val":
                 figures |= found.columns("val")
+                correct = found.correct
             assert found.centroids is not None
             tensors |= {f"{name}.{key}": value.cpu() for key, value in found.centroids.state_dict().items()}
             if found.features is not None:
@@ -76,6 +79,8 @@ class Measuring:
             write_bytes(folder / "centroids.safetensors", save(tensors))
             if features:
                 write_bytes(folder / FEATURES_FILE, save(features))
+            if correct is not None:
+                write_bytes(folder / JUDGED_FILE, save({"val.correct": correct}))
 
         context.compute.processes.on_main(write)
         context.write_record(owner, {**record, **figures})

@@ -19,7 +19,9 @@ from tosmooth.config import StudyConfig
 from tosmooth.data.base import ImageData
 from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report
-from tosmooth.study.advise import Rules, advise, final_verdict
+from tosmooth.study.advice_caveats import Rules
+from tosmooth.study.advise import advise, final_verdict
+from tosmooth.study.comparisons import read_judged
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity, given_similarity
 from tosmooth.study.directory import load_json, write_json
@@ -115,7 +117,8 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
     path = context.directory.analysis / "advice.json"
     if not path.is_file():  # once frozen, it stays
         rules = Rules(context.config.analysis.margin, context.config.preview, context.selection)
-        advice = advise(results, teacher_table(context), diffusion, rules)
+        judged = read_judged({name: context.folder(cell) for name, cell in done.items()})
+        advice = advise(results, teacher_table(context), diffusion, rules, judged)
         advice["caveats"] += caveats(context.directory.changes())
         write_json(path, advice)
     return diffusion, load_json(path, dict, "delete it, and the same command makes it again")

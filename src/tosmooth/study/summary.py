@@ -42,8 +42,9 @@ def print_summary(results: StudyResults, console: Console) -> None:
     if results.verdict is not None:
         console.print(f"[bold]{_sentence(results.verdict)}[/bold]")
     if results.advice is not None:
-        for part in ("confidence", "effect", "rule"):
-            console.print(_sentence(results.advice.get(part)))
+        for part in ("confidence", "effect", "consequence", "rule"):
+            if text := _sentence(results.advice.get(part)):
+                console.print(text)
     console.print()
     if "test/top1" in results.cells and results.cells["test/top1"].notna().any():
         console.print(grid_table(results.cells, "test/top1", "Test top-1, % (mean ± 95 % interval over seeds)"))

@@ -36,11 +36,13 @@ class Evaluation:
         metrics: accuracy, likelihood and calibration.
         centroids: of the penultimate features of every class; None where not asked for.
         features: penultimate features (n, D) and labels (n,), on the CPU, of the classes that were to be kept.
+        correct: (N,) int8 on the CPU, by position in the split: 1 = right, 0 = wrong, −1 = could not be read.
     """
 
     metrics: ClassificationMetrics
     centroids: ClassCentroids | None
     features: tuple[Tensor, Tensor] | None
+    correct: Tensor
 
     def columns(self, split: str) -> dict[str, float]:
         """The metrics under their column names of `split` ("val" or "test")."""
@@ -73,6 +75,7 @@ def evaluate(
     metrics = ClassificationMetrics(model.num_classes)
     found: ClassCentroids | None = None
     kept: list[Kept] = []
+    judged: list[tuple[Tensor, Tensor]] = []
     reading = PenultimateFeatures(model, model.num_classes, layer) if centroids or keep else nullcontext()
     with torch.no_grad(), reading as features_of:
         for batch in batches.epoch(0):
@@ -82,17 +85,28 @@ def evaluate(
             with compute.autocast():
                 logits, features = (model(images), None) if features_of is None else features_of(images)
             metrics.update(logits.float(), labels)
+            judged.append((indices, logits.argmax(1) == labels))
             if features is not None and centroids:
                 found = found or ClassCentroids(model.num_classes, features.shape[1])
                 found.update(features.float(), labels)
             if features is not None and keep:
                 kept.append(_of_classes(features, labels, indices, keep))
+    correct = _by_position(judged, batches.size)
     if compute.processes.world > 1:
+        correct = torch.stack(compute.processes.gather(correct)).amax(0)
         found = _reduced(found, model.num_classes, compute)
         metrics, kept = _gathered(metrics, kept, compute.processes)
     if not metrics.count:
         raise DataError("no image of the split could be read")
-    return Evaluation(metrics, found, _joined(kept) if keep else None)
+    return Evaluation(metrics, found, _joined(kept) if keep else None, correct)
+
+
+def _by_position(judged: list[tuple[Tensor, Tensor]], size: int) -> Tensor:
+    """Right or wrong by position in the split, −1 where nothing was judged."""
+    correct = torch.full((size,), -1, dtype=torch.int8)
+    for indices, right in judged:
+        correct[indices.cpu()] = right.to("cpu", torch.int8)
+    return correct
 
 
 def _reduced(found: ClassCentroids | None, num_classes: int, compute: Compute) -> ClassCentroids | None:
