@@ -74,8 +74,8 @@ def judge_consequence(scores: pd.DataFrame, effect: Verdict, objective: str, stu
     kind = "none" if not found else "loss" if strongest["mean"] < 0 else "gain"
     cost = (
         f"from T = {base:g} to {strongest['temperature']:g}, smoothing the teacher "
-        f"(α = {strongest['label_smoothing']:g}) changes what raising T does by {strongest['mean']:+.1f} points (95 % interval {strongest['low']:+.1f} to "
-        f"{strongest['high']:+.1f}, {strongest['n']} seeds)"
+        f"(α = {strongest['label_smoothing']:g}) changes what raising T does by {strongest['mean']:+.1f} points "
+        f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} seeds)"
     )
     text = SENTENCES[kind, "shown" if effect == "shown" else "other"].format(cost=cost)
     return {"verdict": kind, "sentence": text, "rows": rows}
