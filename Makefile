@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
-SOURCES = src tests scripts benchmarks
+SOURCES = src tests scripts benchmarks science
 
 .PHONY: study quick test test-slow test-faults bench check format browser clean
 .DEFAULT_GOAL := help

@@ -1,0 +1,135 @@
+"""The numbers of docs/science.md, from the tables that studies leave on disk. Nothing here trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tosmooth.analysis.inference import Interval, t_interval
+
+FORMS = [("mean_distance", False), ("mean_distance", True), ("within_spread", False), ("within_spread", True),
+         ("none", False), ("none", True)]  # fmt: skip
+NAMES = {"mean_distance": "mean distance", "within_spread": "within-class spread", "none": "none"}
+
+
+def grid(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """`mean ± half width` over seeds, α as rows and T as columns."""
+    done = results[results.status == "done"]
+    rows = {}
+    for alpha, part in done.groupby("label_smoothing"):
+        cells = {t: t_interval(own[metric]) for t, own in part.groupby("temperature")}
+        rows[f"α = {alpha:g}"] = {f"T = {t:g}": written(found, 1) for t, found in cells.items()}
+    return pd.DataFrame(rows).T
+
+
+def eta(summary: pd.DataFrame, quantity: str, split: str = "train") -> pd.DataFrame:
+    """η in its declared form with its 95 % interval, α as rows and raised T as columns."""
+    rows = summary[
+        (summary.quantity == quantity)
+        & (summary.split == split)
+        & (summary.normalisation == "mean_distance")
+        & ~summary.debiased.astype(bool)
+        & (summary.temperature > 1)
+    ]
+    found: dict[str, dict[str, str]] = {}
+    for row in rows.itertuples():
+        text = written(Interval(row.mean, row.low, row.high, row.n), 3, sign=True)
+        found.setdefault(f"α = {row.label_smoothing:g}", {})[f"T = {row.temperature:g}"] = text
+    return pd.DataFrame(found).T
+
+
+def eta_against_accuracy(results: pd.DataFrame, diffusion: pd.DataFrame, split: str = "train") -> pd.DataFrame:
+    """Does η explain accuracy? Within seeds, the rank correlation over cells of η_S1 − η_S2 with the change in top-1.
+
+    Both are changes from the student of the same teacher and seed at the reference temperature, so that teachers of
+    different accuracy do not make a correlation by themselves. The paper's claim is a negative one. Seeds are the unit:
+    mean and t-interval of the seeds' correlations.
+
+    Args:
+        results: `results.csv`; validation figures are used.
+        diffusion: `analysis/diffusion.csv`.
+        split: whose features η was measured on.
+
+    Returns:
+        A row per form of η: correlation over all raised cells, over the smoothed teachers' only, and over α at the
+        highest T (where T itself cannot be what both depend on).
+    """
+    top1 = results.set_index("cell")["val/top1"]
+    base = diffusion.drop_duplicates("cell").set_index("cell")
+    keys = ["objective", "label_smoothing", "seed"]
+    reference = base[base.temperature == base.reference_temperature].reset_index().set_index(keys)["cell"].map(top1)
+    rows = []
+    for normalisation, debiased in FORMS:
+        part = diffusion[
+            (diffusion.split == split)
+            & (diffusion.normalisation == normalisation)
+            & (diffusion.debiased.astype(bool) == debiased)
+            & (diffusion.temperature > diffusion.reference_temperature)
+        ]
+        part = part.assign(
+            moved=part.eta_s1 - part.eta_s2,
+            change=part.cell.map(top1).to_numpy() - reference.reindex(pd.MultiIndex.from_frame(part[keys])).to_numpy(),
+        )
+        highest = part.temperature.max()
+        chosen = {
+            "all cells": part,
+            "smoothed teachers": part[part.label_smoothing > 0],
+            f"over α at T = {highest:g}": part[part.temperature == highest],
+        }
+        row = {"η normalised by": NAMES[normalisation] + (", debiased" if debiased else "")}
+        for name, cells in chosen.items():
+            found = list(_correlations(cells))
+            row[name] = written(t_interval(found), 2, sign=True) if found else "–"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _correlations(cells: pd.DataFrame) -> Iterator[float]:
+    """Spearman's correlation of movement and change, seed by seed."""
+    for _, own in cells.groupby("seed"):
+        if len(own) > 2 and own.change.nunique() > 1 and own.moved.nunique() > 1:
+            yield float(stats.spearmanr(own.moved, own.change).statistic)
+
+
+def best_temperature(results: pd.DataFrame, advised: dict[float, float]) -> pd.DataFrame:
+    """For each teacher: the T that an audit advised against the best T by validation, and what was lost in test top-1.
+
+    Args:
+        results: `results.csv`.
+        advised: temperature by α.
+    """
+    done = results[results.status == "done"]
+    rows = []
+    for alpha, temperature in advised.items():
+        own = done[done.label_smoothing == alpha]
+        best = own.groupby("temperature")["val/top1"].mean().idxmax()
+        table = own.pivot_table(index="temperature", columns="seed", values="test/top1")
+        loss = t_interval((table.loc[best] - table.loc[temperature]).dropna())
+        rows.append(
+            {
+                "α": f"{alpha:g}",
+                "advised T": f"{temperature:g}",
+                "best T by validation": f"{best:g}",
+                "lost by the advice, test points": written(loss, 1, sign=True) if best != temperature else "0",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def written(interval: Interval, digits: int, *, sign: bool = False) -> str:
+    """`88.0 ± 0.2`, with a true minus sign."""
+    mean = f"{interval.mean:{'+' if sign else ''}.{digits}f}"
+    half = (interval.high - interval.low) / 2
+    return (f"{mean} ± {half:.{digits}f}" if np.isfinite(half) else mean).replace("-", "−")
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """A Markdown table; an index with names becomes the first column."""
+    if not isinstance(table.index, pd.RangeIndex):
+        table = table.rename_axis("").reset_index()
+    table = table.fillna("")
+    lines = ["| " + " | ".join(table.columns) + " |", "|---" + "|--:" * (len(table.columns) - 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(map(str, row)) + " |" for row in table.to_numpy())])
