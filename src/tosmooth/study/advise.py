@@ -18,6 +18,7 @@ from scipy import stats
 from tosmooth.analysis.inference import Interval, holm, t_interval
 from tosmooth.report.numbers import decimals_for, half_width, plus_minus
 from tosmooth.study.effect import FEWEST_SEEDS, SIGNIFICANCE, Effect, judge_effect
+from tosmooth.study.units import balanced, by_unit, unit_of, unit_word
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
 Setting = tuple[str, float, float, str]
@@ -47,9 +48,10 @@ def written(interval: Interval, unit: str = "") -> str:
 
 
 def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Settings with a finished cell as rows, seeds as columns; failed cells are missing values."""
-    done = results[results.status == "done"]
-    return done.pivot_table(index=KEY, columns="seed", values=metric, dropna=False).dropna(how="all")
+    """Settings with a finished cell as rows, units (seeds, or teacher seeds) as columns; failed ones are missing."""
+    done = balanced(results[results.status == "done"], KEY)
+    units = by_unit(done, [metric], KEY, unit=unit_of(results)).rename(columns={"unit": unit_word(results)})
+    return units.pivot_table(index=KEY, columns=unit_word(results), values=metric, dropna=False).dropna(how="all")
 
 
 def compare_with(best: Setting, scores: pd.DataFrame, margin: float) -> list[dict[str, Any]]:
@@ -119,7 +121,7 @@ def advise(results: pd.DataFrame, teachers: pd.DataFrame, diffusion: pd.DataFram
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores)
     headline = f"Distil from {describe(chosen, several_objectives=several)}: {written(own, ' %')} validation top-1"
-    headline += f" over {own.n} seeds" if own.n > 1 else " (one seed)"
+    headline += _over(own.n, unit_word(results))
     if rival is not None:
         row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
         gap = Interval(row["difference"], row["low"], row["high"], row["n"])
@@ -131,9 +133,13 @@ def advise(results: pd.DataFrame, teachers: pd.DataFrame, diffusion: pd.DataFram
         "headline": headline + ".",
         "comparisons": comparisons,
         "rule": _rule(best, comparisons),
-        "confidence": _confidence(best, comparisons, own.n, rules),
+        "confidence": _confidence(best, comparisons, own.n, rules, unit_word(results)),
         "caveats": _caveats(results, teachers, effect, diffusion, rules),
     }
+
+
+def _over(number: int, word: str) -> str:
+    return f" over {number} {word}s" if number > 1 else f" (one {word})"
 
 
 def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
@@ -167,7 +173,7 @@ def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _confidence(best: Setting, comparisons: list[dict[str, Any]], seeds: int, rules: Rules) -> dict[str, str]:
+def _confidence(best: Setting, comparisons: list[dict[str, Any]], seeds: int, rules: Rules, unit: str) -> dict[str, str]:
     """How sure the choice is, in one sentence."""
     others = [row for row in comparisons if row["relation"] != "best"]
     open_rows = [row for row in others if row["relation"] != "worse"]
@@ -176,7 +182,7 @@ def _confidence(best: Setting, comparisons: list[dict[str, Any]], seeds: int, ru
     if seeds < FEWEST_SEEDS:
         return {
             "level": "low",
-            "sentence": f"Not sure: {seeds} seed{'s' * (seeds > 1)} cannot show how much is chance.",
+            "sentence": f"Not sure: {seeds} {unit}{'s' * (seeds > 1)} cannot show how much is chance.",
         }
     if not open_rows:
         text = f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
@@ -202,12 +208,12 @@ def _caveats(
     """What a reader must know before relying on the advice."""
     found = []
     done = results[results.status == "done"]
-    seeds = done.seed.nunique()
+    seeds, unit = done[unit_of(results)].nunique(), unit_word(results)
     if rules.preview:
         found.append("Preview: few images, few epochs, few seeds. Run the full study before you decide.")
     if seeds < 6:
         found.append(
-            f"{seeds} seed{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6."
+            f"{seeds} {unit}{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6."
         )
     if len(done) < len(results):
         found.append(f"{len(results) - len(done)} of {len(results)} students did not finish and are left out.")
@@ -281,7 +287,7 @@ def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: 
     key = tuple(chosen[name] for name in KEY)
     own = t_interval(scores.loc[key].dropna().to_numpy())
     sentence = f"Distil from {describe(chosen, several_objectives=several)}: {written(own, ' %')} test top-1"
-    sentence += f" over {own.n} seeds" if own.n > 1 else " (one seed)"
+    sentence += _over(own.n, unit_word(results))
     test: dict[str, Any] = {"recommended": asdict(own)}
     rival = advice.get("rival")
     if rival is not None:
