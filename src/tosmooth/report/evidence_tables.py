@@ -64,8 +64,8 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     margin = files.advice.get("margin")
     tied = f"tied: the interval lies within ± {margin:g} points; " if margin is not None else ""
     caption = (
-        "Every setting against the recommended one, validation top-1, paired by seed. worse: shown beyond chance; "
-        f"{tied}undecided: neither shown."
+        f"Every setting against the recommended one, validation top-1, paired by {files.unit_word}. worse: shown beyond "
+        f"chance; {tied}undecided: neither shown."
     )
     return Table("comparisons", caption, columns, frame, sortable=True)
 
@@ -95,11 +95,11 @@ def diffusion_table(files: StudyFiles) -> Table | None:
         columns.append(Column(title, texts, [None if row is None else float(row["mean"]) for row in found]))
     p_values = [float(indexed.loc[(last, *s), "p"]) if (last, *s) in indexed.index else None for s in settings]
     columns.append(Column("p", [p_text(p) for p in p_values], p_values))
-    seeds = int(rows["n"].max())
+    units, word = int(rows["n"].max()), files.unit_word
     bars = (
-        f"mean ± half of the 95 % t-interval over {seeds} seeds; p: exact sign-flip test of the last quantity"
-        if seeds > 1
-        else "one seed"
+        f"mean ± half of the 95 % t-interval over {units} {word}s; p: exact sign-flip test of the last quantity"
+        if units > 1
+        else f"one {word}"
     )
     return Table(
         "diffusion",

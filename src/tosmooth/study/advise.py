@@ -264,7 +264,7 @@ def _advice_without_validation(
     )
     nan = math.nan
     return {
-        "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done.seed.nunique())},
+        "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done[unit_of(results)].nunique())},
         "rival": None,
         "headline": f"By the paper's rule alone, distil from {describe(chosen)}: {reason}, so nothing was "
         "selected on data.",
