@@ -218,6 +218,9 @@ def distill(
     source, given = _arguments(source, overrides)
     extra += given
     raw = read_source(source)
+    section = raw.get("teacher")
+    if isinstance(section, dict) and isinstance(section.get("seeds"), list):
+        apply_override(raw, "teacher.seeds", section["seeds"][:1])  # one student has one teacher
     if teacher is not None:
         apply_override(raw, "teacher.train", False)
         apply_override(raw, "teacher.checkpoints", {smoothing: str(teacher)})

@@ -191,7 +191,10 @@ class TeacherConfig(TrainingConfig):
         [0.0, 0.1], min_length=1, description="smoothing factors α, each in [0, 1)"
     )
     seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
-        [0], min_length=1, max_length=1, description="seed of the teachers (one for now)"
+        [0],
+        min_length=1,
+        description="one teacher per α for each seed; with several, every student is distilled from all of them, and the "
+        "teacher seed is the unit of inference. New seeds go to the end of the list",
     )
     checkpoints: dict[Smoothing, ExistingPath] = Field(
         default_factory=dict, description="weights a teacher of this α starts from (α: file); with `train: false`, is"

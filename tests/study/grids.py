@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,16 +12,24 @@ TEMPERATURES = (1.0, 2.0, 64.0)
 
 
 def results_table(
-    score: Callable[[float, float], float], *, seeds: int = 6, noise: float = 0.1, test_shift: float = -1.0
+    score: Callable[[float, float], float],
+    *,
+    seeds: int = 6,
+    noise: float = 0.1,
+    test_shift: float = -1.0,
+    teacher_offs: Sequence[float] = (0.0,),
 ) -> pd.DataFrame:
-    """One row per cell, validation top-1 = score(α, T) plus seeded noise that the cells of a seed share in part."""
+    """One row per cell, validation top-1 = score(α, T) plus seeded noise that the cells of a seed share in part.
+
+    `teacher_offs`: points by which the smoothed teacher's students are off, one number per teacher seed.
+    """
     random = np.random.default_rng(0)
     rows = []
-    for seed in range(seeds):
+    for (teacher_seed, off), seed in product(enumerate(teacher_offs), range(seeds)):
         shared = random.normal(0, noise)
         for alpha in (0.0, 0.1):
             for temperature in TEMPERATURES:
-                value = score(alpha, temperature) + shared + random.normal(0, noise)
+                value = score(alpha, temperature) + shared + random.normal(0, noise) + (off if alpha > 0 else 0.0)
                 rows.append(
                     {
                         "cell": f"hinton-a{alpha:g}-T{temperature:g}-resnet8-s{seed}",
@@ -29,6 +38,7 @@ def results_table(
                         "temperature": temperature,
                         "student": "resnet8",
                         "seed": seed,
+                        **({"teacher_seed": teacher_seed} if len(teacher_offs) > 1 else {}),
                         "status": "done",
                         "val/top1": value,
                         "test/top1": value + test_shift,
@@ -38,15 +48,23 @@ def results_table(
 
 
 def diffusion_table(
-    etas: Callable[[float, float], tuple[float, float]], *, seeds: int = 6, noise: float = 0.005
+    etas: Callable[[float, float], tuple[float, float]],
+    *,
+    seeds: int = 6,
+    noise: float = 0.005,
+    teacher_etas: Sequence[float] = (0.0,),
 ) -> pd.DataFrame:
-    """η of every cell in its declared form: (η_S1, η_S2) = etas(α, T) plus seeded noise; 0 at T₀ = 1."""
+    """η of every cell in its declared form: (η_S1, η_S2) = etas(α, T) plus seeded noise; 0 at T₀ = 1.
+
+    `teacher_etas`: by how much η_S1 of the smoothed teacher's students is off, one number per teacher seed.
+    """
     random = np.random.default_rng(1)
     rows = []
-    for seed in range(seeds):
+    for (teacher_seed, off), seed in product(enumerate(teacher_etas), range(seeds)):
         for alpha in (0.0, 0.1):
             for temperature in TEMPERATURES:
                 s1, s2 = (0.0, 0.0) if temperature == 1 else etas(alpha, temperature)
+                s1 += off if alpha > 0 and temperature != 1 else 0.0
                 spread = 0.0 if temperature == 1 else noise
                 rows.append(
                     {
@@ -55,6 +73,7 @@ def diffusion_table(
                         "label_smoothing": alpha,
                         "temperature": temperature,
                         "seed": seed,
+                        **({"teacher_seed": teacher_seed} if len(teacher_etas) > 1 else {}),
                         "split": "train",
                         "normalisation": "mean_distance",
                         "debiased": False,

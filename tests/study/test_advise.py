@@ -65,6 +65,32 @@ def test_settings_that_failed_whole_are_left_out():
 
 @pytest.mark.rule("R8")
 @pytest.mark.rule("R9")
+def test_with_several_teacher_seeds_they_are_the_unit():
+    """Students agree closely, their teachers do not: what looks certain over students is open over teachers."""
+    table = grid({(0.1, 1.0): 86.0}, noise=0.05, teacher_offs=(-1.0, 0.5, 3.5))
+    pooled = table.assign(seed=table.teacher_seed * 6 + table.seed).drop(columns="teacher_seed")
+    teachers = pd.concat([teacher_rows(), teacher_rows(), teacher_rows()])
+    smoothed_best, of_students = (advise(t, teachers, NOTHING, Rules()) for t in (table, pooled))
+    assert {row["n"] for row in smoothed_best["comparisons"]} == {3}
+    assert {row["n"] for row in of_students["comparisons"]} == {18}
+    unsmoothed = [row["relation"] for row in smoothed_best["comparisons"] if row["label_smoothing"] == 0]
+    assert set(unsmoothed) == {"undecided"}
+    assert "worse" in {row["relation"] for row in of_students["comparisons"] if row["label_smoothing"] == 0}
+    assert "over 3 teacher seeds" in smoothed_best["headline"]
+    assert "over 3 teacher seeds" in final_verdict(smoothed_best, table, preview=False)["sentence"]
+    caveats = " ".join(smoothed_best["caveats"])
+    assert "One teacher per α" not in caveats
+    assert "3 teacher seeds: the exact sign-flip test" in caveats
+
+
+def test_a_student_that_failed_does_not_tilt_the_means_of_its_unit():
+    table = results_table(lambda a, t: 90.0, noise=0.0, teacher_offs=(0.0, 0.0, 0.0), seeds=2)
+    table.loc[table.seed == 1, "val/top1"] -= 10.0  # a poor start, for all settings alike
+    table.loc[table.index[-1], "status"] = "failed"  # and one of these poor students is lost
+    rows = advise(table, teacher_rows(), NOTHING, Rules())["comparisons"]
+    assert {row["difference"] for row in rows} == {0.0}
+
+
 def test_two_seeds_decide_nothing():
     advice = advise(grid(SMOOTHED_WINS, seeds=2), teacher_rows(), DIFFUSES, Rules())
     assert {row["relation"] for row in advice["comparisons"]} == {"best", "undecided"}

@@ -40,6 +40,21 @@ def test_the_contrast_is_paired_by_seed_and_temperature():
     assert (0.0, 64.0, "contrast") not in summary.index
 
 
+def test_with_several_teacher_seeds_the_summary_is_over_teacher_seeds():
+    table = diffusion_table(lambda a, t: (0.2 * a, 0.0), seeds=2, noise=0.01, teacher_etas=(0.0, 0.05, 0.1))
+    summary = summarise_diffusion(table).set_index(["label_smoothing", "temperature", "quantity"])
+    difference = table.assign(d=table.eta_s1 - table.eta_s2).pivot(
+        index=["teacher_seed", "seed"], columns=["label_smoothing", "temperature"]
+    )["d"]
+    by_hand = (difference[0.1, 64.0] - difference[0.0, 64.0]).groupby("teacher_seed").mean()
+    found = summary.loc[(0.1, 64.0, "contrast")]
+    assert found["n"] == 3
+    assert found["mean"] == pytest.approx(by_hand.mean())
+    half = 4.302652729911275 * by_hand.std(ddof=1) / 3**0.5  # t of two degrees of freedom
+    assert found["high"] - found["mean"] == pytest.approx(half)
+    assert found["p"] == pytest.approx(2 / 8)
+
+
 def test_a_seed_without_its_unsmoothed_partner_is_left_out_of_the_contrast():
     table = diffusion_table(lambda alpha, t: (0.1, 0.0))
     lost = table[~((table.label_smoothing == 0) & (table.seed == 3))]

@@ -54,6 +54,29 @@ def test_one_or_two_seeds_are_inconclusive_whatever_the_size(seeds):
     assert effect.verdict == "inconclusive"
 
 
+def test_students_of_teachers_that_disagree_prove_nothing_however_many_they_are():
+    """The same 18 students: of one teacher they show diffusion, of three that disagree they do not."""
+
+    def towards(alpha: float, temperature: float) -> tuple[float, float]:
+        return (0.05, -0.02) if alpha > 0 else (0.0, 0.0)
+
+    table = diffusion_table(towards, seeds=6, teacher_etas=(-0.04, -0.03, 0.10))
+    pooled = table.assign(seed=table.teacher_seed * 6 + table.seed).drop(columns="teacher_seed")
+    assert judge_effect(pooled).verdict == "shown"
+    judged = judge_effect(table)
+    assert judged.verdict == "not shown"
+    assert "3 teacher seeds" in judged.sentence
+    agreeing = judge_effect(diffusion_table(towards, seeds=2, teacher_etas=(0.0, 0.001, -0.001)))
+    assert agreeing.verdict == "shown"
+    assert "3 teacher seeds" in agreeing.sentence
+
+
+def test_two_teacher_seeds_are_inconclusive_with_any_number_of_students():
+    effect = judge_effect(diffusion_table(lambda a, t: (0.5, -0.1) if a > 0 else (0.0, 0.0), teacher_etas=(0.0, 0.01)))
+    assert effect.verdict == "inconclusive"
+    assert "Too few teacher seeds" in effect.sentence
+
+
 def test_without_a_smoothed_teacher_there_is_nothing_to_judge():
     table = diffusion_table(lambda a, t: (0.1, 0.0))
     assert judge_effect(table[table.label_smoothing == 0]).verdict == "inconclusive"

@@ -14,6 +14,7 @@ from tosmooth.config_reading import dump_config, load_config
 from tosmooth.study.growth import Change, caveats, compare, in_words
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
+from tosmooth.study.single import distill_one
 
 
 def change(raw: dict[str, Any], *overrides: str) -> Change:
@@ -39,6 +40,7 @@ def test_how_the_work_is_done_may_change(tiny_raw: dict[str, Any], override: str
         ("student.temperatures=[8]", (), ("T = 1",)),
         ("student.seeds=[0,1,5]", ("seed = 5",), ()),
         ("teacher.label_smoothing=[0.0,0.2]", ("α = 0.2",), ("α = 0.1",)),
+        ("teacher.seeds=[0,4]", ("teacher seed = 4",), ()),
     ],
 )
 def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tuple[str], removed: tuple[str]):
@@ -51,6 +53,7 @@ def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tup
         ("student.epochs=9", "student.epochs"),
         ("data.validation=0.3", "data.validation"),
         ("teacher.seeds=[1]", "teacher.seeds"),
+        ("teacher.seeds=[1,0]", "teacher.seeds"),
         ("selection=last", "selection"),
     ],
 )
@@ -119,6 +122,23 @@ def test_a_grid_that_grows_runs_only_its_new_cells(tiny_raw: dict[str, Any], tmp
         for found in (grown, at_once)
     )
     assert_same(at_once, grown)
+
+
+def test_a_second_teacher_seed_runs_only_its_own_cells(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
+    """The whole study at once has the same models, to the bit."""
+    tiny_raw["student"] |= {"temperatures": [4], "seeds": [1]}
+    more = load_config(tiny_raw, ["teacher.seeds=[0,3]"])
+    distill_one(load_config(tiny_raw), tmp_path / "grown", silent)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
+    grown = distill_one(more, tmp_path / "grown", silent)
+    assert all(path.stat().st_mtime_ns == then for path, then in written.items())
+    new = {path.parent.name for path in tmp_path.rglob("model.safetensors")} - {path.parent.name for path in written}
+    assert new == {"a0-s3", "a0.1-s3", "hinton-a0-T4-resnet8-s1-t3", "hinton-a0.1-T4-resnet8-s1-t3"}
+
+    whole = distill_one(more, tmp_path / "whole", silent)
+    for path in (tmp_path / "grown").rglob("*.safetensors"):
+        assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(tmp_path / "grown")).read_bytes(), path
+    assert [{**row, "weights": ""} for row in grown] == [{**row, "weights": ""} for row in whole]
 
 
 def test_a_grid_that_shrinks_keeps_what_is_on_disk(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from tosmooth.config_reading import load_config
 from tosmooth.study.plan import make_plan, path_safe
 
@@ -15,6 +17,37 @@ def test_the_default_grid(tiny_raw):
         "hinton-a0.1-T8-resnet8-s1",
     ]
     assert len({cell.name for cell in plan.cells}) == len(plan.cells) == 8
+
+
+def test_every_student_seed_meets_every_teacher_of_every_seed_in_one_group(tiny_raw):
+    tiny_raw["teacher"]["seeds"] = [0, 7]
+    plan = make_plan(load_config(tiny_raw))
+    assert [teacher.name for teacher in plan.teachers] == ["a0-s0", "a0.1-s0", "a0-s7", "a0.1-s7"]
+    for group, seed in zip(plan.groups, (0, 1), strict=True):
+        assert {cell.seed for cell in group} == {seed}
+        assert len(group) == 8
+        crossed = {(cell.teacher, cell.teacher_seed, cell.label_smoothing, cell.temperature) for cell in group}
+        assert crossed == {(t.name, t.seed, t.label_smoothing, T) for t in plan.teachers for T in (1.0, 8.0)}
+    assert len({cell.name for cell in plan.cells}) == len(plan.cells) == 16
+
+
+@pytest.mark.parametrize("first", [0, 5])
+def test_names_stay_when_the_grid_grows(tiny_raw, first):
+    tiny_raw["teacher"]["seeds"] = [first]
+    small = make_plan(load_config(tiny_raw))
+    assert small.cells[0].name == "hinton-a0-T1-resnet8-s0"
+    tiny_raw["teacher"] |= {"seeds": [first, 1, 2], "label_smoothing": [0.0, 0.05, 0.1, 0.2, 0.3]}
+    tiny_raw["student"] |= {
+        "temperatures": [0.5, 1, 1.5, 8],
+        "objectives": ["hinton", "teacher_only"],
+        "seeds": [3, 1, 0],
+    }
+    whole = make_plan(load_config(tiny_raw))
+    assert len({cell.name.casefold() for cell in whole.cells}) == len(whole.cells) == 2 * 3 * 5 * 4 * 3
+    by_name = {cell.name: cell for cell in whole.cells}
+    assert all(by_name[cell.name] == cell for cell in small.cells)
+    assert "hinton-a0.05-T1.5-resnet8-s3-t1" in by_name
+    assert {teacher.name for teacher in small.teachers} < {teacher.name for teacher in whole.teachers}
 
 
 def test_every_objective_gets_its_cells(tiny_raw):

@@ -16,34 +16,39 @@ def default_similar_count(num_classes: int) -> int:
     return min(5, max(1, (num_classes - 1) // 3))
 
 
-def similar_classes(centroids: Tensor | ClassCentroids, m: int) -> tuple[Tensor, Tensor]:
+def similar_classes(
+    centroids: Tensor | ClassCentroids | Sequence[Tensor | ClassCentroids], m: int
+) -> tuple[Tensor, Tensor]:
     """The m nearest and the m farthest classes of each class, by relative centroid distance.
 
     Args:
         centroids: (K, D), or an accumulator; NaN rows (empty classes) belong to no set and have none, and where too
-            few classes are left, S1 is filled before S2.
+            few classes are left, S1 is filled before S2. Of several models, a sequence of such: the mean of their
+            relative distances decides, and a class that is empty in one is empty.
         m: size of both sets, at least 1, with 2·m ≤ K − 1 so that they are disjoint.
 
     Returns:
         Two boolean masks (K, K), row π: S1(π) and S2(π), disjoint. Ties go to the lower class index.
 
     Raises:
-        ValueError: fewer than 3 classes, or m does not fit.
+        ValueError: fewer than 3 classes, m does not fit, or the models' class counts differ.
     """
-    if isinstance(centroids, ClassCentroids):
-        centroids = centroids.centroids
-    classes = len(centroids)
+    given = [centroids] if isinstance(centroids, Tensor | ClassCentroids) else list(centroids)
+    models = [one.centroids if isinstance(one, ClassCentroids) else one for one in given]
+    if len({len(one) for one in models}) != 1:
+        raise ValueError(f"need models of the same classes, got {[len(one) for one in models]}")
+    classes = len(models[0])
     if classes < 3:
         raise ValueError(f"similar and dissimilar classes need at least 3 classes, got {classes}")
     if not 1 <= m <= (classes - 1) // 2:
         raise ValueError(f"m must be in [1, {(classes - 1) // 2}] for {classes} classes, got {m}")
-    present = ~torch.isnan(centroids).any(1)
-    itself = torch.eye(classes, dtype=torch.bool, device=centroids.device)
+    present = torch.stack([~torch.isnan(one).any(1) for one in models]).all(0)
+    itself = torch.eye(classes, dtype=torch.bool, device=present.device)
     allowed = present[:, None] & present[None, :] & ~itself
     similar, dissimilar = torch.zeros_like(allowed), torch.zeros_like(allowed)
     infinity, size = float("inf"), max(1, BLOCK // classes)
     for rows in (slice(start, start + size) for start in range(0, classes, size)):
-        distances = relative_rows(centroids, rows)
+        distances = torch.stack([relative_rows(one, rows) for one in models]).mean(0)
         nearest = distances.masked_fill(~allowed[rows], infinity).argsort(dim=1, stable=True)[:, :m]
         farthest = distances.masked_fill(~allowed[rows], -infinity).argsort(dim=1, stable=True, descending=True)[:, :m]
         similar[rows] = similar[rows].scatter(1, nearest, True) & allowed[rows]

@@ -30,13 +30,13 @@ def _seen(files: StudyFiles) -> Iterator[tuple[str, str]]:
         yield r"did not finish", text
     if len(files.unreadable):
         yield r"could not be read", f"{count_of(len(files.unreadable), 'image')} could not be read and were left out."
-    seeds = files.done["seed"].nunique()
+    seeds, unit = files.done[files.unit].nunique(), files.unit_word
     if seeds == 1:
-        yield r"\bseed", "One seed: nothing here can be told from chance. Train at least three, better six."
+        yield r"\bseed", f"One {unit}: nothing here can be told from chance. Train at least three, better six."
     elif 1 < seeds < SIGN_FLIP_SEEDS:
         yield (
             r"\bseed",
-            f"{seeds} seeds: the exact sign-flip test cannot reach p < 0.05 with fewer than {SIGN_FLIP_SEEDS}.",
+            f"{seeds} {unit}s: the exact sign-flip test cannot reach p < 0.05 with fewer than {SIGN_FLIP_SEEDS}.",
         )
     if 0.0 not in files.alphas:
         yield (

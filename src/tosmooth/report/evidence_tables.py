@@ -68,7 +68,7 @@ def comparisons_table(files: StudyFiles) -> Table | None:
         "one seed each, so compared on the same validation images (McNemar's test; the interval is a bootstrap over "
         "images): this speaks for these very students, not for new seeds"
         if over_images
-        else "paired by seed"
+        else f"paired by {files.unit_word}"
     )
     caption = (
         f"Every setting against the recommended one, validation top-1, {paired}. worse: shown beyond chance; "
@@ -102,11 +102,11 @@ def diffusion_table(files: StudyFiles) -> Table | None:
         columns.append(Column(title, texts, [None if row is None else float(row["mean"]) for row in found]))
     p_values = [float(indexed.loc[(last, *s), "p"]) if (last, *s) in indexed.index else None for s in settings]
     columns.append(Column("p", [p_text(p) for p in p_values], p_values))
-    seeds = int(rows["n"].max())
+    units, word = int(rows["n"].max()), files.unit_word
     bars = (
-        f"mean ± half of the 95 % t-interval over {seeds} seeds; p: exact sign-flip test of the last quantity"
-        if seeds > 1
-        else "one seed"
+        f"mean ± half of the 95 % t-interval over {units} {word}s; p: exact sign-flip test of the last quantity"
+        if units > 1
+        else f"one {word}"
     )
     return Table(
         "diffusion",

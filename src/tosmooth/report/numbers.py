@@ -81,7 +81,7 @@ def p_text(p: float | None) -> str:
 
 
 def over_seeds(values: Iterable[float]) -> Interval:
-    """Mean and 95 % t-interval of the finite values, one a seed; an interval of NaN where none is finite."""
+    """Mean and 95 % t-interval of the finite values, one a unit; an interval of NaN where none is finite."""
     finite = [float(value) for value in values if value is not None and math.isfinite(value)]
     if not finite:
         return Interval(math.nan, math.nan, math.nan, 0)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tosmooth.errors import StudyError
 from tosmooth.report.numbers import file_name
+from tosmooth.study.units import unit_of, unit_word
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 
@@ -110,6 +111,26 @@ class StudyFiles:
     def seeds(self) -> list[int]:
         """The students' seeds, ascending."""
         return sorted({int(s) for s in self.cells["seed"]})
+
+    @cached_property
+    def teacher_seeds(self) -> list[int]:
+        """The teachers' seeds, ascending; empty in results of a version that did not write them."""
+        return sorted({int(s) for s in self.cells["teacher_seed"].dropna()}) if "teacher_seed" in self.cells else []
+
+    @property
+    def unit(self) -> str:
+        """Column of the unit of inference: "seed", or "teacher_seed" where there are several."""
+        return unit_of(self.cells)
+
+    @property
+    def unit_word(self) -> str:
+        """That unit in words: "seed" or "teacher seed"."""
+        return unit_word(self.cells)
+
+    @cached_property
+    def units(self) -> list[int]:
+        """The units, ascending."""
+        return self.teacher_seeds if self.unit == "teacher_seed" else self.seeds
 
     @cached_property
     def settings(self) -> list[tuple[str, str]]:

@@ -32,7 +32,8 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
     if column is None:
         return None
     cells = files.cells_of(setting).dropna(subset=[column])
-    by_seed = cells.pivot_table(index="temperature", columns=["label_smoothing", "seed"], values=column)
+    both = ["teacher_seed", "seed"] if files.unit == "teacher_seed" else ["seed"]
+    by_seed = cells.pivot_table(index="temperature", columns=["label_smoothing", *both], values=column)
     alphas, temperatures = files.alphas, files.temperatures
 
     def values(alpha: float, temperature: float) -> pd.Series:
@@ -40,11 +41,14 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
             return pd.Series(dtype=float)
         return by_seed.loc[temperature, alpha].dropna()
 
-    grid = {(a, t): over_seeds(values(a, t)) for a in alphas for t in temperatures}
+    def over_units(students: pd.Series) -> Interval:
+        return over_seeds(students.groupby(level=files.unit).mean() if len(students) else students)
+
+    grid = {(a, t): over_units(values(a, t)) for a in alphas for t in temperatures}
     pair = (0.0, alphas[-1]) if alphas[0] == 0 and len(alphas) > 1 else None
     gaps: dict[float, Interval] = {}
     if pair:
-        gaps = {t: over_seeds((values(pair[1], t) - values(pair[0], t)).dropna()) for t in temperatures}
+        gaps = {t: over_units((values(pair[1], t) - values(pair[0], t)).dropna()) for t in temperatures}
     decimals = decimals_for([half_width(i) for i in grid.values()], otherwise=1, least=1, most=2)
     # Pairing makes the differences surer than the means: their column may hold more digits.
     gap_decimals = max(decimals, decimals_for([half_width(i) for i in gaps.values()], otherwise=decimals, most=2))
@@ -61,8 +65,8 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
         {"label_smoothing": a, "temperature": t, "mean": i.mean, "low": i.low, "high": i.high, "n": i.n}
         for (a, t), i in grid.items()
     )
-    several = len(files.seeds) > 1
-    bars = f"mean ± half of the 95 % interval over {len(files.seeds)} seeds" if several else "one seed"
+    several, word = len(files.units) > 1, files.unit_word
+    bars = f"mean ± half of the 95 % interval over {len(files.units)} {word}s" if several else f"one {word}"
     paired = (
         f" The difference is α = {pair[1]:g} less α = 0" + (", paired by seed." if several else ".") if pair else ""
     )
@@ -119,6 +123,8 @@ def cells_table(files: StudyFiles) -> Table:
         Column("T", [f"{t:g}" for t in cells["temperature"]], list(cells["temperature"])),
         Column("seed", [f"{s:g}" for s in cells["seed"]], list(cells["seed"])),
     ]
+    if files.unit == "teacher_seed":
+        columns += number_columns(cells, [("teacher_seed", "teacher seed", 0, 1)])
     if several:
         columns += [text_column("objective", list(cells["objective"])), text_column("student", list(cells["student"]))]
     if len(files.unfinished):

@@ -52,7 +52,8 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
         interval = _interval(found)
         if interval is not None:
             digits = decimals_for([half_width(interval)], otherwise=1, least=1, most=2)
-            over = f" over {count_of(interval.n, 'seed')}" if interval.n > 1 else ", one seed"
+            unit = files.unit_word
+            over = f" over {count_of(interval.n, unit)}" if interval.n > 1 else f", one {unit}"
             items.append((words, f"{plus_minus(interval, digits)} %{over}"))
     return items
 
@@ -87,7 +88,9 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
         ("student", _training(student)),
         (
             "grid",
-            f"α ∈ {{{_set(files.alphas)}}} × T ∈ {{{_set(files.temperatures)}}} × {count_of(len(files.seeds), 'seed')}",
+            f"α ∈ {{{_set(files.alphas)}}} × T ∈ {{{_set(files.temperatures)}}} × "
+            + (f"{count_of(len(files.teacher_seeds), 'teacher seed')} × " if files.unit == "teacher_seed" else "")
+            + count_of(len(files.seeds), "seed"),
         ),
         ("objectives", ", ".join(dict.fromkeys(objective for objective, _ in files.settings))),
         ("similar classes", files.similarity.get("source")),

@@ -8,6 +8,7 @@ import pandas as pd
 
 from tosmooth.study.comparisons import Setting, scores_by_seed
 from tosmooth.study.effect import Effect
+from tosmooth.study.units import unit_of, unit_word
 
 METRIC = "val/top1"
 
@@ -32,12 +33,12 @@ def advice_caveats(
     """What a reader must know before relying on the advice; `best` is the setting recommended by validation, if any."""
     found = []
     done = results[results.status == "done"]
-    seeds = done.seed.nunique()
+    seeds, unit = done[unit_of(results)].nunique(), unit_word(results)
     if rules.preview:
         found.append("Preview: few images, few epochs, few seeds. Run the full study before you decide.")
     if seeds < 6:
         found.append(
-            f"{seeds} seed{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6."
+            f"{seeds} {unit}{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6."
         )
     if len(done) < len(results):
         found.append(f"{len(results) - len(done)} of {len(results)} students did not finish and are left out.")

@@ -21,6 +21,7 @@ from tosmooth.study.advice_caveats import METRIC, Rules, advice_caveats
 from tosmooth.study.comparisons import KEY, Judged, Setting, compare_with, scores_by_seed
 from tosmooth.study.consequence import judge_consequence
 from tosmooth.study.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
+from tosmooth.study.units import unit_of, unit_word
 
 
 def describe(setting: Mapping[str, Any], varied: Collection[str] = ()) -> str:
@@ -89,7 +90,7 @@ def advise(
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores)
     headline = f"Distil from {describe(chosen, varied)}: {written(own, ' %')} validation top-1"
-    headline += f" over {own.n} seeds" if own.n > 1 else " (one seed)"
+    headline += _over(own.n, unit_word(results))
     if rival is not None:
         row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
         gap = Interval(row["difference"], row["low"], row["high"], row["n"])
@@ -106,7 +107,7 @@ def advise(
         "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
         "rule": _rule(best, comparisons),
         "consequence": judge_consequence(scores, effect.verdict, objective, best[3]),
-        "confidence": _confidence(best, comparisons, own.n, rules, varied),
+        "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }
 
@@ -117,6 +118,10 @@ def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -
         return {}
     cells = done[done.cell.isin(list(judged))]
     return {tuple(row[key] for key in KEY): judged[row["cell"]] for _, row in cells.iterrows()}  # type: ignore[misc]
+
+
+def _over(number: int, word: str) -> str:
+    return f" over {number} {word}s" if number > 1 else f" (one {word})"
 
 
 def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
@@ -151,7 +156,12 @@ def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _confidence(
-    best: Setting, comparisons: list[dict[str, Any]], seeds: int, rules: Rules, varied: Collection[str]
+    best: Setting,
+    comparisons: list[dict[str, Any]],
+    number: int,
+    rules: Rules,
+    varied: Collection[str],
+    unit: str,
 ) -> dict[str, str]:
     """How sure the choice is, in one sentence."""
     others = [row for row in comparisons if row["relation"] != "best"]
@@ -160,8 +170,8 @@ def _confidence(
     names += f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
     if rules.preview:
         return {"level": "low", "sentence": "Not sure at all: this is a preview, trained too briefly to conclude from."}
-    if seeds < FEWEST_SEEDS:
-        text = f"Not sure: {seeds} seed{'s' * (seeds > 1)} cannot show how much is chance."
+    if number < FEWEST_SEEDS:
+        text = f"Not sure: {number} {unit}{'s' * (number > 1)} cannot show how much is chance."
         return {"level": "low", "sentence": text + _for_these_students(others, open_rows, names)}
     if not open_rows:
         text = f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
@@ -205,7 +215,7 @@ def _advice_without_validation(
     )
     nan = math.nan
     return {
-        "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done.seed.nunique())},
+        "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done[unit_of(results)].nunique())},
         "rival": None,
         "headline": f"By the paper's rule alone, distil from {describe(chosen)}: {reason}, so nothing was "
         "selected on data.",
@@ -227,7 +237,7 @@ def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: 
     key = tuple(chosen[name] for name in KEY)
     own = t_interval(scores.loc[key].dropna().to_numpy())
     sentence = f"Distil from {describe(chosen, varied_keys(results))}: {written(own, ' %')} test top-1"
-    sentence += f" over {own.n} seeds" if own.n > 1 else " (one seed)"
+    sentence += _over(own.n, unit_word(results))
     test: dict[str, Any] = {"recommended": asdict(own)}
     rival = advice.get("rival")
     if rival is not None:

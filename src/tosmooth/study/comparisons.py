@@ -15,6 +15,7 @@ from scipy import stats
 
 from tosmooth.analysis.inference import Interval, holm, mcnemar, paired_bootstrap, t_interval
 from tosmooth.study.effect import FEWEST_SEEDS, SIGNIFICANCE
+from tosmooth.study.units import balanced, by_unit, unit_of, unit_word
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
 Setting = tuple[str, float, float, str]
@@ -29,9 +30,10 @@ def read_judged(folders: Mapping[str, Path]) -> dict[str, NDArray[np.int8]]:
 
 
 def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Settings with a finished cell as rows, seeds as columns; failed cells are missing values."""
-    done = results[results.status == "done"]
-    return done.pivot_table(index=KEY, columns="seed", values=metric, dropna=False).dropna(how="all")
+    """Settings with a finished cell as rows, units (seeds, or teacher seeds) as columns; failed ones are missing."""
+    done = balanced(results[results.status == "done"], KEY)
+    units = by_unit(done, [metric], KEY, unit=unit_of(results)).rename(columns={"unit": unit_word(results)})
+    return units.pivot_table(index=KEY, columns=unit_word(results), values=metric, dropna=False).dropna(how="all")
 
 
 def compare_with(

@@ -22,10 +22,11 @@ from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.units import by_unit, less_unsmoothed, unit_of
 from tosmooth.untrusted import UnreadableError, read_yaml
 
 RELIABLE_SAMPLES = 20  # a class's centroid from fewer samples is marked unreliable
-SETTING = ["objective", "label_smoothing", "temperature", "split", "normalisation", "debiased"]
+SETTING = ["objective", "student", "label_smoothing", "temperature", "split", "normalisation", "debiased"]
 
 
 @dataclass(frozen=True)
@@ -97,25 +98,29 @@ def _read_groups(path: Path, classes: Sequence[str]) -> list[list[int]]:
 
 
 def find_similarity(context: Context) -> Similarity:
-    """S1 and S2: given ones (see `given_similarity`), else a teacher's geometry.
+    """S1 and S2: given ones (see `given_similarity`), else the teachers' geometry.
 
     The unsmoothed teacher decides, so that the students have no say; without one, the least smoothed teacher does, and
-    the evidence is marked as weaker.
+    the evidence is marked as weaker. Where there are several seeds of that teacher, the mean of their relative distances
+    decides for the whole study: students of all teacher seeds are measured against the same classes, and none of them
+    against classes that its own teacher alone has chosen.
     """
     given = given_similarity(context.config, context.data)
     if given is not None:
         return given
-    teacher = least_smoothed(context.plan.teachers)
-    centroids = read_centroids(context, teacher, "train")
-    assert centroids is not None
+    alpha = least_smoothed(context.plan.teachers).label_smoothing
+    deciding = [teacher for teacher in context.plan.teachers if teacher.label_smoothing == alpha]
+    centroids = [found for teacher in deciding if (found := read_centroids(context, teacher, "train")) is not None]
     m = context.config.analysis.similar or default_similar_count(context.data.num_classes)
-    similar, dissimilar = similar_classes(centroids.centroids, m)
-    source = f"geometry of the teacher with α = {teacher.label_smoothing:g}"
-    return Similarity(similar, dissimilar, source, teacher.label_smoothing != 0, m)
+    similar, dissimilar = similar_classes(centroids, m)
+    source = f"geometry of the teacher with α = {alpha:g}"
+    if len(deciding) > 1:
+        source = f"mean geometry of the {len(deciding)} teachers with α = {alpha:g}"
+    return Similarity(similar, dissimilar, source, alpha != 0, m)
 
 
 def least_smoothed(teachers: Sequence[Teacher]) -> Teacher:
-    """The teacher whose geometry says which classes are similar: the unsmoothed one where there is one."""
+    """The least smoothed teacher, of the first seed: the unsmoothed one where there is one."""
     return min(teachers, key=lambda teacher: teacher.label_smoothing)
 
 
@@ -176,7 +181,9 @@ def diffusion_tables(
                         "objective": cell.objective,
                         "label_smoothing": cell.label_smoothing,
                         "temperature": cell.temperature,
+                        "student": cell.student,
                         "seed": cell.seed,
+                        "teacher_seed": cell.teacher_seed,
                         "split": split,
                         "normalisation": normalisation,
                         "debiased": debiased,
@@ -192,7 +199,9 @@ def diffusion_tables(
                             "objective": cell.objective,
                             "label_smoothing": cell.label_smoothing,
                             "temperature": cell.temperature,
+                            "student": cell.student,
                             "seed": cell.seed,
+                            "teacher_seed": cell.teacher_seed,
                             "split": split,
                             "class_index": index,
                             "class_name": names[index],
@@ -205,27 +214,28 @@ def diffusion_tables(
 
 
 def summarise_diffusion(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean, 95 % t-interval and exact sign-flip p over seeds, for η_S1, η_S2, η_S1 − η_S2 and the contrast to α = 0."""
+    """Mean, 95 % t-interval and exact sign-flip p over units, for η_S1, η_S2, η_S1 − η_S2 and the contrast to α = 0.
+
+    The unit is the seed, or the teacher seed (see `units`); `n` counts units.
+    """
+    keys = [key for key in SETTING if key in table] if len(table) else SETTING
     if table.empty:
-        return pd.DataFrame(columns=[*SETTING, "quantity", "n", "mean", "low", "high", "p"])
+        return pd.DataFrame(columns=[*keys, "quantity", "n", "mean", "low", "high", "p"])
     table = table.assign(difference=table.eta_s1 - table.eta_s2)
-    keys = [key for key in SETTING if key != "label_smoothing"]
-    plain = table[table.label_smoothing == 0].set_index([*keys, "seed"]).difference
+    table = table.assign(contrast=less_unsmoothed(table, "difference"))
+    quantities = {"eta_s1": "eta_s1", "eta_s2": "eta_s2", "eta_s1-eta_s2": "difference", "contrast": "contrast"}
+    units = by_unit(table, list(quantities.values()), keys, unit=unit_of(table))
     rows = []
-    for setting, part in table.groupby(SETTING):
-        values = {"eta_s1": part.eta_s1, "eta_s2": part.eta_s2, "eta_s1-eta_s2": part.difference}
-        if setting[1] != 0 and len(plain):
-            against = part.set_index([*keys, "seed"]).difference.sub(plain).dropna()
-            values["contrast"] = against
-        for quantity, series in values.items():
-            numbers = series[np.isfinite(series)].to_numpy()
-            if len(numbers) == 0:
+    for setting, part in units.groupby(keys):
+        for quantity, column in quantities.items():
+            numbers = part[column][np.isfinite(part[column])].to_numpy()
+            if len(numbers) == 0 or (quantity == "contrast" and (part.label_smoothing == 0).all()):
                 continue
             interval = t_interval(numbers)
             p = sign_flip_test(numbers).p if len(numbers) > 1 and np.any(numbers != 0) else float("nan")
             rows.append(
                 {
-                    **dict(zip(SETTING, setting, strict=True)),
+                    **dict(zip(keys, setting, strict=True)),
                     "quantity": quantity,
                     "n": interval.n,
                     "mean": interval.mean,

@@ -180,7 +180,7 @@ class StudyDirectory:
             raise StudyError(
                 f"{self.path} holds another study: it differs in {keys}. Give this one its own name (name=…) or "
                 "another --output; only the grid (smoothing factors, temperatures, objectives, seeds) can be changed "
-                "in place"
+                "in place, and the first teacher seed stays"
             )
         return change
 

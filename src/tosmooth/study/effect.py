@@ -1,23 +1,24 @@
 """Does this study show systematic diffusion? A verdict from η alone, by a rule fixed in advance.
 
 The declared form of η is: training features, normalised by the mean distance, not debiased. A smoothed teacher's
-students show systematic diffusion at T when, over seeds, η_S1 > 0, η_S1 − η_S2 > 0, and (where there is an unsmoothed
-teacher) η_S1 − η_S2 is larger than for the unsmoothed teacher at the same T and seed. All must hold, so their one-sided
-p-values are joined by the maximum (an intersection–union test), and Holm corrects over (α, T). "Opposite"
-is the same rule with every sign turned.
+students show systematic diffusion at T when, over units, η_S1 > 0, η_S1 − η_S2 > 0, and (where there is an unsmoothed
+teacher) η_S1 − η_S2 is larger than for the unsmoothed teacher at the same T and seeds. All must hold, so their
+one-sided p-values are joined by the maximum (an intersection–union test), and Holm corrects over (α, T). "Opposite" is
+the same rule with every sign turned. The unit is the seed, or the teacher seed where there are several (`units`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from tosmooth.analysis.inference import holm, t_interval
+from tosmooth.study.units import by_unit, less_unsmoothed, unit_of, unit_word
 
 SIGNIFICANCE = 0.05
 FEWEST_SEEDS = 3  # with two, chance agreement makes a t-test certain of anything
@@ -63,17 +64,19 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
         objective: the distillation objective to judge.
     """
     rows = declared(diffusion, objective)
-    smoothed = rows[rows.label_smoothing > 0] if len(rows) else rows
-    if not len(smoothed):
+    if not len(rows) or not (rows.label_smoothing > 0).any():
         return Effect("inconclusive", "There is no student of a smoothed teacher at a raised temperature to judge by.")
-    plain = rows[rows.label_smoothing == 0].set_index(["temperature", "seed"]).difference
-    if smoothed.groupby(["label_smoothing", "temperature"]).seed.nunique().min() < FEWEST_SEEDS:
-        return Effect("inconclusive", "Too few seeds to tell diffusion from chance: train at least three, better six.")
+    unit, word = unit_of(diffusion), unit_word(diffusion)
+    rows = rows.assign(contrast=less_unsmoothed(rows, "difference"))
+    values, compared = ["eta_s1", "eta_s2", "difference", "contrast"], (rows.label_smoothing == 0).any()
+    smoothed = by_unit(rows[rows.label_smoothing > 0], values, ["label_smoothing", "temperature"], unit=unit)
+    if smoothed.groupby(["label_smoothing", "temperature"]).size().min() < FEWEST_SEEDS:
+        text = f"Too few {word}s to tell diffusion from chance: train at least three, better six."
+        return Effect("inconclusive", text)
 
     shown_p, opposite_p, contrasts = {}, {}, {}
     for key, part in smoothed.groupby(["label_smoothing", "temperature"]):
-        part = part.set_index(["temperature", "seed"])
-        against = part.difference.sub(plain).dropna() if len(plain) else None
+        against = part.contrast.dropna() if compared else None
         tests = [part.eta_s1, part.difference] + ([against] if against is not None and len(against) > 1 else [])
         contrasts[key] = against
         shown_p[key] = max(_greater_than_zero(values) for values in tests)
@@ -83,36 +86,40 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
     if shown:
         temperatures = tuple(sorted({temperature for _, temperature in shown}))
         strongest = max(shown, key=lambda key: _part(smoothed, key).difference.mean())
-        return Effect("shown", _shown_sentence(smoothed, strongest, temperatures, contrasts[strongest]), temperatures)
+        return Effect(
+            "shown", _shown_sentence(smoothed, strongest, temperatures, contrasts[strongest], word), temperatures
+        )
     if opposite:
         temperatures = tuple(sorted({temperature for _, temperature in opposite}))
         strongest = min(opposite, key=lambda key: _part(smoothed, key).difference.mean())
         text = (
             f"The opposite of systematic diffusion at T = {_listing(temperatures)}: classes move away from those "
-            f"they resemble. {_values_at(smoothed, strongest)}"
+            f"they resemble. {_values_at(smoothed, strongest, word)}"
         )
         return Effect("opposite", text, temperatures)
-    return Effect("not shown", _not_shown_sentence(smoothed, contrasts))
+    return Effect("not shown", _not_shown_sentence(smoothed, contrasts, word))
 
 
-def eta_intervals(diffusion: pd.DataFrame, objective: str = "hinton") -> list[dict[str, float | int | str]]:
-    """η of the smoothed teachers' students at raised T in its declared form, with 95 % t-intervals over seeds.
+def eta_intervals(diffusion: pd.DataFrame, objective: str = "hinton") -> list[dict[str, Any]]:
+    """η of the smoothed teachers' students at raised T in its declared form, with 95 % t-intervals over units.
 
     Returns:
         One mapping per (α, T) and quantity (`eta_s1`, `eta_s2`, `eta_s1-eta_s2`): mean, low, high, n.
     """
     rows = declared(diffusion, objective)
-    found: list[dict[str, float | int | str]] = []
-    for (alpha, temperature), part in rows[rows.label_smoothing > 0].groupby(["label_smoothing", "temperature"]):
-        for quantity, values in (
-            ("eta_s1", part.eta_s1),
-            ("eta_s2", part.eta_s2),
-            ("eta_s1-eta_s2", part.difference),
-        ):
-            numbers = values[np.isfinite(values)].to_numpy()
+    if not len(rows):
+        return []
+    quantities = {"eta_s1": "eta_s1", "eta_s2": "eta_s2", "difference": "eta_s1-eta_s2"}
+    keys = ["label_smoothing", "temperature"]
+    units = by_unit(rows[rows.label_smoothing > 0], list(quantities), keys, unit=unit_of(diffusion))
+    found: list[dict[str, Any]] = []
+    for setting, part in units.groupby(keys):
+        for column, quantity in quantities.items():
+            numbers = part[column][np.isfinite(part[column])].to_numpy()
             if len(numbers):
-                identity = {"label_smoothing": alpha, "temperature": temperature, "quantity": quantity}
-                found.append(identity | asdict(t_interval(numbers)))
+                found.append(
+                    dict(zip(keys, setting, strict=True)) | {"quantity": quantity} | asdict(t_interval(numbers))
+                )
     return found
 
 
@@ -131,22 +138,22 @@ def _listing(values: Sequence[float]) -> str:
 
 
 def _shown_sentence(
-    rows: pd.DataFrame, key: tuple[float, float], temperatures: Sequence[float], contrast: pd.Series | None
+    rows: pd.DataFrame, key: tuple[float, float], temperatures: Sequence[float], contrast: pd.Series | None, word: str
 ) -> str:
     more = ", and more than under the unsmoothed teacher" if contrast is not None and len(contrast) else ""
     return (
         f"Systematic diffusion is shown at T = {_listing(temperatures)}: students of the smoothed teacher move towards "
-        f"similar classes{more}. {_values_at(rows, key)}"
+        f"similar classes{more}. {_values_at(rows, key, word)}"
     )
 
 
-def _values_at(rows: pd.DataFrame, key: tuple[float, float]) -> str:
+def _values_at(rows: pd.DataFrame, key: tuple[float, float], word: str) -> str:
     """The two means that a verdict rests on, with their 95 % intervals."""
     part = _part(rows, key)
     s1, s2 = (t_interval(values.to_numpy()) for values in (part.eta_s1, part.eta_s2))
     return (
         f"At T = {key[1]:g}, η is {s1.mean:+.3f} ({s1.low:+.3f} to {s1.high:+.3f}) towards similar and {s2.mean:+.3f} "
-        f"({s2.low:+.3f} to {s2.high:+.3f}) towards dissimilar classes (α = {key[0]:g}, {s1.n} seeds)."
+        f"({s2.low:+.3f} to {s2.high:+.3f}) towards dissimilar classes (α = {key[0]:g}, {s1.n} {word}s)."
     )
 
 
@@ -163,7 +170,7 @@ def _beside(contrast: pd.Series | None) -> str:
     )
 
 
-def _not_shown_sentence(rows: pd.DataFrame, contrasts: dict[tuple[float, float], pd.Series | None]) -> str:
+def _not_shown_sentence(rows: pd.DataFrame, contrasts: dict[tuple[float, float], pd.Series | None], word: str) -> str:
     """Say which of the conditions failed, at the highest temperature: that is where the effect should be largest."""
     key = max(contrasts, key=lambda k: (k[1], k[0]))
     part = _part(rows, key)
@@ -183,6 +190,6 @@ def _not_shown_sentence(rows: pd.DataFrame, contrasts: dict[tuple[float, float],
             interval = t_interval(values.to_numpy())
             return (
                 f"{head}{text} {interval.mean:+.3f} (95 % interval {interval.low:+.3f} to {interval.high:+.3f}, "
-                f"{interval.n} seeds).{_beside(contrasts[key])}"
+                f"{interval.n} {word}s).{_beside(contrasts[key])}"
             )
     return f"{head}the signs agree with it, but not beyond chance once all temperatures are taken into account."

@@ -21,7 +21,7 @@ FREE = {
 # Keys that say which cells there are. A cell's result depends on no other cell.
 GRID = {
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
-    "teacher.label_smoothing": "α", "teacher.checkpoints": "checkpoint of α",
+    "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
 }  # fmt: skip
 
 
@@ -68,6 +68,8 @@ def compare(there: Any, config: StudyConfig) -> Change:
                 same &= {str(float(a)) for a in _at(grid, "teacher.label_smoothing")}
             if changed or same:
                 refused.add(grid_key)
+        elif grid_key == "teacher.seeds" and (not isinstance(before, list) or before[:1] != after[:1]):
+            refused.add(grid_key)  # the names of the students count from it
         elif grid_key is not None and isinstance(before, list) and isinstance(after, list):
             label = GRID[grid_key]
             added += [f"{label} = {_short(value)}" for value in after if value not in before]

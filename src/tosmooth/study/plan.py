@@ -1,4 +1,8 @@
-"""From a configuration to the work: teachers, cells of the grid, and the groups that train together."""
+"""From a configuration to the work: teachers, cells of the grid, and the groups that train together.
+
+Names say what a model is, not where it stands in the grid, so that they stay when the grid grows. The students of the
+first teacher seed go without its number: a study that was begun with one teacher seed keeps their names.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Cell:
-    """One student of the grid: (teacher α, T, objective, student model, seed)."""
+    """One student of the grid: (teacher α, teacher seed, T, objective, student model, seed)."""
 
     name: str
     teacher: str
@@ -36,7 +40,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Plan:
-    """All teachers, and the cells in groups: one group per seed, in the order they run."""
+    """All teachers, and the cells in groups: one group per student seed, in the order they run."""
 
     teachers: tuple[Teacher, ...]
     groups: tuple[tuple[Cell, ...], ...]
@@ -53,16 +57,17 @@ def path_safe(name: str) -> str:
 
 
 def make_plan(config: StudyConfig) -> Plan:
-    """The grid in a fixed order: seed, objective, α, T."""
+    """The grid in a fixed order: seed, objective, teacher seed, α, T. Every student seed meets every teacher."""
     teachers = tuple(
         Teacher(f"a{alpha:g}-s{seed}", alpha, seed, config.teacher.checkpoints.get(alpha))
         for seed, alpha in product(config.teacher.seeds, config.teacher.label_smoothing)
     )
-    student = config.student
+    student, first = config.student, config.teacher.seeds[0]
     groups = tuple(
         tuple(
             Cell(
-                name=f"{objective}-a{teacher.label_smoothing:g}-T{temperature:g}-{path_safe(student.model.name)}-s{seed}",
+                name=f"{objective}-a{teacher.label_smoothing:g}-T{temperature:g}-{path_safe(student.model.name)}-s{seed}"
+                + ("" if teacher.seed == first else f"-t{teacher.seed}"),
                 teacher=teacher.name,
                 label_smoothing=teacher.label_smoothing,
                 teacher_seed=teacher.seed,

@@ -61,8 +61,10 @@ def choose_classes(context: Context) -> tuple[int, int, int]:
 
 
 def is_shown(context: Context, cell: Cell) -> bool:
-    """Whether the projection shows this student: of the first objective, and of the first seed."""
-    return cell.objective == context.config.student.objectives[0] and cell.seed == context.config.student.seeds[0]
+    """Whether the projection shows this student: of the first objective, the first seed and the first teacher seed."""
+    student, teacher = context.config.student, context.config.teacher
+    first = (student.objectives[0], student.seeds[0], teacher.seeds[0])
+    return (cell.objective, cell.seed, cell.teacher_seed) == first
 
 
 def _features(
@@ -123,10 +125,10 @@ def _panel(
 
 
 def analyse_projection(context: Context, done: Mapping[str, Cell], *, plane: str = "algorithm1") -> None:
-    """Write the points of all panels: every teacher, and the first seed's students of the first objective."""
+    """Write the points of all panels: the first seed's teachers, and their students that `is_shown` names."""
     classes = choose_classes(context)
     owners: list[Teacher | Cell] = [
-        *context.plan.teachers,
+        *(teacher for teacher in context.plan.teachers if teacher.seed == context.config.teacher.seeds[0]),
         *(cell for cell in done.values() if is_shown(context, cell)),
     ]
     rows = [row for owner in owners for row in _panel(context, owner, classes, plane)]
@@ -140,5 +142,6 @@ def analyse_projection(context: Context, done: Mapping[str, Cell], *, plane: str
             "other": classes[2],
             "plane": {"algorithm1": "algorithm 1", "templates": "class templates"}[plane],
             "seed": context.config.student.seeds[0],
+            "teacher_seed": context.config.teacher.seeds[0],
         },
     )

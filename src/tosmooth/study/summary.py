@@ -14,12 +14,14 @@ from rich.table import Table
 from tosmooth.analysis.inference import t_interval
 from tosmooth.study.advise import written
 from tosmooth.study.results import StudyResults
+from tosmooth.study.units import by_unit, unit_of, unit_word
 from tosmooth.terminal import markup
 
 
 def grid_table(cells: pd.DataFrame, metric: str, title: str) -> Table:
-    """Temperatures as rows, α as columns, mean ± 95 % half-width over seeds."""
-    done = cells[cells.status == "done"]
+    """Temperatures as rows, α as columns, mean ± 95 % half-width over units."""
+    keys = ["objective", "label_smoothing", "temperature"]
+    done = by_unit(cells[cells.status == "done"], [metric], keys, unit=unit_of(cells))
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 2))
     several = done.objective.nunique() > 1
     if several:
@@ -46,12 +48,13 @@ def print_summary(results: StudyResults, console: Console) -> None:
             if text := _sentence(results.advice.get(part)):
                 console.print(text)
     console.print()
+    word = unit_word(results.cells)
     if "test/top1" in results.cells and results.cells["test/top1"].notna().any():
-        console.print(grid_table(results.cells, "test/top1", "Test top-1, % (mean ± 95 % interval over seeds)"))
+        console.print(grid_table(results.cells, "test/top1", f"Test top-1, % (mean ± 95 % interval over {word}s)"))
     if {"label_smoothing", "test/top1"} <= set(results.teachers):
-        for alpha, top1 in zip(results.teachers["label_smoothing"], results.teachers["test/top1"], strict=True):
-            if pd.notna(top1):
-                console.print(f"teacher α = {alpha:g}: {top1:.1f} % test top-1")
+        for alpha, own in results.teachers.dropna(subset=["test/top1"]).groupby("label_smoothing"):
+            # One teacher has no interval, and is written as its value alone.
+            console.print(f"teacher α = {alpha:g}: {written(t_interval(own['test/top1'].to_numpy()))} % test top-1")
     if results.config.get("preview"):
         console.print("[yellow]Preview: too short to conclude from. The full study: tosmooth study[/yellow]")
     console.print(f"report: {markup(results.path / 'report.html')}", soft_wrap=True)

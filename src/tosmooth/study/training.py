@@ -1,4 +1,4 @@
-"""The training stages of a study: teachers of all α together, then one group of students per seed.
+"""The training stages of a study: teachers of all α together, seed by seed, then one group of students per seed.
 
 A group goes on from its newest checkpoint. Models of a group that were saved at different points (the grid has grown, a
 group was split for lack of memory) go on in groups of their own: how models are grouped changes no result.
@@ -44,8 +44,9 @@ def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) 
     """
     wanted = context.plan.teachers if teachers is None else teachers
     todo = context.unfinished(wanted)
-    if todo:
-        _train_teachers(context, todo)
+    for seed in context.config.teacher.seeds:  # teachers of one seed see the same batches
+        if own := [teacher for teacher in todo if teacher.seed == seed]:
+            _train_teachers(context, own)
 
     def check() -> None:
         records = [context.read_record(teacher) or {} for teacher in wanted]
@@ -69,8 +70,11 @@ def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
             measuring.record(teacher, model, {"status": "given", "selection": "given"})
         return
 
+    seed, seeds = todo[0].seed, section.seeds
+    which = f", seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})" if len(seeds) > 1 else ""
+
     def title(teachers: Sequence[Teacher]) -> str:
-        return f"teachers, α = {', '.join(f'{teacher.label_smoothing:g}' for teacher in teachers)}"
+        return f"teachers, α = {', '.join(f'{teacher.label_smoothing:g}' for teacher in teachers)}{which}"
 
     _train(context, todo, _Work(title, lambda teacher: label_smoothing_loss(teacher.label_smoothing)))
 

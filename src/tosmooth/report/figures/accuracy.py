@@ -21,16 +21,18 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
+from tosmooth.study.units import by_unit, unit_of, unit_word
 
 
 def series_of(cells: pd.DataFrame, column: str, factor: float = 1.0) -> list[Series]:
-    """One line per α of a column of `results.csv`, with its 95 % t-interval over seeds.
+    """One line per α of a column of `results.csv`, with its 95 % t-interval over units (see `study.units`).
 
     Args:
         factor: what the column is multiplied by, for example 100 from a fraction to percent.
     """
     lines = []
-    for alpha, part in cells.dropna(subset=[column]).groupby("label_smoothing"):
+    units = by_unit(cells.dropna(subset=[column]), [column], ["label_smoothing", "temperature"], unit=unit_of(cells))
+    for alpha, part in units.groupby("label_smoothing"):
         seeds = {float(t): [factor * float(v) for v in own[column]] for t, own in part.groupby("temperature")}
         points = {t: over_seeds(values) for t, values in seeds.items()}
         lines.append(Series(alpha_label(float(alpha)), float(alpha), points, seeds))
@@ -39,23 +41,24 @@ def series_of(cells: pd.DataFrame, column: str, factor: float = 1.0) -> list[Ser
 
 def seeds_note(cells: pd.DataFrame) -> str:
     """What the bars are, or why there are none."""
-    count = cells["seed"].nunique()
+    count, word = cells[unit_of(cells)].nunique(), unit_word(cells)
     if count < 2:
-        return "One seed: no interval can be given, and differences may be chance."
+        return f"One {word}: no interval can be given, and differences may be chance."
+    each = f"single {word}s" + (", mean over their students" if word != "seed" else "")
     return (
-        f"Bars: 95 % t-interval over {count} seeds; faint dots: single seeds. Seeds are paired across cells, so a "
+        f"Bars: 95 % t-interval over {count} {word}s; faint dots: {each}. Seeds are paired across cells, so a "
         "difference between cells is surer than the bars suggest."
     )
 
 
 def paired_change(cells: pd.DataFrame, column: str, alpha: float, start: float, end: float) -> Interval:
-    """Change of a column between two temperatures at one α, paired by seed."""
-    own = cells[cells["label_smoothing"] == alpha]
-    table = own.pivot_table(index=["teacher_seed", "seed"] if "teacher_seed" in own else "seed",
+    """Change of a column between two temperatures at one α, paired by seed, over units."""
+    own, unit = cells[cells["label_smoothing"] == alpha], unit_of(cells)
+    table = own.pivot_table(index=["teacher_seed", "seed"] if "teacher_seed" in own else ["seed"],
                             columns="temperature", values=column)  # fmt: skip
     if start not in table or end not in table:
         return over_seeds([])
-    return over_seeds(table[end] - table[start])
+    return over_seeds((table[end] - table[start]).groupby(level=unit).mean())
 
 
 def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Figure | None:

@@ -18,6 +18,7 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
+from tosmooth.study.units import by_unit, unit_of
 
 QUANTITIES = {"eta_s1": "similar", "eta_s2": "dissimilar"}
 
@@ -51,7 +52,7 @@ def diffusion_figure(files: StudyFiles) -> Figure | None:
     rows = declared_summary(files, objective)
     if rows.empty:
         return None
-    cells = files.diffusion
+    cells, word = files.diffusion, files.unit_word
     own = pd.DataFrame()
     if not cells.empty:
         own = cells[
@@ -60,6 +61,7 @@ def diffusion_figure(files: StudyFiles) -> Figure | None:
             & (cells["normalisation"] == "mean_distance")
             & ~cells["debiased"].astype(bool)
         ]
+        own = by_unit(own, list(QUANTITIES), ["label_smoothing", "temperature"], unit=unit_of(cells))
     lines = []
     for alpha in sorted({float(a) for a in rows["label_smoothing"]}):
         for quantity, direction in QUANTITIES.items():
@@ -82,7 +84,9 @@ def diffusion_figure(files: StudyFiles) -> Figure | None:
         for line in lines
     )
     several = max(i.n for line in lines for i in line.points.values()) > 1
-    bars = "Bars: 95 % t-interval over seeds; faint dots: single seeds." if several else "One seed: no interval."
+    bars = (
+        f"Bars: 95 % t-interval over {word}s; faint dots: single {word}s." if several else f"One {word}: no interval."
+    )
     return Figure(
         key="diffusion",
         finding=diffusion_finding(files),
@@ -115,7 +119,9 @@ def diffusion_finding(files: StudyFiles) -> str:
     values = f"η = {fixed(similar.mean, digits)}{beside}"
     if judged is None or judged.n < 2:
         said = values.removeprefix("η = ")
-        return f"One seed: at {temperature_label(top)}, η towards similar classes is {said} (α = {alpha:g})"
+        return (
+            f"One {files.unit_word}: at {temperature_label(top)}, η towards similar classes is {said} (α = {alpha:g})"
+        )
     what = "contrast with the unsmoothed teacher" if contrast else "η similar − dissimilar"
     shown = f"{what} {signed(judged.mean, digits)}, 95 % interval {between(judged.low, judged.high, digits)}"
     difference = summarised(rows, "eta_s1-eta_s2", alpha, top)

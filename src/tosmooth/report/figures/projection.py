@@ -31,7 +31,10 @@ def projection_figure(files: StudyFiles) -> Figure | None:
 
     plane = str(files.projection_info.get("plane", "algorithm 1"))
     seed = files.projection_info.get("seed")
-    which = f" Students of seed {seed}." if seed is not None else ""
+    teacher_seed = files.projection_info.get("teacher_seed") if files.unit == "teacher_seed" else None
+    which = f" Students of seed {seed}" if seed is not None else ""
+    which += f", teachers of seed {teacher_seed}" if which and teacher_seed is not None else ""
+    which += "." if which else ""
     splits = (
         "" if (points["split"] == "val").any() else " There is no validation split, so only training data is drawn."
     )
