@@ -37,7 +37,11 @@ def test_names_stay_when_the_grid_grows(tiny_raw, first):
     small = make_plan(load_config(tiny_raw))
     assert small.cells[0].name == "hinton-a0-T1-resnet8-s0"
     tiny_raw["teacher"] |= {"seeds": [first, 1, 2], "label_smoothing": [0.0, 0.05, 0.1, 0.2, 0.3]}
-    tiny_raw["student"] |= {"temperatures": [0.5, 1, 1.5, 8], "objectives": ["hinton", "teacher_only"], "seeds": [3, 1, 0]}
+    tiny_raw["student"] |= {
+        "temperatures": [0.5, 1, 1.5, 8],
+        "objectives": ["hinton", "teacher_only"],
+        "seeds": [3, 1, 0],
+    }
     whole = make_plan(load_config(tiny_raw))
     assert len({cell.name.casefold() for cell in whole.cells}) == len(whole.cells) == 2 * 3 * 5 * 4 * 3
     by_name = {cell.name: cell for cell in whole.cells}

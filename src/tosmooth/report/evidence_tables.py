@@ -64,8 +64,8 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     margin = files.advice.get("margin")
     tied = f"tied: the interval lies within ± {margin:g} points; " if margin is not None else ""
     caption = (
-        f"Every setting against the recommended one, validation top-1, paired by {files.unit_word}. worse: shown beyond "
-        f"chance; {tied}undecided: neither shown."
+        f"Every setting against the recommended one, validation top-1, paired by {files.unit_word}. worse: shown "
+        f"beyond chance; {tied}undecided: neither shown."
     )
     return Table("comparisons", caption, columns, frame, sortable=True)
 

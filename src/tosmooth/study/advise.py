@@ -173,7 +173,9 @@ def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _confidence(best: Setting, comparisons: list[dict[str, Any]], seeds: int, rules: Rules, unit: str) -> dict[str, str]:
+def _confidence(
+    best: Setting, comparisons: list[dict[str, Any]], seeds: int, rules: Rules, unit: str
+) -> dict[str, str]:
     """How sure the choice is, in one sentence."""
     others = [row for row in comparisons if row["relation"] != "best"]
     open_rows = [row for row in others if row["relation"] != "worse"]

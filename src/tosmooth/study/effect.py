@@ -2,8 +2,8 @@
 
 The declared form of η is: training features, normalised by the mean distance, not debiased. A smoothed teacher's
 students show systematic diffusion at T when, over units, η_S1 > 0, η_S1 − η_S2 > 0, and (where there is an unsmoothed
-teacher) η_S1 − η_S2 is larger than for the unsmoothed teacher at the same T and seeds. All must hold, so their one-sided
-p-values are joined by the maximum (an intersection–union test), and Holm corrects over (α, T). "Opposite"
+teacher) η_S1 − η_S2 is larger than for the unsmoothed teacher at the same T and seeds. All must hold, so their
+one-sided p-values are joined by the maximum (an intersection–union test), and Holm corrects over (α, T). "Opposite"
 is the same rule with every sign turned. The unit is the seed, or the teacher seed where there are several (`units`).
 """
 
@@ -86,7 +86,9 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
     if shown:
         temperatures = tuple(sorted({temperature for _, temperature in shown}))
         strongest = max(shown, key=lambda key: _part(smoothed, key).difference.mean())
-        return Effect("shown", _shown_sentence(smoothed, strongest, temperatures, contrasts[strongest], word), temperatures)
+        return Effect(
+            "shown", _shown_sentence(smoothed, strongest, temperatures, contrasts[strongest], word), temperatures
+        )
     if opposite:
         temperatures = tuple(sorted({temperature for _, temperature in opposite}))
         strongest = min(opposite, key=lambda key: _part(smoothed, key).difference.mean())
@@ -144,9 +146,7 @@ def _beside(contrast: pd.Series | None) -> str:
     )
 
 
-def _not_shown_sentence(
-    rows: pd.DataFrame, contrasts: dict[tuple[float, float], pd.Series | None], word: str
-) -> str:
+def _not_shown_sentence(rows: pd.DataFrame, contrasts: dict[tuple[float, float], pd.Series | None], word: str) -> str:
     """Say which of the conditions failed, at the highest temperature: that is where the effect should be largest."""
     key = max(contrasts, key=lambda k: (k[1], k[0]))
     part = _part(rows, key)

@@ -119,7 +119,9 @@ def diffusion_finding(files: StudyFiles) -> str:
     values = f"η = {fixed(similar.mean, digits)}{beside}"
     if judged is None or judged.n < 2:
         said = values.removeprefix("η = ")
-        return f"One {files.unit_word}: at {temperature_label(top)}, η towards similar classes is {said} (α = {alpha:g})"
+        return (
+            f"One {files.unit_word}: at {temperature_label(top)}, η towards similar classes is {said} (α = {alpha:g})"
+        )
     what = "contrast with the unsmoothed teacher" if contrast else "η similar − dissimilar"
     shown = f"{what} {signed(judged.mean, digits)}, 95 % interval {between(judged.low, judged.high, digits)}"
     difference = summarised(rows, "eta_s1-eta_s2", alpha, top)
