@@ -93,6 +93,8 @@ def test_all_mistakes_are_reported_at_once(tiny_raw):
         (["data.path=/no/such/folder"], "does not exist"),
         (["data.source=folder"], "data.path"),
         (["teacher.train=false"], "needs a checkpoint"),
+        (["teacher.train=false", "teacher.seeds=[0,1]"], "2 seeds of it would be the same, again"),
+        (["teacher.seeds=[1,1]"], "repeated: 1"),
         (["student.schedule.warmup_epochs=4"], "warmup"),
         (["data.eval_transform=resize_center_crop"], "image_size"),
         (["data.train_augmentation=crop_flip"], "image_size"),

@@ -193,8 +193,8 @@ class TeacherConfig(TrainingConfig):
     seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
         [0],
         min_length=1,
-        description="one teacher per α for each seed; with several, every student is distilled from all of them, and the "
-        "teacher seed is the unit of inference. New seeds go to the end of the list",
+        description="one teacher per α for each seed, each with students of all student seeds; several make the "
+        "teacher seed the unit of inference. New ones go to the end of the list",
     )
     checkpoints: dict[Smoothing, ExistingPath] = Field(
         default_factory=dict, description="weights a teacher of this α starts from (α: file); with `train: false`, is"

@@ -203,8 +203,8 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             yield f"teacher.checkpoints: {unknown[0]} is not in teacher.label_smoothing {teacher.label_smoothing}"
         if not teacher.train and len(teacher.seeds) > 1:
             yield (
-                f"teacher.seeds: a given teacher is one teacher, and {len(teacher.seeds)} seeds of it would be the same "
-                "again; give one seed with `train: false`"
+                f"teacher.seeds: a given teacher is one teacher; {len(teacher.seeds)} seeds of it would be the same, "
+                "again. Give one seed with `train: false`"
             )
         if not teacher.train:
             missing = [alpha for alpha in teacher.label_smoothing if alpha not in teacher.checkpoints]

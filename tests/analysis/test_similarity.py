@@ -26,6 +26,19 @@ def test_ties_go_to_the_lower_index_and_sets_are_disjoint():
         assert not one.diagonal().any()
 
 
+def test_of_several_models_the_mean_relative_distance_decides():
+    """Relative distances of class 0 to 1, 2, 3: (0.75, 0.75, 1.5) and (1.8, 0.6, 0.6) have the mean (1.275, …)."""
+    one, other = torch.tensor([[0.0], [1.0], [-1.0], [2.0]]), torch.tensor([[0.0], [3.0], [1.0], [-1.0]])
+    similar, dissimilar = similar_classes([one, other], 1)
+    assert similar[0].tolist() == [False, False, True, False]  # 0.675
+    assert dissimilar[0].tolist() == [False, True, False, False]  # 1.275; the first alone would say class 3
+    assert similar_classes(one, 1)[1][0].tolist() == [False, False, False, True]
+    for alone, listed in zip(similar_classes(one, 1), similar_classes([one, 10 * one], 1), strict=True):
+        assert torch.equal(alone, listed)  # a scale has no say
+    with pytest.raises(ValueError, match="same classes"):
+        similar_classes([one, one[:3]], 1)
+
+
 def test_a_class_without_samples_belongs_to_no_set():
     centroids = torch.randn(6, 3)
     centroids[2] = float("nan")

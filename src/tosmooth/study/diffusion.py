@@ -101,9 +101,9 @@ def find_similarity(context: Context) -> Similarity:
     """S1 and S2: given ones (see `given_similarity`), else the teachers' geometry.
 
     The unsmoothed teacher decides, so that the students have no say; without one, the least smoothed teacher does, and
-    the evidence is marked as weaker. Where there are several seeds of that teacher, the mean of their relative distances
-    decides for the whole study: students of all teacher seeds are measured against the same classes, and none of them
-    against classes that its own teacher alone has chosen.
+    the evidence is marked as weaker. Where there are several seeds of that teacher, the mean of their relative
+    distances decides for the whole study: students of all teacher seeds are measured against the same classes, and none
+    of them against classes that its own teacher alone has chosen.
     """
     given = given_similarity(context.config, context.data)
     if given is not None:

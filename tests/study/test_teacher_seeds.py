@@ -1,0 +1,84 @@
+"""A real study with several teacher seeds: what it trains, stores, tests and says."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from tests.conftest import TINY
+from tosmooth.config_reading import load_config
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.results import StudyResults
+from tosmooth.study.run import run_study
+from tosmooth.study.summary import print_summary
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    """Two teacher seeds, two students each, taught from stored logits."""
+    overrides = ["teacher.seeds=[0,3]", "student.temperatures=[1,8]", "student.seeds=[0,1]", "cache.views=1"]
+    config = load_config(TINY, overrides)
+    return run_study(config, tmp_path_factory.mktemp("runs"), StudyProgress(Console(quiet=True)))
+
+
+def test_every_student_seed_meets_every_teacher_and_each_teacher_has_its_own_cache(study: StudyResults):
+    assert set(study.cells.status) == {"done"}
+    crossed = set(study.cells[["label_smoothing", "teacher_seed", "temperature", "seed"]].itertuples(index=False))
+    assert len(crossed) == len(study.cells) == 2 * 2 * 2 * 2
+    assert set(study.cells.teacher) == {"a0-s0", "a0.1-s0", "a0-s3", "a0.1-s3"}
+    assert len(list((study.path.parent / ".cache").iterdir())) == 4
+    assert study.cells.groupby("teacher")["test/top1"].mean().nunique() > 1
+
+
+def test_the_summary_is_over_teacher_seeds(study: StudyResults):
+    summary = pd.read_csv(study.path / "analysis" / "diffusion_summary.csv")
+    assert set(summary.n) == {2}
+    table = study.diffusion[
+        (study.diffusion.split == "train")
+        & (study.diffusion.normalisation == "mean_distance")
+        & ~study.diffusion.debiased.astype(bool)
+        & (study.diffusion.temperature == 8)
+        & (study.diffusion.label_smoothing == 0.1)
+    ]
+    by_hand = [table[table.teacher_seed == seed].eta_s1.mean() for seed in (0, 3)]
+    found = summary[
+        (summary.split == "train")
+        & (summary.normalisation == "mean_distance")
+        & ~summary.debiased.astype(bool)
+        & (summary.temperature == 8)
+        & (summary.label_smoothing == 0.1)
+        & (summary.quantity == "eta_s1")
+    ]
+    assert found["mean"].tolist() == pytest.approx([np.mean(by_hand)])
+
+
+def test_what_is_similar_is_said_by_all_unsmoothed_teachers(study: StudyResults):
+    similarity = json.loads((study.path / "analysis" / "similarity.json").read_text(encoding="utf-8"))
+    assert similarity["source"] == "mean geometry of the 2 teachers with α = 0"
+
+
+def test_advice_report_and_summary_name_the_unit(study: StudyResults):
+    assert study.advice is not None
+    assert study.verdict is not None
+    assert "over 2 teacher seeds" in study.verdict["sentence"]
+    assert "Too few teacher seeds" in study.advice["effect"]["sentence"]
+    assert not any("One teacher per α" in caveat for caveat in study.advice["caveats"])
+    page = (study.path / "report.html").read_text(encoding="utf-8")
+    assert "One teacher per α" not in page
+    assert "2 teacher seeds × 2 seeds" in page
+    assert "The teacher seed is the unit" in page
+    console = Console(record=True, width=120, file=io.StringIO())
+    print_summary(study, console)
+    assert "over teacher seeds" in " ".join(console.export_text().split())
+
+
+def test_the_projection_shows_the_first_teachers_alone(study: StudyResults):
+    points = pd.read_csv(study.path / "analysis" / "projection.csv")
+    assert set(points[points.role == "teacher"].name) == {"a0-s0", "a0.1-s0"}
+    assert not points.name.str.endswith("-t3").any()
+    assert points.groupby(["role", "label_smoothing", "temperature"], dropna=False).name.nunique().eq(1).all()
