@@ -56,9 +56,10 @@ def train_group(
     validate: Callable[[Trainee], Mapping[str, float]] | None = None,
     on_batch: Callable[[int, int], None] = lambda epoch, images: None,
     start: Position = BEGINNING,
+    stop: int | None = None,
     checkpoints: Checkpointing | None = None,
 ) -> None:
-    """Train every model of the group to the end of its epochs.
+    """Train every model of the group to the end of its epochs, or up to one of them.
 
     Args:
         group: models with the same number of epochs; those that fail are left out from then on and carry the reason.
@@ -67,6 +68,8 @@ def train_group(
         validate: metrics of a model for its epoch record; needed where the best epoch is kept.
         on_batch: told the epoch (from 0) and the image-steps done, for progress.
         start: where to go on; the models have been restored to it.
+        stop: epochs after which to end; None = all. The learning rate follows the schedule of all epochs, and the
+            models can go on from the checkpoint of that point, in this group or in another, to the same weights.
         checkpoints: how the state is saved; None = not at all.
 
     Raises:
@@ -79,7 +82,7 @@ def train_group(
     watch = _Watch(group, compute, checkpoints)
 
     # Loop
-    for epoch in range(start.epoch, group[0].config.epochs):
+    for epoch in range(start.epoch, group[0].config.epochs if stop is None else stop):
         first = start.batch if epoch == start.epoch else 0
         started, images_done = time.perf_counter(), 0
         for trainee in alive:
