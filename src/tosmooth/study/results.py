@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tosmooth.data.batches import Batches
 from tosmooth.errors import StudyError
 from tosmooth.report.reading import read_config, read_mapping, read_table
 from tosmooth.study.context import Context
@@ -99,14 +100,7 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
     owners: list[Teacher | Cell] = [*context.plan.teachers, *done.values()]
     batches = context.evaluation_batches(context.data.test)
     for owner in owners:
-        record = context.read_record(owner) or {}
-        saved = context.folder(owner) / "reliability.json"
-        if on_main(lambda: "test/top1" not in record or not saved.exists()):  # noqa: B023
-            found = evaluate(context.trained_model(owner), batches, context.compute)
-            rows = found.metrics.reliability().to_dict(orient="records")
-            on_main(lambda: write_json(saved, rows))  # noqa: B023
-            context.write_record(owner, record | found.columns("test"))
-        rows = on_main(lambda: load_json(saved, list, "delete it, and the same command makes it again"))  # noqa: B023
+        rows = read_test_of(context, owner, batches)
         identity = {
             "role": "teacher" if isinstance(owner, Teacher) else "student",
             "name": owner.name,
@@ -118,6 +112,19 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
         bins += [identity | row for row in rows]
     path = context.directory.analysis / "calibration.csv"
     on_main(lambda: write_csv(path, pd.DataFrame(bins)))
+
+
+def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> list[Any]:
+    """Evaluate one finished model on the test split, if that was not done yet; its reliability bins."""
+    on_main = context.compute.processes.on_main
+    record = context.read_record(owner) or {}
+    saved = context.folder(owner) / "reliability.json"
+    if on_main(lambda: "test/top1" not in record or not saved.exists()):
+        found = evaluate(context.trained_model(owner), batches, context.compute)
+        rows = found.metrics.reliability().to_dict(orient="records")
+        on_main(lambda: write_json(saved, rows))
+        context.write_record(owner, record | found.columns("test"))
+    return on_main(lambda: load_json(saved, list, "delete it, and the same command makes it again"))
 
 
 @dataclass(frozen=True)

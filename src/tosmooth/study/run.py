@@ -80,7 +80,7 @@ def run_study(
             results = write_results(context, diffusion)
             verdict = final_verdict(advice, results, preview=config.preview)
             write_json(context.directory.analysis / "verdict.json", verdict)
-            _write_environment(context, started, time.perf_counter() - clock)
+            write_environment(context, started, time.perf_counter() - clock)
             shown.stage("writing the report")
             build_report(context.directory.path)
 
@@ -150,7 +150,7 @@ def _expect_work(context: Context) -> None:
         context.progress.note(f"going on with {context.directory.path}: finished models are kept")
 
 
-def _write_environment(context: Context, started: datetime, seconds: float) -> None:
+def write_environment(context: Context, started: datetime, seconds: float) -> None:
     """Versions and hardware, and the time taken; a continued study adds up its runs."""
     path = context.directory.path / "environment.json"
     before = load_json(path, dict, "delete it") if path.is_file() else {}

@@ -76,20 +76,33 @@ def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
     def title(teachers: Sequence[Teacher]) -> str:
         return f"teachers, α = {', '.join(f'{teacher.label_smoothing:g}' for teacher in teachers)}{which}"
 
-    _train(context, todo, _Work(title, lambda teacher: label_smoothing_loss(teacher.label_smoothing)))
+    def loss(teacher: Teacher) -> LossFunction:
+        return label_smoothing_loss(teacher.label_smoothing)
+
+    _train(context, todo, _Work(title, loss, range(section.epochs)))
 
 
-def train_students(context: Context, cells: Sequence[Cell], teaching: StudyTeaching) -> None:
+def train_students(
+    context: Context, cells: Sequence[Cell], teaching: StudyTeaching, epochs: range | None = None
+) -> None:
     """Train the students of one seed, and measure them; in several groups if memory does not hold all at once.
 
     Finished cells are left alone.
+
+    Args:
+        context: of the study.
+        cells: of one seed.
+        teaching: of the study.
+        epochs: the part of the schedule to train, from the epoch that all of them have reached; None = all of it.
+            Students that stop before their last epoch are left with a checkpoint and their records of epochs, and are
+            not measured. They go on from there in whatever company, to the weights of an unbroken training.
     """
     todo = context.unfinished(cells)
     processes = context.compute.processes
     size = context.config.compute.group_size or min(processes.gather(students_that_fit(context)))
     while todo:
         size = min(size, *context.group_limit, len(todo))
-        _train_students(context, todo[:size], teaching)
+        _train_students(context, todo[:size], teaching, epochs or range(context.config.student.epochs))
         todo = todo[size:]
 
 
@@ -105,7 +118,7 @@ def students_that_fit(context: Context) -> int:
     return max(1, context.compute.free_memory() // 2 // max(1, each))
 
 
-def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeaching) -> None:
+def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeaching, epochs: range) -> None:
     seed, seeds = todo[0].seed, context.config.student.seeds
     hard_weight = context.config.student.hard_weight
 
@@ -119,21 +132,22 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
     def loss(cell: Cell) -> LossFunction:
         return distillation_from(cell.teacher, cell.temperature, cell.objective, hard_weight)
 
-    _train(context, todo, _Work(title, loss, teaching_of, student_views(context, seed)))
+    _train(context, todo, _Work(title, loss, epochs, teaching_of, student_views(context, seed)))
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What a kind of models is trained with: their title, their losses, and for students their teachers and views."""
+    """What models are trained with: title, losses, the epochs to train, and for students their teachers and views."""
 
     title: Callable[[Sequence[Any]], str]
     loss: Callable[[Any], LossFunction]
+    epochs: range
     teaching: Callable[[Sequence[Any]], Teaching] | None = None
     views: ViewSchedule | None = None
 
 
 def _train(context: Context, owners: Sequence[Teacher | Cell], work: _Work) -> None:
-    """Train models to their ends, each from its newest checkpoint; those at one point together."""
+    """Train models to the end of `work.epochs`, each from its newest checkpoint; those at one point together."""
     names = [owner.name for owner in owners]
     saved = context.compute.processes.on_main(lambda: context.checkpoints.newest(names))
     lost = context.compute.processes.on_main(lambda: _lost_weights(context, owners, saved))
@@ -243,8 +257,9 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
     config = trainees[0].config
     batches = context.training_batches(config, owners[0].seed, work.views)
     cost = sum(p.numel() for p in trainees[0].model.parameters())
-    done = min(config.epochs * len(batches), start.epoch * len(batches) + start.batch)
-    context.progress.skip(float(done * config.batch_size * cost * len(trainees)))
+    stop = work.epochs.stop
+    done = min(stop * len(batches), start.epoch * len(batches) + start.batch) - work.epochs.start * len(batches)
+    context.progress.skip(float(max(0, done) * config.batch_size * cost * len(trainees)))
     again = f", going on in epoch {start.epoch + 1}" if BEGINNING < start < (config.epochs, 0) else ""
     context.progress.stage(work.title(owners) + again, epochs=config.epochs, cost=cost, models=len(trainees))
 
@@ -268,6 +283,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
             validate=validate if len(context.selection_split) else None,
             on_batch=context.progress.batch,
             start=start,
+            stop=stop,
             checkpoints=_Checkpoints(context, owners),
         )
     context.progress.end_stage()
@@ -275,6 +291,8 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
         if trainee.failure is not None:
             context.progress.note(f"failed: {trainee.failure}")
             context.write_record(owner, {"status": "failed", "failure": trainee.failure})
+            continue
+        if stop < config.epochs:
             continue
         trainee.restore_selected()
         record = {

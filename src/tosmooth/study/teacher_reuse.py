@@ -1,0 +1,61 @@
+"""Finished teachers of a study that was run before, taken over instead of trained again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tosmooth.config import StudyConfig
+from tosmooth.errors import StudyError
+from tosmooth.study.context import Context
+from tosmooth.study.directory import StudyDirectory, load_json, write_json
+from tosmooth.study.growth import compare
+from tosmooth.training.evaluation import COLUMNS
+from tosmooth.untrusted import read_yaml
+
+NOT_OF_TEACHERS = ("student.", "analysis.", "cache.", "description", "name", "preview")  # cannot change a teacher
+
+
+def same_teachers(study: StudyDirectory, config: StudyConfig, fingerprint: str) -> bool:
+    """Whether a study's teachers are those that `config` would train.
+
+    They are where all that a teacher depends on is equal: the sections data, teacher and compute and the selection rule
+    (the grid's smoothing factors may differ), and the data themselves by their fingerprint.
+    """
+    try:
+        there = read_yaml(study.config.read_text(encoding="utf-8"))
+        data = load_json(study.state / "data.json", dict, "")
+    except (OSError, ValueError, StudyError):
+        return False
+    refused = [key for key in compare(there, config).refused if not key.startswith(NOT_OF_TEACHERS)]
+    return not refused and data.get("fingerprint") == fingerprint
+
+
+def take_over_teachers(context: Context, study: Path) -> list[str]:
+    """Copy those teachers of the plan that `study` has finished, if it is of the same configuration.
+
+    Their test figures are left behind: a search has not read the test split yet. A teacher that has begun here is
+    left alone.
+
+    Returns:
+        Names of the teachers that were copied.
+    """
+    source = StudyDirectory(study)
+    if not same_teachers(source, context.config, context.data.fingerprint):
+        return []
+    taken = []
+    for teacher in context.plan.teachers:
+        there, here = source.teacher(teacher.name), context.folder(teacher)
+        if here.exists() or not (there / "result.json").is_file() or not (there / "model.safetensors").is_file():
+            continue
+        record = load_json(there / "result.json", dict, f"delete {there}")
+        if record.get("status") not in {"done", "given"}:
+            continue
+        temporary = here.with_name(f".{here.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(there, temporary, ignore=shutil.ignore_patterns("reliability.json", "result.json", ".*"))
+        on_test = set(COLUMNS["test"].values())
+        write_json(temporary / "result.json", {key: value for key, value in record.items() if key not in on_test})
+        temporary.replace(here)
+        taken.append(teacher.name)
+    return taken
