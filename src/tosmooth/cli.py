@@ -166,6 +166,65 @@ def study(
         print_summary(results, out)
 
 
+@app.command()
+def search(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help="share of the whole grid's student-epochs; default 0.4, or the least possible"),
+    ] = None,
+    eta: Annotated[float, typer.Option("--eta", help="the best 1/eta of a rung go on")] = 3.0,
+    quick: Quick = False,
+    output: Output = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the rungs and their costs, and do nothing")] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", metavar="STUDY", help="say what a search would have picked in this finished study"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the best setting of a grid by successive halving, for a share of what the whole grid costs.
+
+    Examples: `tosmooth search --budget 0.4` · `tosmooth search my-study.yaml --dry-run` ·
+    `tosmooth search --replay runs/fashion-mnist`
+
+    Started again with the same command, it goes on where it stopped.
+    """
+    if replay is not None:
+        if dry_run or quick or overrides or source != DEFAULT_RECIPE:
+            raise ConfigError(["--replay: goes with --budget, --eta and --json only; the study has its configuration"])
+        from tosmooth.study.search_replay import replay as replay_search
+
+        found = replay_search(replay, budget, eta)
+    else:
+        config = _read(source, overrides, quick=quick)
+        if dry_run:
+            from tosmooth.study.search import planned
+
+            found = planned(config, budget, eta)[1]
+        else:
+            from tosmooth.study.search import run_search
+
+            result = run_search(config, output, budget=budget, eta=eta)
+            found = result.record | {"path": str(result.path)}
+    if not speaks():
+        return
+    if as_json:
+        from tosmooth.study.directory import plain
+
+        _print_json(plain(found))
+        return
+    from tosmooth.study import search_summary
+
+    if replay is not None:
+        search_summary.print_replay(found, out)
+    elif dry_run:
+        search_summary.print_plan(found, out)
+    else:
+        search_summary.print_search(result, out, preview=config.preview)
+
+
 @app.command("train-teacher")
 def train_teacher(
     source: Source = DEFAULT_RECIPE,

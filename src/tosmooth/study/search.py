@@ -23,7 +23,7 @@ from tosmooth.study.advise import Setting
 from tosmooth.study.context import Context
 from tosmooth.study.halving import climb, ranked
 from tosmooth.study.learning_curves import read_curve, score_at
-from tosmooth.study.plan import Cell, make_plan
+from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
 from tosmooth.study.results import read_test_of
