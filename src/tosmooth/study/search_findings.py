@@ -100,9 +100,7 @@ def _unknown(comparisons: Sequence[Mapping[str, Any]], seeds: int, several: Mapp
             more = f"; and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""
             found.append(f"Dropped, but not told apart from the winner by then: {names}{more}.")
         else:
-            found.append(
-                "Every candidate that was dropped was worse than the winner beyond chance when it was dropped."
-            )
+            found.append("Every candidate was worse than the winner beyond chance when it was dropped.")
     found.append(
         "A candidate that learns slowly at first and would have won in the end is lost: learning curves that cross "
         "after a rung are not seen."

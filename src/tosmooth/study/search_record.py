@@ -81,8 +81,8 @@ def begun_before(path: Path, fresh: Mapping[str, Any]) -> dict[str, Any]:
     there = load_json(path, dict, REMEDY)
     if [there.get(key) for key in ("eta", "budget")] != [fresh["eta"], fresh["budget"]]:
         raise StudyError(
-            f"{path.parent} holds a search with --budget {_plain(there.get('budget'))} --eta {_plain(there.get('eta'))}; "
-            "go on with these, or give this one its own name (name=…)"
+            f"{path.parent} holds a search with --budget {_number(there.get('budget'))} "
+            f"--eta {_number(there.get('eta'))}; go on with these, or give this one its own name (name=…)"
         )
     if any(there.get(key) != fresh[key] for key in ("candidates", "metric", "selection")):
         raise StudyError(
@@ -92,7 +92,7 @@ def begun_before(path: Path, fresh: Mapping[str, Any]) -> dict[str, Any]:
     return there
 
 
-def _plain(value: Any) -> str:
+def _number(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float) else "?"
 
 

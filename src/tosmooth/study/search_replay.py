@@ -32,8 +32,8 @@ def replay(path: str | Path, budget: float | None = None, eta: float = 3.0) -> d
         eta: the best 1/η of a rung go on; above 1.
 
     Returns:
-        The plan as `search.json` has it, with whom each rung kept; `picked` and `grid_winner` (the best by validation at
-        the full number of epochs), `hit`, `regret` (validation points that the pick is behind the winner, at least 0),
+        The plan as `search.json` has it, with whom each rung kept; `picked` and `grid_winner` (the best by validation
+        at the full number of epochs), `hit`, `regret` (validation points that the pick is behind the winner, at least 0),
         `bootstrap` (None with one seed) and `sentences`.
 
     Raises:
@@ -87,7 +87,7 @@ def _means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 def _compared(
     plan: Rungs, settings: Sequence[Setting], means: NDArray[np.float64]
 ) -> tuple[list[Decision], Setting, float]:
-    """What a search does on these means (settings, epochs), the grid's own winner, and how far the pick is behind it."""
+    """What a search does on these means (settings, epochs), the grid's own winner, and how far the pick is behind."""
     row = {setting: means[i] for i, setting in enumerate(settings) if np.isfinite(means[i, -1])}
 
     def judge(number: int, going: Sequence[Setting]) -> dict[Setting, float]:
