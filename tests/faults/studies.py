@@ -45,16 +45,19 @@ SMALL: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def _command(raw: Mapping[str, Any], root: str, log: str, train_only: bool) -> None:
+def _command(raw: Mapping[str, Any], root: str, log: str, what: str) -> None:
     """What the command line does, in this process: errors become a message and an exit code."""
     with Path(log).open("a", encoding="utf-8", buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     from tosmooth.study.run import run_study
+    from tosmooth.study.search import run_search
     from tosmooth.study.single import train_only_teachers
 
-    run = train_only_teachers if train_only else run_study
-    sys.exit(_run(lambda: run(load_config(raw), Path(root))))
+    run = {"study": run_study, "teachers": train_only_teachers, "search": run_search}[what]
+    options = {key: raw[key] for key in ("eta", "budget") if key in raw}  # of a search
+    study = {key: value for key, value in raw.items() if key not in options}
+    sys.exit(_run(lambda: run(load_config(study), Path(root), **options)))
 
 
 def start_server() -> None:
@@ -64,17 +67,18 @@ def start_server() -> None:
     process.join()
 
 
-def start(raw: Mapping[str, Any], root: Path, *, teachers_only: bool = False) -> BaseProcess:
-    """Begin or go on with a study; its output goes to ``root/log.txt``."""
+def start(raw: Mapping[str, Any], root: Path, *, teachers_only: bool = False, search: bool = False) -> BaseProcess:
+    """Begin or go on with a study, or with a search over its grid; its output goes to ``root/log.txt``."""
     root.mkdir(parents=True, exist_ok=True)
-    process = _CONTEXT.Process(target=_command, args=(dict(raw), str(root), str(root / "log.txt"), teachers_only))
+    what = "search" if search else "teachers" if teachers_only else "study"
+    process = _CONTEXT.Process(target=_command, args=(dict(raw), str(root), str(root / "log.txt"), what))
     process.start()
     return process
 
 
-def finish(raw: Mapping[str, Any], root: Path, *, timeout: float = 200) -> None:
-    """Run a study to its end."""
-    process = start(raw, root)
+def finish(raw: Mapping[str, Any], root: Path, *, timeout: float = 200, search: bool = False) -> None:
+    """Run a study, or a search, to its end."""
+    process = start(raw, root, search=search)
     process.join(timeout)
     assert process.exitcode == 0, (root / "log.txt").read_text(encoding="utf-8")[-3000:]
 

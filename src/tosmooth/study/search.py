@@ -228,13 +228,16 @@ class _Search:
         entry["status"] = "running"
         self._save()
         started = time.perf_counter()
+        ended = False
         try:
             yield
+            ended = True
         finally:
             entry["seconds"] = round(entry.get("seconds", 0.0) + time.perf_counter() - started, 2)
             entry["status"] = "stopped"
-            with suppress(OSError):  # what brought us here tells more than a full disk
-                self._save()
+            if not ended and self.context.compute.processes.main:  # by itself: the other processes may be anywhere
+                with suppress(OSError):  # what brought us here tells more than a full disk
+                    write_record(self.context.directory.path, self.record)
 
 
 def _done(entry: Mapping[str, Any]) -> bool:
