@@ -33,7 +33,7 @@ def replay(path: str | Path, budget: float | None = None, eta: float = 3.0) -> d
 
     Returns:
         The plan as `search.json` has it, with whom each rung kept; `picked` and `grid_winner` (the best by validation
-        at the full number of epochs), `hit`, `regret` (validation points that the pick is behind the winner, 0 or more),
+        at the full number of epochs), `hit`, `regret` (validation points that the pick is behind, 0 or more),
         `bootstrap` (None with one seed) and `sentences`.
 
     Raises:
