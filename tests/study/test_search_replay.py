@@ -58,8 +58,8 @@ def test_a_winner_that_leads_from_the_start_is_found(tmp_path: Path):
     boot = found["bootstrap"]
     assert (boot["hit_share"], boot["regret_mean"], boot["units"]) == (1.0, 0.0, 6)
     assert found["sentences"][0] == (
-        "At 38 % of the grid's student training, a search would have found the grid's winner by validation: the smoothed "
-        "teacher (α = 0.1) at T = 1 (85.99 % validation top-1)."
+        "At 38 % of the grid's student training, a search would have found the grid's winner by validation: the "
+        "smoothed teacher (α = 0.1) at T = 1 (85.99 % validation top-1)."
     )
 
 
