@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.faults.studies import assert_same, changed, content, finish, kill_after, start
 from tosmooth.config_reading import load_config
 from tosmooth.errors import ConfigError, StudyError
-from tosmooth.study.advise import KEY
+from tosmooth.study.comparisons import KEY
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tosmooth.errors import StudyError
-from tosmooth.study.advise import KEY, Setting
+from tosmooth.study.comparisons import KEY, Setting, scores_by_seed
 from tosmooth.study.learning_curves import read_curve, score_at
 from tosmooth.study.results import load_study
+from tosmooth.study.units import unit_word
 
 FOLDER = re.compile(r"[A-Za-z0-9._+-]{1,255}")  # of cells, which are folders; results.csv may be anyone's
+
+REMEDY = "a replay needs the validation figures of every epoch (a study with data.validation above 0)"
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class GridCurves:
 
     Attributes:
         settings: the candidates, ascending.
-        unit: "seed", or "teacher_seed" where there are several teachers of an α.
+        unit: "seed", or "teacher seed" where there are several.
         replicates: students of a setting, at most.
-        scores: validation top-1 in percent, (settings, units, epochs); NaN where no student of that unit finished.
+        scores: validation top-1 in percent, (settings, units, epochs); NaN where no student of a unit finished.
     """
 
     settings: tuple[Setting, ...]
@@ -57,33 +59,20 @@ def read_grid_curves(path: Path) -> GridCurves:
     if selection == "best_on_test":
         raise StudyError(f"{path} chose its epochs on the test split; a search chooses on validation only")
     done = study.cells[study.cells["status"] == "done"]
-    unit = "teacher_seed" if "teacher_seed" in done and done["teacher_seed"].nunique() > 1 else "seed"
-    remedy = "a replay needs the validation figures of every epoch (a study with data.validation above 0)"
-    rows: list[tuple[Setting, Any, list[float]]] = []
-    for row in done.to_dict(orient="records"):
-        name = str(row["cell"])
+    kept = "last" if selection == "last" else "best"
+    scores = []
+    for name in map(str, done["cell"]):
         if not FOLDER.fullmatch(name) or not name.strip("."):
             raise StudyError(f"{path / 'results.csv'} is damaged: {name[:100]!r} is no name of a student")
-        curve = read_curve(path / "students" / name / "metrics.jsonl", remedy)
-        kept = "last" if selection == "last" else "best"
-        setting: Setting = tuple(row[key] for key in KEY)  # type: ignore[assignment]
-        rows.append((setting, row[unit], [score_at(curve, epoch, kept) for epoch in range(1, len(curve) + 1)]))
-    return _stacked(path, rows, unit)
-
-
-def _stacked(path: Path, rows: list[tuple[Setting, Any, list[float]]], unit: str) -> GridCurves:
-    settings = sorted({setting for setting, _, _ in rows})
-    if len(settings) < 2:
-        raise StudyError(f"{path} has {len(settings)} finished settings; a search chooses between several")
-    lengths = sorted({len(curve) for _, _, curve in rows})
+        curve = read_curve(path / "students" / name / "metrics.jsonl", REMEDY)
+        scores.append([score_at(curve, epoch, kept) for epoch in range(1, len(curve) + 1)])
+    lengths = sorted({len(curve) for curve in scores})
     if len(lengths) > 1 or lengths == [0]:
         found = ", ".join(map(str, lengths))
         raise StudyError(f"{path}: its students must have been trained for one number of epochs, found {found}")
-    units = sorted({own for _, own, _ in rows})
-    sums, counts = np.zeros((len(settings), len(units), lengths[0])), np.zeros((len(settings), len(units), 1))
-    for setting, own, curve in rows:
-        at = settings.index(setting), units.index(own)
-        sums[at] += curve
-        counts[at] += 1
-    with np.errstate(invalid="ignore"):  # 0 / 0 where none finished
-        return GridCurves(tuple(settings), unit, int(counts.sum(axis=1).max()), sums / counts)
+    if len(done.drop_duplicates(KEY)) < 2:
+        raise StudyError(f"{path} has fewer than two finished settings; a search chooses between several")
+    tables = [scores_by_seed(done.assign(score=own), "score") for own in zip(*scores, strict=True)]
+    replicates = int(done.groupby(KEY).size().max())
+    stacked = np.stack([table.to_numpy(dtype=float) for table in tables], axis=2)
+    return GridCurves(tuple(tables[0].index), unit_word(done), replicates, stacked)

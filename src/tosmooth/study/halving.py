@@ -1,7 +1,7 @@
 """Successive halving over the rungs of a plan: who goes on and who is dropped. It knows nothing of training.
 
 A candidate is a setting of the grid (objective, α, T, student); all its cells (seeds, teacher seeds) are its
-replicates, and it is judged by their mean.
+replicates, and it is judged by their mean, as the advice of a study judges it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tosmooth.errors import StudyError
-from tosmooth.study.advise import Setting
+from tosmooth.study.comparisons import Setting
 from tosmooth.study.rungs import Rung, Rungs
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tosmooth.errors import StudyError
-from tosmooth.study.advise import METRIC
+from tosmooth.study.advice_caveats import METRIC
 from tosmooth.untrusted import UnreadableError, read_json
 
 LARGEST_FILE = 50_000_000  # bytes; an epoch takes some 200

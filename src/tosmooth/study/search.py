@@ -19,11 +19,11 @@ from tosmooth.analysis.inference import t_interval
 from tosmooth.config import StudyConfig
 from tosmooth.data.base import ImageData
 from tosmooth.errors import ConfigError, StudyError
-from tosmooth.study.advise import Setting
+from tosmooth.study.comparisons import Setting
 from tosmooth.study.context import Context
 from tosmooth.study.halving import climb, ranked
 from tosmooth.study.learning_curves import read_curve, score_at
-from tosmooth.study.plan import make_plan
+from tosmooth.study.plan import Cell, make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
 from tosmooth.study.results import read_test_of
@@ -35,8 +35,9 @@ from tosmooth.study.search_record import (
     candidates_of,
     named,
     new_record,
+    score_table,
     setting_of,
-    stored_scores,
+    stored_means,
     write_record,
 )
 from tosmooth.study.teacher_reuse import take_over_teachers
@@ -183,10 +184,10 @@ class _Search:
                     train_students(self.context, cells, self._teaching, range(rung.start, rung.stop))
             by_cell = self.context.compute.processes.on_main(lambda: self._scores(going, rung.stop))
             after = self.plan.rungs[number + 1].candidates if number + 1 < len(self.plan.rungs) else 1
-            entry["scores"] = _rows(by_cell, after)
+            entry["scores"] = _rows(by_cell, self.context.plan.cells, after)
             entry["status"] = "done"
             self._save()
-        return {setting: _mean(own) for setting, own in stored_scores(entry).items()}
+        return stored_means(entry)
 
     def _scores(self, going: Sequence[Setting], epoch: int) -> dict[Setting, dict[str, float]]:
         """Scores of all candidates that have any; a student that failed has none."""
@@ -244,14 +245,11 @@ def _done(entry: Mapping[str, Any]) -> bool:
     return bool(entry["status"] == "done")
 
 
-def _rows(by_cell: Mapping[Setting, Mapping[str, float]], going_on: int) -> list[dict[str, Any]]:
+def _rows(by_cell: Mapping[Setting, Mapping[str, float]], cells: Sequence[Cell], going_on: int) -> list[dict[str, Any]]:
     """The scores of a rung as `search.json` holds them, best first."""
-    means = {setting: _mean(own) for setting, own in by_cell.items()}
+    table = score_table(by_cell, cells).mean(axis=1) if by_cell else {}
+    means = {setting: float(table[setting]) for setting in by_cell}
     return [
         named(setting) | {"mean": means[setting], "by_cell": dict(by_cell[setting]), "kept": rank < going_on}
         for rank, setting in enumerate(ranked(means))
     ]
-
-
-def _mean(scores: Mapping[str, float]) -> float:
-    return sum(scores.values()) / len(scores)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tosmooth.analysis.inference import Interval, t_interval
-from tosmooth.study.advise import KEY, Setting, compare_with, describe, written
+from tosmooth.study.advise import describe, written
+from tosmooth.study.comparisons import KEY, Setting, compare_with
 from tosmooth.study.effect import FEWEST_SEEDS
 from tosmooth.study.plan import Cell
 from tosmooth.study.progress import clock
@@ -29,9 +30,10 @@ def conclude(record: Mapping[str, Any], winner: Setting, cells: Sequence[Cell], 
     own = t_interval(scores)
     comparisons = [row for rung in record["rungs"] for row in _dropped(rung, winner, cells, margin)]
     cost = dict(record["cost"]) | _seconds(record)
-    several = {key: len({getattr(cell, key) for cell in cells}) > 1 for key in KEY}
-    sentence = f"Best by validation: {_said(named(winner), several)}, {written(own, ' %')} validation top-1"
-    sentence += f" over {own.n} seeds." if own.n > 1 else " (one seed)."
+    varied = tuple(key for key in ("objective", "student") if len({getattr(cell, key) for cell in cells}) > 1)
+    word = "teacher seed" if len({cell.teacher_seed for cell in cells}) > 1 else "seed"
+    sentence = f"Best by validation: {describe(named(winner), varied)}, {written(own, ' %')} validation top-1"
+    sentence += f" over {own.n} {word}s." if own.n > 1 else f" (one {word})."
     found = {"mean": own.mean, "low": own.low, "high": own.high, "n": own.n, "cells": list(last[winner])}
     return {
         "winner": named(winner) | found,
@@ -40,7 +42,7 @@ def conclude(record: Mapping[str, Any], winner: Setting, cells: Sequence[Cell], 
         "sentences": {
             "winner": sentence,
             "cost": cost_sentence(cost),
-            "unknown": _unknown(comparisons, own.n, several),
+            "unknown": _unknown(comparisons, own.n, word, varied),
         },
     }
 
@@ -80,21 +82,16 @@ def cost_sentence(cost: Mapping[str, Any]) -> str:
     )
 
 
-def _said(setting: Mapping[str, Any], several: Mapping[str, bool]) -> str:
-    text = describe(setting, several_objectives=several["objective"])
-    return f"{text}, student {setting['student']}" if several["student"] else text
-
-
-def _unknown(comparisons: Sequence[Mapping[str, Any]], seeds: int, several: Mapping[str, bool]) -> list[str]:
+def _unknown(comparisons: Sequence[Mapping[str, Any]], number: int, word: str, varied: Sequence[str]) -> list[str]:
     """What the search leaves open, in sentences."""
     found = []
-    if seeds < FEWEST_SEEDS:
-        found.append(f"{seeds} seed{'s' * (seeds > 1)} cannot show how much of any difference is chance.")
+    if number < FEWEST_SEEDS:
+        found.append(f"{number} {word}{'s' * (number > 1)} cannot show how much of any difference is chance.")
     else:
         alike = sorted((row for row in comparisons if row["relation"] != "worse"), key=lambda row: row["difference"])
         if alike:
             names = "; ".join(
-                f"{_said(row, several)} ({written(_gap(row))} points behind after epoch {row['epochs']})"
+                f"{describe(row, varied)} ({written(_gap(row))} points behind after epoch {row['epochs']})"
                 for row in alike[:MOST_NAMED]
             )
             more = f"; and {len(alike) - MOST_NAMED} more" if len(alike) > MOST_NAMED else ""

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.errors import StudyError
-from tosmooth.study.advise import KEY, METRIC, Setting
+from tosmooth.study.advice_caveats import METRIC
+from tosmooth.study.comparisons import KEY, Setting, scores_by_seed
 from tosmooth.study.directory import load_json, write_csv, write_json
 from tosmooth.study.plan import Cell
 from tosmooth.study.rungs import Rungs
@@ -120,23 +121,28 @@ def _has_scores(scores: Any) -> bool:
 
 def stored_scores(rung: Mapping[str, Any]) -> dict[Setting, dict[str, float]]:
     """Scores of a finished rung: by candidate, and there by cell."""
-    return {tuple(row[key] for key in KEY): row["by_cell"] for row in rung["scores"]}  # type: ignore[misc]
+    return {_key(row): row["by_cell"] for row in rung["scores"]}
+
+
+def stored_means(rung: Mapping[str, Any]) -> dict[Setting, float]:
+    """What the candidates of a finished rung were judged by."""
+    return {_key(row): float(row["mean"]) for row in rung["scores"]}
+
+
+def _key(row: Mapping[str, Any]) -> Setting:
+    return tuple(row[key] for key in KEY)  # type: ignore[return-value]
 
 
 def score_table(by_cell: Mapping[Setting, Mapping[str, float]], cells: Iterable[Cell]) -> pd.DataFrame:
-    """Scores as `compare_with` takes them: settings as rows, the unit of inference as columns.
-
-    The unit is the student's seed, or the teacher's where there are several teachers of an α: students of one teacher
-    share what is particular to it.
-    """
+    """Scores as the advice of a study has them: settings as rows, seeds (or teacher seeds) as columns."""
     known = {cell.name: cell for cell in cells}
-    several = len({cell.teacher_seed for cell in known.values()}) > 1
     rows = [
-        named(setting) | {"unit": known[name].teacher_seed if several else known[name].seed, "score": score}
+        named(setting)
+        | {"teacher_seed": known[name].teacher_seed, "seed": known[name].seed, "status": "done", METRIC: score}
         for setting, scores in by_cell.items()
         for name, score in scores.items()
     ]
-    return pd.DataFrame(rows).pivot_table(index=KEY, columns="unit", values="score")
+    return scores_by_seed(pd.DataFrame(rows), METRIC)
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tosmooth.study.advise import METRIC, Setting, describe
+from tosmooth.study.advice_caveats import METRIC
+from tosmooth.study.advise import describe
+from tosmooth.study.comparisons import Setting
 from tosmooth.study.grid_curves import GridCurves, read_grid_curves
 from tosmooth.study.halving import Decision, climb, ranked
 from tosmooth.study.rungs import Rungs, plan_rungs
@@ -124,10 +126,10 @@ def _bootstrap(plan: Rungs, curves: GridCurves) -> dict[str, Any] | None:
 
 
 def _sentences(found: Mapping[str, Any], curves: GridCurves) -> list[str]:
-    several = len({setting[0] for setting in curves.settings}) > 1
+    varied = [key for key in ("objective", "student") if len({row[key] for row in found["candidates"]}) > 1]
 
     def said(row: Mapping[str, Any]) -> str:
-        return f"{describe(row, several_objectives=several)} ({row[METRIC]:.2f} % validation top-1)"
+        return f"{describe(row, varied)} ({row[METRIC]:.2f} % validation top-1)"
 
     share = f"{100 * found['cost']['share']:.0f} % of the grid's student training"
     if found["hit"]:
@@ -139,11 +141,10 @@ def _sentences(found: Mapping[str, Any], curves: GridCurves) -> list[str]:
         )
     boot = found["bootstrap"]
     if boot is None:
-        return [text, "With one seed nothing can be said about how much of that is chance."]
-    units = "teacher seeds" if boot["unit"] == "teacher_seed" else "seeds"
+        return [text, f"With one {curves.unit} nothing can be said about how much of that is chance."]
     return [
         text,
-        f"Resampling the {boot['units']} {units} {boot['resamples']} times, it finds the winner of the resample in "
+        f"Resampling the {boot['units']} {boot['unit']}s {boot['resamples']} times, it finds the resample's winner in "
         f"{100 * boot['hit_share']:.0f} %, with a mean regret of {boot['regret_mean']:.2f} validation points "
         f"(95th percentile {boot['regret_95th_percentile']:.2f}).",
     ]

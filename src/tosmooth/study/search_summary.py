@@ -46,11 +46,11 @@ def print_plan(record: Mapping[str, Any], console: Console) -> None:
 def print_search(result: SearchResult, console: Console, *, preview: bool) -> None:
     """The winner, how the others went, the cost, and what is not known."""
     record = result.record
-    several = len({row["objective"] for row in record["candidates"]}) > 1
+    varied = [key for key in ("objective", "student") if len({row[key] for row in record["candidates"]}) > 1]
     table = _table("after epoch", "candidate", "validation top-1, %", "goes on")
     for rung in record["rungs"]:
         for row in rung["scores"][:SHOWN_SCORES]:
-            candidate = markup(describe(row, several_objectives=several))
+            candidate = markup(describe(row, varied))
             table.add_row(str(rung["to_epoch"]), candidate, f"{row['mean']:.2f}", "yes" if row["kept"] else "no")
         table.add_section()
     console.print(table)
