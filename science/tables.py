@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -94,26 +94,29 @@ def _correlations(cells: pd.DataFrame) -> Iterator[float]:
             yield float(stats.spearmanr(own.moved, own.change).statistic)
 
 
-def best_temperature(results: pd.DataFrame, advised: dict[float, float]) -> pd.DataFrame:
+def best_temperature(results: pd.DataFrame, advised: Mapping[float, float | None]) -> pd.DataFrame:
     """For each teacher: the T that an audit advised against the best T by validation, and what was lost in test top-1.
 
     Args:
         results: `results.csv`.
-        advised: temperature by α.
+        advised: temperature by α; None where the audit says to choose on validation data.
     """
     done = results[results.status == "done"]
     rows = []
     for alpha, temperature in advised.items():
         own = done[done.label_smoothing == alpha]
         best = own.groupby("temperature")["val/top1"].mean().idxmax()
-        table = own.pivot_table(index="temperature", columns="seed", values="test/top1")
-        loss = t_interval((table.loc[best] - table.loc[temperature]).dropna())
+        lost = "–"
+        if temperature is not None:
+            table = own.pivot_table(index="temperature", columns="seed", values="test/top1")
+            loss = t_interval((table.loc[best] - table.loc[temperature]).dropna())
+            lost = "0" if best == temperature else written(loss, 1, sign=True)
         rows.append(
             {
                 "α": f"{alpha:g}",
-                "advised T": f"{temperature:g}",
+                "advised T": "by validation" if temperature is None else f"{temperature:g}",
                 "best T by validation": f"{best:g}",
-                "lost by the advice, test points": written(loss, 1, sign=True) if best != temperature else "0",
+                "lost by the advice, test points": lost,
             }
         )
     return pd.DataFrame(rows)

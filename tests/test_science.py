@@ -66,6 +66,7 @@ def test_a_grid_is_written_with_its_intervals():
 
 def test_what_an_advised_temperature_loses():
     results = results_table(lambda a, t: {1: 90.0, 2: 92.0, 64: 80.0}[t], noise=0.01)
+    assert list(best_temperature(results, {0.0: None})["lost by the advice, test points"]) == ["–"]
     found = best_temperature(results, {0.0: 2.0, 0.1: 1.0})
     assert list(found["best T by validation"]) == ["2", "2"]
     assert found["lost by the advice, test points"][0] == "0"

@@ -1,0 +1,105 @@
+"""Put the tables of the last runs into docs/science.md: `python -m science.write_docs`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from science.run import BUDGETS, RUNS, STUDIES
+from science.tables import as_markdown, best_temperature, eta, eta_against_accuracy, grid
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "science.md"
+ADVISED = {"smoothed": 1.0, "undecided": 1.0, "not smoothed": None}  # T, by the audit's verdict
+
+
+def audited(study: Path) -> str:
+    """α̂ against the true α."""
+    found = pd.read_csv(study / "analysis" / "audits.csv")
+    table = {
+        "true α": found["label_smoothing"].map("{:g}".format),
+        "training accuracy, %": found["train/top1"].map("{:.1f}".format),
+        "α̂": found["alpha"].map("{:.3f}".format),
+        "interval": [f"{low:.3f} to {high:.3f}" for low, high in zip(found["low"], found["high"], strict=True)],
+        "verdict": found["verdict"],
+    }
+    return as_markdown(pd.DataFrame(table))
+
+
+def advised(study: Path) -> str:
+    """The audits' advice against the measured best."""
+    table = pd.read_csv(study / "analysis" / "audits.csv").drop_duplicates("label_smoothing")
+    temperatures = {row.label_smoothing: ADVISED[str(row.verdict)] for row in table.itertuples()}
+    return as_markdown(best_temperature(pd.read_csv(study / "results.csv"), temperatures))
+
+
+def searched(study: Path) -> str:
+    """What a search would have found."""
+    rows = []
+    for budget in BUDGETS:
+        path = study / "analysis" / f"search-{budget:g}.json"
+        if not path.is_file():  # the study has too few epochs for so small a budget
+            continue
+        found = json.loads(path.read_text(encoding="utf-8"))
+        boot = found["bootstrap"]
+        rows.append(
+            {
+                "budget": f"{100 * budget:.0f} %",
+                "cost": f"{100 * found['cost']['share']:.0f} % of the grid",
+                "grid's winner found": "yes" if found["hit"] else "no",
+                "points behind it": f"{found['regret']:.2f}",
+                "found in resamples of seeds": f"{100 * boot['hit_share']:.0f} %",
+                "points behind, mean": f"{boot['regret_mean']:.2f}",
+            }
+        )
+    return as_markdown(pd.DataFrame(rows))
+
+
+def said(study: Path) -> str:
+    """The study's own words."""
+    advice = json.loads((study / "analysis" / "advice.json").read_text(encoding="utf-8"))
+    verdict = json.loads((study / "analysis" / "verdict.json").read_text(encoding="utf-8"))
+    parts = [advice.get(key) or {} for key in ("confidence", "effect", "consequence", "rule")]
+    return "\n".join(f"> {part['sentence']}  " for part in [verdict, *parts] if part.get("sentence"))
+
+
+def of_csv(make: Callable[..., pd.DataFrame], *names: str) -> Callable[[Path], str]:
+    """A table made of a study's CSV files."""
+    return lambda study: as_markdown(make(*(pd.read_csv(study / name) for name in names)))
+
+
+TABLES: Mapping[str, Callable[[Path], str]] = {
+    "said": said,
+    "grid": of_csv(lambda results: grid(results, "test/top1"), "results.csv"),
+    "eta": of_csv(lambda summary: eta(summary, "eta_s1-eta_s2"), "analysis/diffusion_summary.csv"),
+    "eta-similar": of_csv(lambda summary: eta(summary, "eta_s1"), "analysis/diffusion_summary.csv"),
+    "contrast": of_csv(lambda summary: eta(summary, "contrast"), "analysis/diffusion_summary.csv"),
+    "explains": of_csv(eta_against_accuracy, "results.csv", "analysis/diffusion.csv"),
+    "audit": audited,
+    "advised": advised,
+    "search": searched,
+}
+
+
+def main() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for study in STUDIES:
+        if not (RUNS / study / "analysis" / "verdict.json").is_file():
+            print(f"{RUNS / study} is not there: its tables stay as they are")
+            continue
+        for name, make in TABLES.items():
+            mark = f"{study}-{name}"
+            text = re.sub(
+                rf"<!-- {mark} -->.*?<!-- end -->",
+                lambda _, mark=mark, make=make, study=study: f"<!-- {mark} -->\n{make(RUNS / study)}\n<!-- end -->",
+                text,
+                flags=re.S,
+            )
+    DOCUMENT.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
