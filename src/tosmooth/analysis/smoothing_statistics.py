@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 CHUNK = 2**22  # logits worked on at once, in float64
 Z95 = 1.959963984540054
-_COLUMNS = ("correct", "margin", "spread", "mean", "gain", "scale", "binary_gain", "binary_scale", "log_sum")
+_COLUMNS = ("correct", "margin", "spread", "mean", "gain", "scale", "binary_gain", "log_sum", "missing")
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ class SmoothingStatistics:
             "gain": target - (values.softmax(1) * values).sum(1),
             "scale": target - mean,
             "binary_gain": ((onehot - values.sigmoid()) * values).sum(1),
-            "binary_scale": target - mean,
             "log_sum": values.logsumexp(1),
+            "missing": -torch.expm1(target - values.logsumexp(1)),  # 1 − p_y
         }
         self._parts.append(torch.stack([columns[name] for name in _COLUMNS]).cpu())
 
@@ -134,7 +134,7 @@ class SmoothingStatistics:
 
     def binary_moment(self) -> Estimate:
         """The same for binary cross-entropy over the classes: Σ⟨y − σ(z), z⟩ / Σ⟨y − 1/K, z⟩."""
-        return _ratio(self.column("binary_gain"), self.column("binary_scale"))
+        return _ratio(self.column("binary_gain"), self.column("scale"))
 
     def median_margin(self) -> Estimate:
         """The median of δ over the samples that are classified correctly; NaN where none is."""
@@ -145,6 +145,10 @@ class SmoothingStatistics:
         middle, half = count / 2, Z95 * math.sqrt(count) / 2
         ranks = (max(0, math.floor(middle - half)), min(count - 1, math.ceil(middle + half)))
         return Estimate(_quantile(margins, 0.5), *(float(margins[rank]) for rank in ranks))
+
+    def softness(self) -> float:
+        """K / ((K − 1) N) · Σ(1 − p_y): the α whose target mass is the teacher's, errors included; in [0, K/(K−1)]."""
+        return float(self.column("missing").mean()) * self.num_classes / (self.num_classes - 1)
 
     def spread_up(self) -> float:
         """(q95 − q50) / q50 of δ among the correct samples: an optimum of the smoothed loss has no long upper tail."""
