@@ -24,7 +24,7 @@ Content = TypeVar("Content", dict[str, Any], list[Any])
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON in one step. NaN becomes null, so that any reader can read it."""
-    write_text(path, json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
@@ -52,11 +52,12 @@ def load_json(path: Path, kind: type[Content], remedy: str) -> Content:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: NaN becomes None, keys become texts, tuples lists."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and value != value else value
 
 
