@@ -25,13 +25,14 @@ LEAST_FIT = 0.99  # accuracy for "smoothed": below it, softness may be lack of t
 LEAST_ACCURACY = 0.95  # for "not smoothed": below it, these may not be the labels of the training
 MOST_UNEVEN = 0.135  # standard deviation of the other logits, relative to δ …
 MOST_UNEVEN_NATS = 0.80  # … and as it is
-LONGEST_TAIL = 0.20  # (q95 − q50) / q50 of δ
+LONGEST_TAIL = 0.25  # (q95 − q50) / q50 of δ
 LEAST_FLOOR = 0.02  # α that the lower quartile of the other classes' probabilities supports
 CLEARLY_NONE = 0.015  # α below which smoothing is as good as none
-MIXED_UNEVEN = 0.15  # with a short tail and a full fit: the sign of training on mixed images …
+MIXED_UNEVEN, MIXED_TAIL = 0.15, 0.20  # with a full fit: the signs of training on mixed images …
 MIXED_CLASSES = 20  # … where that was calibrated
 UNDECIDED_MARGIN = 0.03  # added to the interval where nothing is decided
-BINARY_LEVEL = -0.15  # mean logit over δ, below which a binary loss is suspected
+BINARY_LEVEL = -0.15  # mean logit over δ: a binary loss leaves it far below 0 (so may Adam) …
+BINARY_SUM = 0.15  # … and Σ σ(z) within this of 1 (Adam does not)
 LOWER_QUARTILE = 0.6745  # of a normal distribution, in standard deviations
 
 
@@ -45,7 +46,8 @@ class SmoothingEstimate:
         verdict: "smoothed", "not smoothed" or "undecided".
         reasons: why, in sentences.
         evidence: the numbers behind it: `accuracy`, `samples`, `classes`, `moment`, `median`, `floor`, `binary`,
-            `margin`, `tail`, `uneven`, `uneven_nats`, `level`, and whether a binary loss is suspected (`binary_loss`).
+            `margin`, `tail`, `uneven`, `uneven_nats`, `level`, `sigmoids`, whether a binary loss is suspected
+            (`binary_loss`), and the upper ends of the estimates (docs/audit.md).
     """
 
     alpha: float
@@ -85,7 +87,7 @@ def judge(statistics: SmoothingStatistics, *, training_data: bool | None = None)
         ValueError: nothing was added, or probabilities.
     """
     seen = _evidence(statistics)
-    if not seen["margin"] > 0:
+    if not seen["margin"] > 0 or math.isnan(seen["moment"]):
         why = (
             "the teacher's target logits do not stand out: it has not learnt these labels, or they are in another order"
         )
@@ -100,7 +102,7 @@ def judge(statistics: SmoothingStatistics, *, training_data: bool | None = None)
             _clip(seen["moment"]), _clipped(interval), "smoothed", _for_smoothed(seen, training_data), seen
         )
     if not against_none:
-        high = max(softmax_high, _binary_bound(seen))
+        high = max(softmax_high, _cautious_bound(seen))
         alpha = min(max(seen["moment"], 0.0), high)
         return SmoothingEstimate(_clip(alpha), _clipped((0.0, high)), "not smoothed", _for_none(seen), seen)
     high = max(softmax_high, seen["softness"], _binary_bound(seen)) + UNDECIDED_MARGIN
@@ -112,7 +114,7 @@ def _evidence(statistics: SmoothingStatistics) -> dict[str, float]:
     """All numbers that the verdict rests on."""
     classes = statistics.num_classes
     moment, binary, margin = statistics.moment(), statistics.binary_moment(), statistics.median_margin()
-    uneven, level = statistics.unevenness(), statistics.level()
+    uneven, level, sigmoids = statistics.unevenness(), statistics.level(), statistics.sigmoids()
     spread = uneven * margin.value
     log_probabilities = statistics.log_probabilities
     return {
@@ -134,8 +136,9 @@ def _evidence(statistics: SmoothingStatistics) -> dict[str, float]:
         "uneven": uneven,
         "uneven_nats": spread,
         "level": level,
+        "sigmoids": sigmoids,
         "log_probabilities": float(log_probabilities),
-        "binary_loss": float(not log_probabilities and level < BINARY_LEVEL),
+        "binary_loss": float(not log_probabilities and level < BINARY_LEVEL and abs(sigmoids - 1) < BINARY_SUM),
     }
 
 
@@ -157,7 +160,8 @@ def _against_smoothed(seen: Mapping[str, float], training_data: bool | None) -> 
         )
     if seen["binary_loss"]:
         found.append(
-            "the logits lie far below 0, as after training with binary cross-entropy: α̂ is that loss's own estimate"
+            "the logits lie where training with binary cross-entropy puts them (below 0, their sigmoids sum to "
+            f"{seen['sigmoids']:.2f}): α̂ is that loss's own estimate"
         )
     if seen["uneven"] > MOST_UNEVEN or seen["uneven_nats"] > MOST_UNEVEN_NATS:
         found.append(
@@ -191,11 +195,11 @@ def _against_none(seen: Mapping[str, float]) -> list[str]:
         found.append(
             f"the logits are as soft as α up to {high:.3f} would make them; “not smoothed” needs {CLEARLY_NONE:g}"
         )
-    elif not _binary_bound(seen) < CLEARLY_NONE:
+    elif not _cautious_bound(seen) < CLEARLY_NONE:
         kind = "are log-probabilities, so" if seen["log_probabilities"] else "do not rule out that"
         found.append(
             f"the logits {kind} the teacher may have been trained with binary cross-entropy, where they would allow α "
-            f"up to {_binary_bound(seen):.3f}"
+            f"up to {_cautious_bound(seen):.3f}"
         )
     return list(dict.fromkeys(found))
 
@@ -208,11 +212,16 @@ def _binary_bound(seen: Mapping[str, float]) -> float:
     return seen["binary_median"] if seen["log_probabilities"] or seen["classes"] < LEAST_CLASSES else 0.0
 
 
+def _cautious_bound(seen: Mapping[str, float]) -> float:
+    """The same, counting a low level alone as a sign: binary targets need not sum to 1."""
+    return max(_binary_bound(seen), seen["binary_median"] if seen["level"] < BINARY_LEVEL else 0.0)
+
+
 def _best_guess(seen: Mapping[str, float]) -> float:
     """α̂ where no verdict is given."""
     if seen["binary_loss"]:
         return seen["binary"]
-    mixed = seen["uneven"] > MIXED_UNEVEN and seen["tail"] <= LONGEST_TAIL and seen["accuracy"] >= LEAST_FIT
+    mixed = seen["uneven"] > MIXED_UNEVEN and seen["tail"] <= MIXED_TAIL and seen["accuracy"] >= LEAST_FIT
     if mixed and seen["classes"] <= MIXED_CLASSES:
         return seen["floor"]  # what similar classes get beyond it is not from smoothing
     return seen["moment"]
@@ -236,7 +245,7 @@ def _for_none(seen: Mapping[str, float]) -> tuple[str, ...]:
         f"the target's logit lies {seen['margin']:.1f} nats above the others: α above {high:.4f} would have stopped it "
         "earlier"
     ]
-    if _binary_bound(seen):
+    if _cautious_bound(seen):
         found.append("that holds for a softmax loss and for binary cross-entropy")
     return tuple(found)
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 CHUNK = 2**22  # logits worked on at once, in float64
 Z95 = 1.959963984540054
-_COLUMNS = ("correct", "margin", "spread", "mean", "gain", "scale", "binary_gain", "log_sum", "missing")
+_COLUMNS = ("correct", "margin", "spread", "mean", "gain", "scale", "binary_gain", "log_sum", "missing", "sigmoids")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class SmoothingStatistics:
         rest = (values.sum(1) - target) / others
         deviations = (values - rest[:, None]).square()
         variance = (deviations.sum(1) - (target - rest).square()).clamp(min=0) / max(1, others - 1)
+        sigmoids = values.sigmoid()
         onehot = F.one_hot(labels, self.num_classes).double()
         in_range = bool(((values >= 0) & (values <= 1)).all())
         self._probabilities &= in_range and bool(((values.sum(1) - 1).abs() < 1e-3).all())
@@ -87,9 +88,10 @@ class SmoothingStatistics:
             "mean": mean,
             "gain": target - (values.softmax(1) * values).sum(1),
             "scale": target - mean,
-            "binary_gain": ((onehot - values.sigmoid()) * values).sum(1),
+            "binary_gain": ((onehot - sigmoids) * values).sum(1),
             "log_sum": values.logsumexp(1),
             "missing": -torch.expm1(target - values.logsumexp(1)),  # 1 − p_y
+            "sigmoids": sigmoids.sum(1),
         }
         self._parts.append(torch.stack([columns[name] for name in _COLUMNS]).cpu())
 
@@ -166,9 +168,13 @@ class SmoothingStatistics:
         return _quantile(spread.sort().values, 0.5) / middle if middle > 0 else math.nan
 
     def level(self) -> float:
-        """Median of the mean logit over the median of δ: near 0 after a softmax loss, far below after a binary one."""
+        """Median of the mean logit over the median of δ: near 0 after a softmax loss with SGD, below after others."""
         middle = self.median_margin().value
         return float(self.column("mean").median()) / middle if middle > 0 else math.nan
+
+    def sigmoids(self) -> float:
+        """Mean over the samples of Σ_k σ(z_k): 1 where binary cross-entropy is stationary, as its targets sum to 1."""
+        return float(self.column("sigmoids").mean())
 
     def _correct_margins(self) -> Tensor:
         """δ of the correct samples, sorted."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tosmooth.analysis.label_smoothing import (
-    BINARY_LEVEL,
     LEAST_CLASSES,
     LEAST_FIT,
     LEAST_SAMPLES,
@@ -103,7 +102,7 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
             "the very images and labels of its training, without augmentation; if these are they, a teacher trained "
             "until it fits them"
         )
-    if seen["binary_loss"] or seen["level"] < BINARY_LEVEL:
+    if seen["binary_loss"]:
         would.append("knowing the loss it was trained with")
     if seen["log_probabilities"]:
         would.append("raw logits instead of log-probabilities")

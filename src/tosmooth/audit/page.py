@@ -92,4 +92,5 @@ def _evidence(audit: Audit) -> list[tuple[str, str]]:
         ("Spread of the other logits, relative to δ", fixed(seen["uneven"], 3)),
         ("Spread of the other logits, nats", fixed(seen["uneven_nats"], 2)),
         ("Mean logit, relative to δ", fixed(seen["level"], 3)),
+        ("Sum of the logits' sigmoids", fixed(seen["sigmoids"], 3)),
     ]
