@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tosmooth.audit.logits_files import SUFFIXES, holds_logits
 from tosmooth.audit.result import Audit
+from tosmooth.audit.saved import audit_logits
 from tosmooth.config_reading import load_config
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
@@ -56,10 +57,10 @@ def audit_teacher(
     if mistakes:
         raise ConfigError(mistakes)
 
-    from tosmooth.audit.teacher import audit_logits, audit_published, audit_weights
-
     if kind == "logits":
         return audit_logits(Path(teacher), values, training_data=training_data)
+    from tosmooth.audit.teacher import audit_published, audit_weights  # and with it all that runs models
+
     config = load_config(source, [*_data_overrides(data, path), *overrides])
     if kind == "published":
         return audit_published(config, teacher, split, values, training_data=training_data)

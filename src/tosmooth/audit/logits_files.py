@@ -114,8 +114,8 @@ def _read_csv(path: Path) -> tuple[Tensor, Tensor, tuple[str, ...] | None]:
     for column in (named[0], *columns):
         if not pd.api.types.is_numeric_dtype(table[column]) or pd.api.types.is_bool_dtype(table[column]):
             raise DataError(f"{path}: column {str(column)[:80]!r} holds something other than numbers")
-    logits = torch.from_numpy(table[columns].to_numpy(dtype=np.float64))
-    return logits, torch.from_numpy(table[named[0]].to_numpy(dtype=np.float64)), tuple(map(str, columns))
+    logits = torch.tensor(table[columns].to_numpy(dtype=np.float64))
+    return logits, torch.tensor(table[named[0]].to_numpy(dtype=np.float64)), tuple(map(str, columns))
 
 
 def _all_there(found: object, names: object, path: Path) -> None:

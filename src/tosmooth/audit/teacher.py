@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from tosmooth.audit.collecting import Collected
-from tosmooth.audit.logits_files import read_logits
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.config import ModelConfig, StudyConfig
 from tosmooth.errors import ConfigError, DataError, ModelError, did_you_mean
@@ -20,31 +19,6 @@ from tosmooth.study.directory import StudyDirectory
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.training.compute import Compute
-
-ROWS = 10_000  # of saved logits, at once
-
-
-def audit_logits(path: Path, temperatures: Sequence[float], *, training_data: bool | None = None) -> Audit:
-    """Audit a teacher from its saved logits.
-
-    Args:
-        path: `.npz`, `.safetensors` or `.csv`; see `read_logits`.
-        temperatures: of the table of soft targets.
-        training_data: whether the teacher was trained on these samples; None: not known.
-
-    Raises:
-        DataError: the file cannot be used, or holds probabilities.
-    """
-    saved = read_logits(path)
-    collected = Collected(saved.logits.shape[1], temperatures)
-    try:
-        for logits, labels in zip(saved.logits.split(ROWS), saved.labels.split(ROWS), strict=True):
-            collected.update(logits, labels)
-        return conclude(
-            collected, Seen(str(path), f"logits of {len(saved.labels)} samples", None, training_data), saved.classes
-        )
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from None
 
 
 def audit_weights(
@@ -91,10 +65,12 @@ def audit_published(
         raise ModelError(
             f"{name}: its weights know {theirs} classes, the data have {ours}; an audit needs the same classes"
         )
-    section = ModelConfig(name=name, pretrained=True, kwargs=config.teacher.model.kwargs)
+    own = config.teacher.model
+    section = own if own.name == name else ModelConfig(name=name)  # the recipe's arguments are those of its own model
+    section = section.model_copy(update={"pretrained": True, "checkpoint": None})
     model = context.compute.place(context.new_model(section, 0)).eval()
     known = (None if split == "train" else False) if training_data is None else training_data
-    return _audit(context, model, Seen(name, "", split, known), temperatures)
+    return _audit(context, model, Seen(name, "", split, known), temperatures, section.last_layer)
 
 
 def published_classes(name: str) -> int | None:
@@ -132,14 +108,12 @@ def _context(config: StudyConfig, split: str) -> Context:
     return Context(config, make_plan(config), StudyDirectory(Path()), data, compute, StudyProgress())
 
 
-def _audit(context: Context, model: ImageModel, seen: Seen, temperatures: Sequence[float]) -> Audit:
+def _audit(context: Context, model: ImageModel, seen: Seen, temperatures: Sequence[float], layer: str | None) -> Audit:
     images = getattr(context.data, str(seen.split))
     collected = Collected(model.num_classes, temperatures)
     with torch.no_grad(), ExitStack() as stack:
         try:
-            features_of = stack.enter_context(
-                PenultimateFeatures(model, model.num_classes, context.config.teacher.model.last_layer)
-            )
+            features_of = stack.enter_context(PenultimateFeatures(model, model.num_classes, layer))
         except ModelError:  # no last linear layer to be found: the class means of the logits serve
             features_of = None
         for batch in context.whole_batches(images).epoch(0):
