@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import json
 import math
 import re
@@ -11,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch.nn import functional as F
 
 from tests.test_cli import tosmooth as command
 from tosmooth.analysis.stability import stability
 from tosmooth.audit.call import audit_teacher
 from tosmooth.audit.page import render_audit, write_audit
+from tosmooth.audit.summary import print_audit
 from tosmooth.audit.teacher import published_classes
 from tosmooth.errors import ConfigError, DataError, ModelError
 from tosmooth.study.results import StudyResults
@@ -60,10 +64,10 @@ class Page(HTMLParser):
 
 def test_the_command_writes_json_and_a_page_that_asks_for_nothing(tmp_path: Path):
     path = save_logits(tmp_path / "logits.npz", 0.1)
-    run = command("audit", path, "--training-data", "-o", tmp_path / "out", "--temperatures", "1,4")
+    run = command("audit", path, "--training-data", "-o", tmp_path / "out", "--temperatures", "4,1")
     assert run.returncode == 0, run.stderr
     assert "This teacher was trained with label smoothing" in run.stdout
-    assert "Distil at T = 1" in run.stdout
+    assert "Distil at T = 1" in " ".join(run.stdout.split())
     found = json.loads((tmp_path / "out" / "audit.json").read_text(encoding="utf-8"))
     assert found["smoothing"]["verdict"] == "smoothed"
     assert found["smoothing"]["alpha"] == pytest.approx(0.1, abs=0.01)
@@ -76,12 +80,10 @@ def test_the_command_writes_json_and_a_page_that_asks_for_nothing(tmp_path: Path
     assert "smoothed" in page.texts
 
 
-def test_json_on_stdout(tmp_path: Path):
-    run = command("audit", save_logits(tmp_path / "logits.npz", 0), "--json")
-    assert run.returncode == 0, run.stderr
-    found = json.loads(run.stdout)
-    assert found["smoothing"]["verdict"] == "not smoothed"
-    assert "any-temperature" in {item["rule"] for item in found["advice"]}
+def test_an_unsmoothed_teacher_is_not_warned_about(tmp_path: Path):
+    audit = audit_teacher(str(save_logits(tmp_path / "logits.npz", 0)), "fashion-mnist", [])
+    assert audit.smoothing.verdict == "not smoothed"
+    assert [item.rule for item in audit.advice] == ["any-temperature", "train-smoothed", "not-seen"]
 
 
 def test_numbers_are_those_of_the_library(tmp_path: Path):
@@ -109,9 +111,11 @@ def test_hostile_names_stay_text(tmp_path: Path):
     assert "script" not in page.tags
     assert "img" not in page.tags
     assert any(HOSTILE in part for part in page.texts)
-    run = command("audit", path)
-    assert run.returncode == 0, run.stderr
-    assert "\x1b" not in run.stdout
+    console = Console(file=io.StringIO(), width=200)
+    print_audit(dataclasses.replace(audit, seen=dataclasses.replace(audit.seen, teacher=HOSTILE)), [path], console)
+    printed = console.file.getvalue()
+    assert "\x1b[31m" not in printed
+    assert "<script>alert(1)</script>\\x1b[31m" in printed
 
 
 def test_a_teacher_of_a_study(tiny_study: StudyResults, tmp_path: Path):
@@ -178,6 +182,16 @@ def test_a_folder_of_a_hugging_face_model_on_a_folder_of_images(tmp_path: Path):
     assert audit.smoothing.evidence["samples"] == 12
     assert audit.seen.training_data is None
     assert "with 3 classes" in " ".join(audit.smoothing.reasons) or math.isnan(audit.smoothing.alpha)
+
+
+def test_json_on_stdout_is_plain_data(tmp_path: Path):
+    run = command("audit", save_logits(tmp_path / "logits.csv", 0.1, classes=3), "--json")
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert found["smoothing"]["verdict"] == "undecided"
+    assert found["smoothing"]["interval"][0] == 0
+    assert found["written"] == []
+    assert found["neighbours"].keys() == {"0: class 0", "1: class 1", "2: class 2"}
 
 
 def test_probabilities_are_refused_in_one_sentence(tmp_path: Path):

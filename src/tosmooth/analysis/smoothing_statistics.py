@@ -66,7 +66,7 @@ class SmoothingStatistics:
         if logits.device.type == "mps":  # which has no float64
             logits, labels = logits.cpu(), labels.cpu()
         size = max(1, CHUNK // self.num_classes)
-        for values, own in zip(logits.split(size), labels.split(size), strict=True):
+        for values, own in zip(torch.split(logits, size), torch.split(labels, size), strict=True):
             self._add(values.double(), own)
 
     def _add(self, values: Tensor, labels: Tensor) -> None:

@@ -61,7 +61,7 @@ def audit_teacher(
         return audit_logits(Path(teacher), values, training_data=training_data)
     from tosmooth.audit.teacher import audit_published, audit_weights  # and with it all that runs models
 
-    config = load_config(source, [*_data_overrides(data, path), *overrides])
+    config = load_config(source, [*_data_overrides(data, path, split), *overrides])
     if kind == "published":
         return audit_published(config, teacher, split, values, training_data=training_data)
     return audit_weights(config, Path(teacher), split, values, training_data=training_data)
@@ -98,10 +98,12 @@ def _temperatures(text: str, mistakes: list[str]) -> list[float]:
     return values
 
 
-def _data_overrides(data: str | None, path: Path | None) -> list[str]:
+def _data_overrides(data: str | None, path: Path | None, split: str) -> list[str]:
     found = []
     if data is not None:
         found.append(f"data.source={data}")
+        if split != "validation":
+            found.append("data.validation=0")  # nothing is trained here: all of the training images are looked at
         if data in FOLDERS_OF_IMAGES:
             found += ["data.image_size=224", "data.eval_transform=resize_center_crop", "data.train_augmentation=none"]
     if path is not None:

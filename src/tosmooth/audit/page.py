@@ -74,10 +74,10 @@ def _interval_chart(audit: Audit) -> dict[str, Any]:
     """Where α̂ and its interval lie on an axis from 0, in the units of the drawing (0 to 600)."""
     low, high = audit.smoothing.interval
     end = next((end for end in (0.1, 0.2, 0.5, 1.0) if high <= end), 1.0)
-    place = {"low": 600 * low / end, "high": 600 * high / end}
     alpha = audit.smoothing.alpha
-    place |= {"alpha": None if math.isnan(alpha) else 600 * alpha / end}
-    return place | {"ticks": [(600 * part / 5, f"{end * part / 5:g}") for part in range(6)]}
+    place = {"low": 600 * low / end, "high": 600 * high / end, "alpha": 600 * min(alpha, end) / end}
+    known = {key: None if math.isnan(value) else round(value, 1) for key, value in place.items()}
+    return known | {"ticks": [(600 * part / 5, f"{end * part / 5:g}") for part in range(6)]}
 
 
 def _evidence(audit: Audit) -> list[tuple[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from tosmooth.audit.collecting import Collected
 from tosmooth.audit.logits_files import read_logits
 from tosmooth.audit.result import Audit, Seen, conclude
@@ -27,7 +29,7 @@ def audit_logits(path: Path, temperatures: Sequence[float], *, training_data: bo
     saved = read_logits(path)
     collected = Collected(saved.logits.shape[1], temperatures)
     try:
-        for logits, labels in zip(saved.logits.split(ROWS), saved.labels.split(ROWS), strict=True):
+        for logits, labels in zip(torch.split(saved.logits, ROWS), torch.split(saved.labels, ROWS), strict=True):
             collected.update(logits, labels)
         return conclude(
             collected, Seen(str(path), f"logits of {len(saved.labels)} samples", None, training_data), saved.classes

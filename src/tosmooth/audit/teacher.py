@@ -38,9 +38,9 @@ def audit_weights(
     """
     context = _context(config, split)
     known = split == "train" if training_data is None else training_data
-    return _audit(
-        context, context.loaded_model(config.teacher.model, weights), Seen(str(weights), "", split, known), temperatures
-    )
+    section = config.teacher.model
+    seen = Seen(str(weights), "", split, known)
+    return _audit(context, context.loaded_model(section, weights), seen, temperatures, section.last_layer)
 
 
 def audit_published(
