@@ -28,7 +28,7 @@ MOST_UNEVEN_NATS = 0.80  # … and as it is
 LONGEST_TAIL = 0.25  # (q95 − q50) / q50 of δ
 LEAST_FLOOR = 0.02  # α that the lower quartile of the other classes' probabilities supports
 CLEARLY_NONE = 0.015  # α below which smoothing is as good as none
-MIXED_UNEVEN, MIXED_TAIL = 0.15, 0.20  # with a full fit: the signs of training on mixed images …
+MIXED_TAIL = 0.20  # uneven, but with a shorter tail than this and a full fit: the signs of training on mixed images …
 MIXED_CLASSES = 20  # … where that was calibrated
 UNDECIDED_MARGIN = 0.03  # added to the interval where nothing is decided
 BINARY_LEVEL = -0.15  # mean logit over δ: a binary loss leaves it far below 0 (so may Adam) …
@@ -221,7 +221,7 @@ def _best_guess(seen: Mapping[str, float]) -> float:
     """α̂ where no verdict is given."""
     if seen["binary_loss"]:
         return seen["binary"]
-    mixed = seen["uneven"] > MIXED_UNEVEN and seen["tail"] <= MIXED_TAIL and seen["accuracy"] >= LEAST_FIT
+    mixed = seen["uneven"] > MOST_UNEVEN and seen["tail"] <= MIXED_TAIL and seen["accuracy"] >= LEAST_FIT
     if mixed and seen["classes"] <= MIXED_CLASSES:
         return seen["floor"]  # what similar classes get beyond it is not from smoothing
     return seen["moment"]
