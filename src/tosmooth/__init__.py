@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tosmooth.analysis.centroids import ClassCentroids
     from tosmooth.analysis.diffusion import diffusion_index
+    from tosmooth.analysis.label_smoothing import estimate_label_smoothing
     from tosmooth.analysis.projection import PenultimateProjection
     from tosmooth.analysis.similarity import similar_classes
+    from tosmooth.analysis.stability import stability
     from tosmooth.config_reading import load_config
     from tosmooth.losses.distillation import DistillationLoss, distillation_loss
     from tosmooth.losses.fused_linear import fused_linear_distillation
@@ -29,11 +31,13 @@ _HOME = {
     "PenultimateProjection": "tosmooth.analysis.projection",
     "diffusion_index": "tosmooth.analysis.diffusion",
     "distillation_loss": "tosmooth.losses.distillation",
+    "estimate_label_smoothing": "tosmooth.analysis.label_smoothing",
     "fused_linear_distillation": "tosmooth.losses.fused_linear",
     "load_config": "tosmooth.config_reading",
     "load_study": "tosmooth.study.results",
     "run_study": "tosmooth.study.run",
     "similar_classes": "tosmooth.analysis.similarity",
+    "stability": "tosmooth.analysis.stability",
 }
 
 __version__ = "0.1.0"
@@ -44,11 +48,13 @@ __all__ = [
     "PenultimateProjection",
     "diffusion_index",
     "distillation_loss",
+    "estimate_label_smoothing",
     "fused_linear_distillation",
     "load_config",
     "load_study",
     "run_study",
     "similar_classes",
+    "stability",
 ]
 
 

@@ -307,6 +307,59 @@ def evaluate(
 
 
 @app.command()
+def audit(
+    teacher: Annotated[
+        str, typer.Argument(help="saved logits, saved weights, or a published model (timm:…, torchvision:…, hf:…)")
+    ],
+    source: Annotated[
+        str, typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and teacher")
+    ] = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="a data source instead of the recipe's, such as folder")
+    ] = None,
+    path: Annotated[Path | None, typer.Option("--path", help="root folder of that data source")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, validation or test; only train decides")] = "train",
+    training_data: Annotated[
+        bool | None,
+        typer.Option("--training-data/--other-data", help="whether the teacher was trained on these samples"),
+    ] = None,
+    temperatures: Annotated[
+        str, typer.Option("--temperatures", help="of the soft targets shown, comma-separated")
+    ] = "1,2,3,4,8,64",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for audit.json and audit.html")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a teacher before any student is trained: was it label-smoothed, and what would that do at your T?
+
+    Examples: `tosmooth audit logits.npz` · `tosmooth audit timm:resnet50.a1_in1k --data folder --path ~/imagenet` ·
+    `tosmooth audit runs/fashion-mnist/teachers/a0.1-s0/model.safetensors fashion-mnist -o audit`
+    """
+    from tosmooth.audit.call import audit_teacher
+    from tosmooth.audit.page import write_audit
+    from tosmooth.audit.summary import print_audit
+
+    found = audit_teacher(
+        teacher,
+        *_arguments(source, overrides),
+        data=data,
+        path=path,
+        split=split,
+        temperatures=temperatures,
+        training_data=training_data,
+    )
+    if not speaks():
+        return
+    written = [] if output is None else write_audit(found, output)
+    if as_json:
+        from tosmooth.study.directory import plain
+
+        _print_json(plain(found.as_dict()) | {"written": [str(file) for file in written]})
+    else:
+        print_audit(found, written, out)
+
+
+@app.command()
 def project(
     path: Annotated[Path, typer.Argument(metavar="STUDY", help="folder of a study, for example runs/fashion-mnist")],
     classes: Annotated[

@@ -53,7 +53,7 @@ def load_json(path: Path, kind: type[Content], remedy: str) -> Content:
 
 
 def plain(value: Any) -> Any:
-    """Nested data as JSON holds it: text keys, and null for NaN."""
+    """The value as JSON can hold it: NaN becomes None, keys become texts, tuples lists."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,0 +1,287 @@
+"""A zoo of small teachers of known α: what `tosmooth audit` says of them, against the truth.
+
+    python -m science.audit_zoo train --folder ~/zoo --data digits --seeds 0 1 2      # goes on where it stopped
+    python -m science.audit_zoo table --folder ~/zoo --output docs/science
+
+Three data sets. Scikit-learn's digits (`pip install scikit-learn`): 8 × 8 pixels, K = 10, 1,400 training images, two
+seconds a teacher. The embedded Fashion-MNIST sample: 3,000 training images, ResNet-8. A mixture of Gaussians with 100
+classes in 20 groups, written as images of 8 × 8 pixels. Every teacher leaves its logits on training and validation
+images, the labels it was trained with and the true ones, as one `.npz`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tosmooth import estimate_label_smoothing
+from tosmooth.models.build import build_image_model
+
+ALPHAS = (0.0, 0.05, 0.1, 0.3)
+TRAPS = ("plain", "mixup1", "mixup0.2", "cutmix", "bce", "noise", "imbalance", "epochs3", "epochs8", "decay")
+NOISE = 0.15  # share of training labels drawn anew, uniformly over all classes
+DECAY = {"decay": 5e-3}
+SHORT = {"epochs3": 3, "epochs8": 8}
+
+
+def digits() -> tuple[Tensor, Tensor]:
+    """Images (1797, 1, 8, 8) in [−1, 1] and labels, in an order drawn once."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    order = np.random.default_rng(0).permutation(len(found.target))
+    images = torch.from_numpy(found.images[order]).float()[:, None] / 8 - 1
+    return images, torch.from_numpy(found.target[order]).long()
+
+
+def fashion() -> tuple[Tensor, Tensor]:
+    """3,000 training and 2,000 test images (1, 28, 28) of the embedded sample, uint8."""
+    from tosmooth.data.registry import load_image_data
+
+    data = load_image_data("fashion_mnist_sample", validation=0, limit_train=3000, limit_test=2000)
+    splits = (data.train, data.test)
+    images = torch.cat([torch.stack([split[i] for i in range(len(split))]) for split in splits])
+    return images, torch.cat([split.labels for split in splits])
+
+
+def mixture() -> tuple[Tensor, Tensor]:
+    """100 classes in 20 groups of five: 50 training and 20 validation points of each, (1, 8, 8)."""
+    generator = np.random.default_rng(0)
+    groups = np.repeat(generator.normal(size=(20, 64)), 5, axis=0)
+    means = 0.8 * groups + 0.6 * generator.normal(size=(100, 64))
+    labels = np.concatenate([np.tile(np.arange(100), 50), np.tile(np.arange(100), 20)])
+    points = means[labels] + 0.6 * generator.normal(size=(len(labels), 64))
+    return torch.from_numpy(points).float().view(-1, 1, 8, 8), torch.from_numpy(labels)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Images with labels, the first `training` of which are for training; and how teachers of it are trained."""
+
+    load: Callable[[], tuple[Tensor, Tensor]]
+    training: int
+    classes: int
+    models: tuple[str, ...]
+    epochs: int
+    batch: int = 64
+
+
+DATA = {
+    "digits": DataSet(digits, 1400, 10, ("cnn", "mlp"), 60),
+    "fashion": DataSet(fashion, 3000, 10, ("resnet8",), 40, 128),
+    "mixture": DataSet(mixture, 5000, 100, ("mlp",), 60, 128),
+}
+
+
+def build(model: str, classes: int) -> nn.Module:
+    """A small network for images of one channel."""
+    if model == "resnet8":
+        return build_image_model("resnet8", classes, channels=1, image_size=28, kwargs={"stem_stride": 2})
+    if model == "mlp":
+        width = 128 if classes == 10 else 256
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, classes)
+        )
+    norm = nn.BatchNorm2d if model == "cnn-bn" else lambda _: nn.Identity()
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), norm(16), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1), norm(32), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, classes),
+    )  # fmt: skip
+
+
+def smoothed(labels: Tensor, classes: int, alpha: float) -> Tensor:
+    """Targets (N, K) of smoothed labels."""
+    return F.one_hot(labels, classes).float() * (1 - alpha) + alpha / classes
+
+
+def mixed(images: Tensor, targets: Tensor, trap: str, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Mixup (Beta(a, a) with a of the trap's name) or cutmix (Beta(1, 1)) within a batch."""
+    if trap not in ("mixup1", "mixup0.2", "cutmix"):
+        return images, targets
+    other = torch.from_numpy(generator.permutation(len(images)))
+    share = float(generator.beta(*(2 * [float(trap.removeprefix("mixup")) if "mixup" in trap else 1.0])))
+    if trap == "cutmix":
+        side, cut = images.shape[-1], (1 - share) ** 0.5
+        top, left = generator.integers(0, side, 2)
+        half = round(cut * side / 2)
+        rows, columns = slice(max(0, top - half), top + half), slice(max(0, left - half), left + half)
+        images = images.clone()
+        images[:, :, rows, columns] = images[other][:, :, rows, columns]
+        cut_out = (min(side, top + half) - max(0, top - half)) * (min(side, left + half) - max(0, left - half))
+        share = 1 - cut_out / side**2
+    else:
+        images = share * images + (1 - share) * images[other]
+    return images, share * targets + (1 - share) * targets[other]
+
+
+def train(data: str, model: str, trap: str, alpha: float, seed: int) -> dict[str, np.ndarray]:
+    """One teacher; its logits on training and validation images."""
+    kind = DATA[data]
+    images, truth = kind.load()
+    generator = np.random.default_rng([seed, TRAPS.index(trap)])
+    torch.manual_seed(seed)
+    rows = torch.arange(kind.training)
+    if trap == "imbalance":  # the last class keeps a tenth of its images, those between something between
+        share = 0.1 ** (truth[: kind.training] / (kind.classes - 1))
+        rows = rows[torch.from_numpy(generator.random(kind.training)) < share]
+    train_images, train_truth = images[rows], truth[rows]
+    labels = train_truth.clone()
+    if trap == "noise":
+        redrawn = torch.from_numpy(generator.random(len(labels)) < NOISE)
+        labels[redrawn] = torch.from_numpy(generator.integers(0, kind.classes, int(redrawn.sum())))
+    network = build(model, kind.classes)
+    epochs = SHORT.get(trap, kind.epochs)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=0.05, momentum=0.9, nesterov=True, weight_decay=DECAY.get(trap, 1e-4)
+    )
+    steps = epochs * -(-len(rows) // kind.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, steps, pct_start=0.1, cycle_momentum=False)
+    for _ in range(epochs):
+        for part in torch.from_numpy(generator.permutation(len(rows))).split(kind.batch):
+            batch = train_images[part] if train_images.is_floating_point() else train_images[part] / 255
+            batch, targets = mixed(batch, smoothed(labels[part], kind.classes, alpha), trap, generator)
+            logits = network(batch)
+            if trap == "bce":
+                loss = kind.classes * F.binary_cross_entropy_with_logits(logits, targets)
+            else:
+                loss = F.cross_entropy(logits, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+    network.eval()
+    with torch.no_grad():
+        seen, unseen = (
+            torch.cat([network(part) for part in some.split(500)]) for some in (train_images, images[kind.training :])
+        )
+    found = {"logits": seen, "val_logits": unseen, "labels": labels, "true_labels": train_truth}
+    found["val_labels"] = truth[kind.training :]
+    return {name: value.numpy() for name, value in found.items()}
+
+
+def train_all(args: argparse.Namespace) -> None:
+    """Train what is not there yet, at most for so many minutes."""
+    folder = args.folder / args.data
+    folder.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    models = args.models or DATA[args.data].models
+    for seed, model, trap, alpha in itertools.product(args.seeds, models, args.traps, args.alphas):
+        path = folder / f"{model}_{trap}_a{alpha:g}_s{seed}.npz"
+        if path.exists():
+            continue
+        if time.monotonic() - begun > 60 * args.minutes:
+            print("not at the end yet; the same command goes on")
+            return
+        np.savez(path, **train(args.data, model, trap, alpha, seed), alpha=alpha)
+    print("all there")
+
+
+def judged(folder: Path) -> pd.DataFrame:
+    """What is said of every teacher of the zoo, a row for each and each kind of data it is shown."""
+    rows = []
+    for path in sorted(folder.glob("*/*.npz")):
+        model, trap, _, seed = path.stem.split("_")
+        with np.load(path) as found:
+            arrays = {name: torch.from_numpy(found[name]) for name in found.files}
+        shown = {
+            "training": (arrays["logits"], arrays["labels"], True),
+            "validation": (arrays["val_logits"], arrays["val_labels"], False),
+            "validation, not said": (arrays["val_logits"], arrays["val_labels"], None),
+        }
+        if trap == "noise":
+            shown["training, true labels"] = (arrays["logits"], arrays["true_labels"], True)
+        truth = float(arrays["alpha"])
+        for split, (logits, labels, known) in shown.items():
+            estimate = estimate_label_smoothing(logits, labels, training_data=known)
+            low, high = estimate.interval
+            rows.append(
+                {"data": path.parent.name, "model": model, "trap": trap, "alpha": truth, "seed": int(seed[1:])}
+                | {"shown": split, "accuracy": estimate.evidence["accuracy"], "estimate": estimate.alpha}
+                | {"low": low, "high": high, "covers": low <= truth <= high, "verdict": estimate.verdict}
+                | {
+                    key: estimate.evidence[key]
+                    for key in ("moment", "median", "floor", "uneven", "uneven_nats", "tail")
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same by what was done to the teachers, over models and seeds."""
+    groups = rows.groupby(["shown", "data", "trap", "alpha"])
+    table = groups.agg(
+        teachers=("seed", "size"),
+        accuracy=("accuracy", "mean"),
+        estimate=("estimate", "mean"),
+        low=("low", "mean"),
+        high=("high", "mean"),
+        covers=("covers", "mean"),
+    )
+    for verdict in ("smoothed", "not smoothed", "undecided"):
+        table[verdict] = groups["verdict"].agg(lambda given, which=verdict: int((given == which).sum()))
+    return table.reset_index()
+
+
+def write_tables(args: argparse.Namespace) -> None:
+    """`audit-zoo.csv`, one row a teacher, and `audit-zoo.md`, the summary."""
+    rows = judged(args.folder)
+    args.output.mkdir(parents=True, exist_ok=True)
+    rows.round(5).to_csv(args.output / "audit-zoo.csv", index=False)
+    lines = ["# Verdicts on teachers of known α", "", "Written by `python -m science.audit_zoo table`.", ""]
+    for shown, part in summary(rows).groupby("shown", sort=False):
+        wrong = sum(_wrong(row) for row in rows[rows["shown"] == shown].to_dict("records"))
+        undecided = int(part["undecided"].sum())
+        total = int(part["teachers"].sum())
+        lines += [f"## Shown: {shown}", "", f"{total} teachers, {wrong} wrong verdicts, {undecided} undecided."]
+        lines += ["", *_markdown(part.drop(columns="shown")), ""]
+    (args.output / "audit-zoo.md").write_text("\n".join(lines), encoding="utf-8")
+    print("\n".join(line for line in lines if not line.startswith("|")))
+
+
+def _wrong(row: dict[str, object]) -> bool:
+    return row["verdict"] == ("not smoothed" if row["alpha"] else "smoothed")
+
+
+def _markdown(table: pd.DataFrame) -> list[str]:
+    texts = [
+        [f"{value:.3g}" if isinstance(value, float) else str(value) for value in row]
+        for row in table.itertuples(index=False)
+    ]
+    rows = [list(table.columns), ["---"] * len(table.columns), *texts]
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    training = commands.add_parser("train", help="train the teachers that are not there yet")
+    training.add_argument("--folder", type=Path, required=True)
+    training.add_argument("--data", choices=DATA, default="digits")
+    training.add_argument("--models", nargs="+")
+    training.add_argument("--traps", nargs="+", default=list(TRAPS))
+    training.add_argument("--alphas", nargs="+", type=float, default=list(ALPHAS))
+    training.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    training.add_argument("--minutes", type=float, default=60, help="stop after so many")
+    training.set_defaults(run=train_all)
+    table = commands.add_parser("table", help="judge all teachers, and write the tables")
+    table.add_argument("--folder", type=Path, required=True)
+    table.add_argument("--output", type=Path, default=Path("docs/science"))
+    table.set_defaults(run=write_tables)
+    args = parser.parse_args()
+    args.run(args)
+
+
+if __name__ == "__main__":
+    main()

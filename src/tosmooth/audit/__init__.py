@@ -1,0 +1,1 @@
+"""What label smoothing did to a teacher, before any student is trained."""

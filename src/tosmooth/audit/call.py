@@ -1,0 +1,116 @@
+"""From the arguments of `tosmooth audit` to the audit: what kind of teacher, which data, every mistake at once."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from tosmooth.audit.logits_files import SUFFIXES, holds_logits
+from tosmooth.audit.result import Audit
+from tosmooth.audit.saved import audit_logits
+from tosmooth.config_reading import load_config
+from tosmooth.data.registry import image_sources
+from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
+from tosmooth.models.build import validate_model_name
+
+SPLITS = ("train", "validation", "test")
+FOLDERS_OF_IMAGES = ("folder", "cub200", "huggingface")  # photographs of any size: brought to that of ImageNet models
+MOST_TEMPERATURES = 20
+
+
+def audit_teacher(
+    teacher: str,
+    source: str,
+    overrides: list[str],
+    *,
+    data: str | None = None,
+    path: Path | None = None,
+    split: str = "train",
+    temperatures: str = "1,2,3,4,8,64",
+    training_data: bool | None = None,
+) -> Audit:
+    """Audit what the command line names.
+
+    Args:
+        teacher: a file of saved logits or of weights, or a published model's name.
+        source: recipe or YAML file whose data and teacher are meant; of no concern for saved logits.
+        overrides: `key=value` texts.
+        data: a data source instead of the recipe's.
+        path: its root folder.
+        split: "train", "validation" or "test".
+        temperatures: comma-separated numbers.
+        training_data: whether the teacher was trained on these samples, where the caller knows.
+
+    Raises:
+        ConfigError: mistakes in the arguments, all of them.
+        TosmoothError: a file or model that cannot be used.
+    """
+    mistakes: list[str] = []
+    values = _temperatures(temperatures, mistakes)
+    kind = _kind(teacher, mistakes)
+    if split not in SPLITS:
+        mistakes.append(f"--split: unknown split {split!r}; {did_you_mean(split, SPLITS)}")
+    if data is not None and data not in image_sources():
+        mistakes.append(f"--data: unknown data source {data!r}; {did_you_mean(data, image_sources())}")
+    if path is not None and not path.expanduser().exists():
+        mistakes.append(f"--path: {path} does not exist")
+    if mistakes:
+        raise ConfigError(mistakes)
+
+    if kind == "logits":
+        return audit_logits(Path(teacher), values, training_data=training_data)
+    from tosmooth.audit.teacher import audit_published, audit_weights  # and with it all that runs models
+
+    config = load_config(source, [*_data_overrides(data, path, split), *overrides])
+    if kind == "published":
+        return audit_published(config, teacher, split, values, training_data=training_data)
+    return audit_weights(config, Path(teacher), split, values, training_data=training_data)
+
+
+def _kind(teacher: str, mistakes: list[str]) -> str:
+    """Whether it is "logits", "weights" or "published"."""
+    file = Path(teacher)
+    if file.is_file():
+        return "logits" if holds_logits(file) else "weights"
+    if ":" not in teacher:
+        mistakes.append(
+            f"{teacher}: no such file; give saved logits ({', '.join(SUFFIXES)}), saved weights, or a published model "
+            "such as timm:resnet50.a1_in1k"
+        )
+        return "logits"
+    try:
+        validate_model_name(teacher)
+    except TosmoothError as error:
+        mistakes.append(str(error))
+    return "published"
+
+
+def _temperatures(text: str, mistakes: list[str]) -> list[float]:
+    try:
+        values = sorted({float(part) for part in text.split(",")})
+    except ValueError:
+        values = []
+    if not values or len(values) > MOST_TEMPERATURES or not all(0 < value < math.inf for value in values):
+        mistakes.append(
+            f"--temperatures: {text[:80]!r}, must be 1 to {MOST_TEMPERATURES} numbers above 0, comma-separated; for "
+            "example 1,2,4"
+        )
+    return values
+
+
+def _data_overrides(data: str | None, path: Path | None, split: str) -> list[str]:
+    found = []
+    if data is not None:
+        found.append(f"data.source={data}")
+        if split != "validation":
+            found.append("data.validation=0")  # nothing is trained here: all of the training images are looked at
+        if data in FOLDERS_OF_IMAGES:
+            found += ["data.image_size=224", "data.eval_transform=resize_center_crop", "data.train_augmentation=none"]
+    if path is not None:
+        found.append(f"data.path={_quoted(str(path))}")
+    return found
+
+
+def _quoted(text: str) -> str:
+    """A text as YAML reads it back, whatever it holds."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,38 @@
+"""The audit of saved logits: no model, no images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from tosmooth.audit.collecting import Collected
+from tosmooth.audit.logits_files import read_logits
+from tosmooth.audit.result import Audit, Seen, conclude
+from tosmooth.errors import DataError
+
+ROWS = 10_000  # at once
+
+
+def audit_logits(path: Path, temperatures: Sequence[float], *, training_data: bool | None = None) -> Audit:
+    """Audit a teacher from its saved logits.
+
+    Args:
+        path: `.npz`, `.safetensors` or `.csv`; see `read_logits`.
+        temperatures: of the table of soft targets.
+        training_data: whether the teacher was trained on these samples; None: not known.
+
+    Raises:
+        DataError: the file cannot be used, or holds probabilities.
+    """
+    saved = read_logits(path)
+    collected = Collected(saved.logits.shape[1], temperatures)
+    try:
+        for logits, labels in zip(torch.split(saved.logits, ROWS), torch.split(saved.labels, ROWS), strict=True):
+            collected.update(logits, labels)
+        return conclude(
+            collected, Seen(str(path), f"logits of {len(saved.labels)} samples", None, training_data), saved.classes
+        )
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None

@@ -1,0 +1,132 @@
+"""The audit of a model: one pass over labelled images with the evaluation transform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from tosmooth.audit.collecting import Collected
+from tosmooth.audit.result import Audit, Seen, conclude
+from tosmooth.config import ModelConfig, StudyConfig
+from tosmooth.errors import ConfigError, DataError, ModelError, did_you_mean
+from tosmooth.models.build import ImageModel
+from tosmooth.models.features import PenultimateFeatures
+from tosmooth.study.context import Context, load_data
+from tosmooth.study.directory import StudyDirectory
+from tosmooth.study.plan import make_plan
+from tosmooth.study.progress import StudyProgress
+from tosmooth.training.compute import Compute
+
+
+def audit_weights(
+    config: StudyConfig, weights: Path, split: str, temperatures: Sequence[float], *, training_data: bool | None = None
+) -> Audit:
+    """Audit saved weights of a configuration's teacher on a split of its data.
+
+    Args:
+        config: whose data, and whose `teacher.model`.
+        weights: safetensors or PyTorch weights.
+        split: "train", "validation" or "test".
+        temperatures: of the table of soft targets.
+        training_data: whether the teacher was trained on that split; None: on "train" it was.
+
+    Raises:
+        TosmoothError: wrong arguments, data that cannot be read, weights that do not fit.
+    """
+    context = _context(config, split)
+    known = split == "train" if training_data is None else training_data
+    section = config.teacher.model
+    seen = Seen(str(weights), "", split, known)
+    return _audit(context, context.loaded_model(section, weights), seen, temperatures, section.last_layer)
+
+
+def audit_published(
+    config: StudyConfig, name: str, split: str, temperatures: Sequence[float], *, training_data: bool | None = None
+) -> Audit:
+    """Audit a published model (``timm:…``, ``torchvision:…``, ``hf:…``) with its own weights.
+
+    Args:
+        config: whose data.
+        name: of the model; its weights are the library's.
+        split: "train", "validation" or "test".
+        temperatures: of the table of soft targets.
+        training_data: whether the teacher was trained on that split; None: not known, but "validation" and "test" count
+            as unseen.
+
+    Raises:
+        TosmoothError: as for `audit_weights`; or the model knows another number of classes than the data have.
+    """
+    context = _context(config, split)
+    theirs, ours = published_classes(name), context.data.num_classes
+    if theirs is not None and theirs != ours:
+        raise ModelError(
+            f"{name}: its weights know {theirs} classes, the data have {ours}; an audit needs the same classes"
+        )
+    own = config.teacher.model
+    section = own if own.name == name else ModelConfig(name=name)  # the recipe's arguments are those of its own model
+    section = section.model_copy(update={"pretrained": True, "checkpoint": None})
+    model = context.compute.place(context.new_model(section, 0)).eval()
+    known = (None if split == "train" else False) if training_data is None else training_data
+    return _audit(context, model, Seen(name, "", split, known), temperatures, section.last_layer)
+
+
+def published_classes(name: str) -> int | None:
+    """K of a library's published weights, without fetching them where the library knows; None where it does not."""
+    source, _, rest = name.partition(":")
+    if source == "timm":
+        import timm
+
+        found = timm.get_pretrained_cfg(rest)
+        if found is None or not (found.url or found.hf_hub_id):
+            raise ModelError(f"{name}: timm has no weights for this model")
+        return int(found.num_classes)
+    if source == "torchvision":
+        import torchvision
+
+        return len(torchvision.models.get_model_weights(rest).DEFAULT.meta["categories"])
+    if source == "hf":
+        from transformers import AutoConfig
+
+        try:
+            return int(AutoConfig.from_pretrained(str(Path(rest).expanduser()), trust_remote_code=False).num_labels)
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{name}: its config.json cannot be read: {' '.join(str(error).split())[:200]}") from None
+    raise ModelError(f"{name}: has no published weights; give the file of its weights")
+
+
+def _context(config: StudyConfig, split: str) -> Context:
+    compute = Compute.from_config(config.compute)
+    names = ("train", "validation", "test")
+    if split not in names:
+        raise ConfigError([f"--split: unknown split {split!r}; {did_you_mean(split, names)}"])
+    data = load_data(config)
+    if not len(getattr(data, split)):
+        raise ConfigError([f"--split: there is no {split} split (data.validation={config.data.validation:g})"])
+    return Context(config, make_plan(config), StudyDirectory(Path()), data, compute, StudyProgress())
+
+
+def _audit(context: Context, model: ImageModel, seen: Seen, temperatures: Sequence[float], layer: str | None) -> Audit:
+    images = getattr(context.data, str(seen.split))
+    collected = Collected(model.num_classes, temperatures)
+    with torch.no_grad(), ExitStack() as stack:
+        try:
+            features_of = stack.enter_context(PenultimateFeatures(model, model.num_classes, layer))
+        except ModelError:  # no last linear layer to be found: the class means of the logits serve
+            features_of = None
+        for batch in context.whole_batches(images).epoch(0):
+            if not batch.counted:
+                continue
+            pixels, labels = context.compute.put(batch)[:2]
+            with context.compute.autocast():
+                logits, features = (model(pixels), None) if features_of is None else features_of(pixels)
+            try:
+                collected.update(logits, labels, features)
+            except ValueError as error:
+                raise DataError(f"{seen.teacher}: {error}") from None
+    if not collected.smoothing.count:
+        raise DataError("no image of the split could be read")
+    words = f"{context.data.source}, {collected.smoothing.count} images of the {seen.split} split"
+    return conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), context.data.classes)
