@@ -7,8 +7,10 @@ Formulas, sources and options: docs/objectives.md.
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,6 +83,41 @@ def check_topk(objective: str | Objective, topk: int | None) -> None:
         raise ValueError(
             f"the objective {name!r} needs all of the teacher's logits, not topk = {topk}; with it: {serve}"
         )
+
+
+def option_mistakes(name: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with the options that a configuration gives to a registered objective.
+
+    Names are held against the function's own keyword arguments, numbers against their annotations, and values against
+    the function itself, on a tiny example.
+
+    Returns:
+        Pairs of the option's name and the mistake.
+    """
+    function = find_objective(name)
+    parameters = inspect.signature(function).parameters
+    known = {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY or p.default is not p.empty}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    mistakes = []
+    for key, value in options.items():
+        if key not in known and not open_ended:
+            tail = did_you_mean(key, known) if known else "it takes none"
+            mistakes.append((key, f"the objective {name!r} has no such option; {tail}"))
+        elif key in known and "float" in str(known[key].annotation) and not _is_number(value):
+            mistakes.append((key, f"must be a finite number, got {value!r}"))
+    if mistakes:
+        return mistakes
+    logits, targets = torch.zeros(2, 3), torch.tensor([0, 2])
+    for key, value in options.items():
+        try:
+            function(logits, logits, 1.0, targets, **{key: value})
+        except (TypeError, ValueError, RuntimeError) as error:
+            mistakes.append((key, " ".join(str(error).split())))
+    return mistakes
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _times_squared(loss: Tensor, temperature: Tensor | float) -> Tensor:
