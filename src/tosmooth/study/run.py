@@ -42,6 +42,7 @@ from tosmooth.study.results import (
 )
 from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
+from tosmooth.study.views import analyse_views
 
 
 def run_study(
@@ -79,6 +80,8 @@ def run_study(
 
         def finish() -> None:
             results = write_results(context, diffusion)
+            shown.stage("comparing the views on smoothing")
+            analyse_views(context, done, results, advice)
             verdict = final_verdict(advice, results, preview=config.preview)
             write_json(context.directory.analysis / "verdict.json", verdict)
             write_environment(context, started, time.perf_counter() - clock)
