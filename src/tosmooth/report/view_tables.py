@@ -59,8 +59,10 @@ def views_table(files: StudyFiles) -> Table | None:
 
 
 def _diffusion(files: StudyFiles, teachers: pd.DataFrame) -> Column | None:
-    """η similar − dissimilar of each teacher's students at the highest T; with several seeds, over all of them."""
-    rows = declared_summary(files, files.settings[0][0])
+    """η similar − dissimilar of each teacher's students at the highest T, under `hinton` where that was run."""
+    objectives = list(dict.fromkeys(files.cells["objective"]))
+    objective = "hinton" if "hinton" in objectives else objectives[0]
+    rows = declared_summary(files, objective)
     found = [
         summarised(rows, "eta_s1-eta_s2", alpha, files.highest_temperature) for alpha in teachers["label_smoothing"]
     ]
@@ -69,6 +71,7 @@ def _diffusion(files: StudyFiles, teachers: pd.DataFrame) -> Column | None:
     digits = decimals_for([half_width(i) for i in found if i is not None], otherwise=3, least=2)
     texts = [MISSING if i is None else plus_minus(i, digits, sign=True) for i in found]
     title = f"students’ η similar − dissimilar, {temperature_label(files.highest_temperature)}"
+    title += f", {objective}" if len(objectives) > 1 else ""
     return Column(title, texts, [None if i is None else i.mean for i in found])
 
 
