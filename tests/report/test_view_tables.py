@@ -94,5 +94,5 @@ def test_what_was_not_measured_leaves_no_column(tmp_path: Path) -> None:
     views = pd.read_csv(folder / "analysis/views.csv")
     views.assign(mi_similar=None, mi_dissimilar=None, stability=None).to_csv(folder / "analysis/views.csv", index=False)
     texts = _texts(views_table(read_study(folder)))
-    assert set(texts) == {"α", "compactness", "γ, T = 1", "ECE", "NLL", "ECE, validation"}
+    assert set(texts) == {"α", "compactness", "γ, T = 1", "ECE", "NLL"}
     assert "students, less α = 0" not in _texts(calibration_table(read_study(folder)))

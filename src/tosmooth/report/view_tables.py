@@ -51,10 +51,9 @@ def views_table(files: StudyFiles) -> Table | None:
     values = [_smoothness(files, name, high) for name in teachers["name"]]
     if high != 1 and any(math.isfinite(value) for value in values):
         columns.append(Column(f"γ, {temperature_label(high)}", [fixed(value, 3) for value in values], values))
-    columns += number_columns(
-        teachers,
-        [("cal/ece", "ECE", 1, 100.0), ("test/nll", "NLL", 3, 1), ("cal/ece_val", "ECE, validation", 1, 100.0)],
-    )
+    read = "cal/ece" in teachers and teachers["cal/ece"].notna().any()
+    ece, nll = ("cal/ece", "test/nll") if read else ("cal/ece_val", "val/nll")
+    columns += number_columns(teachers, [(ece, "ECE", 1, 100.0), (nll, "NLL", 3, 1)])
     return Table("views", _views_caption(files), columns, teachers)
 
 
