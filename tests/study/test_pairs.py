@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tosmooth.study.pairs import adjusted, less_partner, over_units, unit_of
+from tosmooth.study.pairs import adjusted, less_partner, over_units
 
 
 @pytest.fixture
@@ -26,12 +26,6 @@ def test_a_partner_differs_in_one_thing_alone(cells):
     lonely = cells[~((cells.label_smoothing == 0) & (cells.seed == 1))]
     missing = less_partner(lonely, "label_smoothing", 0.0, "score").isna()
     assert set(lonely[missing].seed) == {1}
-
-
-def test_the_unit_is_the_teacher_seed_where_there_are_several(cells):
-    assert unit_of(cells) == "teacher_seed"
-    assert unit_of(cells[cells.teacher_seed == 0]) == "seed"
-    assert unit_of(cells.drop(columns="teacher_seed")) == "seed"
 
 
 def test_means_are_over_units_and_p_is_the_t_tests():

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import pandas as pd
 
 from tosmooth.report.numbers import fixed, signed
-from tosmooth.study.pairs import FEWEST_UNITS, adjusted, less_partner, over_units, unit_of
+from tosmooth.study.effect import SIGNIFICANCE
+from tosmooth.study.pairs import FEWEST_UNITS, adjusted, less_partner, over_units
+from tosmooth.study.units import unit_of
 
 Verdict = Literal["shown", "in part", "opposite", "mixed", "not shown", "nothing to inherit", "inconclusive"]
 SAME_ECE = 0.005  # teachers' gaps below half a percentage point are no difference to inherit
-SIGNIFICANCE = 0.05
 SETTING = ["objective", "student", "label_smoothing", "temperature"]
 COLUMNS = [*SETTING, "n", "teacher_ece", "teacher_gap", "ece", "gap", "low", "high", "p", "p_holm", "relation"]
 

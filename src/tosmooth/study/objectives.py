@@ -17,7 +17,8 @@ from tosmooth.report.numbers import fixed, signed
 from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.effect import SIGNIFICANCE, declared, judge_effect
-from tosmooth.study.pairs import FEWEST_UNITS, Paired, adjusted, less_partner, over_units, unit_of
+from tosmooth.study.pairs import FEWEST_UNITS, Paired, adjusted, less_partner, over_units
+from tosmooth.study.units import unit_of
 
 Verdict = Literal["removes", "reduces", "does not", "undecided", "no diffusion"]
 LEFT = 0.2  # "removes": of the reference's η_S1 − η_S2, no more than this share may be left (upper 95 % limit)

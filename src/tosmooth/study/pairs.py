@@ -1,8 +1,8 @@
 """Paired differences between cells of a grid, by the unit of inference.
 
 Students of one seed start from the same weights and see the same batches, so two cells of one seed differ by far less
-chance than two of different seeds. The unit is the student seed; where a study has several teacher seeds, a teacher
-seed, over whose students the differences are averaged first.
+chance than two of different seeds. Differences are taken student by student, and averaged over those of a unit
+(`units`) then.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import pandas as pd
 from scipy import stats
 
 from tosmooth.analysis.inference import holm, t_interval
+from tosmooth.study.effect import FEWEST_SEEDS
 
-FEWEST_UNITS = 3  # with two, chance agreement makes a t-test certain of anything
+FEWEST_UNITS = FEWEST_SEEDS
 CELL = ("objective", "student", "label_smoothing", "temperature", "teacher_seed", "seed")  # what tells cells apart
 
 
@@ -50,18 +51,13 @@ def less_partner(table: pd.DataFrame, axis: str, partner: object, value: str) ->
     return table[value] - found
 
 
-def unit_of(table: pd.DataFrame) -> str:
-    """The column of the unit: "teacher_seed" where there are several, else "seed"."""
-    return "teacher_seed" if "teacher_seed" in table and table["teacher_seed"].nunique() > 1 else "seed"
-
-
 def over_units(part: pd.DataFrame, value: str, unit: str) -> Paired:
     """The mean of a column over units, with its interval and its p against 0.
 
     Args:
         part: rows of one setting; missing values are left out.
         value: the column.
-        unit: the column of the unit.
+        unit: the column of the unit, from `units.unit_of`.
     """
     found = part.groupby(unit)[value].mean().dropna().to_numpy()
     if not len(found):
