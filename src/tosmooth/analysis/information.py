@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,15 +39,17 @@ def mutual_information(samples: Tensor) -> float:
         raise ValueError("samples hold NaN or infinite values")
     images, views = values.shape
     if bool((values == values[:, :1]).all()):
-        _, place, counts = values[:, 0].unique(return_inverse=True, return_counts=True)
-        return math.log(images) - float(counts[place].double().log().mean())
+        alike = values[:, 0].numpy()
+        _, place, counts = np.unique(alike, return_inverse=True, return_counts=True)
+        return math.log(images) - float(np.log(counts[place]).mean())
 
     values = values - values.mean()  # keeps the squares below accurate
     means = values.mean(1)  # (N,)
     variance = float((values - means[:, None]).square().sum()) / (images * (views - 1))
     others = (values.sum(1, keepdim=True) - values) / (views - 1)  # (N, L): μ_x without the view that is scored
     total = 0.0
-    for rows in torch.arange(images).split(max(1, BLOCK // (images * views))):
+    size = max(1, BLOCK // (images * views))
+    for rows in (torch.arange(start, min(start + size, images)) for start in range(0, images, size)):
         scored = values[rows]  # (n, L)
         # log densities up to a constant that both terms share; (n, L, N)
         logs = -(scored[:, :, None] - means).square() / (2 * variance)
