@@ -79,6 +79,45 @@ def test_all_mistakes_are_reported_at_once(tiny_raw):
     assert len(caught.value.mistakes) >= 8
 
 
+def test_options_of_objectives_are_held_against_the_objectives_own_arguments(tiny_raw):
+    tiny_raw["student"] |= {
+        "objectives": ["hinton", "dkd"],
+        "objective_options": {"dkd": {"alpha": "one", "betta": 4}, "hinton": {"beta": 1}, "logit_standard": {}},
+        "label_smoothing": 0.1,
+        "batch_size": 0,
+    }
+    with pytest.raises(ConfigError) as caught:
+        load_config(tiny_raw)
+    text = str(caught.value)
+    for expected in (
+        "student.objective_options.dkd.alpha: must be a finite number, got 'one'",
+        "student.objective_options.dkd.betta: the objective 'dkd' has no such option; did you mean 'beta'?",
+        "student.objective_options.hinton.beta: the objective 'hinton' has no such option; it takes none",
+        "student.objective_options.logit_standard: options of an objective that is not in student.objectives",
+        "student.label_smoothing: 0.1 smooths the hard labels, which count for nothing",
+        "student.batch_size",
+    ):
+        assert expected in text
+    assert len(caught.value.mistakes) == 6
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [("-1", "at least 0, got -1"), (".nan", "finite number"), ("true", "finite number"), ("[1]", "finite number")],
+)
+def test_an_objective_judges_the_values_of_its_options(value, reason):
+    with pytest.raises(ConfigError, match=reason) as caught:
+        load_config(overrides=["student.objectives=dkd", f"student.objective_options.dkd.beta={value}"])
+    assert "student.objective_options.dkd.beta: " in str(caught.value)
+
+
+def test_sound_options_and_a_smoothing_of_hard_labels_pass():
+    options = ["student.objectives=[hinton,dkd]", "student.objective_options={dkd: {alpha: 1, beta: 4}}"]
+    config = load_config(overrides=[*options, "student.hard_weight=0.1", "student.label_smoothing=0.2"])
+    assert config.student.objective_options == {"dkd": {"alpha": 1, "beta": 4}}
+    assert config.student.label_smoothing == 0.2
+
+
 @pytest.mark.parametrize(
     ("overrides", "expected"),
     [

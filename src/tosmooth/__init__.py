@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tosmooth.analysis.centroids import ClassCentroids
+    from tosmooth.analysis.compactness import within_class_compactness
     from tosmooth.analysis.diffusion import diffusion_index
+    from tosmooth.analysis.information import mutual_information
     from tosmooth.analysis.label_smoothing import estimate_label_smoothing
     from tosmooth.analysis.projection import PenultimateProjection
     from tosmooth.analysis.similarity import similar_classes
+    from tosmooth.analysis.smoothness import smoothness
     from tosmooth.analysis.stability import stability
     from tosmooth.config_reading import load_config
     from tosmooth.losses.distillation import DistillationLoss, distillation_loss
@@ -35,9 +38,12 @@ _HOME = {
     "fused_linear_distillation": "tosmooth.losses.fused_linear",
     "load_config": "tosmooth.config_reading",
     "load_study": "tosmooth.study.results",
+    "mutual_information": "tosmooth.analysis.information",
     "run_study": "tosmooth.study.run",
     "similar_classes": "tosmooth.analysis.similarity",
+    "smoothness": "tosmooth.analysis.smoothness",
     "stability": "tosmooth.analysis.stability",
+    "within_class_compactness": "tosmooth.analysis.compactness",
 }
 
 __version__ = "0.1.0"
@@ -52,9 +58,12 @@ __all__ = [
     "fused_linear_distillation",
     "load_config",
     "load_study",
+    "mutual_information",
     "run_study",
     "similar_classes",
+    "smoothness",
     "stability",
+    "within_class_compactness",
 ]
 
 

@@ -216,7 +216,11 @@ class StudentConfig(TrainingConfig):
     seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
         [0, 1, 2], min_length=1, description="one group of students per seed"
     )
+    objective_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="further arguments of an objective, by its name (dkd: {alpha: 1, beta: 8})"
+    )
     hard_weight: float = Field(0.0, ge=0, le=1, description="weight of the hard-label cross-entropy (paper: 0)")
+    label_smoothing: Smoothing = Field(0.0, description="smoothing of those hard labels, the student's own")
 
 
 class AnalysisConfig(Section):

@@ -11,9 +11,10 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tosmooth.config import SECTIONS, StudyConfig
+from tosmooth.config import SECTIONS, StudentConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.losses.objectives import option_mistakes
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, check_plain, read_yaml
@@ -210,6 +211,8 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             missing = [alpha for alpha in teacher.label_smoothing if alpha not in teacher.checkpoints]
             if missing and teacher.model.checkpoint is None and not teacher.model.pretrained:
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
+    if (student := sections.get("student")) is not None:
+        yield from _student_contradictions(student)
     for name in ("teacher", "student"):
         training = sections.get(name)
         if training is not None and training.schedule.warmup_epochs >= training.epochs:
@@ -217,6 +220,23 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
                 f"{name}.schedule.warmup_epochs: {training.schedule.warmup_epochs:g} leaves nothing of "
                 f"{training.epochs} epochs; give fewer"
             )
+
+
+def _student_contradictions(student: StudentConfig) -> Iterable[str]:
+    """Options of objectives that are not asked for or do not take them, and a smoothing that nothing feels."""
+    for name, options in student.objective_options.items():
+        key = f"student.objective_options.{_shortened(shown(name))}"
+        if name not in student.objectives:
+            asked = did_you_mean(name, student.objectives)
+            yield f"{key}: options of an objective that is not in student.objectives; {asked}"
+            continue
+        for option, mistake in option_mistakes(name, options):
+            yield f"{key}.{_shortened(shown(option))}: {_shortened(shown(mistake))}"
+    if student.label_smoothing > 0 and student.hard_weight == 0:
+        yield (
+            f"student.label_smoothing: {student.label_smoothing:g} smooths the hard labels, which count for nothing "
+            "while student.hard_weight is 0; set that above 0, or this to 0. Teachers have teacher.label_smoothing"
+        )
 
 
 def dump_config(config: StudyConfig) -> str:

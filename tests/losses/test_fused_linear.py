@@ -29,6 +29,10 @@ SETTINGS: list[dict[str, Any]] = [
     {"topk": 3},
     {"topk": 4, "objective": "teacher_only", "hard_weight": 0.5},
     {"topk": K},
+    {"objective": "dkd"},
+    {"objective": "dkd", "objective_kwargs": {"alpha": 0.5, "beta": 2.0}, "hard_weight": 0.3, "label_smoothing": 0.1},
+    {"objective": "logit_standard"},
+    {"objective": "logit_standard", "hard_weight": 0.5},
 ]
 
 
@@ -119,6 +123,9 @@ def test_extreme_logits(settings: dict[str, Any], temperature: float) -> None:
 def test_a_temperature_per_row_and_as_a_tensor() -> None:
     assert_equal(tensors(), torch.linspace(0.5, 8, N, dtype=torch.float64), hard_weight=0.4, targets=some_targets())
     assert_equal(tensors(), torch.tensor(3.0, dtype=torch.float64))
+    for objective in ("dkd", "logit_standard"):
+        per_row = torch.linspace(0.5, 8, N, dtype=torch.float64)
+        assert_equal(tensors(), per_row, objective=objective, targets=some_targets())
 
 
 def test_sequences() -> None:
@@ -243,7 +250,21 @@ def test_backward_twice() -> None:
         ({"teacher_weight": torch.zeros(K + 1, E)}, "13 classes; teacher: rows .*, 14 classes"),
         ({"teacher_hidden": torch.zeros(N + 1, E)}, "must agree"),
         ({"student_bias": torch.zeros(K + 1)}, "student: bias has shape"),
-        ({"objective": "dkd"}, "no objective 'dkd' in the fused loss"),
+        (
+            {"objective": "crd"},
+            "no objective 'crd' in the fused loss.*Allowed: dkd, hinton, logit_standard, teacher_only",
+        ),
+        ({"objective": "dkd"}, "'dkd' needs targets"),
+        ({"objective": "logit_standard", "topk": 3}, "needs all of the teacher's logits"),
+        ({"objective_kwargs": {"alpha": 1.0}}, "'hinton' takes no options"),
+        (
+            {
+                "objective": "dkd",
+                "targets": torch.zeros(N, dtype=torch.long),
+                "objective_kwargs": {"beta": torch.ones(N)},
+            },
+            "must hold numbers",
+        ),
         ({"hard_weight": 0.5}, "needs targets"),
         ({"hard_weight": 2.0}, r"must be in \[0, 1\]"),
         ({"topk": K + 1}, "topk must be in"),

@@ -78,6 +78,9 @@ def write_study(folder: Path, variant: Variant | None = None) -> Path:
             "plane": "algorithm 1", "seed": 0,
         },
         "analysis/calibration.csv": _calibration(v),
+        "analysis/views.csv": _views(v),
+        "analysis/views.json": _views_info(v),
+        "analysis/inheritance.csv": _inheritance(v),
         "analysis/advice.json": _advice(v),
         "analysis/verdict.json": _verdict(v),
     }  # fmt: skip
@@ -244,6 +247,50 @@ def _calibration(v: Variant) -> pd.DataFrame:
                  "count": 40 * (b - 3) ** 2}
             )  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _views(v: Variant) -> pd.DataFrame:
+    calibration = {"cal/ece": 0.05, "cal/ece_val": 0.06, "test/nll": 0.35, "val/nll": 0.34}
+    teachers = [
+        {"role": "teacher", "name": f"a{a:g}-s0", "teacher": f"a{a:g}-s0", "objective": None, "label_smoothing": a,
+         "temperature": None, "teacher_seed": 0, "seed": 0, "compactness": 0.4 - 2 * a, "compactness_val": 0.5 - 2 * a,
+         "stability": 0.9 + a / 2, "mi_similar": 2.5 - 8 * a, "mi_dissimilar": 3.0 - 8 * a, "smoothness": 0.05 + a}
+        for a in v.alphas
+    ]  # fmt: skip
+    students = [
+        {"role": "student", "name": f"hinton-a{a:g}-T{t}-resnet8-s{s}", "teacher": f"a{a:g}-s0", "objective": "hinton",
+         "label_smoothing": a, "temperature": float(t), "teacher_seed": 0, "seed": s, "compactness": 0.6 - a,
+         "compactness_val": 0.7 - a, "smoothness": 0.5}
+        for a, t, s in _grid(v)
+    ]  # fmt: skip
+    return pd.DataFrame(teachers + students).assign(**calibration)
+
+
+def _views_info(v: Variant) -> dict[str, Any]:
+    return {
+        "sentences": {"information": "The smoothed teacher's classes are tighter.", "stability": "Answers are alike.",
+                      "diffusion": "The students drift."},
+        "calibration": {"verdict": "shown", "sentence": "Calibration is inherited: by +2.0 points."},
+        "similar": [v.classes[0], v.classes[2]], "dissimilar": [v.classes[0], v.classes[1]],
+        "smoothness": {f"a{a:g}-s0": {f"{t:g}": 0.05 + a + 0.01 * t for t in v.temperatures} for a in v.alphas},
+        "images": 900, "mi_images": 200, "mi_views": 8, "mi_augmentation": "shifts by up to 2 pixels",
+    }  # fmt: skip
+
+
+def _inheritance(v: Variant) -> pd.DataFrame:
+    rows = []
+    for a in v.alphas:
+        for t in v.temperatures:
+            row: dict[str, Any] = {
+                "objective": "hinton", "student": "resnet8", "label_smoothing": a, "temperature": float(t),
+                "n": v.seeds, "teacher_ece": 0.03 + a / 5, "ece": 0.03 + a / 4,
+            }  # fmt: skip
+            if a > 0 and 0.0 in v.alphas:
+                row |= {"teacher_gap": a / 5, "gap": a / 4, "low": a / 4 - 0.004, "high": a / 4 + 0.004, "p": 0.01,
+                        "p_holm": 0.04, "relation": "inherited"}  # fmt: skip
+            rows.append(row)
+    columns = ["teacher_gap", "gap", "low", "high", "p", "p_holm", "relation"]
+    return pd.DataFrame(rows).reindex(columns=[*rows[0].keys() - set(columns), *columns])
 
 
 def _best(v: Variant) -> tuple[float, int]:

@@ -13,7 +13,9 @@ from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report
 
 FIGURES = ["accuracy", "calibration-error", "classes", "diffusion", "projection", "reliability"]
-TABLES = ["accuracy", "classes", "comparisons", "diffusion", "grid", "sensitivity", "teachers"]
+TABLES = [
+    "accuracy", "calibration", "classes", "comparisons", "diffusion", "grid", "sensitivity", "teachers", "views",
+]  # fmt: skip
 
 
 class Reader(HTMLParser):
@@ -113,7 +115,7 @@ def test_hostile_names_stay_text(hostile_study: Path) -> None:
 def test_a_preview_says_so_at_every_heading_and_table(hostile_study: Path) -> None:
     html = (hostile_study / "report.html").read_text(encoding="utf-8")
     sections = re.findall(r'<h2 id="[^"]+">(.*?)</h2>', html)
-    assert len(sections) == 8
+    assert len(sections) == 9
     assert all('<span class="tag">preview</span>' in heading for heading in sections)
     assert 'class="banner"' in html
     for path in (hostile_study / "tables").glob("*.tex"):

@@ -12,6 +12,7 @@ import yaml
 from tests.faults.studies import assert_same, content
 from tosmooth.config_reading import dump_config, load_config
 from tosmooth.study.growth import Change, caveats, compare, in_words
+from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
 from tosmooth.study.single import distill_one
@@ -41,6 +42,7 @@ def test_how_the_work_is_done_may_change(tiny_raw: dict[str, Any], override: str
         ("student.seeds=[0,1,5]", ("seed = 5",), ()),
         ("teacher.label_smoothing=[0.0,0.2]", ("α = 0.2",), ("α = 0.1",)),
         ("teacher.seeds=[0,4]", ("teacher seed = 4",), ()),
+        ("student.objectives=[hinton,dkd]", ("objective = dkd",), ()),
     ],
 )
 def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tuple[str], removed: tuple[str]):
@@ -55,6 +57,7 @@ def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tup
         ("teacher.seeds=[1]", "teacher.seeds"),
         ("teacher.seeds=[1,0]", "teacher.seeds"),
         ("selection=last", "selection"),
+        ("student.hard_weight=0.5", "student.hard_weight"),
     ],
 )
 def test_what_would_change_results_is_refused(tiny_raw: dict[str, Any], override: str, key: str):
@@ -65,6 +68,21 @@ def test_a_study_of_an_older_version_lacks_keys_that_have_defaults(tiny_raw: dic
     there = yaml.safe_load(dump_config(load_config(tiny_raw)))
     del there["compute"]["checkpoint_minutes"], there["data"]["on_error"], there["cache"]
     assert compare(there, load_config(tiny_raw)) == Change((), (), ())
+
+
+def test_other_options_of_an_objective_are_other_cells(tiny_raw: dict[str, Any]):
+    tiny_raw["student"] |= {"objectives": ["hinton", "dkd"], "objective_options": {"dkd": {"beta": 4}}}
+    assert change(tiny_raw, "student.objective_options={dkd: {beta: 2, alpha: 1}}") == Change(
+        (), ("dkd with beta = 2, alpha = 1",), ("dkd with beta = 4",)
+    )
+    assert change(tiny_raw, "student.objective_options={}") == Change((), (), ("dkd with beta = 4",))
+    names = [
+        {cell.name for cell in make_plan(load_config(tiny_raw, overrides)).cells}
+        for overrides in ([], ["student.objective_options={dkd: {beta: 2}}"], ["student.objective_options={}"])
+    ]
+    hinton = names[0] & names[1] & names[2]
+    assert {name.split("-")[0] for name in hinton} == {"hinton"}
+    assert len(names[0] | names[1] | names[2]) == 4 * len(hinton)
 
 
 def test_given_teachers_come_and_go_with_their_smoothing(tiny_raw: dict[str, Any], tmp_path: Path):

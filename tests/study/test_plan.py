@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tosmooth.config_reading import load_config
-from tosmooth.study.plan import make_plan, path_safe
+from tosmooth.study.plan import make_plan, objective_label, path_safe
 
 
 def test_the_default_grid(tiny_raw):
@@ -59,3 +59,11 @@ def test_names_of_folders_hold_no_separators():
     assert path_safe("timm:resnet18.a1_in1k") == "timm-resnet18.a1_in1k"
     assert path_safe("hf:org/../../model") == "hf-org-..-..-model"
     assert "/" not in path_safe("hf:/etc/passwd")
+
+
+def test_options_of_an_objective_are_in_the_name_and_without_them_nothing_is():
+    assert objective_label("dkd", {}) == "dkd"
+    assert objective_label("dkd", {"beta": 4, "alpha": 1.0}) == "dkd-alpha1-beta4"
+    assert objective_label("dkd", {"beta": 4.0000001}) != objective_label("dkd", {"beta": 4})
+    assert objective_label("mine", {"path": "../x"}).startswith("mine-")
+    assert "/" not in objective_label("mine", {"path": "../x"})

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tosmooth.errors import did_you_mean
-from tosmooth.losses.objectives import Objective, find_objective, objectives, register_objective
+from tosmooth.losses.objectives import Objective, check_topk, find_objective, objectives, register_objective
 
 __all__ = ["DistillationLoss", "Objective", "Reduction", "distillation_loss", "objectives", "register_objective"]
 
@@ -45,7 +45,7 @@ def distillation_loss(
         hard_weight: w in [0, 1]; the paper uses 0.
         label_smoothing: smoothing of the hard-label term, in [0, 1).
         topk: keep only the teacher's k most likely classes of each row, renormalised; the student stays a distribution
-            over all classes.
+            over all classes. Not for objectives that need all of the teacher's logits (`dkd`, `logit_standard`).
         ignore_index: the target of rows that do not count.
         reduction: "mean" over the rows that count, "sum", or "none" → (N,) or (B, L), 0 where ignored.
 
@@ -54,11 +54,13 @@ def distillation_loss(
 
     Raises:
         ValueError: shapes differ, T ≤ 0 or not finite, w outside [0, 1], label smoothing outside [0, 1), w > 0 without
-            targets, targets that are no integers, an unknown objective or reduction, k outside [1, K], or an objective
-            that does not return one loss per row.
+            targets, targets that are no integers, an unknown objective or reduction, k outside [1, K] or with an
+            objective that it means nothing to, an objective's own refusal of its options or of missing targets, or an
+            objective that does not return one loss per row.
     """
     _check_logits(student_logits, teacher_logits, targets)
     check_settings(hard_weight, label_smoothing, topk, reduction)
+    check_topk(objective, topk)
     row_shape, classes = student_logits.shape[:-1], student_logits.shape[-1]
     if hard_weight > 0 and targets is None:
         raise ValueError(f"hard_weight = {hard_weight} needs targets")
@@ -133,6 +135,7 @@ class DistillationLoss(nn.Module):
         find_objective(objective)
         checked_temperature(temperature, torch.Size(), torch.zeros(()))
         check_settings(hard_weight, label_smoothing, topk, reduction)
+        check_topk(objective, topk)
         self.temperature = temperature
         self.settings: dict[str, Any] = {
             "objective": objective,

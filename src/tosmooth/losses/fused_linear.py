@@ -8,6 +8,7 @@ rounding, in value and in every gradient.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,9 +19,11 @@ from torch.nn import functional as F
 
 from tosmooth.errors import did_you_mean
 from tosmooth.losses.distillation import Reduction, check_settings, checked_temperature
+from tosmooth.losses.objectives import check_topk, find_objective
 
-FusedObjective = Literal["hinton", "teacher_only"]
-OBJECTIVES = ("hinton", "teacher_only")
+FusedObjective = Literal["dkd", "hinton", "logit_standard", "teacher_only"]
+OBJECTIVES = ("dkd", "hinton", "logit_standard", "teacher_only")
+BY_HAND = ("hinton", "teacher_only")  # gradients written out below; those of the others come from autograd
 # Measured: fewer rows waste the matrix products, more of them (or of memory) leave the caches.
 CHUNK_BYTES = 32 * 2**20  # of one (rows, K) array in float32
 CHUNK_ROWS = 512
@@ -36,6 +39,7 @@ def fused_linear_distillation(
     student_bias: Tensor | None = None,
     teacher_bias: Tensor | None = None,
     objective: FusedObjective = "hinton",
+    objective_kwargs: Mapping[str, Any] | None = None,
     targets: Tensor | None = None,
     hard_weight: float = 0.0,
     label_smoothing: float = 0.0,
@@ -58,7 +62,9 @@ def fused_linear_distillation(
         temperature: T > 0, a number, a 0-dimensional tensor, or one value per row, (N,) or (B, L); no gradient.
         student_bias: (K,).
         teacher_bias: (K,).
-        objective: "hinton" or "teacher_only".
+        objective: "hinton", "teacher_only", "dkd" or "logit_standard"; the last two hold a few more (rows, K) arrays of
+            a chunk.
+        objective_kwargs: further keyword arguments of the objective, the same for all rows.
         targets: class indices, (N,) or (B, L). Rows whose target is `ignore_index` are left out.
         hard_weight: w in [0, 1].
         label_smoothing: smoothing of the hard-label term, in [0, 1).
@@ -85,6 +91,13 @@ def fused_linear_distillation(
     if objective not in OBJECTIVES:
         raise ValueError(f"no objective {objective!r} in the fused loss; {did_you_mean(objective, OBJECTIVES)}")
     check_settings(hard_weight, label_smoothing, topk, reduction)
+    check_topk(objective, topk)
+    if any(isinstance(value, Tensor) and value.ndim for value in (objective_kwargs or {}).values()):
+        raise ValueError("objective_kwargs must hold numbers here: rows come in chunks, so no value can be one per row")
+    if objective in BY_HAND and objective_kwargs:
+        raise ValueError(f"the objective {objective!r} takes no options; got {', '.join(objective_kwargs)}")
+    if objective == "dkd" and targets is None:
+        raise ValueError("the objective 'dkd' needs targets")
     if hard_weight > 0 and targets is None:
         raise ValueError(f"hard_weight = {hard_weight} needs targets")
     if topk is not None and topk > classes:
@@ -100,6 +113,7 @@ def fused_linear_distillation(
     settings = _Settings(
         temperature=divisor,
         objective=objective,
+        objective_kwargs=dict(objective_kwargs or {}),
         targets=None if targets is None else targets.reshape(rows).to(torch.int64),
         hard_weight=hard_weight,
         label_smoothing=label_smoothing,
@@ -136,6 +150,7 @@ class _Settings:
 
     temperature: float | Tensor  # a number, 0-dimensional, or (N, 1)
     objective: str
+    objective_kwargs: dict[str, Any]
     targets: Tensor | None
     hard_weight: float
     label_smoothing: float
@@ -232,7 +247,8 @@ class _Layers:
                     student.masked_fill_(~kept[:, None], 0)
                     teacher.masked_fill_(~kept[:, None], 0)
                     targets = targets.masked_fill(~kept, 0)
-                loss, gradient = _chunk(
+                chunk = _chunk if settings.objective in BY_HAND else _chunk_by_autograd
+                loss, gradient = chunk(
                     student, teacher, targets, settings, settings.temperature_of(rows), gradients is not None
                 )
                 losses[rows] = loss * scale[rows]
@@ -315,6 +331,29 @@ def _chunk(
         hard.scatter_add_(-1, targets[:, None], hard.new_full((len(hard), 1), settings.label_smoothing - 1))
         gradient.add_(hard, alpha=w)
     return loss, gradient
+
+
+def _chunk_by_autograd(
+    student: Tensor,
+    teacher: Tensor,
+    targets: Tensor | None,
+    settings: _Settings,
+    temperature: float | Tensor,
+    want_gradient: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """The same for any objective whose rows do not depend on each other: its graph lives as long as the chunk."""
+    w = settings.hard_weight
+    with torch.set_grad_enabled(want_gradient):
+        student = student.detach().requires_grad_(want_gradient)
+        loss = find_objective(settings.objective)(student, teacher, temperature, targets, **settings.objective_kwargs)
+        if w > 0:
+            assert targets is not None
+            hard = F.cross_entropy(student, targets, label_smoothing=settings.label_smoothing, reduction="none")
+            loss = (1 - w) * loss + w * hard
+        if not want_gradient:
+            return loss, None
+        (gradient,) = torch.autograd.grad(loss.sum(), student)
+    return loss.detach(), gradient
 
 
 def _smoothed_cross_entropy(log_q: Tensor, targets: Tensor, smoothing: float) -> Tensor:

@@ -1,13 +1,18 @@
-"""Distillation objectives by name: `hinton`, `teacher_only`, and whatever a user registers.
+"""Distillation objectives by name: `hinton`, `teacher_only`, `dkd`, `logit_standard`, and whatever a user registers.
 
 All are written as KL divergences, so a student equal to its teacher has loss 0 (`teacher_only`: at T = 1). T² stands
 wherever the student is softened; leaving it out would silently change the learning rate along the temperature axis.
+Formulas, sources and options: docs/objectives.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,15 +22,21 @@ from tosmooth.errors import did_you_mean
 Objective = Callable[..., Tensor]
 
 _OBJECTIVES: dict[str, Objective] = {}
+_WHOLE_TEACHER: set[Objective] = set()  # objectives that a teacher cut off by top-k means nothing to
 
 
-def register_objective(name: str) -> Callable[[Objective], Objective]:
+def register_objective(name: str, *, topk: bool = True) -> Callable[[Objective], Objective]:
     """Make an objective known by name, for configurations and for `distillation_loss`.
 
     The function takes student logits (N, K), teacher logits (N, K), the temperature (a number, a 0-dimensional tensor,
     or (N, 1)) and targets (N,) or None, and returns one loss per row, (N,). Logits are float32 or wider. With `topk`,
     the teacher's other logits are −∞. Rows that are ignored arrive as zeros with target 0, and what is returned for
-    them is dropped.
+    them is dropped. Further arguments are keyword arguments with defaults: `objective_kwargs`, and in a configuration
+    `student.objective_options`. For values that it cannot work with it raises ValueError.
+
+    Args:
+        name: what it is called.
+        topk: False for an objective that needs all of the teacher's logits; with `topk` it is refused then.
 
     Raises:
         ValueError: the name is taken.
@@ -35,6 +46,8 @@ def register_objective(name: str) -> Callable[[Objective], Objective]:
         if name in _OBJECTIVES:
             raise ValueError(f"objective {name!r} is registered already")
         _OBJECTIVES[name] = function
+        if not topk:
+            _WHOLE_TEACHER.add(function)
         return function
 
     return register
@@ -58,6 +71,61 @@ def find_objective(objective: str | Objective) -> Objective:
     return _OBJECTIVES[objective]
 
 
+def check_topk(objective: str | Objective, topk: int | None) -> None:
+    """Refuse top-k with an objective that needs all of the teacher's logits.
+
+    Raises:
+        ValueError: that is so, or there is no objective of that name.
+    """
+    if topk is not None and find_objective(objective) in _WHOLE_TEACHER:
+        serve = ", ".join(sorted(name for name, known in _OBJECTIVES.items() if known not in _WHOLE_TEACHER))
+        name = objective if isinstance(objective, str) else getattr(objective, "__name__", "this one")
+        raise ValueError(
+            f"the objective {name!r} needs all of the teacher's logits, not topk = {topk}; with it: {serve}"
+        )
+
+
+def option_mistakes(name: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is wrong with the options that a configuration gives to a registered objective.
+
+    Names are held against the function's own keyword arguments, numbers against their annotations, and values against
+    the function itself, on a tiny example.
+
+    Returns:
+        Pairs of the option's name and the mistake.
+    """
+    function = find_objective(name)
+    parameters = inspect.signature(function).parameters
+    known = {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY or p.default is not p.empty}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    mistakes = []
+    for key, value in options.items():
+        if key not in known and not open_ended:
+            tail = did_you_mean(key, known) if known else "it takes none"
+            mistakes.append((key, f"the objective {name!r} has no such option; {tail}"))
+        elif key in known and "float" in str(known[key].annotation) and not _is_number(value):
+            mistakes.append((key, f"must be a finite number, got {value!r}"))
+    if mistakes:
+        return mistakes
+    logits, targets = torch.zeros(2, 3), torch.tensor([0, 2])
+    for key, value in options.items():
+        try:
+            function(logits, logits, 1.0, targets, **{key: value})
+        except (TypeError, ValueError, RuntimeError) as error:
+            mistakes.append((key, " ".join(str(error).split())))
+    return mistakes
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _times_squared(loss: Tensor, temperature: Tensor | float) -> Tensor:
+    """T² · loss, per row (N,); the temperature is a number, 0-dimensional or (N, 1)."""
+    squared = temperature**2
+    return loss * (squared.squeeze(-1) if isinstance(squared, Tensor) and squared.ndim else squared)
+
+
 def _kl(teacher_logits: Tensor, student_log_probabilities: Tensor) -> Tensor:
     """KL(teacher ‖ student) per row, (N, K) → (N,). Teacher classes at −∞ (cut off by top-k) add nothing."""
     log_teacher = F.log_softmax(teacher_logits, dim=-1)
@@ -71,8 +139,7 @@ def hinton(
 ) -> Tensor:
     """T² · KL(p_T(z_t) ‖ p_T(z_s)) per row (Hinton, Vinyals and Dean, 2015); the paper's objective."""
     loss = _kl(teacher_logits / temperature, F.log_softmax(student_logits / temperature, dim=-1))
-    squared = temperature**2
-    return loss * (squared.squeeze(-1) if isinstance(squared, Tensor) and squared.ndim else squared)
+    return _times_squared(loss, temperature)
 
 
 @register_objective("teacher_only")
@@ -81,3 +148,67 @@ def teacher_only(
 ) -> Tensor:
     """KL(p_T(z_t) ‖ p_1(z_s)) per row: only the teacher is softened, so no T² (Müller et al. 2019; TTM, ICLR 2024)."""
     return _kl(teacher_logits / temperature, F.log_softmax(student_logits, dim=-1))
+
+
+@register_objective("dkd", topk=False)
+def dkd(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: Tensor | float,
+    targets: Tensor | None,
+    *,
+    alpha: float = 1.0,
+    beta: float | Tensor = 8.0,
+) -> Tensor:
+    """T² · (alpha · target-class term + beta · non-target term) per row (DKD; Zhao et al., CVPR 2022).
+
+    With p = p_T(z)_y the probability of the target class, and p̂ the softmax over the other classes alone, the terms are
+    KL((p_t, 1 − p_t) ‖ (p_s, 1 − p_s)) and KL(p̂_t ‖ p̂_s). `hinton` is alpha = 1, beta = 1 − p_t of each row: there a
+    teacher that is sure of the target mutes what it says about the other classes.
+
+    Args:
+        student_logits: (N, K).
+        teacher_logits: (N, K).
+        temperature: T.
+        targets: (N,); needed.
+        alpha: weight of the target-class term, at least 0; the paper's is 1.
+        beta: weight of the non-target term, at least 0, or one per row (N,). 8 is the paper's for most pairs on
+            CIFAR-100 (between 2 and 8, by the pair); on ImageNet it uses 0.5.
+
+    Raises:
+        ValueError: no targets, or a weight is negative or not finite.
+    """
+    if targets is None:
+        raise ValueError("the objective 'dkd' needs targets")
+    for name, weight in (("alpha", alpha), ("beta", beta)):
+        if not isinstance(weight, Tensor) and not 0 <= weight < math.inf:
+            raise ValueError(f"{name} must be a finite number of at least 0, got {weight}")
+    own = torch.zeros_like(student_logits, dtype=torch.bool).scatter(-1, targets[:, None], True)  # (N, K)
+    log_p, log_q = (F.log_softmax(logits / temperature, dim=-1) for logits in (teacher_logits, student_logits))
+    # From logarithms: 1 − p would be rounded to 0 for a teacher that is sure.
+    target = [
+        torch.stack([log.gather(-1, targets[:, None])[:, 0], log.masked_fill(own, -math.inf).logsumexp(-1)], dim=-1)
+        for log in (log_p, log_q)
+    ]  # (N, 2) each
+    target_term = (target[0].exp() * (target[0] - target[1])).sum(-1)
+    # Without the target, log-probabilities of all classes are logits of the others.
+    others = F.log_softmax(log_q.masked_fill(own, -math.inf), dim=-1)
+    other_term = _kl(log_p.masked_fill(own, -math.inf), others.masked_fill(own, 0))
+    return _times_squared(alpha * target_term + beta * other_term, temperature)
+
+
+@register_objective("logit_standard", topk=False)
+def logit_standard(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: Tensor | float, targets: Tensor | None
+) -> Tensor:
+    """`hinton` on standardised logits, per row (Sun et al., CVPR 2024).
+
+    Each row of both sides becomes (z − mean) / (std + 1e-7) over the classes, the standard deviation with one degree of
+    freedom removed. So the student need not match the size of the teacher's logits, only their pattern, and T means the
+    same for teachers of any confidence.
+    """
+    return hinton(_standardised(student_logits), _standardised(teacher_logits), temperature, targets)
+
+
+def _standardised(logits: Tensor) -> Tensor:
+    return (logits - logits.mean(-1, keepdim=True)) / (logits.std(-1, keepdim=True) + 1e-7)

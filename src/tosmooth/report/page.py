@@ -18,6 +18,7 @@ from tosmooth.report.figures.style import theme
 from tosmooth.report.numbers import alpha_label, unbroken
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.tables import Table
+from tosmooth.report.view_tables import objective_sentences, sentences
 from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, headline, how_it_was_run, recommendation
 
 
@@ -59,6 +60,9 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         other_tables=[table for table in tables if table.key.startswith("accuracy-")],
         paper=[table for table in tables if table.key.startswith("paper-")],
         images=images,
+        views=sentences(files),
+        inherited=str((files.views_info.get("calibration") or {}).get("sentence", "")),
+        objectives=objective_sentences(files),
         caveats=caveats(files),
         run=how_it_was_run(files),
         config=yaml.safe_dump(files.config, sort_keys=False, allow_unicode=True),

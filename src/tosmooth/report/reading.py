@@ -19,7 +19,7 @@ from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 # Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
 TEXT_COLUMNS = (
     "cell", "objective", "student", "teacher", "status", "failure", "selection", "name", "role", "split", "class_name",
-    "image",
+    "image", "relation", "reference", "verdict",
 )  # fmt: skip
 RESULT_COLUMNS = ("cell", "objective", "label_smoothing", "temperature", "student", "seed", "status")
 LONGEST_TEXT = 1000  # characters of a name or a sentence
@@ -28,7 +28,9 @@ NUMBER_COLUMNS = (
     *GRID_COLUMNS, "teacher_seed", "selected_epoch", "parameters", "train/loss", "val/top1", "val/top5", "val/nll",
     "cal/ece_val", "test/top1", "test/top5", "test/nll", "cal/ece", "diffusion/eta_s1", "diffusion/eta_s2",
     "eta_s1", "eta_s2", "n", "mean", "low", "high", "p", "class_index", "x", "y", "bin", "confidence", "accuracy",
-    "count",
+    "count", "compactness", "compactness_val", "stability", "mi_similar", "mi_dissimilar", "smoothness", "teacher_ece",
+    "teacher_gap", "ece", "gap", "p_holm", "reference_eta", "eta", "eta_low", "eta_high", "change", "change_low",
+    "change_high", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm",
 )  # fmt: skip
 
 
@@ -51,6 +53,11 @@ class StudyFiles:
         projection: points and centroids of the projection panels.
         projection_info: which classes, and which plane.
         calibration: reliability bins.
+        views: teachers and students in the three views, one row each.
+        views_info: the views' sentences, and how mutual information was measured.
+        inheritance: ECE of students beside their teachers'.
+        objectives: other objectives against the reference, where there are several.
+        objectives_info: what they do to diffusion, in sentences.
     """
 
     path: Path
@@ -68,6 +75,11 @@ class StudyFiles:
     projection_info: dict[str, Any]
     calibration: pd.DataFrame
     unreadable: list[str] = field(default_factory=list)  # images that were left out, with their reasons
+    views: pd.DataFrame = field(default_factory=pd.DataFrame)
+    views_info: dict[str, Any] = field(default_factory=dict)
+    inheritance: pd.DataFrame = field(default_factory=pd.DataFrame)
+    objectives: pd.DataFrame = field(default_factory=pd.DataFrame)
+    objectives_info: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -213,6 +225,11 @@ def read_study(path: Path) -> StudyFiles:
         projection_info=read_mapping(analysis / "projection.json"),
         calibration=read_table(analysis / "calibration.csv"),
         unreadable=_images_in(read_table(path / "unreadable.csv")),
+        views=read_table(analysis / "views.csv"),
+        views_info=read_mapping(analysis / "views.json"),
+        inheritance=read_table(analysis / "inheritance.csv"),
+        objectives=read_table(analysis / "objectives.csv"),
+        objectives_info=read_mapping(analysis / "objectives.json"),
     )
 
 

@@ -22,6 +22,7 @@ FREE = {
 GRID = {
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
+    "student.objective_options": "options of an objective",
 }  # fmt: skip
 
 
@@ -70,13 +71,21 @@ def compare(there: Any, config: StudyConfig) -> Change:
                 refused.add(grid_key)
         elif grid_key == "teacher.seeds" and (not isinstance(before, list) or before[:1] != after[:1]):
             refused.add(grid_key)  # the names of the students count from it
+        elif grid_key == "student.objective_options":  # they are part of a cell's name, so others are other cells
+            added += [_options(name, after[name]) for name in after if after[name] != before.get(name)]
+            removed += [_options(name, before[name]) for name in before if before[name] != after.get(name)]
         elif grid_key is not None and isinstance(before, list) and isinstance(after, list):
             label = GRID[grid_key]
             added += [f"{label} = {_short(value)}" for value in after if value not in before]
             removed += [f"{label} = {_short(value)}" for value in before if value not in after]
         else:
             refused.add(key)
-    return Change(tuple(sorted(refused)), tuple(sorted(added)), tuple(sorted(removed)))
+    return Change(tuple(sorted(refused)), tuple(sorted(set(added))), tuple(sorted(set(removed))))
+
+
+def _options(name: str, options: Any) -> str:
+    given = options.items() if isinstance(options, dict) else ()
+    return f"{name} with {', '.join(f'{key} = {_short(value)}' for key, value in given) or 'its defaults'}"
 
 
 def _short(value: Any) -> str:

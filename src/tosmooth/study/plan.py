@@ -6,10 +6,14 @@ first teacher seed go without its number: a study that was begun with one teache
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from tosmooth.config import StudyConfig
 
@@ -56,6 +60,19 @@ def path_safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
 
 
+def objective_label(objective: str, options: Mapping[str, Any]) -> str:
+    """An objective with its options as part of a folder name: `dkd-alpha1-beta4`; without options, its name alone.
+
+    Other options are another loss, and must never take over the students of these.
+    """
+    if not options:
+        return objective
+    ordered = sorted(options.items())
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for _, value in ordered):
+        return "-".join([objective, *(f"{key}{float(value):.12g}" for key, value in ordered)])
+    return f"{objective}-{hashlib.sha256(json.dumps(ordered, default=str).encode()).hexdigest()[:8]}"
+
+
 def make_plan(config: StudyConfig) -> Plan:
     """The grid in a fixed order: seed, objective, teacher seed, α, T. Every student seed meets every teacher."""
     teachers = tuple(
@@ -63,11 +80,12 @@ def make_plan(config: StudyConfig) -> Plan:
         for seed, alpha in product(config.teacher.seeds, config.teacher.label_smoothing)
     )
     student, first = config.student, config.teacher.seeds[0]
+    labels = {name: objective_label(name, student.objective_options.get(name, {})) for name in student.objectives}
     groups = tuple(
         tuple(
             Cell(
-                name=f"{objective}-a{teacher.label_smoothing:g}-T{temperature:g}-{path_safe(student.model.name)}-s{seed}"
-                + ("" if teacher.seed == first else f"-t{teacher.seed}"),
+                name=f"{labels[objective]}-a{teacher.label_smoothing:g}-T{temperature:g}"
+                f"-{path_safe(student.model.name)}-s{seed}" + ("" if teacher.seed == first else f"-t{teacher.seed}"),
                 teacher=teacher.name,
                 label_smoothing=teacher.label_smoothing,
                 teacher_seed=teacher.seed,

@@ -27,6 +27,7 @@ from tosmooth.study.diffusion import analyse_diffusion, find_similarity, given_s
 from tosmooth.study.directory import load_json, write_json
 from tosmooth.study.environment import describe_environment
 from tosmooth.study.growth import caveats
+from tosmooth.study.objectives import write_objectives
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
@@ -41,6 +42,7 @@ from tosmooth.study.results import (
 )
 from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
+from tosmooth.study.views import analyse_views
 
 
 def run_study(
@@ -78,6 +80,8 @@ def run_study(
 
         def finish() -> None:
             results = write_results(context, diffusion)
+            shown.stage("comparing the views on smoothing")
+            analyse_views(context, done, results, advice)
             verdict = final_verdict(advice, results, preview=config.preview)
             write_json(context.directory.analysis / "verdict.json", verdict)
             write_environment(context, started, time.perf_counter() - clock)
@@ -114,6 +118,7 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
     diffusion = analyse_diffusion(context, find_similarity(context), done)
     analyse_projection(context, done)
     results = write_results(context, diffusion)
+    write_objectives(context, diffusion, results)
     path = context.directory.analysis / "advice.json"
     if not path.is_file():  # once frozen, it stays
         rules = Rules(context.config.analysis.margin, context.config.preview, context.selection)

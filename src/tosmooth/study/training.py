@@ -120,7 +120,7 @@ def students_that_fit(context: Context) -> int:
 
 def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeaching, epochs: range) -> None:
     seed, seeds = todo[0].seed, context.config.student.seeds
-    hard_weight = context.config.student.hard_weight
+    section = context.config.student
 
     def title(cells: Sequence[Cell]) -> str:
         return f"{len(cells)} students, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})"
@@ -130,7 +130,14 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
         return teaching.of([teacher for teacher in context.plan.teachers if teacher.name in needed])
 
     def loss(cell: Cell) -> LossFunction:
-        return distillation_from(cell.teacher, cell.temperature, cell.objective, hard_weight)
+        return distillation_from(
+            cell.teacher,
+            cell.temperature,
+            cell.objective,
+            section.hard_weight,
+            label_smoothing=section.label_smoothing,
+            options=section.objective_options.get(cell.objective),
+        )
 
     _train(context, todo, _Work(title, loss, epochs, teaching_of, student_views(context, seed)))
 

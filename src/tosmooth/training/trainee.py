@@ -39,12 +39,36 @@ def label_smoothing_loss(alpha: float) -> LossFunction:
     return loss
 
 
-def distillation_from(teacher: str, temperature: float, objective: str, hard_weight: float) -> LossFunction:
-    """A student's loss: distillation from one teacher of the group at one temperature."""
+def distillation_from(
+    teacher: str,
+    temperature: float,
+    objective: str,
+    hard_weight: float,
+    *,
+    label_smoothing: float = 0.0,
+    options: Mapping[str, Any] | None = None,
+) -> LossFunction:
+    """A student's loss: distillation from one teacher of the group at one temperature.
+
+    Args:
+        teacher: its name.
+        temperature: T.
+        objective: its name.
+        hard_weight: of the hard-label term.
+        label_smoothing: of that term's labels.
+        options: further arguments of the objective.
+    """
 
     def loss(logits: Tensor, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> Tensor:
         return distillation_loss(
-            logits, teacher_logits[teacher], temperature, objective=objective, targets=labels, hard_weight=hard_weight
+            logits,
+            teacher_logits[teacher],
+            temperature,
+            objective=objective,
+            objective_kwargs=options,
+            targets=labels,
+            hard_weight=hard_weight,
+            label_smoothing=label_smoothing,
         )
 
     return loss

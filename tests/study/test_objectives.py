@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+
+from tests.study.grids import diffusion_table, results_table
+from tosmooth.study.objectives import answers, compare_objectives, reference_objective
+
+
+def _grid(
+    other: Callable[[float, float], tuple[float, float]],
+    *,
+    hinton: Callable[[float, float], tuple[float, float]] | None = None,
+    seeds: int = 6,
+    noise: float = 0.004,
+    gain: float = 0.0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """η and accuracy of two objectives: hinton diffuses at T = 64 under α = 0.1, unless told otherwise."""
+
+    def diffusing(alpha: float, temperature: float) -> tuple[float, float]:
+        return (0.1, -0.02) if alpha > 0 and temperature == 64 else (0.0, 0.0)
+
+    etas = {"hinton": hinton or diffusing, "dkd": other}
+    diffusion, results = [], []
+    for name, function in etas.items():
+        shift = gain if name == "dkd" else 0.0
+        for parts, table in (
+            (diffusion, diffusion_table(function, seeds=seeds, noise=noise)),
+            (results, results_table(lambda a, t, s=shift: 80.0 + s, seeds=seeds)),
+        ):
+            parts.append(table.assign(objective=name, cell=table.cell.str.replace("hinton", name, n=1)))
+    # The fixtures draw the same noise for both; another objective has noise of its own.
+    diffusion[1]["eta_s1"] += [0.001 * (position % 5 - 2) for position in range(len(diffusion[1]))]
+    results[1]["val/top1"] += [0.01 * (position % 7 - 3) for position in range(len(results[1]))]
+    return pd.concat(diffusion), pd.concat(results)
+
+
+def _judged(**settings) -> tuple[pd.Series, str]:
+    diffusion, results = _grid(**settings)
+    table = compare_objectives(diffusion, results, ["hinton", "dkd"])
+    assert set(table.objective) == {"dkd"}
+    assert set(table.temperature) == {2.0, 64.0}
+    return table[table.temperature == 64].iloc[0], answers(table)[0]
+
+
+@pytest.mark.parametrize(
+    ("etas", "verdict", "words"),
+    [
+        ((0.0, 0.0), "removes", "dkd removes systematic diffusion at T = 64 (α = 0.1)"),
+        ((0.05, -0.01), "reduces", "reduces systematic diffusion, but does not remove it"),
+        ((0.1, -0.02), "does not", "does not remove systematic diffusion"),
+        ((0.2, -0.03), "does not", "It adds to it."),
+    ],
+)
+def test_the_verdict_follows_the_paired_difference(etas, verdict, words):
+    row, sentence = _judged(other=lambda a, t: etas if t == 64 and a > 0 else (0.0, 0.0), gain=1.0)
+    assert row.verdict == verdict
+    assert words in sentence
+    assert row.change == pytest.approx(etas[0] - etas[1] - 0.12, abs=0.004)
+    assert row.reference_eta == pytest.approx(0.12, abs=0.01)
+    assert row.top1_change == pytest.approx(1.0, abs=0.03)
+    assert "+1.0 points" in sentence
+    assert "beyond chance)" in sentence
+
+
+def test_without_diffusion_there_is_nothing_to_remove():
+    row, sentence = _judged(other=lambda a, t: (0.0, 0.0), hinton=lambda a, t: (0.0, 0.0))
+    assert row.verdict == "no diffusion"
+    assert "nothing to remove" in sentence
+    assert "not beyond chance" in sentence
+
+
+def test_noise_that_hides_the_answer_is_undecided():
+    diffusion, results = _grid(lambda a, t: (0.05, 0.0) if t == 64 and a > 0 else (0.0, 0.0))
+    own = diffusion.objective.eq("dkd") & diffusion.temperature.eq(64)
+    diffusion.loc[own, "eta_s1"] += (diffusion.loc[own, "seed"] % 2 * 2 - 1) * 0.2
+    table = compare_objectives(diffusion, results, ["hinton", "dkd"])
+    assert table[table.temperature == 64].verdict.item() == "undecided"
+    assert "may or may not" in answers(table)[0]
+
+
+def test_two_seeds_decide_nothing():
+    row, sentence = _judged(other=lambda a, t: (0.0, 0.0), seeds=2)
+    assert row.verdict == "undecided"
+    assert "too few seeds" in sentence
+
+
+def test_holm_counts_every_comparison():
+    diffusion, results = _grid(lambda a, t: (0.0, 0.0))
+    table = compare_objectives(diffusion, results, ["hinton", "dkd"])
+    assert (table.p_holm >= table.p).all()
+    assert table.p_holm.min() == pytest.approx(2 * table.p.min())
+
+
+def test_students_without_a_partner_are_left_out():
+    diffusion, results = _grid(lambda a, t: (0.0, 0.0))
+    lost = diffusion.objective.eq("hinton") & diffusion.seed.eq(3)
+    table = compare_objectives(diffusion[~lost], results, ["hinton", "dkd"])
+    assert set(table.n) == {5}
+
+
+def test_with_several_teacher_seeds_a_teacher_seed_is_the_unit():
+    diffusion, results = _grid(lambda a, t: (0.0, 0.0))
+    results = results.assign(teacher_seed=results.seed % 3)
+    table = compare_objectives(diffusion, results, ["hinton", "dkd"])
+    assert set(table.n) == {3}
+
+
+def test_no_validation_split_leaves_accuracy_out():
+    diffusion, results = _grid(lambda a, t: (0.0, 0.0))
+    table = compare_objectives(diffusion, results.drop(columns="val/top1"), ["hinton", "dkd"])
+    assert table.top1_change.isna().all()
+    assert "top-1" not in answers(table)[0]
+
+
+def test_one_objective_gives_no_table():
+    diffusion, results = _grid(lambda a, t: (0.0, 0.0))
+    assert compare_objectives(diffusion, results, ["hinton"]).empty
+    assert compare_objectives(pd.DataFrame(), results, ["hinton", "dkd"]).empty
+    assert answers(compare_objectives(pd.DataFrame(), results, ["hinton", "dkd"])) == []
+
+
+def test_the_reference_is_hinton_wherever_it_stands():
+    assert reference_objective(["dkd", "hinton"]) == "hinton"
+    assert reference_objective(["dkd", "teacher_only"]) == "dkd"
