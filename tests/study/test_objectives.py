@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from tests.study.grids import diffusion_table, results_table
-from tosmooth.study.objectives import answers, compare_objectives, reference_objective
+from tosmooth.config_reading import load_config
+from tosmooth.study.objectives import COLUMNS, answers, compare_objectives, reference_objective
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.run import run_study
 
 
 def _grid(
@@ -125,3 +130,32 @@ def test_one_objective_gives_no_table():
 def test_the_reference_is_hinton_wherever_it_stands():
     assert reference_objective(["dkd", "hinton"]) == "hinton"
     assert reference_objective(["dkd", "teacher_only"]) == "dkd"
+
+
+def test_a_real_study_with_options_and_smoothed_hard_labels(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    """With both weights of dkd at 0 only the hard labels teach, so that T changes nothing: the options have arrived."""
+    tiny_raw["data"] |= {"limit_train": 300, "limit_test": 100}
+    tiny_raw["teacher"] |= {"epochs": 1, "label_smoothing": [0.1]}
+    tiny_raw["student"] |= {
+        "objectives": ["hinton", "dkd"], "objective_options": {"dkd": {"alpha": 0, "beta": 0}}, "epochs": 1,
+        "seeds": [0], "hard_weight": 0.2, "label_smoothing": 0.1,
+    }  # fmt: skip
+    first = run_study(load_config(tiny_raw), tmp_path, silent)
+    losses = first.cells.set_index(["objective", "temperature"])["train/loss"]
+    assert losses["dkd", 1] == losses["dkd", 8]
+    assert losses["hinton", 1] != losses["hinton", 8]
+    assert {name.rsplit("-a", 1)[0] for name in first.cells.cell} == {"hinton", "dkd-alpha0-beta0"}
+    table = pd.read_csv(first.path / "analysis" / "objectives.csv")
+    assert list(table.columns) == COLUMNS
+    assert (table.objective.tolist(), table.verdict.tolist()) == (["dkd"], ["undecided"])
+    said = json.loads((first.path / "analysis" / "objectives.json").read_text(encoding="utf-8"))["sentences"]
+    page = (first.path / "report.html").read_text(encoding="utf-8")
+    assert "too few seeds" in said[0]
+    assert "Does another objective remove the drift?" in page
+    assert "The three views side by side" in page
+
+    tiny_raw["student"] |= {"objectives": ["hinton"], "objective_options": {}}
+    last = run_study(load_config(tiny_raw), tmp_path, silent)
+    assert set(last.cells.cell) == {name for name in first.cells.cell if name.startswith("hinton")}
+    assert not (last.path / "analysis" / "objectives.csv").exists()
+    assert "Does another objective remove the drift?" not in (last.path / "report.html").read_text(encoding="utf-8")

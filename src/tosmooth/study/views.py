@@ -56,7 +56,9 @@ def analyse_views(context: Context, done: Mapping[str, Cell], results: pd.DataFr
             "calibration": judge_inheritance(inheritance),
             "similar": names[:2],
             "dissimilar": [names[0], names[2]],
-            "smoothness": {name: found["smoothness"] for name, found in seen.items()},
+            "smoothness": {
+                name: {f"{t:g}": found["smoothness"][f"{t:g}"] for t in temperatures} for name, found in seen.items()
+            },
             **{key: first[key] for key in ("images", "mi_images", "mi_views", "mi_augmentation")},
         },
     )
