@@ -86,6 +86,16 @@ def test_an_unsmoothed_teacher_is_not_warned_about(tmp_path: Path):
     assert [item.rule for item in audit.advice] == ["any-temperature", "train-smoothed", "not-seen"]
 
 
+def test_a_teacher_that_has_learnt_other_labels_gets_a_page_too(tmp_path: Path):
+    labels = np.arange(500) % 10
+    np.savez(tmp_path / "wrong.npz", logits=10 * np.eye(10)[(labels + 1) % 10], labels=labels)
+    audit = audit_teacher(str(tmp_path / "wrong.npz"), "fashion-mnist", [])
+    assert audit.smoothing.verdict == "undecided"
+    write_audit(audit, tmp_path)
+    assert json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))["smoothing"]["alpha"] is None
+    assert "cannot be told" in " ".join(Page(render_audit(audit)).texts)
+
+
 def test_numbers_are_those_of_the_library(tmp_path: Path):
     path = save_logits(tmp_path / "logits.npz", 0.2)
     audit = audit_teacher(str(path), "fashion-mnist", [], training_data=False)

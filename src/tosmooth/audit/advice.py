@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tosmooth.analysis.label_smoothing import (
+from tosmooth.analysis.label_smoothing import SmoothingEstimate
+from tosmooth.analysis.smoothing_rules import (
     LEAST_CLASSES,
     LEAST_FIT,
     LEAST_SAMPLES,
     MOST_UNEVEN,
     MOST_UNEVEN_NATS,
-    SmoothingEstimate,
 )
 from tosmooth.analysis.soft_targets import SoftTarget
 
