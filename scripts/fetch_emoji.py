@@ -1,11 +1,11 @@
 """Fetch some 7,500 emoji drawings by two hands and sort them into an image folder with 88 classes.
 
     python scripts/fetch_emoji.py data/emoji
-    tosmooth study emoji --set data.path=data/emoji
+    tosmooth study emoji data.path=data/emoji
 
-The npm packages emoji-datasource-google (Noto, Apache-2.0) and emoji-datasource-twitter (Twemoji, CC-BY-4.0) hold every
-emoji as a PNG of 64 × 64 pixels. Their versions are pinned, and their archives must have the checksums below. Classes are
-the Unicode sub-categories ("animal-bird"), groups of classes the Unicode categories ("Animals & Nature").
+The npm packages emoji-datasource-google (Noto, Apache-2.0) and emoji-datasource-twitter (Twemoji, CC-BY-4.0) hold
+every emoji as a PNG of 64 × 64 pixels. Their versions are pinned, and their archives must have the checksums below.
+Classes are the Unicode sub-categories ("animal-bird"), groups of classes the Unicode categories ("Animals & Nature").
 
 Training, validation and test share no motif: both hands, all skin tones and all genders of "surfer" lie in one of them.
 """
@@ -134,9 +134,10 @@ def read_drawings(emoji: Any, hands: Iterable[str]) -> list[Drawing]:
             for variant in (entry, *entry.get("skin_variations", {}).values()):
                 if not all(variant[f"has_img_{hand}"] for hand in hands):
                     continue
-                if not re.fullmatch(r"[0-9a-f]+(-[0-9a-f]+)*\.png", variant["image"]):
-                    raise FetchError(f"emoji.json: {variant['image']!r} is no file name of an emoji")
                 code = variant["unified"].lower()
+                for name in (variant["image"], f"{code}.png"):
+                    if not re.fullmatch(r"[0-9a-f]+(-[0-9a-f]+)*\.png", name):
+                        raise FetchError(f"emoji.json: {name!r} is no file name of an emoji")
                 found.append(Drawing(motif_of(entry["unified"]), code, variant["image"], class_name, entry["category"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise FetchError(f"emoji.json is not as expected: {type(error).__name__} {error}") from None
@@ -328,7 +329,7 @@ def write_notices(
         "twitter": "Twemoji, drawings by Twitter, Inc. and other contributors (https://github.com/jdecked/twemoji).\n"
         "Creative Commons Attribution 4.0: https://creativecommons.org/licenses/by/4.0/\n",
     }
-    changes = "Changed here: transparency replaced by white, sorted into classes. Pass these lines on with the drawings.\n"
+    changes = "Changed here: white for transparency, sorted into classes. Pass these lines on with the drawings.\n"
     for package in packages:
         notice = f"Files *.{package.hand}.png ({package.licence})\n\n{terms[package.hand]}\n{changes}"
         (folder / "LICENSES" / f"{package.hand}-{package.licence}.txt").write_text(notice, encoding="utf-8")
