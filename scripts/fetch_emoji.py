@@ -1,6 +1,6 @@
 """Fetch some 7,500 emoji drawings by two hands and sort them into an image folder with 88 classes.
 
-    python scripts/fetch_emoji.py data/emoji
+    python scripts/fetch_emoji.py data/emoji --pixels 32
     tosmooth study emoji data.path=data/emoji
 
 The npm packages emoji-datasource-google (Noto, Apache-2.0) and emoji-datasource-twitter (Twemoji, CC-BY-4.0) hold
@@ -37,7 +37,7 @@ import yaml
 from PIL import Image
 
 DEFAULT_REGISTRY = "https://registry.npmjs.org"
-SIZE = 64  # side of a drawing, pixels
+SIZE = 64  # side of a drawing in the packages, pixels
 LARGEST_MEMBER = 64 * 2**20  # bytes of one member of an archive
 SHARES = {"test": 0.15, "val": 0.15}  # of the motifs of each class; the rest is training
 
@@ -172,8 +172,8 @@ def superclasses(drawings: Iterable[Drawing]) -> dict[str, list[str]]:
     return {category: sorted(groups[category]) for category in sorted(groups)}
 
 
-def on_white(png: bytes) -> bytes:
-    """A PNG with transparency as an RGB PNG on white.
+def on_white(png: bytes, pixels: int = SIZE) -> bytes:
+    """A PNG with transparency as an RGB PNG on white, `pixels` wide and high.
 
     Raises:
         FetchError: not a PNG of 64 × 64 pixels.
@@ -187,7 +187,10 @@ def on_white(png: bytes) -> bytes:
         raise FetchError(f"an image is not readable as PNG: {error}") from None
     white = Image.new("RGBA", drawn.size, "white")
     packed = io.BytesIO()
-    Image.alpha_composite(white, drawn).convert("RGB").save(packed, "PNG", optimize=True)
+    flat = Image.alpha_composite(white, drawn).convert("RGB")
+    if pixels != SIZE:
+        flat = flat.resize((pixels, pixels), Image.Resampling.BOX)
+    flat.save(packed, "PNG", optimize=True)
     return packed.getvalue()
 
 
@@ -259,7 +262,9 @@ def read_members(archive: Path, names: frozenset[str]) -> dict[str, bytes]:
     return found
 
 
-def build(target: Path, registry: str, *, seed: int = 0, packages: tuple[Package, ...] = PACKAGES) -> dict[str, int]:
+def build(
+    target: Path, registry: str, *, seed: int = 0, pixels: int = SIZE, packages: tuple[Package, ...] = PACKAGES
+) -> dict[str, int]:
     """Make the folder `target`, whole or not at all; a second call with the same settings finds it and does nothing.
 
     Returns:
@@ -268,7 +273,8 @@ def build(target: Path, registry: str, *, seed: int = 0, packages: tuple[Package
     Raises:
         FetchError: see `download`, `read_members` and `read_drawings`, or `target` holds something else.
     """
-    stamp = {"seed": seed, "packages": {p.name: f"{p.version} {p.integrity}" for p in packages}, "layout": 1}
+    pinned = {package.name: f"{package.version} {package.integrity}" for package in packages}
+    stamp = {"seed": seed, "pixels": pixels, "packages": pinned, "layout": 1}
     if (target / "build.json").is_file():
         record = json.loads((target / "build.json").read_text(encoding="utf-8"))
         if record["made_from"] == stamp:
@@ -281,8 +287,8 @@ def build(target: Path, registry: str, *, seed: int = 0, packages: tuple[Package
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as temporary:
         archives = {package.hand: download(package, registry, Path(temporary)) for package in packages}
         drawn = Path(temporary) / "folder"
-        written = write_images(drawn, archives, seed)
-        write_notices(drawn, archives, packages, seed, written)
+        written = write_images(drawn, archives, seed, pixels)
+        write_notices(drawn, archives, packages, stamp, written)
         record = json.dumps({"made_from": stamp, "images": written}, indent=2)
         (drawn / "build.json").write_text(record + "\n", encoding="utf-8")
         try:
@@ -292,7 +298,7 @@ def build(target: Path, registry: str, *, seed: int = 0, packages: tuple[Package
     return written
 
 
-def write_images(folder: Path, archives: Mapping[str, Path], seed: int) -> dict[str, int]:
+def write_images(folder: Path, archives: Mapping[str, Path], seed: int, pixels: int) -> dict[str, int]:
     """Write `<split>/<class>/<code>.<hand>.png`, `superclasses.yaml` and `images.csv`; images per split."""
     first = next(iter(archives.values()))
     emoji = json.loads(read_members(first, frozenset({"emoji.json"}))["emoji.json"])
@@ -306,7 +312,7 @@ def write_images(folder: Path, archives: Mapping[str, Path], seed: int) -> dict[
         for number, drawing in enumerate(drawings, start=1):
             split = splits[drawing.class_name, drawing.motif]
             path = f"{split}/{drawing.class_name}/{drawing.code}.{hand}.png"
-            (folder / path).write_bytes(on_white(images[f"img/{hand}/{SIZE}/{drawing.image}"]))
+            (folder / path).write_bytes(on_white(images[f"img/{hand}/{SIZE}/{drawing.image}"], pixels))
             rows.append((path, split, drawing.class_name, drawing.category, drawing.motif, hand))
             progress(f"{hand}: {number} of {len(drawings)} images")
     groups = yaml.safe_dump(superclasses(drawings), sort_keys=False, allow_unicode=True)
@@ -319,7 +325,11 @@ def write_images(folder: Path, archives: Mapping[str, Path], seed: int) -> dict[
 
 
 def write_notices(
-    folder: Path, archives: Mapping[str, Path], packages: tuple[Package, ...], seed: int, written: Mapping[str, int]
+    folder: Path,
+    archives: Mapping[str, Path],
+    packages: tuple[Package, ...],
+    stamp: Mapping[str, Any],
+    written: Mapping[str, int],
 ) -> None:
     """Write SOURCE.txt, and under LICENSES/ whose drawings these are and on which terms."""
     (folder / "LICENSES").mkdir()
@@ -329,18 +339,18 @@ def write_notices(
         "twitter": "Twemoji, drawings by Twitter, Inc. and other contributors (https://github.com/jdecked/twemoji).\n"
         "Creative Commons Attribution 4.0: https://creativecommons.org/licenses/by/4.0/\n",
     }
-    changes = "Changed here: white for transparency, sorted into classes. Pass these lines on with the drawings.\n"
+    changes = "Changed: made smaller where asked for, put on white, sorted. Pass these lines on with the drawings.\n"
     for package in packages:
         notice = f"Files *.{package.hand}.png ({package.licence})\n\n{terms[package.hand]}\n{changes}"
         (folder / "LICENSES" / f"{package.hand}-{package.licence}.txt").write_text(notice, encoding="utf-8")
         text = read_members(archives[package.hand], frozenset({"LICENSE"}))["LICENSE"]
         (folder / "LICENSES" / f"{package.name}-MIT.txt").write_bytes(text)
     source = [
-        "Emoji drawings of 64 x 64 pixels on white, for image classification. Made by scripts/fetch_emoji.py.",
+        f"Emoji drawings of {stamp['pixels']} pixels a side, on white. Made by scripts/fetch_emoji.py.",
         "",
         *(f"{p.name} {p.version} ({p.licence} images, MIT data)\n  {p.integrity}" for p in packages),
         "",
-        f"Images: {', '.join(f'{split} {count}' for split, count in written.items())}; split by motif, seed {seed}.",
+        f"Split by motif, seed {stamp['seed']}: {', '.join(f'{split} {n} images' for split, n in written.items())}.",
         f"Sub-categories merged: {', '.join(f'{old} into {new}' for old, new in sorted(MERGED.items()))}.",
         f"Left out: {', '.join(sorted(LEFT_OUT))}.",
         "superclasses.yaml: Unicode category to classes. images.csv: one line per image.",
@@ -359,10 +369,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", type=Path, help="folder to make")
     parser.add_argument("--seed", type=int, default=0, help="seed of the split by motif (default: 0)")
+    parser.add_argument("--pixels", type=int, default=SIZE, choices=(16, 32, 64), help="side of an image (default: 64)")
     parser.add_argument("--registry", help=f"npm registry (default: npm's own setting, else {DEFAULT_REGISTRY})")
     arguments = parser.parse_args()
     try:
-        written = build(arguments.target, arguments.registry or registry_address(), seed=arguments.seed)
+        registry = arguments.registry or registry_address()
+        written = build(arguments.target, registry, seed=arguments.seed, pixels=arguments.pixels)
     except (FetchError, OSError) as error:
         progress("")
         print(f"error: {error}", file=sys.stderr)

@@ -142,6 +142,9 @@ def test_transparency_becomes_white():
         assert (image.mode, image.size) == ("RGB", (64, 64))
         assert image.getpixel((0, 0)) == (127, 127, 255)
         assert image.getpixel((5, 5)) == (255, 255, 255)
+    with Image.open(io.BytesIO(fetch_emoji.on_white(png((0, 0, 0, 255)), 32))) as image:
+        assert image.size == (32, 32)
+        assert image.getpixel((0, 0)) == pytest.approx((191.25,) * 3, abs=1), "the mean of four pixels"
     with pytest.raises(FetchError, match="32 × 32"):
         fetch_emoji.on_white(png((0, 0, 0, 255), size=32))
     with pytest.raises(FetchError, match="not readable as PNG"):
