@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +158,10 @@ def test_data_that_a_source_does_not_fit(tiny_raw):
 
 def test_unknown_names_of_a_groups_file_are_listed_with_their_nearest(tiny_raw, tmp_path: Path):
     groups = tmp_path / "groups.yaml"
-    config = config_of(tiny_raw, {"groups": str(tmp_path)})
-    with pytest.raises(ConfigError, match="not readable as YAML"):
-        given_similarity(config, image_data(BIRDS))
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path, tmp_path / "pipe.yaml"):
+        with pytest.raises(ConfigError, match="not readable as YAML"):
+            given_similarity(config_of(tiny_raw, {"groups": str(path)}), image_data(BIRDS))
     unknown = ["Ovenbrid", "x" * 10_000, {"a": 1}, None, "<script>", "six", "seven"]
     groups.write_text(json.dumps({"birds": unknown}), encoding="utf-8")
     with pytest.raises(ConfigError) as error:

@@ -78,6 +78,8 @@ def read_parents(path: Path) -> dict[str, tuple[str, ...]]:
     """
     from wn import lmf
 
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise ValueError(f"{path} is not readable as WN-LMF (no regular file)")
     try:
         resource = lmf.load(path, progress_handler=None)
     except Exception as error:  # wn passes on whatever its XML parser and its own checks raise

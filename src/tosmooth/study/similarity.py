@@ -173,6 +173,8 @@ _GROUPED: dict[str, tuple[str, Callable[[AnalysisConfig, ImageData], Groups]]] =
 
 def _read_groups(path: Path, classes: Sequence[str]) -> list[list[int]]:
     """Class indices of each group of a YAML file `{group: [class names]}`."""
+    if not path.is_file():  # reading a pipe would wait for ever
+        raise ConfigError([f"analysis.groups: {path} is not readable as YAML: no regular file"])
     try:
         named = read_yaml(path.read_text(encoding="utf-8"))
     except UnreadableError as error:
