@@ -22,8 +22,8 @@ from tosmooth.config import SECTIONS, StudyConfig
 from tosmooth.config_reading import dump_config, load_config
 from tosmooth.errors import ConfigError
 from tosmooth.recipes import recipe_text
-from tosmooth.study.diffusion import _read_groups
 from tosmooth.study.plan import path_safe
+from tosmooth.study.similarity import _read_groups
 from tosmooth.terminal import shown
 
 QUICKLY = settings(

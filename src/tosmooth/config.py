@@ -227,12 +227,38 @@ class AnalysisConfig(Section):
     """How diffusion is measured and how close a tie is."""
 
     similar: Positive | None = Field(None, description="classes in S1 and in S2; null = min(5, max(1, (K − 1) // 3))")
+    similarity: Literal["teacher", "superclasses", "name_endings", "wordnet", "groups"] | None = Field(
+        None,
+        description="which classes are similar: teacher (its geometry), superclasses (the data set's), name_endings "
+        "(last word of the names), wordnet (parent synsets), groups (a file); null = groups or superclasses where one "
+        "is given below, else teacher",
+    )
     groups: ExistingPath | None = Field(None, description="YAML of similar classes: {group: [class names]}")
-    superclasses: bool = Field(False, description="take S1 from the data set's own super-classes")
+    superclasses: bool = Field(False, description="short for similarity: superclasses")
+    wordnet: ExistingPath | None = Field(None, description="WordNet 3.0 as a WN-LMF file (similarity: wordnet)")
+    dissimilar: Literal["auto", "farthest", "others"] = Field(
+        "auto",
+        description="S2: farthest (the m farthest by the teacher's geometry, of other groups), others (all classes "
+        "outside S1, of other groups); auto = farthest with similarity: teacher, else others",
+    )
     projection_classes: Annotated[list[int], Field(min_length=3, max_length=3)] | None = Field(
         None, description="two similar classes and one that is not, by index; null = chosen from the teacher's geometry"
     )
     margin: PositiveNumber = Field(0.5, description="top-1 points within which two cells may be tied")
+
+    @property
+    def similarity_source(self) -> str:
+        """The source of S1 by name, the short forms resolved."""
+        if self.similarity is not None:
+            return self.similarity
+        return "groups" if self.groups is not None else "superclasses" if self.superclasses else "teacher"
+
+    @property
+    def dissimilar_choice(self) -> str:
+        """How S2 is chosen: "farthest" or "others"."""
+        if self.dissimilar != "auto":
+            return self.dissimilar
+        return "farthest" if self.similarity_source == "teacher" else "others"
 
 
 class CacheConfig(Section):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tosmooth.config import SECTIONS, StudentConfig, StudyConfig
+from tosmooth.config import SECTIONS, AnalysisConfig, StudentConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.losses.objectives import option_mistakes
@@ -213,6 +214,8 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
     if (student := sections.get("student")) is not None:
         yield from _student_contradictions(student)
+    if sections.get("analysis") is not None:
+        yield from _similarity_contradictions(sections["analysis"])
     for name in ("teacher", "student"):
         training = sections.get(name)
         if training is not None and training.schedule.warmup_epochs >= training.epochs:
@@ -237,6 +240,22 @@ def _student_contradictions(student: StudentConfig) -> Iterable[str]:
             f"student.label_smoothing: {student.label_smoothing:g} smooths the hard labels, which count for nothing "
             "while student.hard_weight is 0; set that above 0, or this to 0. Teachers have teacher.label_smoothing"
         )
+
+
+def _similarity_contradictions(analysis: AnalysisConfig) -> Iterable[str]:
+    source, own = analysis.similarity_source, {"groups": analysis.groups, "superclasses": analysis.superclasses or None}
+    for key, given in own.items():
+        if given is not None and source != key:
+            yield f"analysis.{key}: contradicts similarity: {source}; remove one of the two"
+    if source == "groups" and analysis.groups is None:
+        yield "analysis.groups: similarity: groups needs a YAML file {group: [class names]}"
+    if source != "wordnet" and analysis.wordnet is not None:
+        yield f"analysis.wordnet: contradicts similarity: {source}; set similarity: wordnet, or remove it"
+    if source == "wordnet":
+        if analysis.wordnet is None:
+            yield "analysis.wordnet: similarity: wordnet needs WordNet 3.0 as a WN-LMF file (docs/similar-classes.md)"
+        if find_spec("wn") is None:
+            yield "analysis.similarity: wordnet needs the package wn; pip install 'tosmooth[wordnet]'"
 
 
 def dump_config(config: StudyConfig) -> str:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tosmooth import ClassCentroids, similar_classes
-from tosmooth.analysis.similarity import default_similar_count, masks_from_groups
+from tosmooth.analysis.similarity import default_similar_count, farthest_classes, masks_from_groups
 
 
 def test_nearest_and_farthest_on_a_line():
@@ -83,3 +83,16 @@ def test_an_accumulator_will_do():
 def test_groups_that_leave_s1_or_s2_empty_for_every_class(groups):
     with pytest.raises(ValueError, match="at least two groups"):
         masks_from_groups(groups, 3)
+
+
+def test_the_farthest_of_the_allowed_classes():
+    centroids = torch.tensor([[0.0], [1.0], [2.0], [10.0], [float("nan")]])
+    allowed = torch.ones(5, 5, dtype=torch.bool) & ~torch.eye(5, dtype=torch.bool)
+    allowed[0, 3] = False
+    chosen = farthest_classes(centroids, allowed, 1)
+    assert [row.nonzero().flatten().tolist() for row in chosen] == [[2], [3], [3], [0], []]
+    assert (farthest_classes(centroids, allowed, 9)[0]).nonzero().flatten().tolist() == [1, 2]
+    assert torch.equal(farthest_classes([centroids, 2 * centroids], allowed, 1), chosen)
+    for m, mask in ((0, allowed), (1, allowed[:4, :4])):
+        with pytest.raises(ValueError, match="m of at least 1"):
+            farthest_classes(centroids, mask, m)

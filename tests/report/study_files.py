@@ -71,6 +71,9 @@ def write_study(folder: Path, variant: Variant | None = None) -> Path:
             "source": "geometry of the teacher with α = 0", "weaker_evidence": 0.0 not in v.alphas, "m": 1,
             "classes": list(v.classes), "similar": {str(i): [(i + 1) % len(v.classes)] for i in range(len(v.classes))},
             "dissimilar": {str(i): [(i + 2) % len(v.classes)] for i in range(len(v.classes))},
+            "dissimilar_source": "the 1 farthest classes, by the geometry of the teacher with α = 0", "notes": [],
+            "compared": [{"source": "super-classes of the data set", "share": 0.5, "chance": 0.25,
+                          "similar": {str(i): [] for i in range(len(v.classes))}}],
         },
         "analysis/projection.csv": _projection(v),
         "analysis/projection.json": {

@@ -74,7 +74,8 @@ def strange(folder: Path) -> Path:
         if file.name == "environment.json":
             value = {**rewritten(value, lambda text: f"{text} {SENTENCE}"), MARKUP: MARKUP}
         if file.name == "similarity.json":
-            value["source"] = SENTENCE
+            value["source"] = value["dissimilar_source"] = SENTENCE
+            value |= {"notes": [SENTENCE], "compared": [value["compared"][0] | {"source": SENTENCE}, MARKUP]}
         if file.name == "projection.json":
             value["plane"] = SENTENCE
         file.write_text(json.dumps(value), encoding="utf-8")

@@ -56,6 +56,41 @@ def similar_classes(
     return similar, dissimilar
 
 
+def farthest_classes(
+    centroids: Tensor | ClassCentroids | Sequence[Tensor | ClassCentroids], allowed: Tensor, m: int
+) -> Tensor:
+    """Of the allowed classes, the m farthest from each class by relative centroid distance: S2 where groups give S1.
+
+    Args:
+        centroids: (K, D), or an accumulator; empty classes (NaN) are in no set and have none. Of several models, a
+            sequence of such: the mean of their relative distances decides.
+        allowed: (K, K) bool, row π: the classes of other groups than π's.
+        m: at least 1; where fewer classes are allowed, all of them are taken.
+
+    Returns:
+        Boolean mask (K, K), a part of `allowed`. Ties go to the lower class index.
+
+    Raises:
+        ValueError: m is below 1, or the shapes do not fit.
+    """
+    given = [centroids] if isinstance(centroids, Tensor | ClassCentroids) else list(centroids)
+    models = [one.centroids if isinstance(one, ClassCentroids) else one for one in given]
+    classes = len(allowed)
+    if m < 1 or allowed.shape != (classes, classes) or any(len(one) != classes for one in models):
+        raise ValueError(
+            f"need m of at least 1, a mask (K, K) and K centroids; got m = {m}, {tuple(allowed.shape)} and "
+            f"{[len(one) for one in models]}"
+        )
+    present = torch.stack([~torch.isnan(one).any(1) for one in models]).all(0)
+    allowed = allowed.to(present.device) & present[:, None] & present[None, :]
+    farthest, size = torch.zeros_like(allowed), max(1, BLOCK // classes)
+    for rows in (slice(start, start + size) for start in range(0, classes, size)):
+        distances = torch.stack([relative_rows(one, rows) for one in models]).mean(0)
+        order = distances.masked_fill(~allowed[rows], -float("inf")).argsort(dim=1, stable=True, descending=True)
+        farthest[rows] = farthest[rows].scatter(1, order[:, :m], True) & allowed[rows]
+    return farthest
+
+
 def masks_from_groups(groups: Sequence[Sequence[int]], num_classes: int) -> tuple[Tensor, Tensor]:
     """S1 = the other members of a class's group, S2 = the classes of all other groups (our choice for S2).
 

@@ -15,6 +15,7 @@ from tosmooth.report.figures.style import theme
 from tosmooth.report.page import render_page
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.results_tables import accuracy_table, cells_table, published_tables, teachers_table
+from tosmooth.report.similarity_table import similarity_table
 from tosmooth.report.tables import Table
 from tosmooth.report.view_tables import calibration_table, objectives_table, views_table
 
@@ -87,7 +88,7 @@ def make_tables(files: StudyFiles) -> list[Table]:
     """Every table the study has numbers for."""
     made = [accuracy_table(files, setting, main=position == 0) for position, setting in enumerate(files.settings)]
     made += [comparisons_table(files), diffusion_table(files), class_table(files), sensitivity_table(files)]
-    made += [views_table(files), calibration_table(files), objectives_table(files)]
+    made += [views_table(files), calibration_table(files), objectives_table(files), similarity_table(files)]
     made += [teachers_table(files), cells_table(files), *published_tables()]
     made += [failures_table(files), unreadable_table(files)]
     return [table for table in made if table is not None]

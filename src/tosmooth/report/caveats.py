@@ -58,6 +58,8 @@ def _seen(files: StudyFiles) -> Iterator[tuple[str, str]]:
             r"weaker evidence",
             f"Similar classes come from the {source}, not from an unsmoothed teacher: weaker evidence.",
         )
+    for note in files.similarity.get("notes") or []:
+        yield re.escape(str(note)), str(note)
     if "reliable" in files.diffusion and not files.diffusion["reliable"].astype(bool).all():
         yield r"20 samples", "Some classes have fewer than 20 samples on a split: η is unreliable there."
     if "label_smoothing" in files.teachers and files.teachers.groupby("label_smoothing").size().max() == 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib import resources
-from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,6 +16,7 @@ from tosmooth.report.figures.rendering import vega_javascript
 from tosmooth.report.figures.style import theme
 from tosmooth.report.numbers import alpha_label, unbroken
 from tosmooth.report.reading import StudyFiles
+from tosmooth.report.similarity_table import how_classes_were_chosen
 from tosmooth.report.tables import Table
 from tosmooth.report.view_tables import objective_sentences, sentences
 from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, headline, how_it_was_run, recommendation
@@ -66,7 +66,7 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         caveats=caveats(files),
         run=how_it_was_run(files),
         config=yaml.safe_dump(files.config, sort_keys=False, allow_unicode=True),
-        similar=_similar(files),
+        similar=how_classes_were_chosen(files.similarity),
         alphas=[alpha_label(alpha) for alpha in files.alphas],
         style=Markup(_asset("report.css")),
         script=Markup(script),
@@ -80,8 +80,3 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
 def _asset(name: str) -> str:
     text = resources.files("tosmooth.report").joinpath("templates", name).read_text(encoding="utf-8")
     return text.replace("\r\n", "\n")
-
-
-def _similar(files: StudyFiles) -> dict[str, Any]:
-    """How similar classes were found, for the list of words."""
-    return {"source": files.similarity.get("source"), "m": files.similarity.get("m")}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,29 +13,15 @@ from safetensors.torch import load_file
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
 from tosmooth.analysis.inference import sign_flip_test, t_interval
-from tosmooth.analysis.similarity import default_similar_count, masks_from_groups, similar_classes
-from tosmooth.config import StudyConfig
-from tosmooth.data.base import ImageData
-from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.analysis.similarity import similar_classes
 from tosmooth.study.context import Context
-from tosmooth.study.directory import write_csv, write_json
+from tosmooth.study.directory import write_csv
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.similarity import Similarity, complete_similarity, set_size, write_similarity
 from tosmooth.study.units import by_unit, less_unsmoothed, unit_of
-from tosmooth.untrusted import UnreadableError, read_yaml
 
 RELIABLE_SAMPLES = 20  # a class's centroid from fewer samples is marked unreliable
 SETTING = ["objective", "student", "label_smoothing", "temperature", "split", "normalisation", "debiased"]
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """Which classes are similar (S1) and dissimilar (S2) to each class, and on whose word."""
-
-    similar: torch.Tensor  # (K, K) bool, row π
-    dissimilar: torch.Tensor  # (K, K) bool, row π
-    source: str
-    weaker_evidence: bool
-    m: int | None  # classes in S1 and in S2; None where groups decide
 
 
 def read_centroids(context: Context, owner: Teacher | Cell, split: str) -> ClassCentroids | None:
@@ -47,100 +31,30 @@ def read_centroids(context: Context, owner: Teacher | Cell, split: str) -> Class
     return ClassCentroids.from_state_dict(own) if own else None
 
 
-def given_similarity(config: StudyConfig, data: ImageData) -> Similarity | None:
-    """S1 and S2 from the user's groups or the data set's super-classes; None where a teacher's geometry decides.
-
-    Raises:
-        ConfigError: fewer than 3 classes, sets that do not fit into them, groups that are not well-formed or name
-            unknown classes, or super-classes of data that has none.
-    """
-    section, classes = config.analysis, data.classes
-    count = len(classes)
-    if count < 3:
-        raise ConfigError([f"the data has {count} classes; diffusion towards similar classes needs at least 3"])
-    if section.groups is None and not section.superclasses:
-        if section.similar is not None and section.similar > (count - 1) // 2:
-            most = (count - 1) // 2
-            raise ConfigError([f"analysis.similar: {section.similar} is too many for {count} classes; at most {most}"])
-        return None
-    if section.groups is not None:
-        key, source = f"analysis.groups: {section.groups}", f"groups of {section.groups.name}"
-        groups = _read_groups(section.groups, classes)
-    else:
-        names = data.superclasses
-        if names is None:
-            raise ConfigError([f"analysis.superclasses: the source {data.source!r} has no super-classes"])
-        key, source = "analysis.superclasses", "super-classes of the data set"
-        groups = [[i for i, other in enumerate(names) if other == name] for name in sorted(set(names))]
-    try:
-        return Similarity(*masks_from_groups(groups, count), source, False, None)
-    except ValueError as error:
-        raise ConfigError([f"{key}: {error}"]) from None
-
-
-def _read_groups(path: Path, classes: Sequence[str]) -> list[list[int]]:
-    """Class indices of each group of a YAML file `{group: [class names]}`."""
-    try:
-        named = read_yaml(path.read_text(encoding="utf-8"))
-    except UnreadableError as error:
-        raise ConfigError([f"analysis.groups: {path} {error}"]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"analysis.groups: {path} is not readable as YAML: {error}"]) from None
-    if not isinstance(named, dict) or not all(isinstance(members, list) for members in named.values()):
-        raise ConfigError([f"analysis.groups: {path} must map each group's name to a list of class names"])
-    positions = {name: index for index, name in enumerate(classes)}
-    unknown = [str(name) for members in named.values() for name in members if str(name) not in positions]
-    if unknown:
-        raise ConfigError(
-            [f"analysis.groups: {path}: unknown class {unknown[0]!r}; {did_you_mean(unknown[0], classes)}"]
-        )
-    return [[positions[str(name)] for name in members] for members in named.values()]
-
-
 def find_similarity(context: Context) -> Similarity:
-    """S1 and S2: given ones (see `given_similarity`), else the teachers' geometry.
+    """S1 and S2 from the source that the configuration names (see `similarity`), by default the teachers' geometry.
 
     The unsmoothed teacher decides, so that the students have no say; without one, the least smoothed teacher does, and
     the evidence is marked as weaker. Where there are several seeds of that teacher, the mean of their relative
     distances decides for the whole study: students of all teacher seeds are measured against the same classes, and none
     of them against classes that its own teacher alone has chosen.
     """
-    given = given_similarity(context.config, context.data)
-    if given is not None:
-        return given
     alpha = least_smoothed(context.plan.teachers).label_smoothing
     deciding = [teacher for teacher in context.plan.teachers if teacher.label_smoothing == alpha]
     centroids = [found for teacher in deciding if (found := read_centroids(context, teacher, "train")) is not None]
-    m = context.config.analysis.similar or default_similar_count(context.data.num_classes)
+    m = set_size(context.config.analysis, context.data.num_classes)
     similar, dissimilar = similar_classes(centroids, m)
     source = f"geometry of the teacher with α = {alpha:g}"
     if len(deciding) > 1:
         source = f"mean geometry of the {len(deciding)} teachers with α = {alpha:g}"
-    return Similarity(similar, dissimilar, source, alpha != 0, m)
+    farthest = f"the {m} farthest classes, by the {source}"
+    geometry = Similarity(similar, dissimilar, source, alpha != 0, m, farthest)
+    return complete_similarity(context.config, context.data, geometry, centroids)
 
 
 def least_smoothed(teachers: Sequence[Teacher]) -> Teacher:
     """The least smoothed teacher, of the first seed: the unsmoothed one where there is one."""
     return min(teachers, key=lambda teacher: teacher.label_smoothing)
-
-
-def write_similarity(context: Context, similarity: Similarity) -> None:
-    """Write S1 and S2 by class index, for the report."""
-
-    def members(mask: torch.Tensor) -> dict[str, list[int]]:
-        return {str(i): mask[i].nonzero().flatten().tolist() for i in range(len(mask))}
-
-    write_json(
-        context.directory.analysis / "similarity.json",
-        {
-            "source": similarity.source,
-            "weaker_evidence": similarity.weaker_evidence,
-            "m": similarity.m,
-            "classes": list(context.data.classes),
-            "similar": members(similarity.similar),
-            "dissimilar": members(similarity.dissimilar),
-        },
-    )
 
 
 def reference_cell(cell: Cell, grid: Sequence[Cell]) -> Cell:
@@ -249,7 +163,7 @@ def summarise_diffusion(table: pd.DataFrame) -> pd.DataFrame:
 
 def analyse_diffusion(context: Context, similarity: Similarity, done: Mapping[str, Cell]) -> pd.DataFrame:
     """Write all diffusion tables; return η per cell."""
-    write_similarity(context, similarity)
+    write_similarity(context.directory.analysis, context.data.classes, similarity)
     table, classes = diffusion_tables(context, similarity, done)
     write_csv(context.directory.analysis / "diffusion.csv", table)
     write_csv(context.directory.analysis / "diffusion_classes.csv", classes)

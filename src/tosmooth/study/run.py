@@ -23,7 +23,7 @@ from tosmooth.study.advice_caveats import Rules
 from tosmooth.study.advise import advise, final_verdict
 from tosmooth.study.comparisons import read_judged
 from tosmooth.study.context import Context
-from tosmooth.study.diffusion import analyse_diffusion, find_similarity, given_similarity
+from tosmooth.study.diffusion import analyse_diffusion, find_similarity
 from tosmooth.study.directory import load_json, write_json
 from tosmooth.study.environment import describe_environment
 from tosmooth.study.growth import caveats
@@ -40,6 +40,7 @@ from tosmooth.study.results import (
     teacher_table,
     write_results,
 )
+from tosmooth.study.similarity import given_similarity
 from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
 from tosmooth.study.views import analyse_views
