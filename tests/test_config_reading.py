@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,8 @@ def test_sound_options_and_a_smoothing_of_hard_labels_pass():
         (["teacher.train=false"], "needs a checkpoint"),
         (["teacher.train=false", "teacher.seeds=[0,1]"], "2 seeds of it would be the same, again"),
         (["teacher.seeds=[1,1]"], "repeated: 1"),
+        (["student.models=[resnet8]"], "student.models: names of student models must differ"),
+        (["student.models=[resnet14, resnet99]"], "student.models.1.name"),
         (["student.schedule.warmup_epochs=4"], "warmup"),
         (["data.eval_transform=resize_center_crop"], "image_size"),
         (["data.train_augmentation=crop_flip"], "image_size"),
@@ -146,6 +149,29 @@ def test_each_wrong_value_gets_its_reason(overrides, expected):
     with pytest.raises(ConfigError, match=r"configuration") as caught:
         load_config(overrides=overrides)
     assert expected in str(caught.value)
+
+
+def test_mistakes_of_given_teachers(tmp_path: Path):
+    one, two = (tmp_path / f"{name}.safetensors" for name in ("one", "two"))
+    one.touch(), two.touch()
+
+    def mistakes(**teacher: object) -> str:
+        overrides = [f"teacher.{key}={json.dumps(value)}" for key, value in teacher.items()]
+        with pytest.raises(ConfigError) as caught:
+            load_config(overrides=overrides)
+        return str(caught.value)
+
+    assert "1 file for α = 0.1 and 2 teacher seeds" in mistakes(given={"0.1": str(one)}, seeds=[0, 1])
+    assert "2 files for α = 0.1 and 1 teacher seeds" in mistakes(given={"0.1": [str(one), str(two)]})
+    assert "the same file twice for α = 0.1" in mistakes(given={"0.1": [str(one), str(one)]}, seeds=[0, 1])
+    assert "0.2 is not in teacher.label_smoothing" in mistakes(given={"0.2": str(one)})
+    assert "in teacher.checkpoints too" in mistakes(given={"0.1": str(one)}, checkpoints={"0.1": str(two)})
+    assert "does not exist" in mistakes(given={"0.1": str(tmp_path / "none")})
+    both = load_config(
+        overrides=[f"teacher.given={json.dumps({'0.1': [str(one), str(two)], '0.0': [str(two), str(one)]})}",
+                   "teacher.seeds=[0,1]", "teacher.train=false"]
+    )  # fmt: skip
+    assert both.teacher.given[0.1] == [one, two]
 
 
 def test_sources_that_cannot_be_read(tmp_path: Path):

@@ -22,7 +22,7 @@ from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.study.units import by_unit, less_unsmoothed, unit_of
+from tosmooth.study.units import by_unit, less_unsmoothed, reference_temperature, unit_of
 from tosmooth.untrusted import UnreadableError, read_yaml
 
 RELIABLE_SAMPLES = 20  # a class's centroid from fewer samples is marked unreliable
@@ -150,8 +150,7 @@ def reference_cell(cell: Cell, grid: Sequence[Cell]) -> Cell:
     that failed must not give its seed another T₀ than the others have.
     """
     siblings = [c for c in grid if (c.teacher, c.student, c.seed) == (cell.teacher, cell.student, cell.seed)]
-    temperatures = {c.temperature for c in siblings}
-    lowest = 1.0 if 1.0 in temperatures else min(temperatures)
+    lowest = reference_temperature(c.temperature for c in siblings)
     at_lowest = [c for c in siblings if c.temperature == lowest]
     return next((c for c in at_lowest if c.objective == "hinton"), at_lowest[0])
 
