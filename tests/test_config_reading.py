@@ -16,12 +16,26 @@ from tosmooth.config_reading import (
 )
 from tosmooth.errors import ConfigError
 from tosmooth.recipes import recipe_names, recipe_text
+from tosmooth.study.plan import make_plan
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_valid_but_for_the_users_own_paths(name):
     mistakes = [m for m in find_mistakes(yaml.safe_load(recipe_text(name))) if not m.startswith("data.path:")]
     assert mistakes == []
+
+
+def test_the_fine_recipe_crosses_its_axes():
+    config = load_config("fashion-mnist-fine")
+    plan = make_plan(config)
+    assert len(config.teacher.label_smoothing) == 5
+    assert len(config.student.temperatures) == 6
+    assert 1.5 in config.student.temperatures
+    assert len(config.teacher.seeds) >= 3
+    assert (len(plan.teachers), len(plan.cells)) == (15, 180)
+    assert f"= {len(plan.cells)} students" in recipe_text("fashion-mnist-fine")
+    more = make_plan(load_config("fashion-mnist-fine", ["teacher.seeds=[0,1,2,3,4,5]"]))  # as its header proposes
+    assert {cell.name for cell in plan.cells} < {cell.name for cell in more.cells}
 
 
 def test_a_dumped_configuration_reads_back_as_itself(tmp_path: Path):
