@@ -301,6 +301,7 @@ class Context:
     def estimated_bytes(self) -> int:
         """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""
         needed = 30_000_000  # report, figures, tables
-        for owner in (*self.plan.teachers, *self.plan.cells):
+        owners: list[Teacher | Cell] = [*self.plan.teachers, *self.plan.cells]
+        for owner in owners:
             needed += 8 * self.parameters_of(owner) + 32 * self.data.num_classes * 2048
         return needed

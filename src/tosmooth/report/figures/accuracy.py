@@ -109,8 +109,8 @@ def accuracy_finding(files: StudyFiles, cells: pd.DataFrame, column: str, decima
     if len(known) > MOST_TOLD:
         low, high = (pick(known, key=lambda a: known[a].mean) for pick in (min, max))
         ends = [f"{signed(known[a].mean, decimals)} ({alpha_label(a)})" for a in (low, high)]
-        lonely = ", one seed" if min(c.n for c in known.values()) < 2 else ""
-        return f"Accuracy changes by {ends[0]} to {ends[1]} points {span}{lonely}"
+        single = ", one seed" if min(c.n for c in known.values()) < 2 else ""
+        return f"Accuracy changes by {ends[0]} to {ends[1]} points {span}{single}"
     clear = {a: c for a, c in known.items() if c.n < 2 or not c.low <= 0 <= c.high}
     unclear = {a: c for a, c in known.items() if a not in clear}
     if not clear:
