@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,26 @@ from tosmooth.config_reading import (
 )
 from tosmooth.errors import ConfigError
 from tosmooth.recipes import recipe_names, recipe_text
+from tosmooth.study.plan import make_plan
 
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_is_valid_but_for_the_users_own_paths(name):
     mistakes = [m for m in find_mistakes(yaml.safe_load(recipe_text(name))) if not m.startswith("data.path:")]
     assert mistakes == []
+
+
+def test_the_fine_recipe_crosses_its_axes():
+    config = load_config("fashion-mnist-fine")
+    plan = make_plan(config)
+    assert len(config.teacher.label_smoothing) == 5
+    assert len(config.student.temperatures) == 6
+    assert 1.5 in config.student.temperatures
+    assert len(config.teacher.seeds) >= 3
+    assert (len(plan.teachers), len(plan.cells)) == (15, 180)
+    assert f"= {len(plan.cells)} students" in recipe_text("fashion-mnist-fine")
+    more = make_plan(load_config("fashion-mnist-fine", ["teacher.seeds=[0,1,2,3,4,5]"]))  # as its header proposes
+    assert {cell.name for cell in plan.cells} < {cell.name for cell in more.cells}
 
 
 def test_a_dumped_configuration_reads_back_as_itself(tmp_path: Path):
@@ -134,6 +149,8 @@ def test_sound_options_and_a_smoothing_of_hard_labels_pass():
         (["teacher.train=false"], "needs a checkpoint"),
         (["teacher.train=false", "teacher.seeds=[0,1]"], "2 seeds of it would be the same, again"),
         (["teacher.seeds=[1,1]"], "repeated: 1"),
+        (["student.models=[resnet8]"], "student.models: names of student models must differ"),
+        (["student.models=[resnet14, resnet99]"], "student.models.1.name"),
         (["student.schedule.warmup_epochs=4"], "warmup"),
         (["data.eval_transform=resize_center_crop"], "image_size"),
         (["data.train_augmentation=crop_flip"], "image_size"),
@@ -146,6 +163,29 @@ def test_each_wrong_value_gets_its_reason(overrides, expected):
     with pytest.raises(ConfigError, match=r"configuration") as caught:
         load_config(overrides=overrides)
     assert expected in str(caught.value)
+
+
+def test_mistakes_of_given_teachers(tmp_path: Path):
+    one, two = (tmp_path / f"{name}.safetensors" for name in ("one", "two"))
+    one.touch(), two.touch()
+
+    def mistakes(**teacher: object) -> str:
+        overrides = [f"teacher.{key}={json.dumps(value)}" for key, value in teacher.items()]
+        with pytest.raises(ConfigError) as caught:
+            load_config(overrides=overrides)
+        return str(caught.value)
+
+    assert "1 file for α = 0.1 and 2 teacher seeds" in mistakes(given={"0.1": str(one)}, seeds=[0, 1])
+    assert "2 files for α = 0.1 and 1 teacher seeds" in mistakes(given={"0.1": [str(one), str(two)]})
+    assert "the same file twice for α = 0.1" in mistakes(given={"0.1": [str(one), str(one)]}, seeds=[0, 1])
+    assert "0.2 is not in teacher.label_smoothing" in mistakes(given={"0.2": str(one)})
+    assert "in teacher.checkpoints too" in mistakes(given={"0.1": str(one)}, checkpoints={"0.1": str(two)})
+    assert "does not exist" in mistakes(given={"0.1": str(tmp_path / "none")})
+    both = load_config(
+        overrides=[f"teacher.given={json.dumps({'0.1': [str(one), str(two)], '0.0': [str(two), str(one)]})}",
+                   "teacher.seeds=[0,1]", "teacher.train=false"]
+    )  # fmt: skip
+    assert both.teacher.given[0.1] == [one, two]
 
 
 def test_sources_that_cannot_be_read(tmp_path: Path):

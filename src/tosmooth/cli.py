@@ -278,8 +278,15 @@ def distill(
     extra += given
     raw = read_source(source)
     section = raw.get("teacher")
-    if isinstance(section, dict) and isinstance(section.get("seeds"), list):
-        apply_override(raw, "teacher.seeds", section["seeds"][:1])  # one student has one teacher
+    if isinstance(section, dict):  # one student has one teacher
+        for key in ("seeds", "given"):
+            found = section.get(key)
+            if isinstance(found, list):
+                section[key] = found[:1]
+            elif isinstance(found, dict):
+                one = {a: files[:1] if isinstance(files, list) else files for a, files in found.items()}
+                section[key] = {a: files for a, files in one.items() if a == smoothing and teacher is None}
+    apply_override(raw, "student.models", [])
     if teacher is not None:
         apply_override(raw, "teacher.train", False)
         apply_override(raw, "teacher.checkpoints", {smoothing: str(teacher)})

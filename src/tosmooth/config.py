@@ -199,11 +199,25 @@ class TeacherConfig(TrainingConfig):
     checkpoints: dict[Smoothing, ExistingPath] = Field(
         default_factory=dict, description="weights a teacher of this α starts from (α: file); with `train: false`, is"
     )
+    given: dict[Smoothing, Annotated[list[ExistingPath], BeforeValidator(_as_list), Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="teachers taken as they are, whatever the others are (α: file; or α: one file per teacher seed, in "
+        "the order of `seeds`); the architecture is `model`",
+    )
     train: bool = Field(True, description="false: use the checkpoints as they are")
+
+    def is_given(self, alpha: float) -> bool:
+        """Whether teachers of this α are taken as they are."""
+        return not self.train or alpha in self.given
 
 
 class StudentConfig(TrainingConfig):
-    """The students: the grid of temperatures, objectives and seeds."""
+    """The students: the grid of models, temperatures, objectives and seeds."""
+
+    models: list[ModelSection] = Field(
+        default_factory=list,
+        description="further student models beside `model`, each with all its cells; names must differ",
+    )
 
     temperatures: Annotated[list[Temperature], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
         [1.0, 2.0, 3.0, 64.0], min_length=1, description="distillation temperatures T, each > 0"
@@ -221,6 +235,11 @@ class StudentConfig(TrainingConfig):
     )
     hard_weight: float = Field(0.0, ge=0, le=1, description="weight of the hard-label cross-entropy (paper: 0)")
     label_smoothing: Smoothing = Field(0.0, description="smoothing of those hard labels, the student's own")
+
+    @property
+    def all_models(self) -> list[ModelConfig]:
+        """`model`, and those of `models`."""
+        return [self.model, *self.models]
 
 
 class AnalysisConfig(Section):

@@ -12,11 +12,12 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tosmooth.config import SECTIONS, AnalysisConfig, StudentConfig, StudyConfig
+from tosmooth.config import SECTIONS, AnalysisConfig, StudentConfig, StudyConfig, TeacherConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.losses.objectives import option_mistakes
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
+from tosmooth.study.plan import path_safe
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, check_plain, read_yaml
 
@@ -203,13 +204,14 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
         unknown = [alpha for alpha in teacher.checkpoints if alpha not in teacher.label_smoothing]
         if unknown:
             yield f"teacher.checkpoints: {unknown[0]} is not in teacher.label_smoothing {teacher.label_smoothing}"
-        if not teacher.train and len(teacher.seeds) > 1:
+        yield from _wrong_given(teacher)
+        if not teacher.train and len(teacher.seeds) > 1 and set(teacher.label_smoothing) - set(teacher.given):
             yield (
                 f"teacher.seeds: a given teacher is one teacher; {len(teacher.seeds)} seeds of it would be the same, "
-                "again. Give one seed with `train: false`"
+                "again. Give one seed, or one file per seed in teacher.given"
             )
         if not teacher.train:
-            missing = [alpha for alpha in teacher.label_smoothing if alpha not in teacher.checkpoints]
+            missing = [a for a in teacher.label_smoothing if a not in teacher.checkpoints and a not in teacher.given]
             if missing and teacher.model.checkpoint is None and not teacher.model.pretrained:
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
     if (student := sections.get("student")) is not None:
@@ -240,6 +242,25 @@ def _student_contradictions(student: StudentConfig) -> Iterable[str]:
             f"student.label_smoothing: {student.label_smoothing:g} smooths the hard labels, which count for nothing "
             "while student.hard_weight is 0; set that above 0, or this to 0. Teachers have teacher.label_smoothing"
         )
+    names = [path_safe(model.name).casefold() for model in student.all_models]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        yield f"student.models: names of student models must differ, also as folder names; repeated: {repeated[0]}"
+
+
+def _wrong_given(teacher: TeacherConfig) -> Iterable[str]:
+    """Mistakes of `teacher.given`."""
+    for alpha, files in teacher.given.items():
+        if alpha not in teacher.label_smoothing:
+            yield f"teacher.given: {alpha} is not in teacher.label_smoothing {teacher.label_smoothing}"
+        if alpha in teacher.checkpoints:
+            yield f"teacher.given: {alpha} is in teacher.checkpoints too; a teacher is given, or starts from there"
+        if len(files) != len(teacher.seeds):
+            yield (
+                f"teacher.given: {len(files)} file{'s' * (len(files) > 1)} for α = {alpha:g} and {len(teacher.seeds)} "
+                "teacher seeds; a file is one teacher: give one per seed, in the order of teacher.seeds"
+            )
+        if len({file.resolve() for file in files}) < len(files):
+            yield f"teacher.given: the same file twice for α = {alpha:g} is the same teacher twice; give different ones"
 
 
 def _similarity_contradictions(analysis: AnalysisConfig) -> Iterable[str]:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Whole
-from tests.faults.studies import SMALL, assert_same, content, finish, kill_after, start
+from tests.faults.studies import (
+    SMALL,
+    assert_same,
+    changed,
+    content,
+    finish,
+    kill_after,
+    start,
+    wait_for_checkpoints,
+)
 
 POINTS = 50
 
@@ -22,6 +31,21 @@ def killed_and_gone_on(whole: Whole, root: Path, moment: float) -> None:
 @pytest.mark.parametrize("share", [0.2, 0.6])
 def test_a_killed_study_goes_on_to_the_same_bits(whole: Whole, tmp_path: Path, share: float):
     killed_and_gone_on(whole, tmp_path, share * whole.seconds)
+
+
+@pytest.mark.faults
+def test_a_killed_study_of_several_teacher_seeds_and_student_models_goes_on_to_the_same_bits(tmp_path: Path):
+    """Killed among the students: both models' checkpoints and both seeds' teachers have to be found again."""
+    raw = changed(
+        teacher={"seeds": [0, 3], "epochs": 1},
+        student={"seeds": [0], "temperatures": [8], "models": [{"name": "resnet8", "kwargs": {"stem_stride": 2}}]},
+    )
+    finish(raw, tmp_path / "whole")
+    process = start(raw, tmp_path / "killed")
+    wait_for_checkpoints(process, tmp_path / "killed", "8-models-*")
+    kill_after(process, 0)
+    finish(raw, tmp_path / "killed")
+    assert_same(content(tmp_path / "whole" / "small"), content(tmp_path / "killed" / "small"))
 
 
 @pytest.mark.faults

@@ -32,7 +32,7 @@ class Variant:
     effect: bool = True
     seeds: int = 6
     alphas: tuple[float, ...] = (0.0, 0.1)
-    temperatures: tuple[int, ...] = (1, 2, 3, 64)
+    temperatures: tuple[float, ...] = (1, 2, 3, 64)
     classes: tuple[str, ...] = CLASSES
     name: str = "demo"
     preview: bool = False
@@ -44,7 +44,7 @@ class Variant:
 
     def top1(self, alpha: float, temperature: float) -> float:
         table = WITH_EFFECT if self.effect else WITHOUT_EFFECT
-        known = table.get((alpha, int(temperature)))
+        known = table.get((alpha, temperature))  # type: ignore[call-overload]
         return known if known is not None else 86.0 - alpha - 0.01 * temperature
 
     def eta(self, alpha: float, temperature: float, quantity: str) -> float:

@@ -91,6 +91,49 @@ def test_a_student_that_failed_does_not_tilt_the_means_of_its_unit():
     assert {row["difference"] for row in rows} == {0.0}
 
 
+@pytest.mark.rule("R22")
+def test_given_teachers_beside_trained_ones_are_a_caveat():
+    for status, expected in ((["given", "done"], True), (["given", "given"], False), (["done", "done"], False)):
+        advice = advise(grid(SMOOTHED_WINS), teacher_rows().assign(status=status), DIFFUSES, Rules())
+        assert any("teachers of α = 0 were given" in caveat for caveat in advice["caveats"]) is expected
+
+
+@pytest.mark.rule("R21")
+def test_student_models_are_advised_one_by_one():
+    """The larger student is better throughout; each has its own best setting, and only its own settings to beat."""
+    small, large = grid(SMOOTHED_WINS), grid({(0.0, 2.0): 95.0, (0.1, 1.0): 94.9}, otherwise=93.0)
+    tables = [table.assign(student=name) for table, name in ((small, "small"), (large, "large"))]
+    diffusion = pd.concat([DIFFUSES.assign(student="small"), NOTHING.assign(student="large")])
+    advice = advise(pd.concat(tables), teacher_rows(), diffusion, Rules())
+    assert advice["recommendation"]["student"] == "large"
+    assert {row["student"] for row in advice["comparisons"]} == {"large"}
+    assert advice["rival"]["student"] == "large"
+    assert "into large at T = 2" in advice["headline"]
+    each = advice["by_student"]
+    assert list(each) == ["small", "large"]
+    assert (each["small"]["recommendation"]["label_smoothing"], each["large"]["recommendation"]["temperature"]) == (
+        0.1,
+        2,
+    )
+    assert (each["small"]["effect"]["verdict"], each["large"]["effect"]["verdict"]) == ("shown", "not shown")
+    alone = advise(small.assign(student="small"), teacher_rows(), DIFFUSES, Rules())
+    assert each["small"]["recommendation"] == alone["recommendation"]
+    verdict = final_verdict(advice, pd.concat(tables), preview=False)
+    assert "into small at T = 1" in verdict["by_student"]["small"]["sentence"]
+    assert verdict["sentence"] == verdict["by_student"]["large"]["sentence"]
+
+
+@pytest.mark.rule("R10")
+def test_a_temperature_below_one_is_neither_raised_nor_the_rule():
+    table = results_table(lambda a, t: {(0.1, 1.0): 90.0, (0.1, 2.0): 88.0}.get((a, t), 85.0))
+    table["temperature"] = table["temperature"].replace({64.0: 0.5})
+    advice = advise(table, teacher_rows(), NOTHING[NOTHING.temperature != 64], Rules())
+    assert advice["rule"]["agrees"] is True
+    assert "T = 1)" in advice["rule"]["sentence"]
+    below = NOTHING[NOTHING.temperature != 2].replace({"temperature": {64.0: 0.5}})
+    assert advise(table, teacher_rows(), below, Rules())["effect"]["verdict"] == "inconclusive"
+
+
 def test_two_seeds_decide_nothing():
     advice = advise(grid(SMOOTHED_WINS, seeds=2), teacher_rows(), DIFFUSES, Rules())
     assert {row["relation"] for row in advice["comparisons"]} == {"best", "undecided"}

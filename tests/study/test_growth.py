@@ -43,6 +43,7 @@ def test_how_the_work_is_done_may_change(tiny_raw: dict[str, Any], override: str
         ("teacher.label_smoothing=[0.0,0.2]", ("α = 0.2",), ("α = 0.1",)),
         ("teacher.seeds=[0,4]", ("teacher seed = 4",), ()),
         ("student.objectives=[hinton,dkd]", ("objective = dkd",), ()),
+        ("student.models=[resnet14]", ("student model = resnet14",), ()),
     ],
 )
 def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tuple[str], removed: tuple[str]):
@@ -62,6 +63,13 @@ def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tup
 )
 def test_what_would_change_results_is_refused(tiny_raw: dict[str, Any], override: str, key: str):
     assert change(tiny_raw, override).refused == (key,)
+
+
+def test_a_further_student_model_may_come_and_go_but_not_change(tiny_raw: dict[str, Any]):
+    tiny_raw["student"]["models"] = ["resnet14"]
+    assert change(tiny_raw, "student.models=[resnet14,resnet20]").added == ("student model = resnet20",)
+    assert change(tiny_raw, "student.models=[]").removed == ("student model = resnet14",)
+    assert change(tiny_raw, "student.models=[{name: resnet14, width: 2}]").refused == ("student.models",)
 
 
 def test_a_study_of_an_older_version_lacks_keys_that_have_defaults(tiny_raw: dict[str, Any]):
@@ -100,6 +108,23 @@ def test_given_teachers_come_and_go_with_their_smoothing(tiny_raw: dict[str, Any
     other = given(0.0, 0.1)
     other["teacher"]["checkpoints"][0.1] = str(files[0.2])
     assert compare(there, load_config(other)).refused == ("teacher.checkpoints",)
+
+
+def test_given_teachers_of_several_seeds_grow_by_their_seeds(tiny_raw: dict[str, Any], tmp_path: Path):
+    files = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for file in files:
+        file.touch()
+
+    def given(*numbers: int, seeds: int) -> dict[str, Any]:
+        own = {0.1: [str(files[number]) for number in numbers]} if numbers else {}
+        return {**tiny_raw, "teacher": {**tiny_raw["teacher"], "given": own, "seeds": list(range(seeds))}}
+
+    there = yaml.safe_load(dump_config(load_config(given(0, seeds=1))))
+    assert compare(there, load_config(given(0, 1, seeds=2))) == Change((), ("teacher seed = 1",), ())
+    assert compare(there, load_config(given(1, 0, seeds=2))).refused == ("teacher.given",)
+    assert compare(there, load_config(given(seeds=1))).refused == ("teacher.given",)  # from given to trained
+    single = {**tiny_raw, "teacher": {**tiny_raw["teacher"], "given": {0.1: str(files[0])}}}
+    assert compare(there, load_config(single)) == Change((), (), ())
 
 
 @pytest.mark.parametrize("there", [None, [], "text"])

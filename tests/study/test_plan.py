@@ -50,6 +50,30 @@ def test_names_stay_when_the_grid_grows(tiny_raw, first):
     assert {teacher.name for teacher in small.teachers} < {teacher.name for teacher in whole.teachers}
 
 
+def test_further_student_models_get_their_cells_in_the_same_groups(tiny_raw):
+    small = make_plan(load_config(tiny_raw))
+    tiny_raw["student"]["models"] = ["resnet14", {"name": "timm:test_resnet", "pretrained": False}]
+    plan = make_plan(load_config(tiny_raw))
+    assert [len(group) for group in plan.groups] == [12, 12]
+    assert {cell.student for cell in plan.groups[0]} == {"resnet8", "resnet14", "timm:test_resnet"}
+    assert {cell.name for cell in small.cells} < {cell.name for cell in plan.cells}
+    assert "hinton-a0.1-T8-timm-test_resnet-s1" in {cell.name for cell in plan.cells}
+
+
+def test_given_teachers_have_their_own_file_for_every_seed(tiny_raw, tmp_path):
+    files = [tmp_path / "one.safetensors", tmp_path / "two.safetensors"]
+    for file in files:
+        file.touch()
+    tiny_raw["teacher"] |= {"seeds": [4, 2], "given": {0.1: [str(file) for file in files]}}
+    found = {teacher.name: (teacher.given, teacher.checkpoint) for teacher in make_plan(load_config(tiny_raw)).teachers}
+    assert found == {
+        "a0-s4": (False, None),
+        "a0.1-s4": (True, files[0]),
+        "a0-s2": (False, None),
+        "a0.1-s2": (True, files[1]),
+    }
+
+
 def test_every_objective_gets_its_cells(tiny_raw):
     tiny_raw["student"]["objectives"] = ["hinton", "teacher_only"]
     assert len(make_plan(load_config(tiny_raw)).cells) == 16

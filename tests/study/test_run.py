@@ -21,6 +21,7 @@ from tosmooth.study.comparisons import read_judged
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study
+from tosmooth.study.single import distill_one
 
 IDENTITY = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
 
@@ -123,6 +124,25 @@ def test_given_teachers_are_used_as_they_are(tiny_study: StudyResults, tiny_raw,
     assert set(results.teachers.status) == {"given"}
     # The same teachers, so the same students as in the study that trained them.
     pd.testing.assert_series_equal(results.cells["test/top1"], tiny_study.cells["test/top1"])
+
+
+def test_a_given_teacher_beside_one_that_is_trained(
+    tiny_study: StudyResults, tiny_raw, tmp_path: Path, silent: StudyProgress
+):
+    """The same two teachers as in the study that trained both, so the same students to the bit."""
+    weights = tiny_study.path / "teachers" / "a0.1-s0" / "model.safetensors"
+    tiny_raw["teacher"]["given"] = {0.1: str(weights)}
+    tiny_raw["student"] |= {"seeds": [1], "temperatures": [8]}
+    rows = {row["student"]: row for row in distill_one(load_config(tiny_raw), tmp_path, silent)}
+    assert set(rows) == {"hinton-a0-T8-resnet8-s1", "hinton-a0.1-T8-resnet8-s1"}
+    records = {
+        name: json.loads((tmp_path / "tiny" / "teachers" / name / "result.json").read_text(encoding="utf-8"))
+        for name in ("a0-s0", "a0.1-s0")
+    }
+    assert (records["a0-s0"]["status"], records["a0.1-s0"]["status"]) == ("done", "given")
+    for name, row in rows.items():
+        there = tiny_study.path / "students" / name / "model.safetensors"
+        assert Path(row["weights"]).read_bytes() == there.read_bytes()
 
 
 def test_mistakes_leave_nothing_behind(tiny_raw, tmp_path: Path, silent: StudyProgress):

@@ -87,7 +87,8 @@ def _refuse_links(path: Path) -> None:
 def make_tables(files: StudyFiles) -> list[Table]:
     """Every table the study has numbers for."""
     made = [accuracy_table(files, setting, main=position == 0) for position, setting in enumerate(files.settings)]
-    made += [comparisons_table(files), diffusion_table(files), class_table(files), sensitivity_table(files)]
+    made += [comparisons_table(files), *(diffusion_table(files, setting) for setting in files.diffusion_keys)]
+    made += [class_table(files), sensitivity_table(files)]
     made += [views_table(files), calibration_table(files), objectives_table(files), similarity_table(files)]
     made += [teachers_table(files), cells_table(files), *published_tables()]
     made += [failures_table(files), unreadable_table(files)]

@@ -77,9 +77,10 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     return Table("comparisons", caption, columns, frame, sortable=True)
 
 
-def diffusion_table(files: StudyFiles) -> Table | None:
-    """η over seeds in its declared form, by α and T, with the contrast to α = 0."""
-    rows = declared_summary(files, files.settings[0][0])
+def diffusion_table(files: StudyFiles, setting: tuple[str, str] | None = None) -> Table | None:
+    """η over units in its declared form for one student model, by α and T, with the contrast to α = 0."""
+    setting = setting or files.settings[0]
+    rows = declared_summary(files, setting)
     if rows.empty:
         return None
     rows = rows[rows["temperature"] > files.reference_temperature]
@@ -103,14 +104,15 @@ def diffusion_table(files: StudyFiles) -> Table | None:
     p_values = [float(indexed.loc[(last, *s), "p"]) if (last, *s) in indexed.index else None for s in settings]
     columns.append(Column("p", [p_text(p) for p in p_values], p_values))
     units, word = int(rows["n"].max()), files.unit_word
+    which = f" (student {setting[1]})" if len(files.diffusion_keys) > 1 else ""
     bars = (
         f"mean ± half of the 95 % t-interval over {units} {word}s; p: exact sign-flip test of the last quantity"
         if units > 1
         else f"one {word}"
     )
     return Table(
-        "diffusion",
-        f"Diffusion index η on training features, {bars}.",
+        files.diffusion_keys[setting],
+        f"Diffusion index η on training features, {bars}{which}.",
         columns,
         rows[["label_smoothing", "temperature", "quantity", "n", "mean", "low", "high", "p"]],
         sortable=True,
@@ -123,9 +125,9 @@ def sensitivity_table(files: StudyFiles) -> Table | None:
     if rows.empty:
         return None
     quantity = "contrast" if (rows["quantity"] == "contrast").any() else "eta_s1-eta_s2"
+    rows = files.part_of(rows, files.settings[0])
     rows = rows[
-        (rows["objective"] == files.settings[0][0])
-        & (rows["quantity"] == quantity)
+        (rows["quantity"] == quantity)
         & (rows["temperature"] == files.highest_temperature)
         & (rows["label_smoothing"] > 0)
     ]
@@ -161,11 +163,8 @@ def class_table(files: StudyFiles) -> Table | None:
     rows = files.classes
     if rows.empty or files.highest_temperature == files.reference_temperature:
         return None
-    rows = rows[
-        (rows["objective"] == files.settings[0][0])
-        & (rows["split"] == "train")
-        & (rows["temperature"] == files.highest_temperature)
-    ]
+    rows = files.part_of(rows, files.settings[0])
+    rows = rows[(rows["split"] == "train") & (rows["temperature"] == files.highest_temperature)]
     if rows.empty:
         return None
     means = rows.pivot_table(index="class_index", columns="label_smoothing", values=["eta_s1", "eta_s2"], dropna=False)

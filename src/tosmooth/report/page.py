@@ -19,7 +19,7 @@ from tosmooth.report.reading import StudyFiles
 from tosmooth.report.similarity_table import how_classes_were_chosen
 from tosmooth.report.tables import Table
 from tosmooth.report.view_tables import objective_sentences, sentences
-from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, headline, how_it_was_run, recommendation
+from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, by_student, headline, how_it_was_run, recommendation
 
 
 def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str], tables: list[Table]) -> str:
@@ -57,6 +57,11 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         figures=by_key,
         other_accuracy=[figure for figure in figures if figure.key.startswith("accuracy-")],
         tables=named,
+        accuracy_maps=[figure for figure in figures if figure.key.startswith("heatmap-accuracy")],
+        diffusion_maps=[figure for figure in figures if figure.key.startswith("heatmap-diffusion")],
+        other_diffusion=[figure for figure in figures if figure.key.startswith("diffusion-")],
+        other_diffusion_tables=[table for table in tables if table.key.startswith("diffusion-")],
+        by_student=by_student(files),
         other_tables=[table for table in tables if table.key.startswith("accuracy-")],
         paper=[table for table in tables if table.key.startswith("paper-")],
         images=images,

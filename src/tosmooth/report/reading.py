@@ -12,7 +12,7 @@ import pandas as pd
 
 from tosmooth.errors import StudyError
 from tosmooth.report.numbers import file_name
-from tosmooth.study.units import unit_of, unit_word
+from tosmooth.study.units import reference_temperature, unit_of, unit_word
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 
@@ -112,12 +112,25 @@ class StudyFiles:
     @property
     def reference_temperature(self) -> float:
         """T₀: 1 if it is in the grid, else the lowest temperature."""
-        return 1.0 if 1.0 in self.temperatures else self.temperatures[0]
+        return reference_temperature(self.temperatures)
 
     @property
     def highest_temperature(self) -> float:
         """The highest temperature of the grid."""
         return self.temperatures[-1]
+
+    @cached_property
+    def shown_alphas(self) -> list[float]:
+        """At most three α for figures of panels: the lowest, the highest, and the recommended one or one between."""
+        chosen = (self.advice.get("recommendation") or {}).get("label_smoothing")
+        return _some(self.alphas, 3, chosen)
+
+    @cached_property
+    def shown_temperatures(self) -> list[float]:
+        """At most four T for figures of panels: T₀, the highest, and some between, the recommended one among them."""
+        chosen = (self.advice.get("recommendation") or {}).get("temperature")
+        raised = [t for t in self.temperatures if t >= self.reference_temperature]
+        return _some(raised, 4, chosen)
 
     @cached_property
     def seeds(self) -> list[int]:
@@ -151,6 +164,11 @@ class StudyFiles:
         chosen = self.advice.get("recommendation") or {}
         return sorted(pairs, key=lambda pair: pair != (chosen.get("objective"), chosen.get("student", pair[1])))
 
+    def part_of(self, table: pd.DataFrame, setting: tuple[str, str]) -> pd.DataFrame:
+        """The rows of a table that are about one (objective, student model); older tables do not tell models apart."""
+        own = table["objective"] == setting[0]
+        return table[own & (table["student"] == setting[1])] if "student" in table else table[own]
+
     def cells_of(self, setting: tuple[str, str]) -> pd.DataFrame:
         """The finished cells of one (objective, student model)."""
         return self.done[(self.done["objective"] == setting[0]) & (self.done["student"] == setting[1])]
@@ -165,6 +183,14 @@ class StudyFiles:
             numbered = (f"{wanted}-{number}" for number in range(2, len(self.settings) + 2))
             keys[setting] = next(key for key in (wanted, *numbered) if key.casefold() not in taken)
         return keys
+
+    @cached_property
+    def diffusion_keys(self) -> dict[tuple[str, str], str]:
+        """Name of the diffusion figure and table of the main setting, and of its objective with each other student."""
+        main = self.settings[0]
+        others = [setting for setting in self.settings[1:] if setting[0] == main[0]]
+        suffixes = {setting: self.accuracy_keys[setting].removeprefix("accuracy") for setting in others}
+        return {main: "diffusion"} | {setting: f"diffusion{suffix}" for setting, suffix in suffixes.items()}
 
     @cached_property
     def accuracy(self) -> str | None:
@@ -294,6 +320,19 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path}: expected a JSON object, found {type(value).__name__}")
     safe: dict[str, Any] = _harmless(value)
     return safe
+
+
+def _some(values: list[float], most: int, wanted: float | None) -> list[float]:
+    """At most so many of ascending values: the first, the last, and evenly between; a wanted one takes its neighbour's
+    place."""
+    if len(values) <= most:
+        return values
+    picked = [round(i * (len(values) - 1) / (most - 1)) for i in range(most)]
+    if wanted in values and values.index(wanted) not in picked:
+        position = values.index(wanted)
+        nearest = min(range(1, most - 1), key=lambda i: abs(picked[i] - position))
+        picked[nearest] = position
+    return [values[i] for i in sorted(picked)]
 
 
 def _images_in(table: pd.DataFrame) -> list[str]:

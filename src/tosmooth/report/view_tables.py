@@ -61,7 +61,8 @@ def _diffusion(files: StudyFiles, teachers: pd.DataFrame) -> Column | None:
     """η similar − dissimilar of each teacher's students at the highest T, under `hinton` where that was run."""
     objectives = list(dict.fromkeys(files.cells["objective"]))
     objective = "hinton" if "hinton" in objectives else objectives[0]
-    rows = declared_summary(files, objective)
+    student = next(student for own, student in files.settings if own == objective)
+    rows = declared_summary(files, (objective, student))
     found = [
         summarised(rows, "eta_s1-eta_s2", alpha, files.highest_temperature) for alpha in teachers["label_smoothing"]
     ]

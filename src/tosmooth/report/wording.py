@@ -58,6 +58,17 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
     return items
 
 
+def by_student(files: StudyFiles) -> list[tuple[str, str]]:
+    """What to do for each student model, with how sure that is and what its diffusion is; empty for one model."""
+    advice, verdict = (found.get("by_student") or {} for found in (files.advice, files.verdict))
+    items = []
+    for student, own in advice.items() if isinstance(advice, Mapping) else ():
+        parts = [(verdict.get(student) or {}).get("sentence") or own.get("headline")]
+        parts += [(own.get(key) or {}).get("sentence") for key in ("confidence", "effect")]
+        items.append((str(student), " ".join(str(part) for part in parts if part)))
+    return items
+
+
 def _interval(found: Mapping[str, Any] | None) -> Interval | None:
     """An interval from JSON, where null stands for what is not known."""
     if not found or found.get("mean") is None:
@@ -80,12 +91,14 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
     """Configuration in brief, versions, hardware and time."""
     config = files.config
     data, teacher, student = (config.get(key) or {} for key in ("data", "teacher", "student"))
+    models = student.get("models") or []
     items: list[tuple[str, Any]] = [
         ("data", data.get("source")),
         ("validation", f"{data['validation']:.0%} of training" if data.get("validation") else "none of its own"),
         ("selected epoch", (files.advice or {}).get("selection") or config.get("selection")),
         ("teacher", _training(teacher)),
         ("student", _training(student)),
+        ("further students", ", ".join(str(m.get("name")) for m in models if isinstance(m, Mapping))),
         (
             "grid",
             f"α ∈ {{{_set(files.alphas)}}} × T ∈ {{{_set(files.temperatures)}}} × "

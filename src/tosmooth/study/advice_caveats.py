@@ -1,4 +1,4 @@
-"""What a reader must know before relying on the advice; the rules are R13 to R20 of `docs/advice.md`."""
+"""What a reader must know before relying on the advice; the rules are R13 to R22 of `docs/advice.md`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ def advice_caveats(
         found.append(f"{len(results) - len(done)} of {len(results)} students did not finish and are left out.")
     if teachers.groupby("label_smoothing").size().max() == 1:
         found.append("One teacher per α: the conclusion holds for this pair of teachers, not for smoothing in general.")
+    if "status" in teachers and {"given", "done"} <= set(teachers.status):
+        given = ", ".join(
+            f"{alpha:g}" for alpha in sorted(teachers[teachers.status == "given"].label_smoothing.unique())
+        )
+        found.append(
+            f"The teachers of α = {given} were given, the others trained here: what sets them apart may be their "
+            "training, not their smoothing."
+        )
     if METRIC in teachers and not teachers[METRIC].isna().all():
         best_student = scores_by_seed(done, METRIC).mean(axis=1).max()
         if best_student >= teachers[METRIC].max():

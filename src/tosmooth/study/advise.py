@@ -21,7 +21,7 @@ from tosmooth.study.advice_caveats import METRIC, Rules, advice_caveats
 from tosmooth.study.comparisons import KEY, Judged, Setting, compare_with, scores_by_seed
 from tosmooth.study.consequence import judge_consequence
 from tosmooth.study.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
-from tosmooth.study.units import unit_of, unit_word
+from tosmooth.study.units import reference_temperature, unit_of, unit_word
 
 
 def describe(setting: Mapping[str, Any], varied: Collection[str] = ()) -> str:
@@ -62,10 +62,33 @@ def advise(
     Returns:
         The content of `analysis/advice.json`: the effect's verdict and η with intervals, the recommended setting, how
         sure that is, every other setting's difference to it, those not told apart from it, whether the paper's rule
-        agrees, and caveats.
+        agrees, and caveats. Each student model is a question of its own: where there are several, all this is about
+        the model of the best setting, and `by_student` has the answer for each.
     """
+    varied, students = varied_keys(results), list(dict.fromkeys(results[results.status == "done"].student))
+    if len(students) < 2 or "student" not in diffusion:
+        return _advise(results, teachers, diffusion, rules, judged, varied)
+    each = {
+        student: _advise(results[results.student == student], teachers, diffusion[diffusion.student == student],
+                         rules, judged, varied)
+        for student in students
+    }  # fmt: skip
+    # Means that are not known (no validation split) leave the first model of the grid in place.
+    best = max(students, key=lambda s: m if math.isfinite(m := each[s]["recommendation"]["mean"]) else -math.inf)
+    kept = ("recommendation", "rival", "headline", "rule", "confidence", "effect")
+    return each[best] | {"by_student": {student: {key: each[student][key] for key in kept} for student in students}}
+
+
+def _advise(
+    results: pd.DataFrame,
+    teachers: pd.DataFrame,
+    diffusion: pd.DataFrame,
+    rules: Rules,
+    judged: Judged | None,
+    varied: Collection[str],
+) -> dict[str, Any]:
+    """The advice for one student model."""
     done = results[results.status == "done"]
-    varied = varied_keys(done)
     objective = done.objective.iloc[0] if len(done) else "hinton"
     effect = judge_effect(diffusion, objective)
     advice: dict[str, Any] = {
@@ -131,8 +154,8 @@ def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
 
 
 def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
-    """Does the paper's rule (smoothed teacher, lowest T) hold here?"""
-    lowest = min(row["temperature"] for row in comparisons)
+    """Does the paper's rule (smoothed teacher, T = 1, or the lowest T where the grid has no 1) hold here?"""
+    lowest = reference_temperature(row["temperature"] for row in comparisons)
     following = [row for row in comparisons if row["label_smoothing"] > 0 and row["temperature"] == lowest]
     name = f"The paper's rule (smoothed teacher, T = {lowest:g})"
     if not following:
@@ -206,7 +229,7 @@ def _advice_without_validation(
     """No validation split: nothing can be selected honestly, so the paper's rule is all there is."""
     done = results[results.status == "done"]
     settings = [dict(zip(KEY, key, strict=True)) for key, _ in done.groupby(KEY)]
-    lowest = min(setting["temperature"] for setting in settings)
+    lowest = reference_temperature(setting["temperature"] for setting in settings)
     chosen = max((s for s in settings if s["temperature"] == lowest), key=lambda s: s["label_smoothing"])
     reason = (
         "the epoch was chosen on the test split, as the paper's scripts do, so test figures are optimistic"
@@ -232,6 +255,14 @@ def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: 
     Returns:
         The content of `analysis/verdict.json`.
     """
+    verdict = _with_test_figures(advice, results, preview)
+    each = advice.get("by_student") or {}
+    if each:
+        verdict["by_student"] = {name: _with_test_figures(own, results, preview) for name, own in each.items()}
+    return verdict
+
+
+def _with_test_figures(advice: Mapping[str, Any], results: pd.DataFrame, preview: bool) -> dict[str, Any]:
     scores = scores_by_seed(results, "test/top1")
     chosen = advice["recommendation"]
     key = tuple(chosen[name] for name in KEY)

@@ -19,6 +19,7 @@ from scipy import stats
 
 from tosmooth.analysis.inference import holm, t_interval
 from tosmooth.study.effect import FEWEST_SEEDS, SIGNIFICANCE, Verdict
+from tosmooth.study.units import reference_temperature
 
 SENTENCES = {
     ("loss", "shown"): "Accuracy falls with it, as the paper says: {cost}.",
@@ -52,7 +53,7 @@ def judge_consequence(scores: pd.DataFrame, effect: Verdict, objective: str, stu
     alphas = own.index.get_level_values("label_smoothing").unique()
     if 0.0 not in alphas or not temperatures:
         return nothing
-    base = 1.0 if 1.0 in temperatures else temperatures[0]
+    base = reference_temperature(temperatures)
     rows = []
     for alpha, temperature in own.index:
         needed = [(alpha, base), (0.0, temperature), (0.0, base)]
@@ -72,10 +73,11 @@ def judge_consequence(scores: pd.DataFrame, effect: Verdict, objective: str, stu
     found = [row for row in rows if row["p_holm"] < SIGNIFICANCE]
     strongest = max(found or rows, key=lambda row: abs(row["mean"]))
     kind = "none" if not found else "loss" if strongest["mean"] < 0 else "gain"
+    word = scores.columns.name or "seed"
     cost = (
         f"from T = {base:g} to {strongest['temperature']:g}, smoothing the teacher "
         f"(α = {strongest['label_smoothing']:g}) changes what raising T does by {strongest['mean']:+.1f} points "
-        f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} seeds)"
+        f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s)"
     )
     text = SENTENCES[kind, "shown" if effect == "shown" else "other"].format(cost=cost)
     return {"verdict": kind, "sentence": text, "rows": rows}

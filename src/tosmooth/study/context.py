@@ -89,6 +89,7 @@ class Context:
     progress: StudyProgress
     stopping: Stopping = field(default_factory=Stopping)
     group_limit: list[int] = field(default_factory=list)  # sizes of groups that fitted after one that did not
+    _counted: dict[tuple[bool, str], int] = field(default_factory=dict)  # parameters by role and model
 
     @classmethod
     @contextmanager
@@ -232,10 +233,15 @@ class Context:
             checkpoint=checkpoint,
         )
 
+    def model_section(self, owner: Teacher | Cell) -> ModelConfig:
+        """The section of the configuration that describes a teacher's or a student's model."""
+        if isinstance(owner, Teacher):
+            return self.config.teacher.model
+        return next(model for model in self.config.student.all_models if model.name == owner.student)
+
     def trained_model(self, owner: Teacher | Cell) -> ImageModel:
         """A teacher or student with its kept weights, on the device, in eval mode."""
-        section = self.config.teacher.model if isinstance(owner, Teacher) else self.config.student.model
-        return self.loaded_model(section, self.folder(owner) / "model.safetensors")
+        return self.loaded_model(self.model_section(owner), self.folder(owner) / "model.safetensors")
 
     def loaded_model(self, section: ModelConfig, weights: Path) -> ImageModel:
         """The architecture of a section with the weights of a file, on the device, in eval mode."""
@@ -247,10 +253,17 @@ class Context:
         """Parameters of a section's model; the architecture decides, so no weights are fetched."""
         return sum(p.numel() for p in self.new_model(section.without_weights(), 0).parameters())
 
+    def parameters_of(self, owner: Teacher | Cell) -> int:
+        """Parameters of a teacher's or a student's model."""
+        section = self.model_section(owner)
+        key = (isinstance(owner, Teacher), section.name)
+        if key not in self._counted:
+            self._counted[key] = self.count_parameters(section)
+        return self._counted[key]
+
     def last_layer(self, owner: Teacher | Cell) -> str | None:
         """The configured name of the last linear layer, if one was given."""
-        section = self.config.teacher if isinstance(owner, Teacher) else self.config.student
-        return section.model.last_layer
+        return self.model_section(owner).last_layer
 
     def folder(self, owner: Teacher | Cell) -> Path:
         """The folder of a teacher or of a cell's student."""
@@ -288,7 +301,7 @@ class Context:
     def estimated_bytes(self) -> int:
         """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""
         needed = 30_000_000  # report, figures, tables
-        for section, owners in ((self.config.teacher, self.plan.teachers), (self.config.student, self.plan.cells)):
-            parameters = self.count_parameters(section.model)
-            needed += len(owners) * (8 * parameters + 32 * self.data.num_classes * 2048)
+        owners: list[Teacher | Cell] = [*self.plan.teachers, *self.plan.cells]
+        for owner in owners:
+            needed += 8 * self.parameters_of(owner) + 32 * self.data.num_classes * 2048
         return needed

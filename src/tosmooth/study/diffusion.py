@@ -18,7 +18,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.similarity import Similarity, complete_similarity, set_size, write_similarity
-from tosmooth.study.units import by_unit, less_unsmoothed, unit_of
+from tosmooth.study.units import by_unit, less_unsmoothed, reference_temperature, unit_of
 
 RELIABLE_SAMPLES = 20  # a class's centroid from fewer samples is marked unreliable
 SETTING = ["objective", "student", "label_smoothing", "temperature", "split", "normalisation", "debiased"]
@@ -64,8 +64,7 @@ def reference_cell(cell: Cell, grid: Sequence[Cell]) -> Cell:
     that failed must not give its seed another T₀ than the others have.
     """
     siblings = [c for c in grid if (c.teacher, c.student, c.seed) == (cell.teacher, cell.student, cell.seed)]
-    temperatures = {c.temperature for c in siblings}
-    lowest = 1.0 if 1.0 in temperatures else min(temperatures)
+    lowest = reference_temperature(c.temperature for c in siblings)
     at_lowest = [c for c in siblings if c.temperature == lowest]
     return next((c for c in at_lowest if c.objective == "hinton"), at_lowest[0])
 

@@ -20,9 +20,11 @@ FREE = {
 }  # fmt: skip
 # Keys that say which cells there are. A cell's result depends on no other cell.
 GRID = {
+    "student.models": "student model",
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
     "student.objective_options": "options of an objective",
+    "teacher.given": "given teacher of α",
 }  # fmt: skip
 
 
@@ -60,9 +62,9 @@ def compare(there: Any, config: StudyConfig) -> Change:
     for key in differing:
         grid_key = next((name for name in GRID if key == name or key.startswith(f"{name}.")), None)
         before, after = _at(there, grid_key), _at(here, grid_key)
-        if grid_key == "teacher.checkpoints":
+        if grid_key in {"teacher.checkpoints", "teacher.given"}:
             # Another start of a teacher that is there already would be another teacher under its name.
-            changed = [a for a in before.keys() & after.keys() if before[a] != after[a]]
+            changed = [a for a in before.keys() & after.keys() if not _same_teachers(before[a], after[a])]
             lost_or_new = before.keys() ^ after.keys()
             same = {str(float(a)) for a in lost_or_new}
             for grid in (there, here):  # an α that comes or goes brings or takes its checkpoint
@@ -74,6 +76,8 @@ def compare(there: Any, config: StudyConfig) -> Change:
         elif grid_key == "student.objective_options":  # they are part of a cell's name, so others are other cells
             added += [_options(name, after[name]) for name in after if after[name] != before.get(name)]
             removed += [_options(name, before[name]) for name in before if before[name] != after.get(name)]
+        elif grid_key == "student.models" and _changed_models(before, after):
+            refused.add(grid_key)
         elif grid_key is not None and isinstance(before, list) and isinstance(after, list):
             label = GRID[grid_key]
             added += [f"{label} = {_short(value)}" for value in after if value not in before]
@@ -88,7 +92,24 @@ def _options(name: str, options: Any) -> str:
     return f"{name} with {', '.join(f'{key} = {_short(value)}' for key, value in given) or 'its defaults'}"
 
 
+def _same_teachers(before: Any, after: Any) -> bool:
+    """Whether those teacher seeds that are in both have the same files."""
+    if isinstance(before, list) and isinstance(after, list):
+        return all(one == other for one, other in zip(before, after, strict=False))
+    return bool(before == after)
+
+
+def _changed_models(before: Any, after: Any) -> bool:
+    """Whether a model that is in both lists is not the same in both."""
+    if not isinstance(before, list) or not isinstance(after, list):
+        return True
+    known = {model.get("name"): model for model in before if isinstance(model, dict)}
+    return any(known.get(model["name"], model) != model for model in after)
+
+
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("name"))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

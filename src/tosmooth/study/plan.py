@@ -26,6 +26,7 @@ class Teacher:
     label_smoothing: float
     seed: int
     checkpoint: Path | None
+    given: bool = False  # taken as the checkpoint has it, not trained
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,17 @@ def objective_label(objective: str, options: Mapping[str, Any]) -> str:
     return f"{objective}-{hashlib.sha256(json.dumps(ordered, default=str).encode()).hexdigest()[:8]}"
 
 
+def _weights(config: StudyConfig, alpha: float, position: int) -> Path | None:
+    """The file that a teacher is, or starts from; `position` of its seed in the list."""
+    given = config.teacher.given.get(alpha)
+    return given[position] if given is not None else config.teacher.checkpoints.get(alpha)
+
+
 def make_plan(config: StudyConfig) -> Plan:
-    """The grid in a fixed order: seed, objective, teacher seed, α, T. Every student seed meets every teacher."""
+    """The grid in a fixed order: seed, student model, objective, teacher seed, α, T; every student seed by teacher."""
     teachers = tuple(
-        Teacher(f"a{alpha:g}-s{seed}", alpha, seed, config.teacher.checkpoints.get(alpha))
-        for seed, alpha in product(config.teacher.seeds, config.teacher.label_smoothing)
+        Teacher(f"a{alpha:g}-s{seed}", alpha, seed, _weights(config, alpha, position), config.teacher.is_given(alpha))
+        for (position, seed), alpha in product(enumerate(config.teacher.seeds), config.teacher.label_smoothing)
     )
     student, first = config.student, config.teacher.seeds[0]
     labels = {name: objective_label(name, student.objective_options.get(name, {})) for name in student.objectives}
@@ -85,16 +92,18 @@ def make_plan(config: StudyConfig) -> Plan:
         tuple(
             Cell(
                 name=f"{labels[objective]}-a{teacher.label_smoothing:g}-T{temperature:g}"
-                f"-{path_safe(student.model.name)}-s{seed}" + ("" if teacher.seed == first else f"-t{teacher.seed}"),
+                f"-{path_safe(model.name)}-s{seed}" + ("" if teacher.seed == first else f"-t{teacher.seed}"),
                 teacher=teacher.name,
                 label_smoothing=teacher.label_smoothing,
                 teacher_seed=teacher.seed,
                 temperature=temperature,
                 objective=objective,
-                student=student.model.name,
+                student=model.name,
                 seed=seed,
             )
-            for objective, teacher, temperature in product(student.objectives, teachers, student.temperatures)
+            for model, objective, teacher, temperature in product(
+                student.all_models, student.objectives, teachers, student.temperatures
+            )
         )
         for seed in student.seeds
     )

@@ -61,10 +61,10 @@ def choose_classes(context: Context) -> tuple[int, int, int]:
 
 
 def is_shown(context: Context, cell: Cell) -> bool:
-    """Whether the projection shows this student: of the first objective, the first seed and the first teacher seed."""
+    """Whether the projection shows this student: of the first model, objective, seed and teacher seed."""
     student, teacher = context.config.student, context.config.teacher
-    first = (student.objectives[0], student.seeds[0], teacher.seeds[0])
-    return (cell.objective, cell.seed, cell.teacher_seed) == first
+    first = (student.model.name, student.objectives[0], student.seeds[0], teacher.seeds[0])
+    return (cell.student, cell.objective, cell.seed, cell.teacher_seed) == first
 
 
 def _features(

@@ -141,13 +141,14 @@ def _expect_work(context: Context) -> None:
     images = len(context.data.train)
     total = skipped = 0.0
     sections: list[tuple[Any, tuple[Teacher | Cell, ...]]] = [
-        (context.config.teacher, context.plan.teachers if context.config.teacher.train else ()),
+        (context.config.teacher, tuple(teacher for teacher in context.plan.teachers if not teacher.given)),
         (context.config.student, context.plan.cells),
     ]
     for section, owners in sections:
-        work = float(images * section.epochs * context.count_parameters(section.model))
-        total += work * len(owners)
-        skipped += work * sum(context.read_record(owner) is not None for owner in owners)
+        for owner in owners:
+            work = float(images * section.epochs * context.parameters_of(owner))
+            total += work
+            skipped += work if context.read_record(owner) is not None else 0.0
     if any(context.read_record(cell) is None for cell in context.plan.cells):
         total += filling_work(context)
     context.progress.expect(total)

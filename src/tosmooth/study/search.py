@@ -207,12 +207,11 @@ class _Search:
         """Tell the progress bar what the rungs that are left cost, and the teachers."""
         context, images = self.context, len(self.context.data.train)
         left = [rung for rung, entry in zip(self.plan.rungs, self.record["rungs"], strict=True) if not _done(entry)]
-        student = context.count_parameters(context.config.student.model)
+        student = sum(context.parameters_of(cell) for cell in context.plan.cells) / len(context.plan.cells)
         total = float(images * student * self.record["replicates"] * sum(rung.cost for rung in left))
         section = context.config.teacher
-        if section.train:
-            todo = context.unfinished(context.plan.teachers)
-            total += float(images * section.epochs * context.count_parameters(section.model) * len(todo))
+        todo = context.unfinished([teacher for teacher in context.plan.teachers if not teacher.given])
+        total += float(images * section.epochs * context.count_parameters(section.model) * len(todo))
         if left:
             total += filling_work(context)
         context.progress.expect(total)

@@ -60,10 +60,11 @@ def evaluate_weights(config: StudyConfig, weights: Path, role: str, split: str) 
     """Metrics of saved weights on a split.
 
     Args:
-        role: "student" or "teacher": whose model section the weights belong to.
+        role: "student", "teacher" or the name of a student model: whose model section the weights belong to.
         split: "train", "validation" or "test".
     """
-    sections = {"student": config.student.model, "teacher": config.teacher.model}
+    sections = {model.name: model for model in config.student.all_models}
+    sections |= {"student": config.student.model, "teacher": config.teacher.model}
     if role not in sections:
         raise ConfigError([f"--role: unknown role {role!r}; {did_you_mean(role, sections)}"])
     compute = Compute.from_config(config.compute)

@@ -20,21 +20,22 @@ from tosmooth.terminal import markup
 
 def grid_table(cells: pd.DataFrame, metric: str, title: str) -> Table:
     """Temperatures as rows, α as columns, mean ± 95 % half-width over units."""
-    keys = ["objective", "label_smoothing", "temperature"]
+    keys = ["objective", "student", "label_smoothing", "temperature"]
     done = by_unit(cells[cells.status == "done"], [metric], keys, unit=unit_of(cells))
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 2))
-    several = done.objective.nunique() > 1
-    if several:
-        table.add_column("objective")
+    varied = [key for key in ("student", "objective") if done[key].nunique() > 1]
+    for key in varied:
+        table.add_column(key)
     table.add_column("T", justify="right")
     alphas = sorted(done.label_smoothing.unique())
     for alpha in alphas:
         table.add_column(f"teacher α = {alpha:g}", justify="right")
-    for (objective, temperature), rows in done.groupby(["objective", "temperature"]):
+    for (student, objective, temperature), rows in done.groupby(["student", "objective", "temperature"]):
+        identity = {"student": student, "objective": objective}
         values = (rows[rows.label_smoothing == alpha][metric].to_numpy(dtype=float) for alpha in alphas)
         finite = (numbers[np.isfinite(numbers)] for numbers in values)
         texts = [written(t_interval(numbers)) if len(numbers) else "–" for numbers in finite]
-        table.add_row(*([markup(objective)] if several else []), f"{temperature:g}", *texts)
+        table.add_row(*(markup(identity[key]) for key in varied), f"{temperature:g}", *texts)
     return table
 
 

@@ -45,8 +45,11 @@ def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) 
     wanted = context.plan.teachers if teachers is None else teachers
     todo = context.unfinished(wanted)
     for seed in context.config.teacher.seeds:  # teachers of one seed see the same batches
-        if own := [teacher for teacher in todo if teacher.seed == seed]:
-            _train_teachers(context, own)
+        own = [teacher for teacher in todo if teacher.seed == seed]
+        if given := [teacher for teacher in own if teacher.given]:
+            _take_over(context, given)
+        if untrained := [teacher for teacher in own if not teacher.given]:
+            _train_teachers(context, untrained)
 
     def check() -> None:
         records = [context.read_record(teacher) or {} for teacher in wanted]
@@ -57,29 +60,31 @@ def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) 
     context.compute.processes.on_main(check)
 
 
-def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
-    section = context.config.teacher
-    if not section.train:
-        alphas = ", ".join(f"{teacher.label_smoothing:g}" for teacher in todo)
-        context.progress.stage(f"measuring the given teachers, α = {alphas}")
-        measuring = Measuring(context, students=False)
-        for teacher in todo:
-            model = context.compute.place(context.new_model(section.model, teacher.seed, teacher.checkpoint))
-            path = context.folder(teacher) / "model.safetensors"
-            context.compute.processes.on_main(lambda: save_weights(model, path))  # noqa: B023
-            measuring.record(teacher, model, {"status": "given", "selection": "given"})
-        return
-
-    seed, seeds = todo[0].seed, section.seeds
+def _named(context: Context, teachers: Sequence[Teacher]) -> str:
+    """`α = 0, 0.1`, with the seed where there are several."""
+    seed, seeds = teachers[0].seed, context.config.teacher.seeds
     which = f", seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})" if len(seeds) > 1 else ""
+    return f"α = {', '.join(f'{teacher.label_smoothing:g}' for teacher in teachers)}{which}"
 
+
+def _take_over(context: Context, given: Sequence[Teacher]) -> None:
+    context.progress.stage(f"measuring the given teachers, {_named(context, given)}")
+    measuring = Measuring(context, students=False)
+    for teacher in given:
+        model = context.new_model(context.config.teacher.model, teacher.seed, teacher.checkpoint)
+        model, path = context.compute.place(model), context.folder(teacher) / "model.safetensors"
+        context.compute.processes.on_main(lambda: save_weights(model, path))  # noqa: B023
+        measuring.record(teacher, model, {"status": "given", "selection": "given"})
+
+
+def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
     def title(teachers: Sequence[Teacher]) -> str:
-        return f"teachers, α = {', '.join(f'{teacher.label_smoothing:g}' for teacher in teachers)}{which}"
+        return f"teachers, {_named(context, teachers)}"
 
     def loss(teacher: Teacher) -> LossFunction:
         return label_smoothing_loss(teacher.label_smoothing)
 
-    _train(context, todo, _Work(title, loss, range(section.epochs)))
+    _train(context, todo, _Work(title, loss, range(context.config.teacher.epochs)))
 
 
 def train_students(
@@ -114,7 +119,7 @@ def students_that_fit(context: Context) -> int:
     """
     config = context.config.student
     copies = 1 + {"sgd": 1, "adamw": 2}[config.optimizer.name]
-    each = 4 * copies * context.count_parameters(config.model)
+    each = 4 * copies * max(context.count_parameters(model) for model in config.all_models)
     return max(1, context.compute.free_memory() // 2 // max(1, each))
 
 
@@ -240,7 +245,9 @@ class _Checkpoints(Checkpointing):
 
 def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, start: Position) -> Trainee:
     section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
-    model = context.new_model(section.model, owner.seed, owner.checkpoint if isinstance(owner, Teacher) else None)
+    model = context.new_model(
+        context.model_section(owner), owner.seed, owner.checkpoint if isinstance(owner, Teacher) else None
+    )
     trainee = Trainee(
         name=owner.name,
         model=model,
@@ -263,7 +270,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
     trainees = [_trainee(context, owner, work.loss(owner), start) for owner in owners]
     config = trainees[0].config
     batches = context.training_batches(config, owners[0].seed, work.views)
-    cost = sum(p.numel() for p in trainees[0].model.parameters())
+    cost = sum(p.numel() for trainee in trainees for p in trainee.model.parameters()) / len(trainees)
     stop = work.epochs.stop
     done = min(stop * len(batches), start.epoch * len(batches) + start.batch) - work.epochs.start * len(batches)
     context.progress.skip(float(max(0, done) * config.batch_size * cost * len(trainees)))

@@ -1,4 +1,4 @@
-"""The unit of inference of a study: the student seed, or the teacher seed where there are several.
+"""What a study's numbers are over: the student seed, or the teacher seed where there are several; and T₀.
 
 Students of one teacher are not independent evidence about smoothing: they share its accidents. So where a study has
 several teacher seeds, the values of a teacher seed are averaged over its student seeds first, and intervals and tests
@@ -7,7 +7,7 @@ are over teacher seeds. With one teacher per α the student seed is the unit, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -15,6 +15,12 @@ import pandas as pd
 SETTING = (
     "objective", "student", "label_smoothing", "temperature", "split", "normalisation", "debiased", "class_index",
 )  # fmt: skip
+
+
+def reference_temperature(temperatures: Iterable[float]) -> float:
+    """T₀: 1 where the grid has it, else its lowest temperature. A T below T₀ is not a raised one."""
+    found = sorted(set(temperatures))
+    return 1.0 if 1.0 in found else found[0]
 
 
 def unit_of(table: pd.DataFrame) -> str:

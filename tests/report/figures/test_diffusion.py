@@ -63,7 +63,7 @@ def test_no_smoothed_teacher_means_nothing_to_judge(tmp_path: Path) -> None:
 
 
 def test_only_the_declared_form_is_drawn(effect_files: StudyFiles) -> None:
-    rows = declared_summary(effect_files, "hinton")
+    rows = declared_summary(effect_files)
     assert set(rows["normalisation"]) == {"mean_distance"}
     assert not rows["debiased"].any()
     assert set(rows["split"]) == {"train"}

@@ -24,7 +24,7 @@ def _contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize(("mode", "background"), [("light", "#fdfdfc"), ("dark", "#141415"), ("paper", "#ffffff")])
 def test_every_label_colour_is_legible(mode: Mode, background: str) -> None:
-    config = theme([0.0, 0.1, 0.2, 0.3, 0.4], mode)
+    config = theme([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], mode)
     for colour in [*config["range"]["category"], config["axis"]["labelColor"], config["legend"]["labelColor"]]:
         assert _contrast(colour, background) >= 4.5, colour
 
@@ -36,7 +36,7 @@ def test_alpha_zero_is_blue_and_the_first_smoothed_vermillion() -> None:
 
 def test_no_class_has_the_colour_of_an_alpha() -> None:
     for mode in ("light", "dark"):
-        assert not set(CLASSES[mode]) & set(alpha_colours([0.0, 0.1, 0.2, 0.3, 0.4], mode))
+        assert not set(CLASSES[mode]) & set(alpha_colours([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7], mode))
 
 
 def test_specifications_hold_no_colour_of_their_own(effect_files: StudyFiles) -> None:

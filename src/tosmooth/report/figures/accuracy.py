@@ -18,10 +18,13 @@ from tosmooth.report.numbers import (
     listed,
     over_seeds,
     plus_minus,
+    signed,
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
 from tosmooth.study.units import by_unit, unit_of, unit_word
+
+MOST_TOLD = 3  # values of α whose change a title can tell one by one
 
 
 def series_of(cells: pd.DataFrame, column: str, factor: float = 1.0) -> list[Series]:
@@ -103,6 +106,11 @@ def accuracy_finding(files: StudyFiles, cells: pd.DataFrame, column: str, decima
     if not known:
         return f"Accuracy by temperature; no student was finished at both {temperature_label(start)} and T = {end:g}"
     decimals = max(decimals, decimals_for([half_width(c) for c in known.values()], otherwise=decimals, most=2))
+    if len(known) > MOST_TOLD:
+        low, high = (pick(known, key=lambda a: known[a].mean) for pick in (min, max))
+        ends = [f"{signed(known[a].mean, decimals)} ({alpha_label(a)})" for a in (low, high)]
+        single = ", one seed" if min(c.n for c in known.values()) < 2 else ""
+        return f"Accuracy changes by {ends[0]} to {ends[1]} points {span}{single}"
     clear = {a: c for a, c in known.items() if c.n < 2 or not c.low <= 0 <= c.high}
     unclear = {a: c for a, c in known.items() if a not in clear}
     if not clear:

@@ -83,7 +83,9 @@ def _pooled(files: StudyFiles) -> pd.DataFrame:
     """Bins of the same (role, α, T) pooled over seeds and objectives of the main setting, weighted by their counts."""
     names = set(files.cells_of(files.settings[0])["cell"])
     frame = files.calibration
-    frame = frame[(frame["role"] == "teacher") | frame["name"].isin(names)]
+    frame = frame[frame["label_smoothing"].isin(files.shown_alphas)]
+    students = frame["name"].isin(names) & frame["temperature"].isin(files.shown_temperatures)
+    frame = frame[(frame["role"] == "teacher") | students]
     frame = frame[frame["count"] > 0]
     rows = []
     keys = ["role", "label_smoothing", "temperature"]

@@ -15,11 +15,12 @@ from tosmooth.report.reading import StudyFiles
 
 def class_figure(files: StudyFiles, most: int = 24) -> Figure | None:
     """η_S1 of every class at the highest T, a dot per α; with many classes, those that differ most between α."""
-    objective, top = files.settings[0][0], files.highest_temperature
+    top = files.highest_temperature
     rows = files.classes
     if rows.empty or top == files.reference_temperature:
         return None
-    rows = rows[(rows["objective"] == objective) & (rows["split"] == "train") & (rows["temperature"] == top)]
+    rows = files.part_of(rows, files.settings[0])
+    rows = rows[(rows["split"] == "train") & (rows["temperature"] == top)]
     rows = rows.dropna(subset=["eta_s1"])
     if rows.empty:
         return None

@@ -20,20 +20,21 @@ from tosmooth.report.numbers import (
 from tosmooth.report.reading import StudyFiles
 from tosmooth.study.units import by_unit, unit_of
 
+MOST_WITH_BOTH = 3  # values of α, each of which takes two lines
 QUANTITIES = {"eta_s1": "similar", "eta_s2": "dissimilar"}
 
 
-def declared_summary(files: StudyFiles, objective: str, split: str = "train") -> pd.DataFrame:
-    """The rows of η over seeds in its declared form: normalised by the mean distance, not debiased."""
+def declared_summary(files: StudyFiles, setting: tuple[str, str] | None = None, split: str = "train") -> pd.DataFrame:
+    """The rows of η over units in its declared form (normalised by the mean distance, not debiased).
+
+    Args:
+        setting: (objective, student model); None = the main one.
+    """
     rows = files.summary
     if rows.empty:
         return rows
-    return rows[
-        (rows["objective"] == objective)
-        & (rows["split"] == split)
-        & (rows["normalisation"] == "mean_distance")
-        & ~rows["debiased"].astype(bool)
-    ]
+    rows = files.part_of(rows, setting or files.settings[0])
+    return rows[(rows["split"] == split) & (rows["normalisation"] == "mean_distance") & ~rows["debiased"].astype(bool)]
 
 
 def summarised(rows: pd.DataFrame, quantity: str, alpha: float, temperature: float) -> Interval | None:
@@ -46,25 +47,23 @@ def summarised(rows: pd.DataFrame, quantity: str, alpha: float, temperature: flo
     return interval_of(found.iloc[0]) if len(found) else None
 
 
-def diffusion_figure(files: StudyFiles) -> Figure | None:
-    """η_S1 and η_S2 against T on training features; None where η was not measured."""
-    objective = files.settings[0][0]
-    rows = declared_summary(files, objective)
+def diffusion_figure(files: StudyFiles, setting: tuple[str, str] | None = None) -> Figure | None:
+    """η_S1 and η_S2 against T on training features for one student model; None where η was not measured."""
+    setting = setting or files.settings[0]
+    rows = declared_summary(files, setting)
     if rows.empty:
         return None
     cells, word = files.diffusion, files.unit_word
     own = pd.DataFrame()
     if not cells.empty:
-        own = cells[
-            (cells["objective"] == objective)
-            & (cells["split"] == "train")
-            & (cells["normalisation"] == "mean_distance")
-            & ~cells["debiased"].astype(bool)
-        ]
+        own = files.part_of(cells, setting)
+        own = own[(own["split"] == "train") & (own["normalisation"] == "mean_distance") & ~own["debiased"].astype(bool)]
         own = by_unit(own, list(QUANTITIES), ["label_smoothing", "temperature"], unit=unit_of(cells))
     lines = []
-    for alpha in sorted({float(a) for a in rows["label_smoothing"]}):
-        for quantity, direction in QUANTITIES.items():
+    alphas = sorted({float(a) for a in rows["label_smoothing"]})
+    drawn = QUANTITIES if len(alphas) <= MOST_WITH_BOTH else {"eta_s1": QUANTITIES["eta_s1"]}
+    for alpha in alphas:
+        for quantity, direction in drawn.items():
             part = rows[(rows["label_smoothing"] == alpha) & (rows["quantity"] == quantity)]
             points = {float(row["temperature"]): interval_of(row) for _, row in part.iterrows()}
             seeds: dict[float, list[float]] = {}
@@ -83,24 +82,30 @@ def diffusion_figure(files: StudyFiles) -> Figure | None:
         f"{line.label}: " + ", ".join(f"T = {t:g} {fixed(i.mean, decimals)}" for t, i in sorted(line.points.items()))
         for line in lines
     )
+    main = setting == files.settings[0]
+    directions = (
+        "Solid: towards similar classes; dashed: towards dissimilar ones."
+        if len(drawn) > 1
+        else "Towards similar classes; the table has the dissimilar ones."
+    )
     several = max(i.n for line in lines for i in line.points.values()) > 1
     bars = (
         f"Bars: 95 % t-interval over {word}s; faint dots: single {word}s." if several else f"One {word}: no interval."
     )
     return Figure(
-        key="diffusion",
-        finding=diffusion_finding(files),
+        key=files.diffusion_keys[setting],
+        finding=diffusion_finding(files, setting) if main else f"{setting[1]}: {diffusion_finding(files, setting)}",
         alt=f"Line chart of the diffusion index η against temperature. {described}.",
         caption="η > 0: the students' class centroids have moved towards those classes, relative to all others, since "
-        f"{temperature_label(files.reference_temperature)}. Solid: towards similar classes; dashed: towards dissimilar "
-        f"ones. Mean over classes, training features. {bars}",
+        f"{temperature_label(files.reference_temperature)}. {directions} Mean over classes, "
+        f"training features. {bars}",
         draw=draw,
     )
 
 
-def diffusion_finding(files: StudyFiles) -> str:
+def diffusion_finding(files: StudyFiles, setting: tuple[str, str] | None = None) -> str:
     """What η does at the highest T, claimed only where its interval over seeds leaves out zero."""
-    rows = declared_summary(files, files.settings[0][0])
+    rows = declared_summary(files, setting)
     top = files.highest_temperature
     at = f"At {temperature_label(top)}"
     smoothed = [a for a in files.alphas if a > 0 and summarised(rows, "eta_s1", a, top)]

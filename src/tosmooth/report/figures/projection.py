@@ -38,6 +38,8 @@ def projection_figure(files: StudyFiles) -> Figure | None:
     splits = (
         "" if (points["split"] == "val").any() else " There is no validation split, so only training data is drawn."
     )
+    left_out = len(files.shown_alphas) < len(files.alphas) or len(files.shown_temperatures) < len(files.temperatures)
+    partly = " The grid has more α and T than are drawn; analysis/projection.csv has all." if left_out else ""
     return Figure(
         key="projection",
         finding=projection_finding(files),
@@ -45,7 +47,8 @@ def projection_figure(files: StudyFiles) -> Figure | None:
         f"{listed(columns)}. {projection_finding(files)}.",
         caption="Penultimate features projected onto the plane of three classes (two similar, one not; "
         + ("Algorithm 1 of the paper" if plane == "algorithm 1" else plane)
-        + f"). Stars are class centroids. Each model has its own plane and scale, shared by its splits.{which}{splits}",
+        + "). Stars are class centroids. Each model has its own plane and scale, shared by its "
+        + f"splits.{which}{splits}{partly}",
         draw=draw,
         wide=True,
     )
@@ -53,7 +56,10 @@ def projection_figure(files: StudyFiles) -> Figure | None:
 
 def _panels(files: StudyFiles) -> pd.DataFrame:
     """The points with their panel. Every model is scaled to fill its panels, equally in x and y and on both splits."""
-    frame = files.projection.copy()
+    shown = files.shown_temperatures
+    frame = files.projection
+    frame = frame[frame["label_smoothing"].isin(files.shown_alphas)]
+    frame = frame[(frame["role"] == "teacher") | frame["temperature"].isin(shown)].copy()
     frame["class"] = frame["class_name"].astype(str)
     frame["teacher_last"] = frame["role"] != "teacher"
     frame["row"] = [

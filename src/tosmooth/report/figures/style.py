@@ -13,12 +13,15 @@ PAPER_FONT = 'Helvetica, Arial, "Liberation Sans", sans-serif'
 # lines' ends, which are text in the line's colour, keep a contrast of 4.5 : 1.
 UNSMOOTHED = {"light": "#0072B2", "dark": "#5CB5EF"}
 SMOOTHED = {
-    "light": ["#C74E00", "#8A6A00", "#26789F", "#4D4D4D"],
-    "dark": ["#FF8A4C", "#E8B93A", "#9AD4F2", "#C9C9C9"],
+    "light": ["#C74E00", "#8A6A00", "#26789F", "#4D4D4D", "#7B3FA0", "#9B1B30", "#3F6B1F"],
+    "dark": ["#FF8A4C", "#E8B93A", "#9AD4F2", "#C9C9C9", "#C79BEB", "#FF8FA3", "#A6D46F"],
 }
+# Heat maps: from the background to a tone on which text keeps its contrast. Blue against orange is told apart by all.
+HEATMAP = {"light": ["#F3F8FC", "#B9D8EC", "#7FB8DE"], "dark": ["#20262B", "#24465E", "#2B6893"]}
+DIVERGING = {"light": ["#7FB8DE", "#F6F6F4", "#F2A86B"], "dark": ["#2B6893", "#262628", "#8A4B16"]}
 # Classes in the projection: hues that no α has.
 CLASSES = {"light": ["#008A63", "#B0558A", "#7A7A7A"], "dark": ["#2FC79A", "#E79CC6", "#A3A3A3"]}
-SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down"]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left"]
 STAR = "M0,-1L0.2245,-0.309L0.951,-0.309L0.3633,0.118L0.5878,0.809L0,0.382L-0.5878,0.809L-0.3633,0.118L-0.951,-0.309L-0.2245,-0.309Z"  # fmt: skip  # noqa: E501
 
 
@@ -51,6 +54,8 @@ def theme(alphas: list[float], mode: Mode) -> dict[str, Any]:
         "range": {
             "category": alpha_colours(alphas, mode),
             "ordinal": CLASSES["dark" if mode == "dark" else "light"],
+            "heatmap": HEATMAP["dark" if mode == "dark" else "light"],
+            "diverging": DIVERGING["dark" if mode == "dark" else "light"],
         },
         "axis": {
             "labelColor": soft,
@@ -96,6 +101,8 @@ def theme(alphas: list[float], mode: Mode) -> dict[str, Any]:
         "style": {
             "end-label": {"fontSize": normal, "fontWeight": 600},
             "neutral": {"color": soft, "stroke": soft, "strokeWidth": 0.6 if paper else 1},
+            "map-text": {"fontSize": normal, "fill": ink, "stroke": None},  # "cell" is Vega-Lite's own
+            "map-outline": {"stroke": ink},
             "halo": {"stroke": back, "strokeWidth": 0.5 if paper else 1},
         },
         "line": {"strokeWidth": 1.2 if paper else 2.25},
