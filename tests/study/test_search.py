@@ -19,7 +19,8 @@ from tosmooth.study.comparisons import KEY
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study
-from tosmooth.study.search import SearchResult, planned, run_search
+from tosmooth.study.search import SearchResult, run_search
+from tosmooth.study.search_plan import planned
 from tosmooth.study.search_summary import print_plan, print_search
 
 # Dropout, batch normalisation, stored logits, AdamW. Of 4 candidates, 2 go on after epoch 1 and 1 after epoch 2 of 3.
