@@ -165,7 +165,7 @@ def _decisions(record: Mapping[str, Any]) -> list[Any]:
     return json.loads(json.dumps([rungs, record["winner"]["cells"], record["test"]]))
 
 
-@pytest.mark.parametrize("share", [0.35, 0.75])
+@pytest.mark.parametrize("share", [0.6])
 def test_a_killed_search_goes_on_to_the_same_bits(both: Both, tmp_path: Path, share: float):
     _kill_and_go_on(both, tmp_path, share)
 
