@@ -190,6 +190,15 @@ def _kill_and_go_on(both: Both, root: Path, share: float) -> None:
     assert_same(one, other)
 
 
+def test_a_candidate_whose_students_fail_is_dropped(tmp_path: Path):
+    """T = 1e-38 makes logits infinite; it neither goes on nor stops the others."""
+    config = load_config(RAW, ["student.temperatures=[1,1e-38]", "student.seeds=[0]", "teacher.label_smoothing=[0.1]"])
+    record = run_search(config, tmp_path, budget=0.9, progress=quiet()).record
+    assert [row["temperature"] for row in record["rungs"][0]["scores"]] == [1.0]
+    assert record["winner"]["temperature"] == 1.0
+    assert record["comparisons"] == []
+
+
 def test_another_budget_or_grid_is_another_search(both: Both):
     root = both.found.path.parent
     with pytest.raises(StudyError, match=r"holds a search with --budget 0\.6 --eta 2; go on with these"):

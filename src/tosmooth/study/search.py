@@ -135,7 +135,7 @@ class _Search:
                 if cell.name in self.record["winner"]["cells"]:
                     read_test_of(context, cell, batches)
                     top1[cell.name] = on_main(lambda: (context.read_record(cell) or {})["test/top1"])  # noqa: B023
-            interval = t_interval(list(top1.values()))
+            interval = t_interval(score_table({winner: top1}, context.plan.cells).loc[winner].dropna().to_numpy())
             told = {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
             self.record["test"] = {"test/top1": told, "by_cell": top1}
             self._save()
@@ -202,7 +202,7 @@ class _Search:
             ended = True
         finally:
             entry["seconds"] = round(entry.get("seconds", 0.0) + time.perf_counter() - started, 2)
-            entry["status"] = "stopped"
+            entry["status"] = "trained" if ended else "stopped"
             if not ended and self.context.compute.processes.main:  # by itself: the other processes may be anywhere
                 with suppress(OSError):  # what brought us here tells more than a full disk
                     write_record(self.context.directory.path, self.record)
