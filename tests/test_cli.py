@@ -28,7 +28,7 @@ def tosmooth(*arguments: object, cwd: Path | None = None) -> subprocess.Complete
 
 def test_help_names_the_commands_in_the_order_of_the_work():
     text = tosmooth("--help").stdout
-    commands = ["recipes", "validate", "study", "train-teacher", "distill", "evaluate", "audit", "project", "report"]
+    commands = ["recipes", "validate", "study", "search", "train-teacher", "distill", "evaluate", "audit", "project"]
     assert all(command in text for command in commands)
     assert "Example" in tosmooth("study", "--help").stdout
 
@@ -141,3 +141,22 @@ def test_project_again_for_other_classes(tiny_study: StudyResults, tmp_path: Pat
     wrong = tosmooth("project", copy, "--classes", "Shirt,Coat,Bagg")
     assert wrong.returncode == 2
     assert "did you mean 'Bag'" in wrong.stderr
+
+
+def test_the_plan_of_a_search_and_its_mistakes(tmp_path: Path):
+    found = json.loads(tosmooth("search", "--dry-run", "--json", "--budget", "0.4", cwd=tmp_path).stdout)
+    assert found["cost"] == {"student_epochs": 72, "full_grid_student_epochs": 192, "share": 0.375}
+    assert [rung["candidates"] for rung in found["rungs"]] == [8, 2, 1]
+    wrong = tosmooth("search", "data.validation=0", "--budget", "0", "--eta", "nan", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "3 mistakes" in wrong.stderr
+    both = tosmooth("search", "student.epochs=3", "--replay", tmp_path)
+    assert both.returncode == 2
+    assert "--replay: goes with --budget, --eta and --json only" in both.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_search_replayed_as_json(tiny_study: StudyResults):
+    found = json.loads(tosmooth("search", "--replay", tiny_study.path, "--json").stdout)
+    assert {"picked", "grid_winner", "hit", "regret", "bootstrap", "cost"} <= set(found)
+    assert found["hit"] == (found["regret"] == 0)

@@ -200,7 +200,7 @@ def search(
     else:
         config = _read(source, overrides, quick=quick)
         if dry_run:
-            from tosmooth.study.search import planned
+            from tosmooth.study.search_plan import planned
 
             found = planned(config, budget, eta)[1]
         else:

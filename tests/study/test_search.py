@@ -19,7 +19,8 @@ from tosmooth.study.comparisons import KEY
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study
-from tosmooth.study.search import SearchResult, planned, run_search
+from tosmooth.study.search import SearchResult, run_search
+from tosmooth.study.search_plan import planned
 from tosmooth.study.search_summary import print_plan, print_search
 
 # Dropout, batch normalisation, stored logits, AdamW. Of 4 candidates, 2 go on after epoch 1 and 1 after epoch 2 of 3.
@@ -164,7 +165,7 @@ def _decisions(record: Mapping[str, Any]) -> list[Any]:
     return json.loads(json.dumps([rungs, record["winner"]["cells"], record["test"]]))
 
 
-@pytest.mark.parametrize("share", [0.35, 0.75])
+@pytest.mark.parametrize("share", [0.6])
 def test_a_killed_search_goes_on_to_the_same_bits(both: Both, tmp_path: Path, share: float):
     _kill_and_go_on(both, tmp_path, share)
 
@@ -187,6 +188,15 @@ def _kill_and_go_on(both: Both, root: Path, share: float) -> None:
         for path in (both.found.path, there)
     )
     assert_same(one, other)
+
+
+def test_a_candidate_whose_students_fail_is_dropped(tmp_path: Path):
+    """T = 1e-38 makes logits infinite; it neither goes on nor stops the others."""
+    config = load_config(RAW, ["student.temperatures=[1,1e-38]", "student.seeds=[0]", "teacher.label_smoothing=[0.1]"])
+    record = run_search(config, tmp_path, budget=0.9, progress=quiet()).record
+    assert [row["temperature"] for row in record["rungs"][0]["scores"]] == [1.0]
+    assert record["winner"]["temperature"] == 1.0
+    assert record["comparisons"] == []
 
 
 def test_another_budget_or_grid_is_another_search(both: Both):

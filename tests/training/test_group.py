@@ -17,6 +17,7 @@ from tosmooth.data.registry import load_image_data
 from tosmooth.errors import NonFiniteError
 from tosmooth.models.build import ImageModel, build_image_model
 from tosmooth.models.image_model import InputSpec
+from tosmooth.training.checkpoint import Position
 from tosmooth.training.compute import Compute
 from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.loop import train_group
@@ -218,3 +219,38 @@ def test_compiled_equals_eager(data, tmp_path):
             moved = (value - start[key]).float().norm()
             # 1e-5: gradients of a normalisation's scale are small differences of large sums, and rounded accordingly.
             assert (value - steps["on", seed][key]).float().norm() <= 0.05 * moved + 1e-5, key
+
+
+def test_a_part_of_a_group_that_stopped_goes_on_as_if_nothing_had_happened(data, teachers, tmp_path):
+    """All stop after epoch 1 of 2; then one goes on without the others, from its saved state."""
+    whole = train(CELLS, data, teachers, tmp_path / "whole", "float32")
+    compute = Compute.from_config(ComputeConfig(device="cpu"))
+    config = StudentConfig(model="resnet8", epochs=2, batch_size=64, gradient_clip=1.0)
+    batches = SeededBatches(data.train, train_transform("crop_flip", 28), batch_size=64, seed=3, shuffle=True)
+    teaching = LiveTeachers(teachers, compute)
+
+    def trainees(cells) -> list[Trainee]:
+        return [
+            Trainee(
+                name=f"{teacher}-{temperature:g}",
+                model=new_student(seed=3),
+                loss_function=distillation_from(teacher, temperature, "hinton", hard_weight=0.0),
+                config=config,
+                compute=compute,
+                seed=3,
+                steps_per_epoch=len(batches),
+                folder=tmp_path / "parts" / f"{teacher}-{temperature:g}",
+                select_by=None,
+            )
+            for teacher, temperature in cells
+        ]
+
+    group = trainees(CELLS)
+    train_group(group, batches, compute=compute, teaching=teaching, stop=1)
+    assert {trainee.step_count for trainee in group} == {len(batches)}
+    assert not list(tmp_path.glob("parts/*/*.safetensors"))  # nobody has come to the end
+    (left,) = trainees(CELLS[-1:])
+    left.restore(group[-1].state())
+    train_group([left], batches, compute=compute, teaching=teaching, start=Position(1))
+    same = [torch.equal(value, whole[left.name][key]) for key, value in left.model.state_dict().items()]
+    assert all(same)

@@ -23,18 +23,18 @@ from tosmooth.study.comparisons import Setting
 from tosmooth.study.context import Context
 from tosmooth.study.halving import climb, ranked
 from tosmooth.study.learning_curves import read_curve, score_at
-from tosmooth.study.plan import Cell, make_plan
+from tosmooth.study.plan import Cell
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
 from tosmooth.study.results import read_test_of
 from tosmooth.study.run import write_environment
-from tosmooth.study.rungs import Rungs, plan_rungs
+from tosmooth.study.rungs import Rungs
 from tosmooth.study.search_findings import conclude
+from tosmooth.study.search_plan import NO_VALIDATION, SUFFIX, planned
 from tosmooth.study.search_record import (
     begun_before,
     candidates_of,
     named,
-    new_record,
     score_table,
     setting_of,
     stored_means,
@@ -43,10 +43,6 @@ from tosmooth.study.search_record import (
 from tosmooth.study.teacher_reuse import take_over_teachers
 from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
-
-SUFFIX = "-search"
-LONGEST_NAME = 100  # of a folder, as the schema has it
-NO_VALIDATION = "data.validation: a search chooses on a validation split, and there is none; set it above 0"
 
 
 @dataclass(frozen=True)
@@ -60,35 +56,6 @@ class SearchResult:
 
     path: Path
     record: dict[str, Any]
-
-
-def planned(config: StudyConfig, budget: float | None = None, eta: float = 3.0) -> tuple[Rungs, dict[str, Any]]:
-    """The rungs of a search over the configuration's grid, and its record before any work.
-
-    Raises:
-        ConfigError: the configuration has no validation split, there is nothing to choose from, or the budget or eta is
-            out of its range.
-    """
-    mistakes = []
-    if config.selection == "best_on_test":
-        mistakes.append("selection: best_on_test chooses on the test split; a search chooses on validation only")
-    if config.data.validation == 0 and config.data.source not in {"folder", "huggingface"}:
-        mistakes.append(NO_VALIDATION)
-    if len(config.name) > LONGEST_NAME - len(SUFFIX):
-        mistakes.append(f"name: at most {LONGEST_NAME - len(SUFFIX)} letters, as the folder's name ends with {SUFFIX}")
-    cells = make_plan(config).cells
-    candidates = len(candidates_of(cells))
-    if candidates < 2:
-        mistakes.append("a search chooses between settings, and this grid has one; add temperatures, α or objectives")
-    plan = None
-    try:
-        plan = plan_rungs(candidates, config.student.epochs, eta, budget)
-    except ConfigError as error:
-        mistakes += error.mistakes
-    if mistakes or plan is None:
-        raise ConfigError(mistakes)
-    selection = "best" if config.selection == "auto" else config.selection
-    return plan, new_record(plan, cells, config.name, selection)
 
 
 def run_search(
@@ -168,7 +135,7 @@ class _Search:
                 if cell.name in self.record["winner"]["cells"]:
                     read_test_of(context, cell, batches)
                     top1[cell.name] = on_main(lambda: (context.read_record(cell) or {})["test/top1"])  # noqa: B023
-            interval = t_interval(list(top1.values()))
+            interval = t_interval(score_table({winner: top1}, context.plan.cells).loc[winner].dropna().to_numpy())
             told = {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
             self.record["test"] = {"test/top1": told, "by_cell": top1}
             self._save()
@@ -234,7 +201,7 @@ class _Search:
             ended = True
         finally:
             entry["seconds"] = round(entry.get("seconds", 0.0) + time.perf_counter() - started, 2)
-            entry["status"] = "stopped"
+            entry["status"] = "trained" if ended else "stopped"
             if not ended and self.context.compute.processes.main:  # by itself: the other processes may be anywhere
                 with suppress(OSError):  # what brought us here tells more than a full disk
                     write_record(self.context.directory.path, self.record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -11,8 +11,10 @@ from rich.table import Table
 
 from tosmooth.analysis.inference import Interval
 from tosmooth.study.advise import describe, written
-from tosmooth.study.search import SearchResult
 from tosmooth.terminal import markup
+
+if TYPE_CHECKING:  # `--dry-run` does not pay for PyTorch
+    from tosmooth.study.search import SearchResult
 
 SHOWN_SCORES = 12  # candidates of a rung; search.csv has all
 
