@@ -13,7 +13,8 @@ from tosmooth.report.view_tables import calibration_table, objectives_table, sen
 
 VIEWS = ("analysis/views.csv", "analysis/views.json", "analysis/inheritance.csv")
 OBJECTIVES = pd.DataFrame(
-    {"objective": ["dkd", HOSTILE], "label_smoothing": 0.1, "temperature": [2.0, 64.0], "reference": "hinton", "n": 6,
+    {"student": "resnet8", "objective": ["dkd", HOSTILE], "label_smoothing": 0.1, "temperature": [2.0, 64.0],
+     "reference": "hinton", "n": 6,
      "reference_eta": 0.12, "eta": [0.01, 0.11], "eta_low": [0.0, 0.1], "eta_high": [0.02, 0.12],
      "change": [-0.11, -0.01], "change_low": [-0.12, -0.02], "change_high": [-0.1, 0.0], "p": 0.01,
      "p_holm": [0.01, 0.2], "top1_change": 0.5, "top1_low": 0.1, "top1_high": 0.9, "top1_p": 0.01, "top1_p_holm": 0.02,

@@ -70,6 +70,23 @@ def test_the_verdict_follows_the_paired_difference(etas, verdict, words):
     assert "beyond chance)" in sentence
 
 
+def test_each_student_model_is_a_question_of_its_own():
+    diffusion, results = _grid(lambda a, t: (0.0, 0.0))
+    tables = []
+    for table in (diffusion, results):
+        # A second model that does not diffuse at all: mixed with the first, half of the diffusion would be left.
+        other = table.assign(student="resnet20", cell=table.cell.str.replace("resnet8", "resnet20"))
+        if "eta_s1" in other:
+            other["eta_s1"] = other["eta_s2"]
+        tables.append(pd.concat([table.assign(student="resnet8"), other]))
+    found = compare_objectives(*tables, ["hinton", "dkd"])
+    at_64 = found[found.temperature == 64].set_index("student").verdict
+    assert at_64.to_dict() == {"resnet8": "removes", "resnet20": "no diffusion"}
+    said = answers(found)
+    assert said[0].startswith("Student resnet8: dkd removes")
+    assert said[1].startswith("Student resnet20: dkd: there is nothing to remove")
+
+
 def test_without_diffusion_there_is_nothing_to_remove():
     row, sentence = _judged(other=lambda a, t: (0.0, 0.0), hinton=lambda a, t: (0.0, 0.0))
     assert row.verdict == "no diffusion"

@@ -138,6 +138,7 @@ def objectives_table(files: StudyFiles) -> Table | None:
     reference = str(rows["reference"].iloc[0])
     columns = [
         text_column("objective", list(rows["objective"])),
+        *([text_column("student", list(rows["student"]))] if rows["student"].nunique() > 1 else []),
         Column("α", [f"{a:g}" for a in rows["label_smoothing"]], list(rows["label_smoothing"])),
         Column("T", [f"{t:g}" for t in rows["temperature"]], list(rows["temperature"])),
         *number_columns(rows, [("reference_eta", f"η, {reference}", 3, 1)]),

@@ -24,9 +24,10 @@ Verdict = Literal["removes", "reduces", "does not", "undecided", "no diffusion"]
 LEFT = 0.2  # "removes": of the reference's η_S1 − η_S2, no more than this share may be left (upper 95 % limit)
 TAKEN = 0.5  # "does not": the interval excludes that as much as this share is taken away
 SETTING = ["objective", "label_smoothing", "temperature"]
+KEY = ["objective", "student"]  # each student model is a question of its own
 COLUMNS = [
-    *SETTING, "reference", "n", "reference_eta", "eta", "eta_low", "eta_high", "change", "change_low", "change_high",
-    "p", "p_holm", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm", "verdict",
+    "student", *SETTING, "reference", "n", "reference_eta", "eta", "eta_low", "eta_high", "change", "change_low",
+    "change_high", "p", "p_holm", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm", "verdict",
 ]  # fmt: skip
 
 
@@ -50,13 +51,30 @@ def compare_objectives(diffusion: pd.DataFrame, results: pd.DataFrame, objective
     if len(objectives) < 2 or diffusion.empty:
         return nothing
     reference = reference_objective(objectives)
+    found = []
+    for student, own in results.groupby("student", sort=False):
+        of_student = diffusion[diffusion.cell.isin(own.cell)]
+        rows = _compare(of_student, own, objectives, reference, unit_of(results))
+        found += [{"student": student, **row} for row in rows]
+    if not found:
+        return nothing
+    table = pd.DataFrame(found)
+    table["p_holm"] = adjusted(table.p.tolist())
+    table["top1_p_holm"] = adjusted(table.top1_p.tolist())
+    table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
+    return table.reindex(columns=COLUMNS)
+
+
+def _compare(
+    diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str], reference: str, unit: str
+) -> list[dict[str, Any]]:
+    """The rows of one student model, before corrections and verdicts."""
     forms = pd.concat([declared(diffusion, name) for name in objectives])
     known = [c for c in ("cell", "student", "teacher_seed", "val/top1") if c in results]
     cells = forms[["cell", *SETTING, "seed", "difference"]].merge(results[known], on="cell", how="left")
     cells = cells[cells.label_smoothing > 0]
     if cells.empty:
-        return nothing
-    unit = unit_of(results)
+        return []
     cells["change"] = less_partner(cells, "objective", reference, "difference")
     has_validation = "val/top1" in cells and cells["val/top1"].notna().any()
     if has_validation:
@@ -77,13 +95,7 @@ def compare_objectives(diffusion: pd.DataFrame, results: pd.DataFrame, objective
                 "p": change.p, "diffuses": temperature in diffuses[alpha],
             }  # fmt: skip
             rows.append(row | _top1(top1))
-    if not rows:
-        return nothing
-    table = pd.DataFrame(rows)
-    table["p_holm"] = adjusted(table.p.tolist())
-    table["top1_p_holm"] = adjusted(table.top1_p.tolist())
-    table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
-    return table.reindex(columns=COLUMNS)
+    return rows
 
 
 def _diffuses(diffusion: pd.DataFrame, reference: str, alpha: float) -> set[float]:
@@ -110,16 +122,17 @@ def _verdict(row: pd.Series) -> Verdict:
 
 
 def answers(table: pd.DataFrame) -> list[str]:
-    """One sentence for each other objective, at the highest T (and α) where the reference's students do diffuse.
+    """One sentence for each other objective and student model: at the highest T (and α) where the reference diffuses.
 
     Args:
         table: from `compare_objectives`.
     """
     found = []
-    for _, rows in table.groupby("objective", sort=False):
+    several = table.student.nunique() > 1
+    for _, rows in table.groupby(KEY, sort=False):
         told = rows[rows.verdict != "no diffusion"]
         row = (told if len(told) else rows).sort_values(["temperature", "label_smoothing"]).iloc[-1]
-        found.append(_sentence(row))
+        found.append((f"Student {row.student}: " if several else "") + _sentence(row))
     return found
 
 
