@@ -87,3 +87,5 @@ def test_several_objectives_are_named():
     table, _ = _judged(lambda t: 0.03)
     both = pd.concat([table, table.assign(objective="dkd")])
     assert "with dkd" in judge_inheritance(both)["sentence"]
+    models = pd.concat([both, both.assign(student="resnet20")])
+    assert "with dkd and resnet20" in judge_inheritance(models)["sentence"]

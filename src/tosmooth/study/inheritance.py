@@ -90,7 +90,7 @@ def judge_inheritance(table: pd.DataFrame) -> dict[str, str]:
     if able.n.max() < FEWEST_UNITS:
         text = "Too few seeds to tell whether calibration is inherited: train at least three, better six."
         return _found("inconclusive", text)
-    several = able.objective.nunique() > 1
+    several = tuple(key for key in ("objective", "student") if able[key].nunique() > 1)
     inherited, turned = able[able.relation == "inherited"], able[able.relation == "reversed"]
     if len(inherited) and len(turned):
         text = (
@@ -114,7 +114,7 @@ def _found(verdict: Verdict, sentence: str) -> dict[str, str]:
     return {"verdict": verdict, "sentence": sentence}
 
 
-def _gaps(rows: pd.DataFrame, several: bool) -> str:
+def _gaps(rows: pd.DataFrame, several: tuple[str, ...]) -> str:
     """The teachers' gap and the students', from the setting with the largest gap and the one with the smallest."""
     ordered = rows.sort_values("gap", key=lambda gaps: gaps.abs(), kind="stable")
     most, least = ordered.iloc[-1], ordered.iloc[0]
@@ -127,5 +127,6 @@ def _points(gap: float) -> str:
     return f"{signed(100 * gap, 1)} points"
 
 
-def _at(row: pd.Series, several: bool) -> str:
-    return f"at T = {row.temperature:g}" + (f" with {row.objective}" if several else "")
+def _at(row: pd.Series, several: tuple[str, ...]) -> str:
+    named = " and ".join(str(row[key]) for key in several)
+    return f"at T = {row.temperature:g}" + (f" with {named}" if named else "")
