@@ -110,6 +110,9 @@ def test_distil_one_student_from_a_given_teacher(tiny_study: StudyResults, tmp_p
     teacher = tiny_study.path / "teachers" / "a0.1-s0" / "model.safetensors"
     config = yaml.safe_load((tiny_study.path / "study.yaml").read_text(encoding="utf-8"))
     config["name"] = "one"
+    # Of a configuration with several teachers and student models, the command takes one of each.
+    config["teacher"] |= {"seeds": [0, 1], "given": {0.0: [str(teacher), str(teacher.with_name("last.safetensors"))]}}
+    config["student"]["models"] = ["resnet14"]
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     run = tosmooth(
         "distill",

@@ -175,6 +175,7 @@ def _diffusion(v: Variant) -> pd.DataFrame:
                 off = SPREAD[seed] / 50 if temperature > min(v.temperatures) else 0.0
                 rows.append(
                     {"cell": f"hinton-a{alpha:g}-T{temperature}-resnet8-s{seed}", "objective": "hinton",
+                     "student": "resnet8",
                      "label_smoothing": alpha, "temperature": float(temperature), "seed": seed, "split": split,
                      "normalisation": norm, "debiased": debiased, "reference_temperature": float(min(v.temperatures)),
                      "eta_s1": v.eta(alpha, temperature, "eta_s1") + off,
@@ -198,7 +199,8 @@ def _summary(v: Variant) -> pd.DataFrame:
                     for quantity, (mean, half) in values.items():
                         one = v.seeds == 1
                         rows.append(
-                            {"objective": "hinton", "label_smoothing": alpha, "temperature": float(temperature),
+                            {"objective": "hinton", "student": "resnet8", "label_smoothing": alpha,
+                             "temperature": float(temperature),
                              "split": split, "normalisation": norm, "debiased": debiased, "quantity": quantity,
                              "n": v.seeds, "mean": mean, "low": None if one else mean - half,
                              "high": None if one else mean + half, "p": None if one else 0.03125 if v.effect else 0.5}
@@ -208,7 +210,8 @@ def _summary(v: Variant) -> pd.DataFrame:
 
 def _class_diffusion(v: Variant) -> pd.DataFrame:
     return pd.DataFrame(
-        {"objective": "hinton", "label_smoothing": a, "temperature": float(t), "seed": s, "split": split,
+        {"objective": "hinton", "student": "resnet8", "label_smoothing": a, "temperature": float(t), "seed": s,
+         "split": split,
          "class_index": i, "class_name": name, "eta_s1": v.eta(a, t, "eta_s1") * (1.6 - 0.3 * i),
          "eta_s2": v.eta(a, t, "eta_s2")}
         for a, t, s in _grid(v) for split in _splits(v) for i, name in enumerate(v.classes)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.report.study_files import Variant, write_study
 from tosmooth.errors import StudyError
+from tosmooth.report.figures import make_figures
 from tosmooth.report.reading import StudyFiles, read_study
 
 
@@ -83,3 +85,12 @@ def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("name: x\n", encoding="utf-8")
     with pytest.raises(StudyError, match=r"no results\.csv yet"):
         read_study(tmp_path)
+
+
+def test_eta_of_an_older_study_that_does_not_name_its_student_is_shown(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s")
+    before = {figure.key: figure.alt for figure in make_figures(read_study(folder))}
+    for name in ("diffusion", "diffusion_summary", "diffusion_classes"):
+        file = folder / "analysis" / f"{name}.csv"
+        pd.read_csv(file).drop(columns="student").to_csv(file, index=False)
+    assert {figure.key: figure.alt for figure in make_figures(read_study(folder))} == before
