@@ -44,7 +44,9 @@ def main() -> None:
     elif name == "digits":
         write_digits(folder)
     else:
-        subprocess.run([sys.executable, ROOT.parent / "scripts" / "fetch_emoji.py", folder, "--pixels", "32"], check=True)
+        subprocess.run(
+            [sys.executable, ROOT.parent / "scripts" / "fetch_emoji.py", folder, "--pixels", "32"], check=True
+        )
     print(f"{folder} is ready")
 
 

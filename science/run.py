@@ -15,9 +15,9 @@ from tosmooth.audit.teacher import audit_weights
 from tosmooth.config import StudyConfig
 from tosmooth.config_reading import load_config
 from tosmooth.errors import ConfigError
+from tosmooth.search.replay import replay
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.run import run_study
-from tosmooth.study.search_replay import replay
 
 ROOT = Path(__file__).parent
 STUDIES = sorted(path.stem for path in (ROOT / "studies").glob("*.yaml"))

@@ -12,7 +12,7 @@ def test_every_rule_has_its_test():
     listed = set(
         re.findall(r"^- \*\*(R\d+)\b", (ROOT / "docs" / "advice.md").read_text(encoding="utf-8"), re.MULTILINE)
     )
-    files = (ROOT / "tests" / "study").glob("test_*.py")
+    files = (ROOT / "tests" / "advice").glob("test_*.py")
     tested = {
         name for file in files for name in re.findall(r'mark\.rule\("(R\d+)"\)', file.read_text(encoding="utf-8"))
     }

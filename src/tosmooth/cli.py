@@ -194,17 +194,17 @@ def search(
     if replay is not None:
         if dry_run or quick or overrides or source != DEFAULT_RECIPE:
             raise ConfigError(["--replay: goes with --budget, --eta and --json only; the study has its configuration"])
-        from tosmooth.study.search_replay import replay as replay_search
+        from tosmooth.search.replay import replay as replay_search
 
         found = replay_search(replay, budget, eta)
     else:
         config = _read(source, overrides, quick=quick)
         if dry_run:
-            from tosmooth.study.search_plan import planned
+            from tosmooth.search.plan import planned
 
             found = planned(config, budget, eta)[1]
         else:
-            from tosmooth.study.search import run_search
+            from tosmooth.search.run import run_search
 
             result = run_search(config, output, budget=budget, eta=eta)
             found = result.record | {"path": str(result.path)}
@@ -215,7 +215,7 @@ def search(
 
         _print_json(plain(found))
         return
-    from tosmooth.study import search_summary
+    from tosmooth.search import summary as search_summary
 
     if replay is not None:
         search_summary.print_replay(found, out)

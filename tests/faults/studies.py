@@ -50,8 +50,8 @@ def _command(raw: Mapping[str, Any], root: str, log: str, what: str) -> None:
     with Path(log).open("a", encoding="utf-8", buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    from tosmooth.search.run import run_search
     from tosmooth.study.run import run_study
-    from tosmooth.study.search import run_search
     from tosmooth.study.single import train_only_teachers
 
     run = {"study": run_study, "teachers": train_only_teachers, "search": run_search}[what]

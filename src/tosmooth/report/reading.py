@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
 from tosmooth.report.numbers import file_name
-from tosmooth.study.units import reference_temperature, unit_of, unit_word
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 

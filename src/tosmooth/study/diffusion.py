@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
+from tosmooth.advice.units import by_unit, less_unsmoothed, reference_temperature, unit_of
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
 from tosmooth.analysis.inference import sign_flip_test, t_interval
@@ -18,7 +19,6 @@ from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.similarity import Similarity, complete_similarity, set_size, write_similarity
-from tosmooth.study.units import by_unit, less_unsmoothed, reference_temperature, unit_of
 
 RELIABLE_SAMPLES = 20  # a class's centroid from fewer samples is marked unreliable
 SETTING = ["objective", "student", "label_smoothing", "temperature", "split", "normalisation", "debiased"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from safetensors.torch import save
 from torch import Tensor
 
+from tosmooth.advice.comparisons import JUDGED_FILE
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches
 from tosmooth.files import write_bytes
 from tosmooth.models.build import ImageModel
-from tosmooth.study.comparisons import JUDGED_FILE
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import FEATURES_FILE, choose_classes, is_shown

@@ -15,19 +15,19 @@ from typing import Any
 
 import pandas as pd
 
+from tosmooth.advice.advise import advise, final_verdict
+from tosmooth.advice.caveats import Rules
+from tosmooth.advice.comparisons import read_judged
+from tosmooth.advice.objectives import write_objectives
 from tosmooth.config import StudyConfig
 from tosmooth.data.base import ImageData
 from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report
-from tosmooth.study.advice_caveats import Rules
-from tosmooth.study.advise import advise, final_verdict
-from tosmooth.study.comparisons import read_judged
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity
 from tosmooth.study.directory import load_json, write_json
 from tosmooth.study.environment import describe_environment
 from tosmooth.study.growth import caveats
-from tosmooth.study.objectives import write_objectives
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes

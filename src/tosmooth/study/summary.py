@@ -11,10 +11,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tosmooth.advice.advise import written
+from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import t_interval
-from tosmooth.study.advise import written
 from tosmooth.study.results import StudyResults
-from tosmooth.study.units import by_unit, unit_of, unit_word
 from tosmooth.terminal import markup
 
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from tosmooth.advice.inheritance import inheritance_table, judge_inheritance
+from tosmooth.advice.view_sentences import view_sentences
 from tosmooth.analysis.compactness import within_class_compactness
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import read_centroids
 from tosmooth.study.directory import write_csv, write_json
-from tosmooth.study.inheritance import inheritance_table, judge_inheritance
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import choose_classes
 from tosmooth.study.teacher_views import teacher_views
-from tosmooth.study.view_sentences import view_sentences
 
 CALIBRATION = ["cal/ece", "cal/ece_val", "test/nll", "val/nll"]
 COLUMNS = [

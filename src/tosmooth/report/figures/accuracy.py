@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.lines import Axis, Series, temperature_chart
@@ -22,7 +23,6 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
-from tosmooth.study.units import by_unit, unit_of, unit_word
 
 MOST_TOLD = 3  # values of α whose change a title can tell one by one
 

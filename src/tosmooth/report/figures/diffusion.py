@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tosmooth.advice.units import by_unit, unit_of
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.lines import Axis, Series, temperature_chart
@@ -18,7 +19,6 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
-from tosmooth.study.units import by_unit, unit_of
 
 MOST_WITH_BOTH = 3  # values of α, each of which takes two lines
 QUANTITIES = {"eta_s1": "similar", "eta_s2": "dissimilar"}

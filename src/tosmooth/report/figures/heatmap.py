@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from tosmooth.advice.units import by_unit
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.diffusion import declared_summary
 from tosmooth.report.figures.figure import Figure, Size
@@ -25,7 +26,6 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
-from tosmooth.study.units import by_unit
 
 Cells = dict[tuple[float, float], Interval]  # by (α, T)
 FEWEST = 3  # values of α, and of T, from which on a map shows more than lines do

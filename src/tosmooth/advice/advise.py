@@ -1,0 +1,283 @@
+"""From validation figures and diffusion to advice, by rules written down in `docs/advice.md`.
+
+Nothing here sees the test split: advice is frozen first, and test figures are only added to the sentence afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tosmooth.advice.caveats import METRIC, Rules, advice_caveats
+from tosmooth.advice.comparisons import KEY, Judged, Setting, compare_with, scores_by_seed
+from tosmooth.advice.consequence import judge_consequence
+from tosmooth.advice.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
+from tosmooth.advice.units import reference_temperature, unit_of, unit_word
+from tosmooth.analysis.inference import Interval, t_interval
+from tosmooth.report.numbers import decimals_for, half_width, plus_minus
+
+
+def describe(setting: Mapping[str, Any], varied: Collection[str] = ()) -> str:
+    """`the smoothed teacher (α = 0.1) at T = 1`; with "objective" or "student" among the varied keys, these as well."""
+    alpha = setting["label_smoothing"]
+    which = f"the smoothed teacher (α = {alpha:g})" if alpha > 0 else "the unsmoothed teacher (α = 0)"
+    into = f" into {setting['student']}" if "student" in varied else ""
+    how = f" with {setting['objective']}" if "objective" in varied else ""
+    return f"{which}{into} at T = {setting['temperature']:g}{how}"
+
+
+def varied_keys(results: pd.DataFrame) -> tuple[str, ...]:
+    """Which of objective and student take more than one value in a study, and so belong into its sentences."""
+    return tuple(key for key in ("objective", "student") if results[key].nunique() > 1)
+
+
+def written(interval: Interval, unit: str = "") -> str:
+    """`88.0 ± 0.2`: one decimal, or two where the half-width supports them; without an interval, the value alone."""
+    return plus_minus(interval, decimals_for([half_width(interval)], otherwise=1, least=1, most=2)) + unit
+
+
+def advise(
+    results: pd.DataFrame,
+    teachers: pd.DataFrame,
+    diffusion: pd.DataFrame,
+    rules: Rules,
+    judged: Judged | None = None,
+) -> dict[str, Any]:
+    """The advice, from validation figures only.
+
+    Args:
+        results: one row per cell, as in `results.csv`; test columns are not looked at.
+        teachers: one row per teacher, as in `teachers.csv`.
+        diffusion: `analysis/diffusion.csv`.
+        rules: margin and kind of study.
+        judged: by cell, which validation images it got right; compared where there is one seed.
+
+    Returns:
+        The content of `analysis/advice.json`: the effect's verdict and η with intervals, the recommended setting, how
+        sure that is, every other setting's difference to it, those not told apart from it, whether the paper's rule
+        agrees, and caveats. Each student model is a question of its own: where there are several, all this is about
+        the model of the best setting, and `by_student` has the answer for each.
+    """
+    varied, students = varied_keys(results), list(dict.fromkeys(results[results.status == "done"].student))
+    if len(students) < 2 or "student" not in diffusion:
+        return _advise(results, teachers, diffusion, rules, judged, varied)
+    each = {
+        student: _advise(results[results.student == student], teachers, diffusion[diffusion.student == student],
+                         rules, judged, varied)
+        for student in students
+    }  # fmt: skip
+    # Means that are not known (no validation split) leave the first model of the grid in place.
+    best = max(students, key=lambda s: m if math.isfinite(m := each[s]["recommendation"]["mean"]) else -math.inf)
+    kept = ("recommendation", "rival", "headline", "rule", "confidence", "effect")
+    return each[best] | {"by_student": {student: {key: each[student][key] for key in kept} for student in students}}
+
+
+def _advise(
+    results: pd.DataFrame,
+    teachers: pd.DataFrame,
+    diffusion: pd.DataFrame,
+    rules: Rules,
+    judged: Judged | None,
+    varied: Collection[str],
+) -> dict[str, Any]:
+    """The advice for one student model."""
+    done = results[results.status == "done"]
+    objective = done.objective.iloc[0] if len(done) else "hinton"
+    effect = judge_effect(diffusion, objective)
+    advice: dict[str, Any] = {
+        "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "metric": METRIC,
+        "selection": rules.selection,
+        "margin": rules.margin,
+        "effect": {
+            "verdict": effect.verdict,
+            "sentence": effect.sentence,
+            "temperatures": list(effect.temperatures),
+            "eta": eta_intervals(diffusion, objective),
+        },
+    }
+    if rules.selection == "best_on_test" or done[METRIC].isna().all():
+        return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
+
+    scores = scores_by_seed(done, METRIC)
+    best: Setting = scores.mean(axis=1).idxmax()
+    comparisons = compare_with(best, scores, rules.margin, _judged_settings(done, scores, judged or {}))
+    chosen = dict(zip(KEY, best, strict=True))
+    own = t_interval(scores.loc[best].dropna().to_numpy())
+    rival = _rival(best, scores)
+    headline = f"Distil from {describe(chosen, varied)}: {written(own, ' %')} validation top-1"
+    headline += _over(own.n, unit_word(results))
+    if rival is not None:
+        row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
+        gap = Interval(row["difference"], row["low"], row["high"], row["n"])
+        other = "smoothed" if rival[1] > 0 else "unsmoothed"
+        headline += f", {written(gap)} points above the {other} teacher at its best T ({rival[2]:g})"
+    open_rows = sorted(
+        (row for row in comparisons if row["relation"] in {"tied", "undecided"}), key=lambda row: row["difference"]
+    )
+    return advice | {
+        "recommendation": chosen | asdict(own),
+        "rival": None if rival is None else dict(zip(KEY, rival, strict=True)),
+        "headline": headline + ".",
+        "comparisons": comparisons,
+        "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
+        "rule": _rule(best, comparisons),
+        "consequence": judge_consequence(scores, effect.verdict, objective, best[3]),
+        "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
+        "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
+    }
+
+
+def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, NDArray[np.int8]]:
+    """What the one cell of a setting got right; empty where there are several seeds, which say more than images do."""
+    if scores.shape[1] > 1:
+        return {}
+    cells = done[done.cell.isin(list(judged))]
+    return {tuple(row[key] for key in KEY): judged[row["cell"]] for _, row in cells.iterrows()}  # type: ignore[misc]
+
+
+def _over(number: int, word: str) -> str:
+    return f" over {number} {word}s" if number > 1 else f" (one {word})"
+
+
+def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
+    """The best setting on the other side: unsmoothed if the best is smoothed, and the other way round."""
+    other_side = [setting for setting in scores.index if (setting[1] > 0) != (best[1] > 0)]
+    return scores.loc[other_side].mean(axis=1).idxmax() if other_side else None
+
+
+def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
+    """Does the paper's rule (smoothed teacher, T = 1, or the lowest T where the grid has no 1) hold here?"""
+    lowest = reference_temperature(row["temperature"] for row in comparisons)
+    following = [row for row in comparisons if row["label_smoothing"] > 0 and row["temperature"] == lowest]
+    name = f"The paper's rule (smoothed teacher, T = {lowest:g})"
+    if not following:
+        return {"agrees": None, "sentence": f"{name} could not be checked: the grid has no such students."}
+    if best[1] > 0 and best[2] == lowest:
+        return {"agrees": True, "sentence": f"{name} holds on your data: it is the best setting by validation."}
+    row = min(following, key=lambda r: r["difference"])
+    gap = Interval(row["difference"], row["low"], row["high"], row["n"])
+    if row["relation"] == "tied":
+        return {"agrees": True, "sentence": f"{name} is as good as the best here, within the stated margin."}
+    if row["relation"] == "worse":
+        return {
+            "agrees": False,
+            "sentence": f"{name} does not hold on your data: it is {written(gap)} points behind.",
+        }
+    return {
+        "agrees": None,
+        "sentence": f"{name} is neither confirmed nor refuted: it is {written(gap)} points behind the best, "
+        "which these seeds cannot tell from chance.",
+    }
+
+
+def _confidence(
+    best: Setting,
+    comparisons: list[dict[str, Any]],
+    number: int,
+    rules: Rules,
+    varied: Collection[str],
+    unit: str,
+) -> dict[str, str]:
+    """How sure the choice is, in one sentence."""
+    others = [row for row in comparisons if row["relation"] != "best"]
+    open_rows = sorted((row for row in others if row["relation"] != "worse"), key=lambda row: row["difference"])
+    names = "; ".join(describe(row, varied) for row in open_rows[:3])
+    names += f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
+    if rules.preview:
+        return {"level": "low", "sentence": "Not sure at all: this is a preview, trained too briefly to conclude from."}
+    if number < FEWEST_SEEDS:
+        text = f"Not sure: {number} {unit}{'s' * (number > 1)} cannot show how much is chance."
+        return {"level": "low", "sentence": text + _for_these_students(others, open_rows, names)}
+    if not open_rows:
+        text = f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
+        return {"level": "high", "sentence": text}
+    same_side = all((row["label_smoothing"] > 0) == (best[1] > 0) for row in open_rows)
+    if all(row["relation"] == "tied" for row in open_rows):
+        within = f"{rules.margin:g} points"
+        text = f"Sure that nothing beats it by more than {within}; as good within that margin: {names}."
+        return {"level": "high", "sentence": text}
+    if same_side:
+        side = "smoothing the teacher" if best[1] > 0 else "leaving the teacher unsmoothed"
+        text = f"Sure about {side}, less so about the exact setting: not told apart from it: {names}."
+        return {"level": "moderate", "sentence": text}
+    text = f"Not sure: these are behind by less than chance allows to call: {names}. More seeds would tell."
+    return {"level": "low", "sentence": text}
+
+
+def _for_these_students(others: list[dict[str, Any]], open_rows: list[dict[str, Any]], names: str) -> str:
+    """What the images of the one seed say; nothing about other seeds."""
+    if not others or any(row["unit"] != "images" for row in others):
+        return ""
+    text = (
+        f" Of these very students, judged on the same {others[0]['n']:,} validation images, "
+        f"{len(others) - len(open_rows)} of {len(others)} are worse (McNemar's test, Holm-corrected)"
+    )
+    return f"{text}; not told apart: {names}." if open_rows else f"{text}."
+
+
+def _advice_without_validation(
+    results: pd.DataFrame, teachers: pd.DataFrame, effect: Effect, diffusion: pd.DataFrame, rules: Rules
+) -> dict[str, Any]:
+    """No validation split: nothing can be selected honestly, so the paper's rule is all there is."""
+    done = results[results.status == "done"]
+    settings = [dict(zip(KEY, key, strict=True)) for key, _ in done.groupby(KEY)]
+    lowest = reference_temperature(setting["temperature"] for setting in settings)
+    chosen = max((s for s in settings if s["temperature"] == lowest), key=lambda s: s["label_smoothing"])
+    reason = (
+        "the epoch was chosen on the test split, as the paper's scripts do, so test figures are optimistic"
+        if rules.selection == "best_on_test"
+        else "there is no validation split (data.validation: 0)"
+    )
+    nan = math.nan
+    return {
+        "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done[unit_of(results)].nunique())},
+        "rival": None,
+        "headline": f"By the paper's rule alone, distil from {describe(chosen)}: {reason}, so nothing was "
+        "selected on data.",
+        "comparisons": [],
+        "rule": {"agrees": None, "sentence": "The paper's rule was applied, not checked."},
+        "confidence": {"level": "low", "sentence": f"Not sure: {reason}. Test figures are shown for every setting."},
+        "caveats": [f"Selection: {reason}.", *advice_caveats(results, teachers, effect, diffusion, rules)],
+    }
+
+
+def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: bool) -> dict[str, Any]:
+    """The sentence to forward, with test figures of the settings that the frozen advice names.
+
+    Returns:
+        The content of `analysis/verdict.json`.
+    """
+    verdict = _with_test_figures(advice, results, preview)
+    each = advice.get("by_student") or {}
+    if each:
+        verdict["by_student"] = {name: _with_test_figures(own, results, preview) for name, own in each.items()}
+    return verdict
+
+
+def _with_test_figures(advice: Mapping[str, Any], results: pd.DataFrame, preview: bool) -> dict[str, Any]:
+    scores = scores_by_seed(results, "test/top1")
+    chosen = advice["recommendation"]
+    key = tuple(chosen[name] for name in KEY)
+    own = t_interval(scores.loc[key].dropna().to_numpy())
+    sentence = f"Distil from {describe(chosen, varied_keys(results))}: {written(own, ' %')} test top-1"
+    sentence += _over(own.n, unit_word(results))
+    test: dict[str, Any] = {"recommended": asdict(own)}
+    rival = advice.get("rival")
+    if rival is not None:
+        other_key = tuple(rival[name] for name in KEY)
+        other = t_interval(scores.loc[other_key].dropna().to_numpy())
+        gap = t_interval((scores.loc[key] - scores.loc[other_key]).dropna().to_numpy())
+        side = "smoothed" if rival["label_smoothing"] > 0 else "unsmoothed"
+        above = "above" if gap.mean >= 0 else "below"
+        shown = gap if gap.mean >= 0 else Interval(-gap.mean, -gap.high, -gap.low, gap.n)
+        sentence += f", {written(shown)} points {above} the {side} teacher at its best T ({rival['temperature']:g})"
+        test |= {"rival": rival | asdict(other), "difference": asdict(gap)}
+    return {"sentence": f"{'Preview. ' if preview else ''}{sentence}.", "test": test, "preview": preview}

@@ -1,0 +1,94 @@
+"""What a reader must know before relying on the advice; the rules are R13 to R22 of `docs/advice.md`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tosmooth.advice.comparisons import Setting, scores_by_seed
+from tosmooth.advice.effect import Effect
+from tosmooth.advice.units import unit_of, unit_word
+
+METRIC = "val/top1"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The numbers the advice depends on."""
+
+    margin: float = 0.5  # top-1 points within which two settings may be called tied
+    preview: bool = False
+    selection: str = "best"
+
+
+def advice_caveats(
+    results: pd.DataFrame,
+    teachers: pd.DataFrame,
+    effect: Effect,
+    diffusion: pd.DataFrame,
+    rules: Rules,
+    best: Setting | None = None,
+) -> list[str]:
+    """What a reader must know before relying on the advice; `best` is the setting recommended by validation, if any."""
+    found = []
+    done = results[results.status == "done"]
+    seeds, unit = done[unit_of(results)].nunique(), unit_word(results)
+    if rules.preview:
+        found.append("Preview: few images, few epochs, few seeds. Run the full study before you decide.")
+    if seeds < 6:
+        found.append(
+            f"{seeds} {unit}{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6."
+        )
+    if len(done) < len(results):
+        found.append(f"{len(results) - len(done)} of {len(results)} students did not finish and are left out.")
+    if teachers.groupby("label_smoothing").size().max() == 1:
+        found.append("One teacher per α: the conclusion holds for this pair of teachers, not for smoothing in general.")
+    if "status" in teachers and {"given", "done"} <= set(teachers.status):
+        given = ", ".join(
+            f"{alpha:g}" for alpha in sorted(teachers[teachers.status == "given"].label_smoothing.unique())
+        )
+        found.append(
+            f"The teachers of α = {given} were given, the others trained here: what sets them apart may be their "
+            "training, not their smoothing."
+        )
+    if METRIC in teachers and not teachers[METRIC].isna().all():
+        best_student = scores_by_seed(done, METRIC).mean(axis=1).max()
+        if best_student >= teachers[METRIC].max():
+            found.append(
+                "The best student is at least as good as the best teacher: a stronger teacher may change the picture."
+            )
+    if best is not None:
+        found += _edges(done, best)
+    if not diffusion.empty and not diffusion.reliable.astype(bool).all():
+        found.append("Some classes have fewer than 20 samples on a split: η there is unreliable.")
+    found += _sensitivity(diffusion, effect, str(done.objective.iloc[0]) if len(done) else "hinton")
+    return found
+
+
+def _edges(done: pd.DataFrame, best: Setting) -> list[str]:
+    """The best value may lie beyond the last one that was tried."""
+    found = []
+    for name, key, value in (("α", "label_smoothing", best[1]), ("T", "temperature", best[2])):
+        tried = sorted(done[key].unique())
+        if len(tried) > 1 and value == tried[-1]:
+            found.append(f"The best {name} is the largest of the grid ({value:g}): a larger one may be better still.")
+    return found
+
+
+def _sensitivity(diffusion: pd.DataFrame, effect: Effect, objective: str) -> list[str]:
+    """Say so when another normalisation or the debiased distance turns the sign of the finding."""
+    if effect.verdict not in {"shown", "opposite"} or diffusion.empty:
+        return []
+    rows = diffusion[
+        (diffusion.objective == objective)
+        & (diffusion.split == "train")
+        & (diffusion.label_smoothing > 0)
+        & diffusion.temperature.isin(effect.temperatures)
+    ]
+    means = rows.assign(d=rows.eta_s1 - rows.eta_s2).groupby(["normalisation", "debiased"]).d.mean()
+    sign = 1 if effect.verdict == "shown" else -1
+    turned = [f"{norm}{', debiased' if debiased else ''}" for (norm, debiased), d in means.items() if d * sign <= 0]
+    return (
+        [f"The sign of η_S1 − η_S2 depends on how η is computed: it turns with {'; '.join(turned)}."] if turned else []
+    )

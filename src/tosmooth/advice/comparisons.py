@@ -1,0 +1,109 @@
+"""Every setting of a grid against the best one, paired: over seeds, or over images where there is one seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+from scipy import stats
+
+from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE
+from tosmooth.advice.units import balanced, by_unit, unit_of, unit_word
+from tosmooth.analysis.inference import Interval, holm, mcnemar, paired_bootstrap, t_interval
+
+KEY = ["objective", "label_smoothing", "temperature", "student"]
+Setting = tuple[str, float, float, str]
+Judged = Mapping[str, NDArray[np.int8]]  # by cell: (N,) 1 = right, 0 = wrong, −1 = not read, on the validation split
+JUDGED_FILE = "judged.safetensors"
+
+
+def read_judged(folders: Mapping[str, Path]) -> dict[str, NDArray[np.int8]]:
+    """Which validation images each cell got right, by cell name; cells without the file are left out."""
+    files = {name: folder / JUDGED_FILE for name, folder in folders.items()}
+    return {name: load_file(file)["val.correct"] for name, file in files.items() if file.is_file()}
+
+
+def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Settings with a finished cell as rows, units (seeds, or teacher seeds) as columns; failed ones are missing."""
+    done = balanced(results[results.status == "done"], KEY)
+    units = by_unit(done, [metric], KEY, unit=unit_of(results)).rename(columns={"unit": unit_word(results)})
+    return units.pivot_table(index=KEY, columns=unit_word(results), values=metric, dropna=False).dropna(how="all")
+
+
+def compare_with(
+    best: Setting, scores: pd.DataFrame, margin: float, judged: Mapping[Setting, NDArray[np.int8]] | None = None
+) -> list[dict[str, Any]]:
+    """Every other setting against the best.
+
+    With at least two pairs: the paired t-test over seeds. With one pair: McNemar's exact test on the same validation
+    images, and a bootstrap of the difference over those images. Holm's correction over all settings either way.
+
+    `worse`: the test rejects after the correction. `tied`: the 95 % interval of the difference lies within ± margin.
+    `undecided`: neither, or two seeds; a weak test is no proof of equality.
+
+    Args:
+        best: the recommended setting.
+        scores: settings as rows, seeds as columns, top-1 in percent.
+        margin: in points of top-1.
+        judged: right (1), wrong (0) or not read (−1) on each validation image, (N,), of the settings with one cell.
+
+    Returns:
+        One mapping per setting: its key, `difference` (best − setting, points), `low`, `high`, `n` (pairs of `unit`),
+        `unit` ("seeds" or "images"), `p`, `p_holm`, `relation`.
+    """
+    rows = []
+    for setting in scores.index:
+        pairs = (scores.loc[best] - scores.loc[setting]).dropna().to_numpy()
+        if len(pairs) == 1 and judged and {best, setting} <= set(judged):
+            found = _over_images(judged[best], judged[setting])
+        else:
+            found = _over_seeds(pairs)
+        if setting == best:
+            found["p"] = math.nan
+        rows.append(dict(zip(KEY, setting, strict=True)) | found)
+    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        own = tuple(row[key] for key in KEY) == best
+        row["p_holm"] = adjusted
+        row["relation"] = "best" if own else _relation(row, margin)
+    return rows
+
+
+def _over_seeds(pairs: NDArray[np.float64]) -> dict[str, Any]:
+    interval = t_interval(pairs) if len(pairs) else Interval(math.nan, math.nan, math.nan, 0)
+    p = math.nan
+    if len(pairs) > 1:
+        same = np.ptp(pairs) == 0
+        p = float(pairs[0] == 0) if same else float(stats.ttest_1samp(pairs, 0).pvalue)
+    return _row(interval, p, "seeds")
+
+
+def _over_images(best: NDArray[np.int8], other: NDArray[np.int8]) -> dict[str, Any]:
+    both = (best >= 0) & (other >= 0)
+    a, b = best[both] == 1, other[both] == 1
+    share = paired_bootstrap(a, b)
+    return _row(Interval(100 * share.mean, 100 * share.low, 100 * share.high, share.n), mcnemar(a, b), "images")
+
+
+def _row(interval: Interval, p: float, unit: str) -> dict[str, Any]:
+    return {
+        "difference": interval.mean,
+        "low": interval.low,
+        "high": interval.high,
+        "n": interval.n,
+        "unit": unit,
+        "p": p,
+    }
+
+
+def _relation(row: Mapping[str, Any], margin: float) -> str:
+    if row["unit"] == "seeds" and row["n"] < FEWEST_SEEDS:
+        return "undecided"
+    if row["low"] >= -margin and row["high"] <= margin:
+        return "tied"
+    return "worse" if row["p_holm"] < SIGNIFICANCE and row["difference"] > 0 else "undecided"

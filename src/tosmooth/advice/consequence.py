@@ -1,0 +1,83 @@
+"""Does accuracy fall where classes diffuse? The paper explains one by the other; a study says if both occur.
+
+What smoothing adds to the effect of raising T is the interaction, for each seed:
+
+    Δ(α, T) = [top1(α, T) − top1(α, T₀)] − [top1(0, T) − top1(0, T₀)]
+
+in points of validation top-1, T₀ the lowest T of the grid; or 1, where the grid has it. Two-sided paired t-tests over
+seeds, Holm-corrected over (α, T).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE, Verdict
+from tosmooth.advice.units import reference_temperature
+from tosmooth.analysis.inference import holm, t_interval
+
+SENTENCES = {
+    ("loss", "shown"): "Accuracy falls with it, as the paper says: {cost}.",
+    ("loss", "other"): "Accuracy falls all the same: {cost}. What costs accuracy here is not shown to be diffusion.",
+    ("gain", "shown"): "Accuracy does not fall with it: {cost}.",
+    ("gain", "other"): "Accuracy does not fall either: {cost}.",
+    ("none", "shown"): "It is not shown to cost accuracy: {cost}.",
+    ("none", "other"): "Nor is it shown that smoothing changes what raising T does to accuracy: {cost}.",
+}
+
+
+def judge_consequence(scores: pd.DataFrame, effect: Verdict, objective: str, student: str) -> dict[str, Any]:
+    """What raising T costs the students of a smoothed teacher, over what it costs those of the unsmoothed one.
+
+    Args:
+        scores: settings as rows, seeds as columns, validation top-1 in percent.
+        effect: the verdict on systematic diffusion.
+        objective: whose students.
+        student: which student model.
+
+    Returns:
+        `sentence` (empty where nothing can be said), `verdict` (loss, gain, none, or None), and `rows`: Δ with its
+        interval, p and Holm's p by (α, T).
+    """
+    nothing: dict[str, Any] = {"verdict": None, "sentence": "", "rows": []}
+    own = scores[
+        (scores.index.get_level_values("objective") == objective)
+        & (scores.index.get_level_values("student") == student)
+    ].droplevel(["objective", "student"])
+    temperatures = sorted(own.index.get_level_values("temperature").unique())
+    alphas = own.index.get_level_values("label_smoothing").unique()
+    if 0.0 not in alphas or not temperatures:
+        return nothing
+    base = reference_temperature(temperatures)
+    rows = []
+    for alpha, temperature in own.index:
+        needed = [(alpha, base), (0.0, temperature), (0.0, base)]
+        if alpha == 0 or temperature <= base or not all(key in own.index for key in needed):
+            continue
+        change = own.loc[(alpha, temperature)] - own.loc[(alpha, base)]
+        values = (change - (own.loc[(0.0, temperature)] - own.loc[(0.0, base)])).dropna().to_numpy()
+        if len(values) < FEWEST_SEEDS:
+            continue
+        same = np.ptp(values) == 0
+        p = float(values[0] == 0) if same else float(stats.ttest_1samp(values, 0).pvalue)
+        rows.append({"label_smoothing": alpha, "temperature": temperature, "p": p} | asdict(t_interval(values)))
+    if not rows:
+        return nothing
+    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = adjusted
+    found = [row for row in rows if row["p_holm"] < SIGNIFICANCE]
+    strongest = max(found or rows, key=lambda row: abs(row["mean"]))
+    kind = "none" if not found else "loss" if strongest["mean"] < 0 else "gain"
+    word = scores.columns.name or "seed"
+    cost = (
+        f"from T = {base:g} to {strongest['temperature']:g}, smoothing the teacher "
+        f"(α = {strongest['label_smoothing']:g}) changes what raising T does by {strongest['mean']:+.1f} points "
+        f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s)"
+    )
+    text = SENTENCES[kind, "shown" if effect == "shown" else "other"].format(cost=cost)
+    return {"verdict": kind, "sentence": text, "rows": rows}

@@ -1,0 +1,132 @@
+"""Is calibration inherited? Do students of a teacher that is better (or worse) calibrated end up so themselves?
+
+A rule fixed in advance. For each α > 0 the teachers' gap is ECE(α) − ECE(0). For each objective and T the students' gap
+is the paired difference of their ECE at the same seeds, over units, with a paired t-test (Holm over all settings).
+*Inherited* in a setting: the students' gap has the teachers' sign beyond chance. *Reversed*: the other sign. Teachers
+whose ECE differs by less than half a point have nothing to pass on.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pandas as pd
+
+from tosmooth.advice.effect import SIGNIFICANCE
+from tosmooth.advice.pairs import FEWEST_UNITS, adjusted, less_partner, over_units
+from tosmooth.advice.units import unit_of
+from tosmooth.report.numbers import fixed, signed
+
+Verdict = Literal["shown", "in part", "opposite", "mixed", "not shown", "nothing to inherit", "inconclusive"]
+SAME_ECE = 0.005  # teachers' gaps below half a percentage point are no difference to inherit
+SETTING = ["objective", "student", "label_smoothing", "temperature"]
+COLUMNS = [*SETTING, "n", "teacher_ece", "teacher_gap", "ece", "gap", "low", "high", "p", "p_holm", "relation"]
+
+
+def ece_column(results: pd.DataFrame, teachers: pd.DataFrame) -> str | None:
+    """The column to judge by: the test split's where all have been read, else validation's, else None."""
+    done = results[results.status == "done"]
+    for column in ("cal/ece", "cal/ece_val"):
+        if all(column in table and len(table) and table[column].notna().all() for table in (done, teachers)):
+            return column
+    return None
+
+
+def inheritance_table(results: pd.DataFrame, teachers: pd.DataFrame) -> pd.DataFrame:
+    """A row per objective, student, α and T: the students' ECE, and for α > 0 their gap beside the teachers'.
+
+    Args:
+        results: one row per cell, as in `results.csv`.
+        teachers: one row per teacher, as in `teachers.csv`.
+
+    Returns:
+        Columns as in `COLUMNS`; no rows where calibration was not measured. ECE and gaps are shares, not percent.
+    """
+    column = ece_column(results, teachers)
+    if column is None:
+        return pd.DataFrame(columns=COLUMNS)
+    cells = results[results.status == "done"].assign(ece=lambda table: table[column])
+    cells["gap"] = less_partner(cells, "label_smoothing", 0.0, "ece")
+    unit = unit_of(results)
+    of_teachers = teachers.groupby("label_smoothing")[column].mean()
+    rows: list[dict[str, Any]] = []
+    for setting, part in cells.groupby(SETTING):
+        alpha = float(part.label_smoothing.iloc[0])
+        row: dict[str, Any] = dict(zip(SETTING, setting, strict=True))
+        row |= {"teacher_ece": of_teachers.get(alpha, float("nan")), "ece": part.groupby(unit).ece.mean().mean()}
+        row["n"] = part[unit].nunique()
+        if alpha > 0 and 0.0 in of_teachers.index:
+            gap = over_units(part, "gap", unit)
+            row |= {"n": gap.n, "gap": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p}
+            row["teacher_gap"] = of_teachers[alpha] - of_teachers[0.0]
+        rows.append(row)
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    table["p_holm"] = adjusted(table.p.astype(float).tolist())
+    table["relation"] = [_relation(row) for _, row in table.iterrows()]
+    return table
+
+
+def _relation(row: pd.Series) -> str:
+    if pd.isna(row.gap) or row.label_smoothing == 0:
+        return ""
+    if abs(row.teacher_gap) < SAME_ECE:
+        return "nothing to inherit"
+    if row.n < FEWEST_UNITS or not row.p_holm < SIGNIFICANCE:
+        return "undecided"
+    return "inherited" if row.gap * row.teacher_gap > 0 else "reversed"
+
+
+def judge_inheritance(table: pd.DataFrame) -> dict[str, str]:
+    """The verdict and the sentence that says it, from `inheritance_table`."""
+    judged = table[table.relation != ""] if len(table) else table
+    if not len(judged):
+        text = "it takes students of a smoothed and of an unsmoothed teacher"
+        return _found("inconclusive", f"Whether calibration is inherited cannot be told: {text}.")
+    able = judged[judged.relation != "nothing to inherit"]
+    if not len(able):
+        gap = fixed(100 * judged.teacher_gap.abs().max(), 1)
+        text = f"The teachers hardly differ in calibration (by {gap} points of ECE), so there is nothing to inherit."
+        return _found("nothing to inherit", text)
+    if able.n.max() < FEWEST_UNITS:
+        text = "Too few seeds to tell whether calibration is inherited: train at least three, better six."
+        return _found("inconclusive", text)
+    several = tuple(key for key in ("objective", "student") if able[key].nunique() > 1)
+    inherited, turned = able[able.relation == "inherited"], able[able.relation == "reversed"]
+    if len(inherited) and len(turned):
+        text = (
+            f"Calibration is inherited in some settings and turned round in others: {_gaps(inherited, several)}; "
+            f"but {_gaps(turned, several)}."
+        )
+        return _found("mixed", text)
+    found = inherited if len(inherited) else turned
+    if not len(found):
+        text = f"It is not shown that calibration is inherited: {_gaps(able, several)}, not beyond chance."
+        return _found("not shown", text)
+    whole = len(found) == len(able)
+    tail = "" if whole else f" In {len(able) - len(found)} of {len(able)} settings no gap beyond chance is shown."
+    if len(turned):
+        return _found("opposite", f"Calibration is turned round, not inherited: {_gaps(turned, several)}.{tail}")
+    head = "Calibration is inherited" + ("" if whole else " in part")
+    return _found("shown" if whole else "in part", f"{head}: {_gaps(inherited, several)}.{tail}")
+
+
+def _found(verdict: Verdict, sentence: str) -> dict[str, str]:
+    return {"verdict": verdict, "sentence": sentence}
+
+
+def _gaps(rows: pd.DataFrame, several: tuple[str, ...]) -> str:
+    """The teachers' gap and the students', from the setting with the largest gap and the one with the smallest."""
+    ordered = rows.sort_values("gap", key=lambda gaps: gaps.abs(), kind="stable")
+    most, least = ordered.iloc[-1], ordered.iloc[0]
+    teachers = f"the ECE of the teacher with α = {most.label_smoothing:g} is {_points(most.teacher_gap)}"
+    text = f"{teachers} from the unsmoothed one's, its students' {_points(most.gap)} {_at(most, several)}"
+    return text if len(ordered) == 1 else f"{text} and {_points(least.gap)} {_at(least, several)}"
+
+
+def _points(gap: float) -> str:
+    return f"{signed(100 * gap, 1)} points"
+
+
+def _at(row: pd.Series, several: tuple[str, ...]) -> str:
+    named = " and ".join(str(row[key]) for key in several)
+    return f"at T = {row.temperature:g}" + (f" with {named}" if named else "")

@@ -1,0 +1,185 @@
+"""Does another objective remove systematic diffusion at a raised temperature? An answer by a rule fixed in advance.
+
+Only for studies with several objectives. Each other objective is compared with the reference (`hinton`; where that is
+not in the grid, its first objective) at the same α, T and seeds, on students of smoothed teachers. All η are measured
+against the reference at T₀, so they have one zero. Two paired differences are taken: in η_S1 − η_S2 (declared form),
+and in validation top-1. The paired t-tests are Holm-corrected over all objectives, α and T.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import pandas as pd
+
+from tosmooth.advice.effect import SIGNIFICANCE, declared, judge_effect
+from tosmooth.advice.pairs import FEWEST_UNITS, Paired, adjusted, less_partner, over_units
+from tosmooth.advice.units import unit_of
+from tosmooth.report.numbers import fixed, signed
+from tosmooth.study.context import Context
+from tosmooth.study.directory import write_csv, write_json
+
+Verdict = Literal["removes", "reduces", "does not", "undecided", "no diffusion"]
+LEFT = 0.2  # "removes": of the reference's η_S1 − η_S2, no more than this share may be left (upper 95 % limit)
+TAKEN = 0.5  # "does not": the interval excludes that as much as this share is taken away
+SETTING = ["objective", "label_smoothing", "temperature"]
+KEY = ["objective", "student"]  # each student model is a question of its own
+COLUMNS = [
+    "student", *SETTING, "reference", "n", "reference_eta", "eta", "eta_low", "eta_high", "change", "change_low",
+    "change_high", "p", "p_holm", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm", "verdict",
+]  # fmt: skip
+
+
+def reference_objective(objectives: list[str]) -> str:
+    """`hinton` where it is among them, else the first."""
+    return "hinton" if "hinton" in objectives else objectives[0]
+
+
+def compare_objectives(diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str]) -> pd.DataFrame:
+    """A row for each other objective, smoothed teacher and raised temperature.
+
+    Args:
+        diffusion: the table `analysis/diffusion.csv`.
+        results: one row per cell, as in `results.csv`; test columns are not looked at.
+        objectives: of the study, in its order.
+
+    Returns:
+        Columns as in `COLUMNS`; no rows where there is only one objective, or nothing was measured.
+    """
+    nothing = pd.DataFrame(columns=COLUMNS)
+    if len(objectives) < 2 or diffusion.empty:
+        return nothing
+    reference = reference_objective(objectives)
+    found = []
+    for student, own in results.groupby("student", sort=False):
+        of_student = diffusion[diffusion.cell.isin(own.cell)]
+        rows = _compare(of_student, own, objectives, reference, unit_of(results))
+        found += [{"student": student, **row} for row in rows]
+    if not found:
+        return nothing
+    table = pd.DataFrame(found)
+    table["p_holm"] = adjusted(table.p.tolist())
+    table["top1_p_holm"] = adjusted(table.top1_p.tolist())
+    table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
+    return table.reindex(columns=COLUMNS)
+
+
+def _compare(
+    diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str], reference: str, unit: str
+) -> list[dict[str, Any]]:
+    """The rows of one student model, before corrections and verdicts."""
+    forms = pd.concat([declared(diffusion, name) for name in objectives])
+    known = [c for c in ("cell", "student", "teacher_seed", "val/top1") if c in results]
+    cells = forms[["cell", *SETTING, "seed", "difference"]].merge(results[known], on="cell", how="left")
+    cells = cells[cells.label_smoothing > 0]
+    if cells.empty:
+        return []
+    cells["change"] = less_partner(cells, "objective", reference, "difference")
+    has_validation = "val/top1" in cells and cells["val/top1"].notna().any()
+    if has_validation:
+        cells["top1_change"] = less_partner(cells, "objective", reference, "val/top1")
+    diffuses = {alpha: _diffuses(diffusion, reference, alpha) for alpha in cells.label_smoothing.unique()}
+    rows: list[dict[str, Any]] = []
+    for name in objectives:
+        of_name = cells[(cells.objective == name) & cells.change.notna()]
+        if name == reference:
+            continue
+        for (alpha, temperature), part in of_name.groupby(["label_smoothing", "temperature"]):
+            eta, change = over_units(part, "difference", unit), over_units(part, "change", unit)
+            top1 = over_units(part, "top1_change", unit) if has_validation else None
+            row = {
+                "objective": name, "label_smoothing": alpha, "temperature": temperature, "reference": reference,
+                "n": change.n, "reference_eta": eta.mean - change.mean, "eta": eta.mean, "eta_low": eta.low,
+                "eta_high": eta.high, "change": change.mean, "change_low": change.low, "change_high": change.high,
+                "p": change.p, "diffuses": temperature in diffuses[alpha],
+            }  # fmt: skip
+            rows.append(row | _top1(top1))
+    return rows
+
+
+def _diffuses(diffusion: pd.DataFrame, reference: str, alpha: float) -> set[float]:
+    """Temperatures at which the reference's students of the teacher with α show systematic diffusion."""
+    effect = judge_effect(diffusion[diffusion.label_smoothing.isin([0.0, alpha])], reference)
+    return set(effect.temperatures) if effect.verdict == "shown" else set()
+
+
+def _top1(found: Paired | None) -> dict[str, float]:
+    if found is None:
+        return {"top1_change": math.nan, "top1_low": math.nan, "top1_high": math.nan, "top1_p": math.nan}
+    return {"top1_change": found.mean, "top1_low": found.low, "top1_high": found.high, "top1_p": found.p}
+
+
+def _verdict(row: pd.Series) -> Verdict:
+    if row.n < FEWEST_UNITS:
+        return "undecided"
+    if not row.diffuses:
+        return "no diffusion"
+    if row.p_holm < SIGNIFICANCE and row.change < 0:
+        return "removes" if row.eta_high <= LEFT * row.reference_eta else "reduces"
+    more = row.p_holm < SIGNIFICANCE and row.change > 0
+    return "does not" if more or row.change_low > -TAKEN * row.reference_eta else "undecided"
+
+
+def answers(table: pd.DataFrame) -> list[str]:
+    """One sentence for each other objective and student model: at the highest T (and α) where the reference diffuses.
+
+    Args:
+        table: from `compare_objectives`.
+    """
+    found = []
+    several = table.student.nunique() > 1
+    for _, rows in table.groupby(KEY, sort=False):
+        told = rows[rows.verdict != "no diffusion"]
+        row = (told if len(told) else rows).sort_values(["temperature", "label_smoothing"]).iloc[-1]
+        found.append((f"Student {row.student}: " if several else "") + _sentence(row))
+    return found
+
+
+def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.DataFrame) -> None:
+    """Write `analysis/objectives.csv` and the sentences, where the study has several objectives.
+
+    A study that has lost its other objectives loses the files of an earlier run, too.
+    """
+    table = compare_objectives(diffusion, results, list(context.config.student.objectives))
+    paths = [context.directory.analysis / f"objectives.{kind}" for kind in ("csv", "json")]
+    if table.empty:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return
+    write_csv(paths[0], table)
+    write_json(paths[1], {"reference": table.reference.iloc[0], "sentences": answers(table)})
+
+
+def _sentence(row: pd.Series) -> str:
+    where = f"at T = {row.temperature:g} (α = {row.label_smoothing:g})"
+    if row.n < FEWEST_UNITS:
+        return f"{row.objective}: too few seeds to compare it with {row.reference} {where}; train at least three."
+    if row.verdict == "no diffusion":
+        return (
+            f"{row.objective}: there is nothing to remove {where}, as {row.reference} shows no systematic diffusion "
+            f"there.{_accuracy(row)}"
+        )
+    numbers = (
+        f"η similar − dissimilar is {signed(row.eta, 3)} against {signed(row.reference_eta, 3)} with {row.reference}: "
+        f"{signed(row.change, 3)}, 95 % interval {signed(row.change_low, 3)} to {signed(row.change_high, 3)}"
+    )
+    verb = {
+        "removes": "removes systematic diffusion",
+        "reduces": "reduces systematic diffusion, but does not remove it,",
+        "does not": "does not remove systematic diffusion",
+        "undecided": "may or may not remove systematic diffusion",
+    }[row.verdict]
+    more = " It adds to it." if row.verdict == "does not" and row.change_low > 0 else ""
+    return f"{row.objective} {verb} {where}: {numbers}.{more}{_accuracy(row)}"
+
+
+def _accuracy(row: pd.Series) -> str:
+    """What it does to validation accuracy at the same α and T, and whether that is beyond chance."""
+    if math.isnan(row.top1_low):
+        return ""
+    clear = "beyond chance" if row.top1_p_holm < SIGNIFICANCE else "not beyond chance"
+    return (
+        f" Validation top-1 against {row.reference} there: {signed(row.top1_change, 1)} points "
+        f"({fixed(row.top1_low, 1)} to {fixed(row.top1_high, 1)}, {clear})."
+    )

@@ -1,0 +1,78 @@
+"""Learning curves of a finished study's whole grid, from its folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
+from tosmooth.advice.units import unit_word
+from tosmooth.errors import StudyError
+from tosmooth.search.learning_curves import read_curve, score_at
+from tosmooth.study.results import load_study
+
+FOLDER = re.compile(r"[A-Za-z0-9._+-]{1,255}")  # of cells, which are folders; results.csv may be anyone's
+
+REMEDY = "a replay needs the validation figures of every epoch (a study with data.validation above 0)"
+
+
+@dataclass(frozen=True)
+class GridCurves:
+    """What every student of a grid scored, had its training ended after each epoch.
+
+    Attributes:
+        settings: the candidates, ascending.
+        unit: "seed", or "teacher seed" where there are several.
+        replicates: students of a setting, at most.
+        scores: validation top-1 in percent, (settings, units, epochs); NaN where no student of a unit finished.
+    """
+
+    settings: tuple[Setting, ...]
+    unit: str
+    replicates: int
+    scores: NDArray[np.float64]
+
+    @property
+    def epochs(self) -> int:
+        """Of a full training."""
+        return int(self.scores.shape[2])
+
+    @property
+    def units(self) -> int:
+        """How many independent repetitions there are."""
+        return int(self.scores.shape[1])
+
+
+def read_grid_curves(path: Path) -> GridCurves:
+    """The curves of all finished students of a study.
+
+    Raises:
+        StudyError: the folder is no study with results, chose its epochs on the test split, has fewer than two settings
+            or no validation figures of every epoch, or a file is damaged.
+    """
+    study = load_study(path)
+    selection = study.config.get("selection")
+    if selection == "best_on_test":
+        raise StudyError(f"{path} chose its epochs on the test split; a search chooses on validation only")
+    done = study.cells[study.cells["status"] == "done"]
+    kept = "last" if selection == "last" else "best"
+    scores = []
+    for name in map(str, done["cell"]):
+        if not FOLDER.fullmatch(name) or not name.strip("."):
+            raise StudyError(f"{path / 'results.csv'} is damaged: {name[:100]!r} is no name of a student")
+        curve = read_curve(path / "students" / name / "metrics.jsonl", REMEDY)
+        scores.append([score_at(curve, epoch, kept) for epoch in range(1, len(curve) + 1)])
+    lengths = sorted({len(curve) for curve in scores})
+    if len(lengths) > 1 or lengths == [0]:
+        found = ", ".join(map(str, lengths))
+        raise StudyError(f"{path}: its students must have been trained for one number of epochs, found {found}")
+    if len(done.drop_duplicates(KEY)) < 2:
+        raise StudyError(f"{path} has fewer than two finished settings; a search chooses between several")
+    tables = [scores_by_seed(done.assign(score=own), "score") for own in zip(*scores, strict=True)]
+    replicates = int(done.groupby(KEY).size().max())
+    stacked = np.stack([table.to_numpy(dtype=float) for table in tables], axis=2)
+    return GridCurves(tuple(tables[0].index), unit_word(done), replicates, stacked)

@@ -1,0 +1,57 @@
+"""Validation figures of students, epoch by epoch, as training leaves them in `metrics.jsonl`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from tosmooth.advice.caveats import METRIC
+from tosmooth.errors import StudyError
+from tosmooth.untrusted import UnreadableError, read_json
+
+LARGEST_FILE = 50_000_000  # bytes; an epoch takes some 200
+
+
+def read_curve(path: Path, remedy: str) -> list[float]:
+    """Validation top-1 after each epoch, in percent, from epoch 1 on.
+
+    Args:
+        path: of a student's `metrics.jsonl`.
+        remedy: what a person can do where it cannot be used.
+
+    Raises:
+        StudyError: it is missing or damaged, an epoch is missing, or its validation top-1 is not a number.
+    """
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise StudyError(f"{path} is larger than {LARGEST_FILE / 1e6:g} MB; {remedy}")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise StudyError(f"{path} cannot be read: {error.strerror or error}; {remedy}") from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{path} is damaged; {remedy}") from None
+    curve: list[float] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = read_json(line)
+        except UnreadableError:
+            record = None
+        if not isinstance(record, dict) or record.get("epoch") != number:
+            raise StudyError(f"{path} is damaged in line {number}; {remedy}")
+        value = record.get(METRIC)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise StudyError(f"{path} has no {METRIC} for epoch {number}; {remedy}")
+        curve.append(float(value))
+    return curve
+
+
+def score_at(curve: Sequence[float], epoch: int, selection: str) -> float:
+    """What a student's validation figure would be if its training had ended after `epoch`.
+
+    Args:
+        curve: one figure an epoch, at least `epoch` of them.
+        epoch: from 1.
+        selection: "best" counts the best epoch so far, whose weights are kept; "last" the epoch itself.
+    """
+    return max(curve[:epoch]) if selection == "best" else curve[epoch - 1]

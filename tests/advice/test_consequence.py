@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.study.grids import results_table
+from tosmooth.advice.comparisons import scores_by_seed
+from tosmooth.advice.consequence import judge_consequence
+
+pytestmark = pytest.mark.rule("R12")
+
+
+def judged(score, effect="shown", **kwargs):
+    return judge_consequence(scores_by_seed(results_table(score, **kwargs), "val/top1"), effect, "hinton", "resnet8")
+
+
+def test_accuracy_that_falls_together_with_diffusion():
+    found = judged(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64))
+    assert found["verdict"] == "loss"
+    assert found["sentence"].startswith("Accuracy falls with it, as the paper says: from T = 1 to 64")
+    strongest = next(row for row in found["rows"] if row["temperature"] == 64)
+    assert strongest["mean"] == pytest.approx(-2, abs=0.3)
+    assert strongest["low"] < -2 < strongest["high"]
+
+
+def test_a_fall_without_diffusion_is_not_put_down_to_it():
+    found = judged(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64), effect="not shown")
+    assert found["verdict"] == "loss"
+    assert "not shown to be diffusion" in found["sentence"]
+
+
+def test_what_raising_t_costs_both_teachers_students_alike_is_no_consequence_of_smoothing():
+    found = judged(lambda a, t: 88.0 - 2.0 * (t == 64))
+    assert found["verdict"] == "none"
+    assert "not shown to cost accuracy" in found["sentence"]
+
+
+def test_a_gain_is_said():
+    assert judged(lambda a, t: 88.0 + 2.0 * (a > 0 and t == 64))["verdict"] == "gain"
+
+
+def test_two_seeds_no_unsmoothed_teacher_or_one_temperature_say_nothing():
+    assert judged(lambda a, t: 88.0, seeds=2)["sentence"] == ""
+    table = results_table(lambda a, t: 88.0)
+    for part in (table[table.label_smoothing > 0], table[table.temperature == 1]):
+        assert judge_consequence(scores_by_seed(part, "val/top1"), "shown", "hinton", "resnet8")["sentence"] == ""

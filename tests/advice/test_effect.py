@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.study.grids import diffusion_table
+from tosmooth.advice.effect import judge_effect
+
+pytestmark = pytest.mark.rule("R11")
+
+
+def test_shown_where_students_of_the_smoothed_teacher_move_towards_similar_classes():
+    effect = judge_effect(diffusion_table(lambda a, t: (0.10, -0.02) if a > 0 and t == 64 else (0.0, 0.0)))
+    assert effect.verdict == "shown"
+    assert effect.temperatures == (64.0,)
+    assert "T = 64" in effect.sentence
+    assert "+0.1" in effect.sentence
+
+
+@pytest.mark.parametrize(
+    ("etas", "reason"),
+    [
+        (lambda a, t: (0.0, 0.0), "do not move towards"),
+        (lambda a, t: (0.10, 0.10), "no further towards similar"),
+        (lambda a, t: (0.10, -0.02), "no more than those of the unsmoothed"),
+    ],
+)
+def test_not_shown_says_which_condition_failed(etas, reason):
+    effect = judge_effect(diffusion_table(etas))
+    assert effect.verdict == "not shown"
+    assert "does not show" in effect.sentence
+    assert reason in effect.sentence
+
+
+def test_a_contrast_without_movement_is_told_but_is_not_the_effect():
+    effect = judge_effect(diffusion_table(lambda a, t: (0.0, 0.0) if a > 0 else (-0.05, 0.0)))
+    assert effect.verdict == "not shown"
+    assert "nearer to similar classes than students of the unsmoothed teacher" in effect.sentence
+
+
+def test_opposite():
+    effect = judge_effect(diffusion_table(lambda a, t: (-0.10, 0.02) if a > 0 else (0.0, 0.0)))
+    assert effect.verdict == "opposite"
+    assert "away" in effect.sentence
+
+
+def test_moving_away_less_than_without_smoothing_is_not_the_opposite():
+    effect = judge_effect(diffusion_table(lambda a, t: (-0.03, 0.0) if a > 0 else (-0.10, 0.0)))
+    assert effect.verdict == "not shown"
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_are_inconclusive_whatever_the_size(seeds):
+    effect = judge_effect(diffusion_table(lambda a, t: (0.5, -0.1) if a > 0 else (0.0, 0.0), seeds=seeds))
+    assert effect.verdict == "inconclusive"
+
+
+def test_students_of_teachers_that_disagree_prove_nothing_however_many_they_are():
+    """The same 18 students: of one teacher they show diffusion, of three that disagree they do not."""
+
+    def towards(alpha: float, temperature: float) -> tuple[float, float]:
+        return (0.05, -0.02) if alpha > 0 else (0.0, 0.0)
+
+    table = diffusion_table(towards, seeds=6, teacher_etas=(-0.04, -0.03, 0.10))
+    pooled = table.assign(seed=table.teacher_seed * 6 + table.seed).drop(columns="teacher_seed")
+    assert judge_effect(pooled).verdict == "shown"
+    judged = judge_effect(table)
+    assert judged.verdict == "not shown"
+    assert "3 teacher seeds" in judged.sentence
+    agreeing = judge_effect(diffusion_table(towards, seeds=2, teacher_etas=(0.0, 0.001, -0.001)))
+    assert agreeing.verdict == "shown"
+    assert "3 teacher seeds" in agreeing.sentence
+
+
+def test_two_teacher_seeds_are_inconclusive_with_any_number_of_students():
+    effect = judge_effect(diffusion_table(lambda a, t: (0.5, -0.1) if a > 0 else (0.0, 0.0), teacher_etas=(0.0, 0.01)))
+    assert effect.verdict == "inconclusive"
+    assert "Too few teacher seeds" in effect.sentence
+
+
+def test_without_a_smoothed_teacher_there_is_nothing_to_judge():
+    table = diffusion_table(lambda a, t: (0.1, 0.0))
+    assert judge_effect(table[table.label_smoothing == 0]).verdict == "inconclusive"
+    assert judge_effect(table.head(0)).verdict == "inconclusive"
+
+
+def test_without_an_unsmoothed_teacher_the_contrast_is_left_out():
+    table = diffusion_table(lambda a, t: (0.1, 0.0))
+    effect = judge_effect(table[table.label_smoothing > 0])
+    assert effect.verdict == "shown"
+    assert "unsmoothed" not in effect.sentence

@@ -1,0 +1,109 @@
+"""What a search says it has found, from records of explicit numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tosmooth.config_reading import load_config
+from tosmooth.search.findings import conclude
+from tosmooth.search.record import candidates_of, new_record, score_table, setting_of
+from tosmooth.search.run import _rows
+from tosmooth.search.rungs import plan_rungs
+from tosmooth.study.plan import Cell, make_plan
+
+OFFSETS = {0: -0.2, 1: 0.0, 2: 0.2}  # by seed: shifts all candidates alike, and so leaves differences
+
+
+def cells_of(*overrides: str) -> tuple[Cell, ...]:
+    """α ∈ {0, 0.1} × T ∈ {1, 2} × 3 seeds."""
+    given = ["student.temperatures=[1,2]", "student.seeds=[0,1,2]", *overrides]
+    return make_plan(load_config("fashion-mnist", given)).cells
+
+
+def finished(cells: tuple[Cell, ...], behind: dict[tuple[float, float], list[float]], **rung: Any) -> dict[str, Any]:
+    """A record of 4 → 1 after epoch 1 of 4; `behind` by (α, T) and seed, in points."""
+    record = new_record(plan_rungs(4, 4, 4, 0.5), cells, "study", "best")
+    scores = {
+        setting: {c.name: 80 - behind[setting[1], setting[2]][c.seed] + OFFSETS[c.seed] for c in own}
+        for setting, own in candidates_of(cells).items()
+    }
+    winner = setting_of(cells[0])
+    for entry, found in zip(record["rungs"], (scores, {winner: scores[winner]}), strict=True):
+        entry |= {"scores": _rows(found, cells, 1), "status": "done", "timed": True, "seconds": 20.0} | rung
+    record["teaching"] = {"seconds": 5.0, "timed": True}
+    return record
+
+
+BEHIND = {
+    (0.0, 1.0): [0.0, 0.0, 0.0],
+    (0.0, 2.0): [5.0, 5.1, 4.9],  # worse beyond chance
+    (0.1, 1.0): [2.0, -1.0, 1.0],  # who knows
+    (0.1, 2.0): [0.1, 0.0, 0.1],  # within the margin
+}
+
+
+def test_who_was_dropped_undecided_is_named():
+    cells = cells_of()
+    found = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, margin=0.5)
+    relations = {(row["label_smoothing"], row["temperature"]): row["relation"] for row in found["comparisons"]}
+    assert relations == {(0.0, 2.0): "worse", (0.1, 1.0): "undecided", (0.1, 2.0): "tied"}
+    differences = {(row["label_smoothing"], row["temperature"]): row["difference"] for row in found["comparisons"]}
+    assert differences[0.1, 1.0] == pytest.approx(2 / 3)
+    assert found["sentences"]["winner"] == (
+        "Best by validation: the unsmoothed teacher (α = 0) at T = 1, 80.0 ± 0.5 % validation top-1 over 3 seeds."
+    )
+    unknown = found["sentences"]["unknown"][0]
+    assert unknown.startswith(
+        "Dropped, but not told apart from the winner by then: the smoothed teacher (α = 0.1) at T = 2"
+    )
+    assert "α = 0)" not in unknown
+
+
+def test_who_was_dropped_for_good_reason_is_told_as_such():
+    cells = cells_of()
+    clear = {key: [value + 5 * (key != (0.0, 1.0)) for value in BEHIND[0.0, 1.0]] for key in BEHIND}
+    found = conclude(finished(cells, clear), setting_of(cells[0]), cells, margin=0.5)
+    assert (
+        found["sentences"]["unknown"][0]
+        == "Every candidate was worse than the winner beyond chance when it was dropped."
+    )
+
+
+def test_the_cost_against_the_whole_grid():
+    """4·1 + 1·3 = 7 of 16 epochs, times three seeds. One epoch of all took 20 s, so four would take 80."""
+    cells = cells_of()
+    found = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, margin=0.5)
+    assert (found["cost"]["student_epochs"], found["cost"]["full_grid_student_epochs"]) == (21, 48)
+    assert (found["cost"]["students_seconds"], found["cost"]["full_grid_students_seconds"]) == (40.0, 80.0)
+    assert found["sentences"]["cost"] == (
+        "It took 44 % of the grid's student training (21 of 48 student-epochs): 0:40, where the whole grid would take "
+        "about 1:20 at the pace of the first rung. Teachers: as many in both."
+    )
+
+
+def test_a_killed_run_s_time_is_not_made_up():
+    cells = cells_of()
+    found = conclude(finished(cells, BEHIND, timed=False), setting_of(cells[0]), cells, margin=0.5)
+    assert found["cost"]["students_seconds"] is None
+    assert "its time is not known, as a run of it was killed" in found["sentences"]["cost"]
+
+
+def test_one_seed_says_nothing_about_chance():
+    cells = cells_of("student.seeds=[1]")
+    found = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, margin=0.5)
+    assert "(one seed)" in found["sentences"]["winner"]
+    assert found["sentences"]["unknown"][0] == "1 seed cannot show how much of any difference is chance."
+
+
+def test_with_several_teacher_seeds_they_are_the_unit():
+    cells = cells_of("teacher.seeds=[0,5]")
+    assert {len(own) for own in candidates_of(cells).values()} == {6}
+    scores = {
+        setting: {c.name: 10.0 * c.teacher_seed + c.seed for c in own} for setting, own in candidates_of(cells).items()
+    }
+    table = score_table(scores, cells)
+    assert list(table.columns) == [0, 5]
+    assert table.loc[setting_of(cells[0])].tolist() == [1.0, 51.0]  # means over the seeds 0, 1, 2
+    assert _rows(scores, cells, 1)[0]["mean"] == 26.0
