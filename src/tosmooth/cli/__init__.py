@@ -1,0 +1,60 @@
+"""The `tosmooth` command: sub-commands in the order of the work.
+
+Commands import what they need when they run, so `--help` and `recipes` answer without loading PyTorch.
+
+Exit codes: 0 done; 1 the work failed (data, model, folder, training); 2 the configuration or the call is wrong;
+130 and 143 stopped by Ctrl-C and SIGTERM, with all progress saved. Errors are one message on stderr, without a
+traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tosmooth.cli import grids, models, recipes, reports  # noqa: F401 - each registers its commands
+from tosmooth.cli.common import app, err
+from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError
+from tosmooth.launch import speaks
+from tosmooth.terminal import markup
+
+__all__ = ["app", "main"]
+
+
+def _run(command: Callable[[], Any]) -> int:
+    """Run the command line and turn errors into one message and an exit code."""
+    try:
+        command()
+    except PeerError as error:
+        if not error.told:
+            err.print(f"[red]error:[/red] {markup(error, lines=True)}", soft_wrap=True)
+        return 1
+    except Interrupted as error:
+        if speaks():
+            err.print(markup(error, lines=True), soft_wrap=True)
+        return 128 + error.signal_number
+    except ConfigError as error:
+        if not speaks():  # every process of a run reads the same configuration
+            return 2
+        err.print(f"[red]error:[/red] {markup(error, lines=True)}", soft_wrap=True)
+        return 2
+    except TosmoothError as error:
+        err.print(f"[red]error:[/red] {markup(error, lines=True)}", soft_wrap=True)
+        return 1
+    except OSError as error:  # a disk that fills up, a folder that turns read-only
+        err.print(
+            f"[red]error:[/red] {markup(error, lines=True)}; the same command goes on from the last checkpoint",
+            soft_wrap=True,
+        )
+        return 1
+    except SystemExit as exit_:  # how typer ends, Ctrl-C included
+        if exit_.code == 130 and speaks():
+            err.print("interrupted; the same command goes on from what was reached")
+        return exit_.code if isinstance(exit_.code, int) else 1
+    return 0
+
+
+def main() -> None:
+    """Entry point of the `tosmooth` command."""
+    sys.exit(_run(app))

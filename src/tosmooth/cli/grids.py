@@ -1,0 +1,150 @@
+"""`validate`, `study` and `search`: what works on a whole grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tosmooth.cli.common import (
+    AsJson,
+    Output,
+    Overrides,
+    Quick,
+    Source,
+    app,
+    err,
+    out,
+    print_json,
+    read,
+)
+from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.launch import speaks
+from tosmooth.recipes import DEFAULT_RECIPE
+
+
+@app.command()
+def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Check a configuration without doing any work, and say what it would run.
+
+    Example: `tosmooth validate my-study.yaml student.temperatures=[1,4]`
+    """
+    from tosmooth.config_reading import dump_config
+    from tosmooth.study.plan import make_plan
+
+    config = read(source, overrides)
+    plan = make_plan(config)
+    summary = {
+        "name": config.name,
+        "teachers": len(plan.teachers),
+        "students": len(plan.cells),
+        "groups": len(plan.groups),
+    }
+    if as_json:
+        print_json(summary | {"config": config.model_dump(mode="json")})
+        return
+    print(dump_config(config), end="")
+    err.print(f"valid: {len(plan.teachers)} teachers, {len(plan.cells)} students in {len(plan.groups)} groups")
+
+
+@app.command()
+def study(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    output: Output = Path("runs"),
+    engine: Annotated[str, typer.Option("--engine", help="local, or ray: groups fanned out over a cluster")] = "local",
+    address: Annotated[
+        str | None, typer.Option("--address", help="of the Ray cluster; default: one of its own on this machine")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer the question: train the teachers, distil the grid, measure diffusion, advise, and report.
+
+    Examples: `tosmooth study` · `tosmooth study --quick` · `tosmooth study my-study.yaml student.epochs=3 name=shorter`
+
+    Started again with the same command, it goes on where it stopped. In several processes:
+    `torchrun --nproc-per-node 4 -m tosmooth study my-study.yaml`
+    """
+    if engine not in {"local", "ray"}:
+        raise ConfigError([f"--engine: unknown engine {engine!r}; {did_you_mean(engine, ['local', 'ray'])}"])
+    if address is not None and engine != "ray":
+        raise ConfigError(["--address: belongs to --engine ray"])
+    config = read(source, overrides, quick=quick)
+
+    from tosmooth.study.run import run_study
+    from tosmooth.study.summary import print_summary
+
+    train = None
+    if engine == "ray":
+        from tosmooth.study.ray_engine import train_with_ray
+
+        train = train_with_ray(address)
+    results = run_study(config, output, train=train)
+    if not speaks():
+        return
+    if as_json:
+        paths = {"study": str(results.path), "report": str(results.path / "report.html")}
+        print_json({"verdict": results.verdict, "advice": results.advice} | paths)
+    else:
+        print_summary(results, out)
+
+
+@app.command()
+def search(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help="share of the whole grid's student-epochs; default 0.4, or the least possible"),
+    ] = None,
+    eta: Annotated[float, typer.Option("--eta", help="the best 1/eta of a rung go on")] = 3.0,
+    quick: Quick = False,
+    output: Output = Path("runs"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the rungs and their costs, and do nothing")] = False,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", metavar="STUDY", help="say what a search would have picked in this finished study"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the best setting of a grid by successive halving, for a share of what the whole grid costs.
+
+    Examples: `tosmooth search --budget 0.4` · `tosmooth search my-study.yaml --dry-run` ·
+    `tosmooth search --replay runs/fashion-mnist`
+
+    Started again with the same command, it goes on where it stopped.
+    """
+    if replay is not None:
+        if dry_run or quick or overrides or source != DEFAULT_RECIPE:
+            raise ConfigError(["--replay: goes with --budget, --eta and --json only; the study has its configuration"])
+        from tosmooth.search.replay import replay as replay_search
+
+        found = replay_search(replay, budget, eta)
+    else:
+        config = read(source, overrides, quick=quick)
+        if dry_run:
+            from tosmooth.search.plan import planned
+
+            found = planned(config, budget, eta)[1]
+        else:
+            from tosmooth.search.run import run_search
+
+            result = run_search(config, output, budget=budget, eta=eta)
+            found = result.record | {"path": str(result.path)}
+    if not speaks():
+        return
+    if as_json:
+        from tosmooth.study.directory import plain
+
+        print_json(plain(found))
+        return
+    from tosmooth.search import summary as search_summary
+
+    if replay is not None:
+        search_summary.print_replay(found, out)
+    elif dry_run:
+        search_summary.print_plan(found, out)
+    else:
+        search_summary.print_search(result, out, preview=config.preview)

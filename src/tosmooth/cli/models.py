@@ -1,0 +1,165 @@
+"""`train-teacher`, `distill`, `evaluate` and `audit`: what works on single models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tosmooth.cli.common import (
+    AsJson,
+    Output,
+    Overrides,
+    Quick,
+    Source,
+    app,
+    arguments,
+    out,
+    print_json,
+    print_rows,
+    read,
+)
+from tosmooth.launch import speaks
+from tosmooth.recipes import DEFAULT_RECIPE
+
+
+@app.command("train-teacher")
+def train_teacher(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    quick: Quick = False,
+    output: Output = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Train only the teachers of a study; `tosmooth study` with the same arguments goes on from them.
+
+    Example: `tosmooth train-teacher fashion-mnist teacher.label_smoothing=[0,0.05,0.1,0.2] name=four-teachers`
+    """
+    from tosmooth.study.single import train_only_teachers
+
+    rows = train_only_teachers(read(source, overrides, quick=quick), output)
+    print_rows(rows, as_json)
+
+
+@app.command()
+def distill(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    teacher: Annotated[
+        Path | None, typer.Option("--teacher", help="weights of the teacher (teacher.model says which model)")
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="label smoothing of that teacher, as far as known")
+    ] = None,
+    temperature: Annotated[float, typer.Option("--temperature", "-T", help="distillation temperature")] = 1.0,
+    seed: Annotated[int, typer.Option("--seed", help="seed of the student")] = 0,
+    output: Output = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Distil one student from one teacher at one temperature.
+
+    Without --teacher the teacher is trained first, smoothed by --alpha (default 0.1).
+
+    Example: `tosmooth distill fashion-mnist --teacher runs/fashion-mnist/teachers/a0.1-s0/model.safetensors --alpha
+        0.1 -T 1`
+    """
+    from tosmooth.config_reading import apply_override, load_config, read_source
+    from tosmooth.study.single import distill_one
+
+    smoothing = 0.1 if alpha is None else alpha
+    extra = [
+        f"teacher.label_smoothing=[{smoothing}]",
+        f"student.temperatures=[{temperature}]",
+        f"student.seeds=[{seed}]",
+    ]
+    source, given = arguments(source, overrides)
+    extra += given
+    raw = read_source(source)
+    section = raw.get("teacher")
+    if isinstance(section, dict):  # one student has one teacher
+        for key in ("seeds", "given"):
+            found = section.get(key)
+            if isinstance(found, list):
+                section[key] = found[:1]
+            elif isinstance(found, dict):
+                one = {a: files[:1] if isinstance(files, list) else files for a, files in found.items()}
+                section[key] = {a: files for a, files in one.items() if a == smoothing and teacher is None}
+    apply_override(raw, "student.models", [])
+    if teacher is not None:
+        apply_override(raw, "teacher.train", False)
+        apply_override(raw, "teacher.checkpoints", {smoothing: str(teacher)})
+    if not any(text.startswith("name=") for text in extra):
+        raw["name"] = f"{raw.get('name', 'study')}-distill-a{smoothing:g}-T{temperature:g}-s{seed}"
+    print_rows(distill_one(load_config(raw, extra), output), as_json)
+
+
+@app.command()
+def evaluate(
+    weights: Annotated[Path, typer.Argument(help="safetensors or PyTorch weights of a teacher or student")],
+    source: Annotated[str, typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and models")] = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    role: Annotated[str, typer.Option("--role", help="whose model section to build: student or teacher")] = "student",
+    split: Annotated[str, typer.Option("--split", help="train, validation or test")] = "test",
+    as_json: AsJson = False,
+) -> None:
+    """Top-1, top-5, NLL and ECE of saved weights on a split.
+
+    Example: `tosmooth evaluate runs/fashion-mnist/teachers/a0-s0/model.safetensors --role teacher --split validation`
+    """
+    from tosmooth.study.single import evaluate_weights
+
+    print_rows([evaluate_weights(read(source, overrides), weights, role, split)], as_json)
+
+
+@app.command()
+def audit(
+    teacher: Annotated[
+        str, typer.Argument(help="saved logits, saved weights, or a published model (timm:…, torchvision:…, hf:…)")
+    ],
+    source: Annotated[
+        str, typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and teacher")
+    ] = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="a data source instead of the recipe's, such as folder")
+    ] = None,
+    path: Annotated[Path | None, typer.Option("--path", help="root folder of that data source")] = None,
+    split: Annotated[str, typer.Option("--split", help="train, validation or test; only train decides")] = "train",
+    training_data: Annotated[
+        bool | None,
+        typer.Option("--training-data/--other-data", help="whether the teacher was trained on these samples"),
+    ] = None,
+    temperatures: Annotated[
+        str, typer.Option("--temperatures", help="of the soft targets shown, comma-separated")
+    ] = "1,2,3,4,8,64",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for audit.json and audit.html")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at a teacher before any student is trained: was it label-smoothed, and what would that do at your T?
+
+    Examples: `tosmooth audit logits.npz` · `tosmooth audit timm:resnet50.a1_in1k --data folder --path ~/imagenet` ·
+    `tosmooth audit runs/fashion-mnist/teachers/a0.1-s0/model.safetensors fashion-mnist -o audit`
+    """
+    from tosmooth.audit.call import audit_teacher
+    from tosmooth.audit.page import write_audit
+    from tosmooth.audit.summary import print_audit
+
+    found = audit_teacher(
+        teacher,
+        *arguments(source, overrides),
+        data=data,
+        path=path,
+        split=split,
+        temperatures=temperatures,
+        training_data=training_data,
+    )
+    if not speaks():
+        return
+    written = [] if output is None else write_audit(found, output)
+    if as_json:
+        from tosmooth.study.directory import plain
+
+        print_json(plain(found.as_dict()) | {"written": [str(file) for file in written]})
+    else:
+        print_audit(found, written, out)
