@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tosmooth.advice.comparisons import scores_by_seed
+from tosmooth.advice.units import unit_of
 from tosmooth.analysis.inference import Interval, t_interval
 
 FORMS = [("mean_distance", False), ("mean_distance", True), ("within_spread", False), ("within_spread", True),
@@ -16,12 +18,13 @@ NAMES = {"mean_distance": "mean distance", "within_spread": "within-class spread
 
 
 def grid(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """`mean ± half width` over seeds, α as rows and T as columns."""
-    done = results[results.status == "done"]
-    rows = {}
-    for alpha, part in done.groupby("label_smoothing"):
-        cells = {t: t_interval(own[metric]) for t, own in part.groupby("temperature")}
-        rows[f"α = {alpha:g}"] = {f"T = {t:g}": written(found, 1) for t, found in cells.items()}
+    """`mean ± half width` over units, α (and objective, where there are several) as rows and T as columns."""
+    rows: dict[str, dict[str, str]] = {}
+    several = results.objective.nunique() > 1
+    for setting, values in scores_by_seed(results, metric).iterrows():
+        objective, alpha, temperature, _ = setting
+        row = f"{objective}, α = {alpha:g}" if several else f"α = {alpha:g}"
+        rows.setdefault(row, {})[f"T = {temperature:g}"] = written(t_interval(values.dropna()), 1)
     return pd.DataFrame(rows).T
 
 
@@ -45,8 +48,8 @@ def eta_against_accuracy(results: pd.DataFrame, diffusion: pd.DataFrame, split: 
     """Does η explain accuracy? Within seeds, the rank correlation over cells of η_S1 − η_S2 with the change in top-1.
 
     Both are changes from the student of the same teacher and seed at the reference temperature, so that teachers of
-    different accuracy do not make a correlation by themselves. The paper's claim is a negative one. Seeds are the unit:
-    mean and t-interval of the seeds' correlations.
+    different accuracy do not make a correlation by themselves. The paper's claim is a negative one. Mean and t-interval
+    over units (seeds, or teacher seeds where there are several).
 
     Args:
         results: `results.csv`; validation figures are used.
@@ -57,10 +60,10 @@ def eta_against_accuracy(results: pd.DataFrame, diffusion: pd.DataFrame, split: 
         A row per form of η: correlation over all raised cells, over the smoothed teachers' only, and over α at the
         highest T (where T itself cannot be what both depend on).
     """
-    top1 = results.set_index("cell")["val/top1"]
-    base = diffusion.drop_duplicates("cell").set_index("cell")
-    keys = ["objective", "label_smoothing", "seed"]
-    reference = base[base.temperature == base.reference_temperature].reset_index().set_index(keys)["cell"].map(top1)
+    diffusion = diffusion.assign(top1=diffusion.cell.map(results.set_index("cell")["val/top1"]))
+    keys = [key for key in ("objective", "label_smoothing", "teacher_seed", "seed") if key in diffusion]
+    at_reference = diffusion[diffusion.temperature == diffusion.reference_temperature].drop_duplicates("cell")
+    reference = at_reference[[*keys, "top1"]].rename(columns={"top1": "before"})
     rows = []
     for normalisation, debiased in FORMS:
         part = diffusion[
@@ -69,10 +72,8 @@ def eta_against_accuracy(results: pd.DataFrame, diffusion: pd.DataFrame, split: 
             & (diffusion.debiased.astype(bool) == debiased)
             & (diffusion.temperature > diffusion.reference_temperature)
         ]
-        part = part.assign(
-            moved=part.eta_s1 - part.eta_s2,
-            change=part.cell.map(top1).to_numpy() - reference.reindex(pd.MultiIndex.from_frame(part[keys])).to_numpy(),
-        )
+        part = part.merge(reference, on=keys, how="left")
+        part = part.assign(moved=part.eta_s1 - part.eta_s2, change=part.top1 - part.before)
         highest = part.temperature.max()
         chosen = {
             "all cells": part,
@@ -88,10 +89,16 @@ def eta_against_accuracy(results: pd.DataFrame, diffusion: pd.DataFrame, split: 
 
 
 def _correlations(cells: pd.DataFrame) -> Iterator[float]:
-    """Spearman's correlation of movement and change, seed by seed."""
-    for _, own in cells.groupby("seed"):
-        if len(own) > 2 and own.change.nunique() > 1 and own.moved.nunique() > 1:
-            yield float(stats.spearmanr(own.moved, own.change).statistic)
+    """Spearman's correlation of movement and change within each pair of seeds, averaged over each unit."""
+    inner = [key for key in ("teacher_seed", "seed") if key in cells]
+    for _, of_unit in cells.groupby(unit_of(cells)):
+        found = [
+            float(stats.spearmanr(own.moved, own.change).statistic)
+            for _, own in of_unit.groupby(inner)
+            if len(own) > 2 and own.change.nunique() > 1 and own.moved.nunique() > 1
+        ]
+        if found:
+            yield float(np.mean(found))
 
 
 def best_temperature(results: pd.DataFrame, advised: Mapping[float, float | None]) -> pd.DataFrame:
@@ -108,7 +115,7 @@ def best_temperature(results: pd.DataFrame, advised: Mapping[float, float | None
         best = own.groupby("temperature")["val/top1"].mean().idxmax()
         lost = "–"
         if temperature is not None:
-            table = own.pivot_table(index="temperature", columns="seed", values="test/top1")
+            table = scores_by_seed(own, "test/top1").droplevel(["objective", "label_smoothing", "student"])
             loss = t_interval((table.loc[best] - table.loc[temperature]).dropna())
             lost = "0" if best == temperature else written(loss, 1, sign=True)
         rows.append(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -66,6 +67,31 @@ def said(study: Path) -> str:
     return "\n".join(f"> {part['sentence']}  " for part in [verdict, *parts] if part.get("sentence"))
 
 
+def others(study: Path) -> str:
+    """What other objectives change, in the study's own words."""
+    path = study / "analysis" / "objectives.json"
+    sentences = json.loads(path.read_text(encoding="utf-8"))["sentences"] if path.is_file() else []
+    return "\n".join(f"> {text}  " for text in sentences)
+
+
+def inherited(study: Path) -> str:
+    """The older views, and whether calibration is inherited, in the study's own words."""
+    found = json.loads((study / "analysis" / "views.json").read_text(encoding="utf-8"))
+    return "\n".join(f"> {text}  " for text in _sentences(found))
+
+
+def _sentences(found: Any) -> Iterator[str]:
+    """Every text called a sentence, in order."""
+    if isinstance(found, dict):
+        for key, value in found.items():
+            if key in {"sentence", "sentences"} and isinstance(value, str):
+                yield value
+            elif key == "sentences" and isinstance(value, dict):
+                yield from (str(text) for text in value.values() if isinstance(text, str))
+            else:
+                yield from _sentences(value)
+
+
 def of_csv(make: Callable[..., pd.DataFrame], *names: str) -> Callable[[Path], str]:
     """A table made of a study's CSV files."""
     return lambda study: as_markdown(make(*(pd.read_csv(study / name) for name in names)))
@@ -81,6 +107,8 @@ TABLES: Mapping[str, Callable[[Path], str]] = {
     "audit": audited,
     "advised": advised,
     "search": searched,
+    "others": others,
+    "views": inherited,
 }
 
 
@@ -92,6 +120,8 @@ def main() -> None:
             continue
         for name, make in TABLES.items():
             mark = f"{study}-{name}"
+            if f"<!-- {mark} -->" not in text:
+                continue
             text = re.sub(
                 rf"<!-- {mark} -->.*?<!-- end -->",
                 lambda _, mark=mark, make=make, study=study: f"<!-- {mark} -->\n{make(RUNS / study)}\n<!-- end -->",

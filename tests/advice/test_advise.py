@@ -252,6 +252,18 @@ def test_eta_comes_with_its_interval():
         assert row["n"] == 6
 
 
+@pytest.mark.rule("R3")
+def test_a_rival_among_several_smoothed_teachers_is_named_by_its_alpha():
+    table = grid({(0.0, 2.0): 90.0})
+    more = table[table.label_smoothing > 0].assign(label_smoothing=0.3, **{"val/top1": 86.0, "test/top1": 85.0})
+    results = pd.concat([table, more.assign(cell=more.cell + "b")])
+    advice = advise(results, teacher_rows(), NOTHING, Rules())
+    verdict = final_verdict(advice, results, preview=False)["sentence"]
+    assert "above the smoothed teacher at its best setting (α = 0.3, T = " in advice["headline"]
+    assert "above the smoothed teacher at its best setting (α = 0.3, T = " in verdict
+    assert "best T (" in advise(table, teacher_rows(), NOTHING, Rules())["headline"]
+
+
 def test_objectives_and_students_are_named_only_where_there_are_several():
     table = grid(SMOOTHED_WINS)
     assert "resnet8" not in advise(table, teacher_rows(), DIFFUSES, Rules())["headline"]

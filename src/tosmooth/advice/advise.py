@@ -117,8 +117,9 @@ def _advise(
     if rival is not None:
         row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
         gap = Interval(row["difference"], row["low"], row["high"], row["n"])
-        other = "smoothed" if rival[1] > 0 else "unsmoothed"
-        headline += f", {written(gap)} points above the {other} teacher at its best T ({rival[2]:g})"
+        if row["unit"] == "images":  # an interval over images has no place behind figures of students
+            gap = Interval(row["difference"], math.nan, math.nan, 1)
+        headline += f", {written(gap)} points above {_other_side(rival[1], rival[2], done)}"
     open_rows = sorted(
         (row for row in comparisons if row["relation"] in {"tied", "undecided"}), key=lambda row: row["difference"]
     )
@@ -145,6 +146,15 @@ def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -
 
 def _over(number: int, word: str) -> str:
     return f" over {number} {word}s" if number > 1 else f" (one {word})"
+
+
+def _other_side(alpha: float, temperature: float, results: pd.DataFrame) -> str:
+    """The rival in words; α is named where several smoothed teachers could be meant."""
+    several = alpha > 0 and (results["label_smoothing"].unique() > 0).sum() > 1
+    which = f"α = {alpha:g}, T = {temperature:g}" if several else f"{temperature:g}"
+    return (
+        f"the {'smoothed' if alpha > 0 else 'unsmoothed'} teacher at its best {'setting' if several else 'T'} ({which})"
+    )
 
 
 def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
@@ -275,9 +285,9 @@ def _with_test_figures(advice: Mapping[str, Any], results: pd.DataFrame, preview
         other_key = tuple(rival[name] for name in KEY)
         other = t_interval(scores.loc[other_key].dropna().to_numpy())
         gap = t_interval((scores.loc[key] - scores.loc[other_key]).dropna().to_numpy())
-        side = "smoothed" if rival["label_smoothing"] > 0 else "unsmoothed"
         above = "above" if gap.mean >= 0 else "below"
         shown = gap if gap.mean >= 0 else Interval(-gap.mean, -gap.high, -gap.low, gap.n)
-        sentence += f", {written(shown)} points {above} the {side} teacher at its best T ({rival['temperature']:g})"
+        side = _other_side(rival["label_smoothing"], rival["temperature"], results)
+        sentence += f", {written(shown)} points {above} {side}"
         test |= {"rival": rival | asdict(other), "difference": asdict(gap)}
     return {"sentence": f"{'Preview. ' if preview else ''}{sentence}.", "test": test, "preview": preview}
