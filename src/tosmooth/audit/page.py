@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tosmooth.audit.result import Audit
 from tosmooth.errors import StudyError
@@ -52,6 +53,7 @@ def render_audit(audit: Audit) -> str:
     )  # fmt: skip
     environment.filters["unbroken"] = unbroken
     environment.filters["fixed"] = fixed
+    environment.filters["with_code"] = with_code
     style = resources.files("tosmooth.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
     whole = len(audit.neighbours)
     page: str = environment.get_template("audit.html.j2").render(
@@ -94,3 +96,8 @@ def _evidence(audit: Audit) -> list[tuple[str, str]]:
         ("Mean logit, relative to δ", fixed(seen["level"], 3)),
         ("Sum of the logits' sigmoids", fixed(seen["sigmoids"], 3)),
     ]
+
+
+def with_code(text: str) -> Markup:
+    """Text with its `commands` set as code; everything in it is escaped first."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(unbroken(text)))))
