@@ -9,8 +9,8 @@ from tosmooth.advice.consequence import judge_consequence
 pytestmark = pytest.mark.rule("R12")
 
 
-def judged(score, effect="shown", **kwargs):
-    return judge_consequence(scores_by_seed(results_table(score, **kwargs), "val/top1"), effect, "hinton", "resnet8")
+def judged(score, shown=((0.1, 2.0), (0.1, 64.0)), **kwargs):
+    return judge_consequence(scores_by_seed(results_table(score, **kwargs), "val/top1"), shown, "hinton", "resnet8")
 
 
 def test_accuracy_that_falls_together_with_diffusion():
@@ -23,7 +23,7 @@ def test_accuracy_that_falls_together_with_diffusion():
 
 
 def test_a_fall_without_diffusion_is_not_put_down_to_it():
-    found = judged(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64), effect="not shown")
+    found = judged(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64), shown=())
     assert found["verdict"] == "loss"
     assert "not shown to be diffusion" in found["sentence"]
 
@@ -42,4 +42,10 @@ def test_two_seeds_no_unsmoothed_teacher_or_one_temperature_say_nothing():
     assert judged(lambda a, t: 88.0, seeds=2)["sentence"] == ""
     table = results_table(lambda a, t: 88.0)
     for part in (table[table.label_smoothing > 0], table[table.temperature == 1]):
-        assert judge_consequence(scores_by_seed(part, "val/top1"), "shown", "hinton", "resnet8")["sentence"] == ""
+        assert judge_consequence(scores_by_seed(part, "val/top1"), [(0.1, 64.0)], "hinton", "resnet8")["sentence"] == ""
+
+
+def test_diffusion_elsewhere_does_not_explain_a_fall():
+    found = judged(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64), shown=[(0.1, 2.0)])
+    assert found["verdict"] == "loss"
+    assert "not shown to be diffusion" in found["sentence"]

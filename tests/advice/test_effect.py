@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from tests.study.grids import diffusion_table
+from tosmooth.advice.caveats import _sensitivity
 from tosmooth.advice.effect import judge_effect
 
 pytestmark = pytest.mark.rule("R11")
@@ -88,3 +90,25 @@ def test_without_an_unsmoothed_teacher_the_contrast_is_left_out():
     effect = judge_effect(table[table.label_smoothing > 0])
     assert effect.verdict == "shown"
     assert "unsmoothed" not in effect.sentence
+
+
+def test_shown_for_one_teacher_and_opposite_for_another_is_mixed_and_both_are_named():
+    strong = diffusion_table(lambda a, t: (0.10, -0.02) if a > 0 and t == 64 else (0.0, 0.0))
+    weak = diffusion_table(lambda a, t: (-0.10, 0.02))
+    weak = weak[weak.label_smoothing > 0].assign(label_smoothing=0.05)
+    effect = judge_effect(pd.concat([strong, weak]))
+    assert effect.verdict == "mixed"
+    assert effect.shown == ((0.1, 64.0),)
+    assert set(effect.opposed) == {(0.05, 2.0), (0.05, 64.0)}
+    assert "shown at α = 0.1 (T = 64)" in effect.sentence
+    assert "opposite of systematic diffusion is found at α = 0.05 (T = 2 and 64)" in effect.sentence
+
+
+def test_the_caveat_on_normalisation_looks_only_where_the_effect_was_found():
+    strong = diffusion_table(lambda a, t: (0.10, -0.02) if a > 0 and t == 64 else (0.0, 0.0))
+    weak = diffusion_table(lambda a, t: (-0.50, 0.0), noise=0.4)
+    weak = weak[weak.label_smoothing > 0].assign(label_smoothing=0.05)  # far below 0, and at no T beyond chance
+    table = pd.concat([strong, weak])
+    effect = judge_effect(table)
+    assert effect.shown == ((0.1, 64.0),)
+    assert _sensitivity(table, effect, "hinton") == []

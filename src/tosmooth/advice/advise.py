@@ -100,6 +100,8 @@ def _advise(
             "verdict": effect.verdict,
             "sentence": effect.sentence,
             "temperatures": list(effect.temperatures),
+            "shown": [list(setting) for setting in effect.shown],
+            "opposed": [list(setting) for setting in effect.opposed],
             "eta": eta_intervals(diffusion, objective),
         },
     }
@@ -130,7 +132,7 @@ def _advise(
         "comparisons": comparisons,
         "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
         "rule": _rule(best, comparisons),
-        "consequence": judge_consequence(scores, effect.verdict, objective, best[3]),
+        "consequence": judge_consequence(scores, effect.shown, objective, best[3]),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }

@@ -78,17 +78,19 @@ def _edges(done: pd.DataFrame, best: Setting) -> list[str]:
 
 def _sensitivity(diffusion: pd.DataFrame, effect: Effect, objective: str) -> list[str]:
     """Say so when another normalisation or the debiased distance turns the sign of the finding."""
-    if effect.verdict not in {"shown", "opposite"} or diffusion.empty:
+    if diffusion.empty:
         return []
-    rows = diffusion[
-        (diffusion.objective == objective)
-        & (diffusion.split == "train")
-        & (diffusion.label_smoothing > 0)
-        & diffusion.temperature.isin(effect.temperatures)
-    ]
-    means = rows.assign(d=rows.eta_s1 - rows.eta_s2).groupby(["normalisation", "debiased"]).d.mean()
-    sign = 1 if effect.verdict == "shown" else -1
-    turned = [f"{norm}{', debiased' if debiased else ''}" for (norm, debiased), d in means.items() if d * sign <= 0]
+    own = diffusion[(diffusion.objective == objective) & (diffusion.split == "train")]
+    turned: list[str] = []
+    for settings, sign in ((effect.shown, 1), (effect.opposed, -1)):
+        keys = pd.MultiIndex.from_frame(own[["label_smoothing", "temperature"]])
+        rows = own[keys.isin(list(settings))]
+        means = rows.assign(d=rows.eta_s1 - rows.eta_s2).groupby(["normalisation", "debiased"]).d.mean()
+        turned += [
+            f"{norm}{', debiased' if debiased else ''}" for (norm, debiased), d in means.items() if d * sign <= 0
+        ]
     return (
-        [f"The sign of η_S1 − η_S2 depends on how η is computed: it turns with {'; '.join(turned)}."] if turned else []
+        [f"The sign of η_S1 − η_S2 depends on how η is computed: it turns with {'; '.join(dict.fromkeys(turned))}."]
+        if turned
+        else []
     )

@@ -10,6 +10,7 @@ seeds, Holm-corrected over (α, T).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE, Verdict
+from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE, AlphaT
 from tosmooth.advice.units import reference_temperature
 from tosmooth.analysis.inference import holm, t_interval
 
@@ -31,12 +32,12 @@ SENTENCES = {
 }
 
 
-def judge_consequence(scores: pd.DataFrame, effect: Verdict, objective: str, student: str) -> dict[str, Any]:
+def judge_consequence(scores: pd.DataFrame, shown: Collection[AlphaT], objective: str, student: str) -> dict[str, Any]:
     """What raising T costs the students of a smoothed teacher, over what it costs those of the unsmoothed one.
 
     Args:
         scores: settings as rows, seeds as columns, validation top-1 in percent.
-        effect: the verdict on systematic diffusion.
+        shown: (α, T) at which systematic diffusion is shown.
         objective: whose students.
         student: which student model.
 
@@ -79,5 +80,6 @@ def judge_consequence(scores: pd.DataFrame, effect: Verdict, objective: str, stu
         f"(α = {strongest['label_smoothing']:g}) changes what raising T does by {strongest['mean']:+.1f} points "
         f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s)"
     )
-    text = SENTENCES[kind, "shown" if effect == "shown" else "other"].format(cost=cost)
+    there = (strongest["label_smoothing"], strongest["temperature"]) in shown
+    text = SENTENCES[kind, "shown" if there else "other"].format(cost=cost)
     return {"verdict": kind, "sentence": text, "rows": rows}

@@ -22,16 +22,30 @@ from tosmooth.analysis.inference import holm, t_interval
 
 SIGNIFICANCE = 0.05
 FEWEST_SEEDS = 3  # with two, chance agreement makes a t-test certain of anything
-Verdict = Literal["shown", "not shown", "opposite", "inconclusive"]
+Verdict = Literal["shown", "not shown", "opposite", "mixed", "inconclusive"]
+AlphaT = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Effect:
-    """The verdict and the sentence that says it."""
+    """The verdict and the sentence that says it.
+
+    Attributes:
+        verdict: "mixed" where some smoothed teachers' students show it and others its opposite.
+        sentence: in words.
+        shown: (α, T) at which systematic diffusion is shown.
+        opposed: (α, T) at which its opposite is.
+    """
 
     verdict: Verdict
     sentence: str
-    temperatures: tuple[float, ...] = ()  # where it was found
+    shown: tuple[AlphaT, ...] = ()
+    opposed: tuple[AlphaT, ...] = ()
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """Where the verdict was found, whatever α."""
+        return tuple(sorted({temperature for _, temperature in self.shown or self.opposed}))
 
 
 def declared(diffusion: pd.DataFrame, objective: str) -> pd.DataFrame:
@@ -83,21 +97,12 @@ def judge_effect(diffusion: pd.DataFrame, objective: str = "hinton") -> Effect:
         opposite_p[key] = max(_greater_than_zero(-values) for values in tests)
     shown = _significant(shown_p)
     opposite = _significant(opposite_p)
-    if shown:
-        temperatures = tuple(sorted({temperature for _, temperature in shown}))
-        strongest = max(shown, key=lambda key: _part(smoothed, key).difference.mean())
-        return Effect(
-            "shown", _shown_sentence(smoothed, strongest, temperatures, contrasts[strongest], word), temperatures
-        )
-    if opposite:
-        temperatures = tuple(sorted({temperature for _, temperature in opposite}))
-        strongest = min(opposite, key=lambda key: _part(smoothed, key).difference.mean())
-        text = (
-            f"The opposite of systematic diffusion at T = {_listing(temperatures)}: classes move away from those "
-            f"they resemble. {_values_at(smoothed, strongest, word)}"
-        )
-        return Effect("opposite", text, temperatures)
-    return Effect("not shown", _not_shown_sentence(smoothed, contrasts, word))
+    if not shown and not opposite:
+        return Effect("not shown", _not_shown_sentence(smoothed, contrasts, word))
+    sentences = [_shown_sentence(smoothed, shown, contrasts, word)] if shown else []
+    sentences += [_opposite_sentence(smoothed, opposite, word)] if opposite else []
+    verdict: Verdict = "mixed" if shown and opposite else "shown" if shown else "opposite"
+    return Effect(verdict, " ".join(sentences), tuple(shown), tuple(opposite))
 
 
 def eta_intervals(diffusion: pd.DataFrame, objective: str = "hinton") -> list[dict[str, Any]]:
@@ -123,12 +128,12 @@ def eta_intervals(diffusion: pd.DataFrame, objective: str = "hinton") -> list[di
     return found
 
 
-def _significant(p_values: dict[tuple[float, float], float]) -> list[tuple[float, float]]:
+def _significant(p_values: dict[AlphaT, float]) -> list[AlphaT]:
     adjusted = holm(list(p_values.values()))
     return [key for key, p in zip(p_values, adjusted, strict=True) if p < SIGNIFICANCE]
 
 
-def _part(rows: pd.DataFrame, key: tuple[float, float]) -> pd.DataFrame:
+def _part(rows: pd.DataFrame, key: AlphaT) -> pd.DataFrame:
     return rows[(rows.label_smoothing == key[0]) & (rows.temperature == key[1])]
 
 
@@ -137,17 +142,38 @@ def _listing(values: Sequence[float]) -> str:
     return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
 
 
+def _where(rows: pd.DataFrame, settings: Sequence[AlphaT]) -> str:
+    """`T = 2 and 64`, or with several smoothed teachers `α = 0.2 (T = 64) and α = 0.3 (T = 2 and 64)`."""
+    if rows.label_smoothing.nunique() == 1:
+        return f"T = {_listing([temperature for _, temperature in settings])}"
+    by_alpha: dict[float, list[float]] = {}
+    for alpha, temperature in sorted(settings):
+        by_alpha.setdefault(alpha, []).append(temperature)
+    texts = [f"α = {alpha:g} (T = {_listing(found)})" for alpha, found in by_alpha.items()]
+    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+
+
 def _shown_sentence(
-    rows: pd.DataFrame, key: tuple[float, float], temperatures: Sequence[float], contrast: pd.Series | None, word: str
+    rows: pd.DataFrame, shown: Sequence[AlphaT], contrasts: dict[AlphaT, pd.Series | None], word: str
 ) -> str:
+    strongest = max(shown, key=lambda key: _part(rows, key).difference.mean())
+    contrast = contrasts[strongest]
     more = ", and more than under the unsmoothed teacher" if contrast is not None and len(contrast) else ""
     return (
-        f"Systematic diffusion is shown at T = {_listing(temperatures)}: students of the smoothed teacher move towards "
-        f"similar classes{more}. {_values_at(rows, key, word)}"
+        f"Systematic diffusion is shown at {_where(rows, shown)}: students of the smoothed teacher move towards "
+        f"similar classes{more}. {_values_at(rows, strongest, word)}"
     )
 
 
-def _values_at(rows: pd.DataFrame, key: tuple[float, float], word: str) -> str:
+def _opposite_sentence(rows: pd.DataFrame, opposed: Sequence[AlphaT], word: str) -> str:
+    strongest = min(opposed, key=lambda key: _part(rows, key).difference.mean())
+    return (
+        f"The opposite of systematic diffusion is found at {_where(rows, opposed)}: classes move away from those they "
+        f"resemble. {_values_at(rows, strongest, word)}"
+    )
+
+
+def _values_at(rows: pd.DataFrame, key: AlphaT, word: str) -> str:
     """The two means that a verdict rests on, with their 95 % intervals."""
     part = _part(rows, key)
     s1, s2 = (t_interval(values.to_numpy()) for values in (part.eta_s1, part.eta_s2))
@@ -170,7 +196,7 @@ def _beside(contrast: pd.Series | None) -> str:
     )
 
 
-def _not_shown_sentence(rows: pd.DataFrame, contrasts: dict[tuple[float, float], pd.Series | None], word: str) -> str:
+def _not_shown_sentence(rows: pd.DataFrame, contrasts: dict[AlphaT, pd.Series | None], word: str) -> str:
     """Say which of the conditions failed, at the highest temperature: that is where the effect should be largest."""
     key = max(contrasts, key=lambda k: (k[1], k[0]))
     part = _part(rows, key)

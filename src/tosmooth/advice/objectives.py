@@ -101,7 +101,7 @@ def _compare(
 def _diffuses(diffusion: pd.DataFrame, reference: str, alpha: float) -> set[float]:
     """Temperatures at which the reference's students of the teacher with α show systematic diffusion."""
     effect = judge_effect(diffusion[diffusion.label_smoothing.isin([0.0, alpha])], reference)
-    return set(effect.temperatures) if effect.verdict == "shown" else set()
+    return {temperature for _, temperature in effect.shown}
 
 
 def _top1(found: Paired | None) -> dict[str, float]:

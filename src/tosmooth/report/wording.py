@@ -13,6 +13,7 @@ from tosmooth.report.reading import StudyFiles
 EFFECT_WORDS = {
     "shown": "Systematic diffusion: shown",
     "not shown": "Systematic diffusion: not shown",
+    "mixed": "Systematic diffusion: shown in part, its opposite in part",
     "opposite": "Systematic diffusion: the opposite is shown",
     "inconclusive": "Systematic diffusion: undecided",
 }
