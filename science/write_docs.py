@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -77,19 +76,8 @@ def others(study: Path) -> str:
 def inherited(study: Path) -> str:
     """The older views, and whether calibration is inherited, in the study's own words."""
     found = json.loads((study / "analysis" / "views.json").read_text(encoding="utf-8"))
-    return "\n".join(f"> {text}  " for text in _sentences(found))
-
-
-def _sentences(found: Any) -> Iterator[str]:
-    """Every text called a sentence, in order."""
-    if isinstance(found, dict):
-        for key, value in found.items():
-            if key in {"sentence", "sentences"} and isinstance(value, str):
-                yield value
-            elif key == "sentences" and isinstance(value, dict):
-                yield from (str(text) for text in value.values() if isinstance(text, str))
-            else:
-                yield from _sentences(value)
+    older = [found["sentences"][name] for name in ("information", "stability")]
+    return "\n".join(f"> {text}  " for text in [*older, found["calibration"]["sentence"]])
 
 
 def of_csv(make: Callable[..., pd.DataFrame], *names: str) -> Callable[[Path], str]:

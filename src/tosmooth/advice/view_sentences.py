@@ -38,6 +38,11 @@ def view_sentences(teachers: pd.DataFrame, effect: Mapping[str, Any], pair: Sequ
     }
 
 
+def _whose(smoothed: pd.Series) -> str:
+    """Named by its α, as there may be several smoothed teachers; the row's name is its α."""
+    return f"The smoothed teacher's (α = {smoothed.name:g})"
+
+
 def _compared(value: float, other: float, same: float, less: str, equal: str, more: str) -> str:
     return equal if abs(value - other) <= same else less if value < other else more
 
@@ -47,7 +52,7 @@ def _information(plain: pd.Series, smoothed: pd.Series, pair: Sequence[str]) -> 
         smoothed.compactness, plain.compactness, SAME_SHARE * plain.compactness, "tighter", "as tight", "looser"
     )
     text = (
-        f"The smoothed teacher's classes are {tight} (within over between scatter {fixed(smoothed.compactness, 3)}, "
+        f"{_whose(smoothed)} classes are {tight} (within over between scatter {fixed(smoothed.compactness, 3)}, "
         f"against {fixed(plain.compactness, 3)})"
     )
     if pd.isna(smoothed.mi_similar) or pd.isna(plain.mi_similar):
@@ -68,6 +73,6 @@ def _stability(plain: pd.Series, smoothed: pd.Series) -> str:
         return "Stability was not measured."
     alike = _compared(smoothed.stability, plain.stability, SAME_STABILITY, "less", "no more and no less", "more")
     return (
-        f"The smoothed teacher's answers within a class are {alike} alike (stability {fixed(smoothed.stability, 3)}, "
+        f"{_whose(smoothed)} answers within a class are {alike} alike (stability {fixed(smoothed.stability, 3)}, "
         f"against {fixed(plain.stability, 3)})."
     )
