@@ -72,8 +72,9 @@ def _answers(context: Context, model: ImageModel, temperatures: Sequence[float])
             images += len(labels)
             if seen is not None:
                 seen.update(logits.softmax(1), labels)
+            from_highest = logits - logits.amax(1, keepdim=True)  # divided by any T, however low, still without a NaN
             for temperature in temperatures:
-                sums[temperature] += smoothness((logits / temperature).softmax(1), labels) * len(labels)
+                sums[temperature] += smoothness((from_highest / temperature).softmax(1), labels) * len(labels)
     return {
         "stability": None if seen is None else stability_from(seen),
         "smoothness": {f"{t:g}": total / images for t, total in sums.items()},
