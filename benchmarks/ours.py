@@ -104,7 +104,7 @@ class Ours:
         """Seconds of one teacher's forward pass, a, and of one student's step, b, each measured alone."""
         work = self.work
         batch = next(self.pipeline.training(work.split, batch_size=work.batch_size, seed=0).epoch(0))
-        inputs = SharedInputs(batch.images, channels_last=self.compute.channels_last)
+        inputs = SharedInputs(batch.inputs, channels_last=self.compute.channels_last)
         name = TEACHERS[0]
         live = LiveTeachers({name: self.teachers[name]}, self.compute)
         said = live.logits(batch, inputs)
@@ -132,7 +132,7 @@ def plain_cross_entropy(ours: Ours, students: int = 8) -> None:
     ]  # fmt: skip
     for epoch in range(work.epochs):
         for batch in batches.epoch(epoch):
-            images = models[0].prepare(batch.images).contiguous(memory_format=torch.channels_last)
+            images = models[0].prepare(batch.inputs).contiguous(memory_format=torch.channels_last)
             for model, optimizer in zip(models, optimizers, strict=True):
                 with compute.autocast():
                     logits = model.classify(images)

@@ -86,6 +86,7 @@ Temperature = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 
 
 class Section(BaseModel):
@@ -94,8 +95,26 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
+class TextConfig(Section):
+    """Sentence pairs: languages, cleaning and the vocabulary (task: translation)."""
+
+    source_language: Language = Field("en", description="code of the language that is translated from")
+    target_language: Language = Field("de", description="code of the language that is translated into")
+    vocabulary: Annotated[int, Field(ge=64, le=200_000)] = Field(
+        4000, description="tokens of the joint byte-pair vocabulary, trained on both sides of the training split"
+    )
+    tokenizer: str | None = Field(
+        None, description="hub id or folder of a Hugging Face tokenizer to use instead (for models that bring theirs)"
+    )
+    lowercase: bool = Field(False, description="lower-case both sides (the paper's recipe)")
+    max_length: Positive = Field(128, description="training pairs with more tokens on a side are left out")
+    max_ratio: PositiveNumber = Field(
+        4.0, description="training pairs whose sides differ in length by more than this factor are left out"
+    )
+
+
 class DataConfig(Section):
-    """Where the images come from, and how they are split and augmented."""
+    """Where the images or sentences come from, and how they are split and augmented."""
 
     source: Annotated[str, _one_of("data source", image_sources)] = Field(
         "fashion_mnist_sample", description="name of the data source"
@@ -127,8 +146,11 @@ class DataConfig(Section):
         "raise",
         description="an image that cannot be read: raise stops the study; skip leaves it out, counts and lists it",
     )
-    limit_train: Positive | None = Field(None, description="use only this many training images (stratified)")
-    limit_test: Positive | None = Field(None, description="use only this many test images (stratified)")
+    limit_train: Positive | None = Field(
+        None, description="use only this many training images (stratified), or sentence pairs"
+    )
+    limit_test: Positive | None = Field(None, description="use only this many test images (stratified), or pairs")
+    text: TextConfig = Field(default_factory=TextConfig, description="of sentence pairs")
 
 
 class ModelConfig(Section):

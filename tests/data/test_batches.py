@@ -52,7 +52,7 @@ def test_an_epoch_holds_each_image_once_with_its_label() -> None:
     indices = torch.cat([batch.indices for batch in found])
     assert sorted(indices.tolist()) == list(range(22))
     assert torch.equal(torch.cat([batch.labels for batch in found]), indices % 3)
-    assert found[0].images.dtype == torch.uint8
+    assert found[0].inputs.dtype == torch.uint8
 
 
 @pytest.mark.parametrize("make", [batches_of, lambda seed: resident_of(split_of(22), seed=seed)])
@@ -95,7 +95,7 @@ def test_stored_views_of_an_augmentation_without_numbers_can_be_shown_again() ->
             (int(i), int(v)): image
             for b in batches.epoch(epoch)
             if b.views is not None
-            for image, i, v in zip(b.images, b.indices, b.views, strict=True)
+            for image, i, v in zip(b.inputs, b.indices, b.views, strict=True)
         }
 
     stored = images(EachView(2, 5), 0, False) | images(EachView(2, 5), 1, False)
@@ -110,7 +110,7 @@ def test_augmentation_is_fresh_each_epoch_and_not_tied_to_the_position() -> None
     """Image 7 differs between epochs, but not with the batch size that puts it elsewhere in the epoch."""
 
     def image(batches: SeededBatches, epoch: int) -> Tensor:
-        return next(b.images[b.indices == 7][0] for b in batches.epoch(epoch) if 7 in b.indices)
+        return next(b.inputs[b.indices == 7][0] for b in batches.epoch(epoch) if 7 in b.indices)
 
     assert torch.equal(image(batches_of(), 1), image(batches_of(batch_size=3), 1))
     assert not torch.equal(image(batches_of(), 1), image(batches_of(), 2))
@@ -214,7 +214,7 @@ def test_the_slices_of_all_processes_are_the_batch(make: Callable[..., Batches],
         counted = [part for part in parts if part.counted]
         assert all(part.counted >= 2 for part in counted)
         assert len(counted) == max(1, min(world, len(batch.labels) // 2))
-        for name in ("images", "labels", "indices"):
+        for name in ("inputs", "labels", "indices"):
             assert torch.equal(torch.cat([getattr(part, name) for part in counted]), getattr(batch, name))
 
 

@@ -12,19 +12,22 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tosmooth.data.base import ImageSplit
+from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.data.views import EpochViews, FreshViews, Outcomes, ViewSchedule
 from tosmooth.errors import DataError
 
 
 class Batch(NamedTuple):
-    """Images uint8 (N, C, H, W), labels (N,) int64, indices (N,) int64 into the split.
+    """Inputs, labels (N,) int64, and indices (N,) int64 into the split.
+
+    Inputs are images uint8 (N, C, H, W), or padded sentence pairs, whose N target tokens are the samples.
 
     `views` (N,) int64 says which of its stored views each image shows; None where views are not stored. Where several
     processes work on a batch, each has a slice of it, and `total` says how many images all slices have (None = these).
     A `placeholder` holds an image that must not count: this process has no part in the batch, or nothing could be read.
     """
 
-    images: Tensor
+    inputs: Tensor | TokenInputs
     labels: Tensor
     indices: Tensor
     views: Tensor | None = None
@@ -230,7 +233,7 @@ class SeededBatches(Batches):
                 # A copy: an error that its own traceback refers to would keep the worker processes alive.
                 raise DataError(*batch.args)
             found = self._without_unreadable(*batch) if batch[1] else batch[0]
-            self._last = found._replace(images=found.images[:1], labels=found.labels[:1], indices=found.indices[:1])
+            self._last = found._replace(inputs=found.inputs[:1], labels=found.labels[:1], indices=found.indices[:1])
             if found.views is not None:
                 self._last = self._last._replace(views=found.views[:1])
             yield found

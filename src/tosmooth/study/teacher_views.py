@@ -127,8 +127,8 @@ def _views_of(context: Context, model: ImageModel, split: ImageSplit) -> tuple[T
                 if not batch.counted:
                     continue
                 if not augmented:
-                    of_batch = shifts[batch.indices.cpu(), view].to(batch.images.device)
-                    batch = batch._replace(images=shifted(batch.images, of_batch))
+                    of_batch = shifts[batch.indices.cpu(), view].to(batch.inputs.device)
+                    batch = batch._replace(inputs=shifted(batch.inputs, of_batch))
                 logits, _ = _logits(context, model, batch)
                 found[batch.indices.cpu(), view] = logits.cpu()[:, classes]
     name = context.config.data.train_augmentation

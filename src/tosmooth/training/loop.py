@@ -93,7 +93,7 @@ def train_group(
                 share = _share(batch, compute.processes)
                 if share is None and not batch.counted:
                     continue  # nothing in it could be read
-                inputs = SharedInputs(batch.images, channels_last=compute.channels_last)
+                inputs = SharedInputs(batch.inputs, channels_last=compute.channels_last)
                 teacher_logits = {} if teaching is None or not batch.counted else teaching.logits(batch, inputs)
 
                 # Update

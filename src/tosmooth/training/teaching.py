@@ -111,7 +111,7 @@ def fill(
                     if not batch.counted:
                         continue
                     with compute.teacher_autocast():
-                        found = model(batch.images) if features is None else features(batch.images)[1]
+                        found = model(batch.inputs) if features is None else features(batch.inputs)[1]
                     rows[batch.indices - shard.first] = found.float()
                     absent -= set(batch.indices.tolist())
                 written.append((shard.file, cache.store(shard, rows, absent), absent))

@@ -1,0 +1,1 @@
+"""Sentence pairs as data: sources, cleaning, joint vocabulary, and batches by token count."""
