@@ -12,7 +12,7 @@ from tosmooth.audit.collecting import Collected
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.config import ModelConfig, StudyConfig
 from tosmooth.errors import ConfigError, DataError, ModelError, did_you_mean
-from tosmooth.models.build import ImageModel
+from tosmooth.models.study_model import StudyModel
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.study.context import Context, load_data
 from tosmooth.study.directory import StudyDirectory
@@ -98,6 +98,12 @@ def published_classes(name: str) -> int | None:
 
 
 def _context(config: StudyConfig, split: str) -> Context:
+    if config.task != "image_classification":
+        raise ConfigError(
+            [
+                f"task: {config.task} models are audited by their saved logits and labels only (tosmooth audit logits.npz)"
+            ]
+        )
     compute = Compute.from_config(config.compute)
     names = ("train", "validation", "test")
     if split not in names:
@@ -108,7 +114,7 @@ def _context(config: StudyConfig, split: str) -> Context:
     return Context(config, make_plan(config), StudyDirectory(Path()), data, compute, StudyProgress())
 
 
-def _audit(context: Context, model: ImageModel, seen: Seen, temperatures: Sequence[float], layer: str | None) -> Audit:
+def _audit(context: Context, model: StudyModel, seen: Seen, temperatures: Sequence[float], layer: str | None) -> Audit:
     images = getattr(context.data, str(seen.split))
     collected = Collected(model.num_classes, temperatures)
     with torch.no_grad(), ExitStack() as stack:

@@ -148,6 +148,16 @@ class ImageData:
         """K."""
         return len(self.classes)
 
+    @property
+    def num_outputs(self) -> int:
+        """K: an image classifier has one output for each class."""
+        return len(self.classes)
+
+    @property
+    def class_outputs(self) -> None:
+        """Classes and outputs are the same."""
+        return None
+
 
 def readable(split: ImageSplit, indices: Iterable[int], skip: bool) -> Iterator[Tensor]:
     """Images of a split; those that cannot be read are left out if `skip` says so.

@@ -233,6 +233,7 @@ class SeededBatches(Batches):
                 # A copy: an error that its own traceback refers to would keep the worker processes alive.
                 raise DataError(*batch.args)
             found = self._without_unreadable(*batch) if batch[1] else batch[0]
+            assert isinstance(found.inputs, Tensor)
             self._last = found._replace(inputs=found.inputs[:1], labels=found.labels[:1], indices=found.indices[:1])
             if found.views is not None:
                 self._last = self._last._replace(views=found.views[:1])

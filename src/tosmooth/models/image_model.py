@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tosmooth.errors import ModelError
+from tosmooth.models.study_model import StudyModel
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -60,7 +61,7 @@ class InputSpec:
         return values
 
 
-class ImageModel(nn.Module):
+class ImageModel(StudyModel):
     """A backbone with its own normalisation and input size in front.
 
     Teacher and student may differ in both: they share one geometric crop and each prepares it for itself.
@@ -79,10 +80,7 @@ class ImageModel(nn.Module):
     def __init__(
         self, backbone: nn.Module, input: InputSpec, name: str, num_classes: int, given: Mapping[str, Any] | None = None
     ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.name = name
-        self.num_classes = num_classes
+        super().__init__(backbone, name, num_classes)
         self.given = dict(given or {})
         # Not in the state dict: saved weights are the backbone's alone and open in the library it came from.
         self.register_buffer("mean", torch.empty(0), persistent=False)

@@ -18,7 +18,6 @@ from typing import Any
 from tosmooth.advice.comparisons import Setting
 from tosmooth.analysis.inference import t_interval
 from tosmooth.config import StudyConfig
-from tosmooth.data.base import ImageData
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import climb, ranked
@@ -43,6 +42,7 @@ from tosmooth.study.results import read_test_of
 from tosmooth.study.run import write_environment
 from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
+from tosmooth.tasks.base import StudyData
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def run_search(
     config = config.model_copy(update={"name": config.name + SUFFIX})
     path = root / config.name / "search.json"
 
-    def check(config: StudyConfig, data: ImageData) -> None:
+    def check(config: StudyConfig, data: StudyData) -> None:
         if not len(data.validation):
             raise ConfigError([NO_VALIDATION])
         given_classes(config, data)

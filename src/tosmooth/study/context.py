@@ -12,14 +12,10 @@ from typing import Any, Literal, TypeVar
 import pandas as pd
 
 from tosmooth.config import ModelConfig, StudyConfig, TrainingConfig
-from tosmooth.data.augmentation import eval_transform, train_transform
-from tosmooth.data.base import ImageData, ImageSplit, readable
 from tosmooth.data.batches import Batches
-from tosmooth.data.pipeline import ImagePipeline
-from tosmooth.data.registry import load_image_data
 from tosmooth.data.views import ViewSchedule
-from tosmooth.errors import ConfigError, DataError, StudyError
-from tosmooth.models.build import ImageModel
+from tosmooth.errors import ConfigError, StudyError
+from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
 from tosmooth.study.growth import Change, in_words
@@ -27,54 +23,22 @@ from tosmooth.study.lock import StudyLock
 from tosmooth.study.peers import one_message
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan
 from tosmooth.study.progress import StudyProgress
+from tosmooth.tasks.base import Pipeline, Split, StudyData, Task
+from tosmooth.tasks.find import find_task
 from tosmooth.training.checkpoint import CheckpointStore
 from tosmooth.training.compute import Compute
 from tosmooth.training.stopping import Stopping
-from tosmooth.training.trainee import build_model
 
 Owner = TypeVar("Owner", Teacher, Cell)
 
 # `cache: auto` stores no more than this a teacher: whoever wants to spend more disk says how many views.
 AUTO_CACHE_BYTES = 4 * 2**30
+MOST_FEATURES = 2048  # of the usual models; where there are more outputs, features are stored in their place
 
 
-def load_data(config: StudyConfig) -> ImageData:
+def load_data(config: StudyConfig) -> StudyData:
     """The data of a configuration."""
-    section = config.data
-    return load_image_data(
-        section.source,
-        path=section.path,
-        validation=section.validation,
-        split_seed=section.split_seed,
-        download=section.download,
-        options=section.options,
-        limit_train=section.limit_train,
-        limit_test=section.limit_test,
-        skip_unreadable=section.on_error == "skip",
-    )
-
-
-def _check_sizes(config: StudyConfig, data: ImageData) -> None:
-    """Look at a few images: batches need one size, and finding out in the middle of an epoch would be late.
-
-    Raises:
-        DataError: they differ in size and no transform brings them to one.
-    """
-    section = config.data
-    for key, transform in (
-        ("eval_transform", eval_transform(section.eval_transform, section.image_size)),
-        ("train_augmentation", train_transform(section.train_augmentation, section.image_size)),
-    ):
-        split = data.train
-        indices = range(0, len(split), max(1, len(split) // 8))
-        shapes = {tuple(transform(image).shape) for image in readable(split, indices, section.on_error == "skip")}
-        if len(shapes) > 1:
-            advice = "resize_center_crop" if key == "eval_transform" else "imagenet"
-            raise DataError(
-                f"data.{key}: {getattr(section, key)!r} leaves images of different size "
-                f"({' and '.join(f'{w} × {h}' for _, h, w in sorted(shapes)[:2])} pixels, for example); "
-                f"set data.image_size=… and data.{key}={advice}"
-            )
+    return find_task(config.task).load_data(config)
 
 
 @dataclass(frozen=True)
@@ -84,7 +48,7 @@ class Context:
     config: StudyConfig
     plan: Plan
     directory: StudyDirectory
-    data: ImageData
+    data: StudyData
     compute: Compute
     progress: StudyProgress
     stopping: Stopping = field(default_factory=Stopping)
@@ -98,7 +62,7 @@ class Context:
         config: StudyConfig,
         root: Path,
         progress: StudyProgress,
-        check: Callable[[StudyConfig, ImageData], object] = lambda config, data: None,
+        check: Callable[[StudyConfig, StudyData], object] = lambda config, data: None,
     ) -> Iterator[Context]:
         """Find the device, load the data, `check` them against the configuration, and only then claim the folder.
 
@@ -130,20 +94,20 @@ class Context:
         config: StudyConfig,
         root: Path,
         progress: StudyProgress,
-        check: Callable[[StudyConfig, ImageData], object] = lambda config, data: None,
+        check: Callable[[StudyConfig, StudyData], object] = lambda config, data: None,
         stopping: Stopping | None = None,
     ) -> Context:
         """The same without a claim: for a process that works on a study which another one has claimed."""
         compute = Compute.from_config(config.compute)
 
-        def load() -> ImageData:
+        def load() -> StudyData:
             data = load_data(config)
             check(config, data)
             if config.selection == "best" and not len(data.validation):
                 raise ConfigError(
                     ["selection: best needs a validation split; set data.validation above 0, or selection=last"]
                 )
-            _check_sizes(config, data)
+            find_task(config.task).check(config, data)
             return data
 
         if config.data.download:  # once, not in every process
@@ -158,6 +122,11 @@ class Context:
         names = {cell.name for cell in self.plan.cells}
         aside = sum(path.name not in names for path in (self.directory.path / "students").glob("*"))
         self.progress.note(in_words(change, len(self.plan.cells) - kept, kept, aside))
+
+    @cached_property
+    def task(self) -> Task:
+        """What the study is about."""
+        return find_task(self.config.task)
 
     @cached_property
     def checkpoints(self) -> CheckpointStore:
@@ -177,26 +146,29 @@ class Context:
         return "test" if self.selection == "best_on_test" else "val"
 
     @property
-    def selection_split(self) -> ImageSplit:
-        """That split's images; empty where there is no validation."""
-        return self.data.test if self.selection_split_name == "test" else self.data.validation
+    def selection_split(self) -> Split:
+        """That split; empty where there is no validation."""
+        split: Split = self.data.test if self.selection_split_name == "test" else self.data.validation
+        return split
 
     @cached_property
-    def pipeline(self) -> ImagePipeline:
+    def pipeline(self) -> Pipeline:
         """From splits to batches."""
         processes = self.compute.processes
-        return ImagePipeline(self.config.data, self.compute.device, (processes.rank, processes.world))
+        process = processes.rank, processes.world
+        return self.task.pipeline(self.config.data, self.data, self.compute.device, process)
 
-    def evaluation_batches(self, split: ImageSplit) -> Batches:
+    def evaluation_batches(self, split: Split) -> Batches:
         """A split in order, with the evaluation transform; shared out where there are several processes."""
         return self.pipeline.evaluation(split, batch_size=self.config.compute.eval_batch_size)
 
-    def whole_batches(self, split: ImageSplit) -> Batches:
+    def whole_batches(self, split: Split) -> Batches:
         """The same, all of it in this process: for what rank 0 does alone."""
         if self.compute.processes.world == 1:
             return self.evaluation_batches(split)
         size = self.config.compute.eval_batch_size
-        return ImagePipeline(self.config.data, self.compute.device).evaluation(split, batch_size=size)
+        alone = self.task.pipeline(self.config.data, self.data, self.compute.device)
+        return alone.evaluation(split, batch_size=size)
 
     def training_batches(self, training: TrainingConfig, seed: int, views: ViewSchedule | None = None) -> Batches:
         """The training split, shuffled and augmented by `seed`; `views` as stored, None for fresh ones."""
@@ -218,20 +190,12 @@ class Context:
         passes = len(self.plan.groups) * self.config.student.epochs
         if outcomes is None or 2 * outcomes > passes:
             return None
-        nbytes = 2 * outcomes * len(self.data.train) * self.data.num_classes
+        nbytes = 2 * outcomes * len(self.data.train) * min(self.data.num_outputs, MOST_FEATURES)
         return outcomes if nbytes <= AUTO_CACHE_BYTES else None
 
-    def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> ImageModel:
+    def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> StudyModel:
         """A model as its section describes it, on the CPU."""
-        return build_model(
-            section,
-            self.data.num_classes,
-            channels=self.data.channels,
-            # The real side of the images, so that a model they are too small for is refused before any training.
-            image_size=self.config.data.image_size or self.data.width,
-            seed=seed,
-            checkpoint=checkpoint,
-        )
+        return self.task.new_model(self.config, self.data, section, seed, checkpoint)
 
     def model_section(self, owner: Teacher | Cell) -> ModelConfig:
         """The section of the configuration that describes a teacher's or a student's model."""
@@ -239,11 +203,11 @@ class Context:
             return self.config.teacher.model
         return next(model for model in self.config.student.all_models if model.name == owner.student)
 
-    def trained_model(self, owner: Teacher | Cell) -> ImageModel:
+    def trained_model(self, owner: Teacher | Cell) -> StudyModel:
         """A teacher or student with its kept weights, on the device, in eval mode."""
         return self.loaded_model(self.model_section(owner), self.folder(owner) / "model.safetensors")
 
-    def loaded_model(self, section: ModelConfig, weights: Path) -> ImageModel:
+    def loaded_model(self, section: ModelConfig, weights: Path) -> StudyModel:
         """The architecture of a section with the weights of a file, on the device, in eval mode."""
         model = self.new_model(section.without_weights(), 0)
         load_weights(model, weights)
@@ -264,6 +228,17 @@ class Context:
     def last_layer(self, owner: Teacher | Cell) -> str | None:
         """The configured name of the last linear layer, if one was given."""
         return self.model_section(owner).last_layer
+
+    def measure(self, owner: Teacher | Cell, model: StudyModel, split: str) -> dict[str, Any]:
+        """What the task measures of a finished model beside the pass over its samples; rank 0 does it for all.
+
+        Args:
+            owner: the teacher or cell.
+            model: with its kept weights.
+            split: "val" or "test".
+        """
+        arguments = self.config, self.data, model, split, self.compute, self.folder(owner)
+        return self.compute.processes.on_main(lambda: self.task.measure(*arguments))
 
     def folder(self, owner: Teacher | Cell) -> Path:
         """The folder of a teacher or of a cell's student."""

@@ -6,13 +6,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from tosmooth.advice.comparisons import JUDGED_FILE
-from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches
 from tosmooth.files import write_bytes
-from tosmooth.models.build import ImageModel
+from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import FEATURES_FILE, choose_classes, is_shown
+from tosmooth.tasks.base import Split
 from tosmooth.training.evaluation import Evaluation, evaluate
 
 
@@ -32,19 +32,28 @@ class Measuring:
         self._classes = context.compute.processes.on_main(lambda: choose_classes(context)) if students else ()
         self._batches: dict[int, Batches] = {}  # by split: loader processes are started once
 
-    def evaluate(self, owner: Teacher | Cell, model: ImageModel, split: ImageSplit) -> Evaluation:
-        """All that the analysis wants to know of a model on a split."""
+    def evaluate(self, owner: Teacher | Cell, model: StudyModel, split: Split, *, judge: bool = True) -> Evaluation:
+        """All that the analysis wants to know of a model on a split; with `judge`, its metrics too."""
         context = self._context
         keep = self._classes if isinstance(owner, Cell) and is_shown(context, owner) else ()
         if id(split) not in self._batches:
             self._batches[id(split)] = context.evaluation_batches(split)
         batches, layer = self._batches[id(split)], context.last_layer(owner)
-        return evaluate(model, batches, context.compute, centroids=True, keep=keep, layer=layer)
+        return evaluate(
+            model,
+            batches,
+            context.compute,
+            centroids=True,
+            keep=keep,
+            layer=layer,
+            class_outputs=context.data.class_outputs,
+            judge=judge,
+        )
 
     def record(
         self,
         owner: Teacher | Cell,
-        model: ImageModel,
+        model: StudyModel,
         record: dict[str, object],
         on_validation: Evaluation | None = None,
     ) -> None:
@@ -65,9 +74,9 @@ class Measuring:
             if not len(split):
                 continue
             done = on_validation if name == "val" else None
-            found = done or self.evaluate(owner, model, split)
+            found = done or self.evaluate(owner, model, split, judge=name == "val")
             if name == "val":
-                figures |= found.columns("val")
+                figures |= found.columns("val") | context.measure(owner, model, "val")
                 correct = found.correct
             assert found.centroids is not None
             tensors |= {f"{name}.{key}": value.cpu() for key, value in found.centroids.state_dict().items()}

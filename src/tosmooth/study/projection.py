@@ -12,21 +12,21 @@ from torch import Tensor
 from tosmooth.analysis.diffusion import relative_distances
 from tosmooth.analysis.projection import PenultimateProjection
 from tosmooth.config import StudyConfig
-from tosmooth.data.base import ImageData
 from tosmooth.errors import ConfigError
-from tosmooth.models.build import ImageModel
 from tosmooth.models.last_layer import find_last_layer
+from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import least_smoothed, read_centroids
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.tasks.base import StudyData
 from tosmooth.training.evaluation import features_of_classes
 
 FEATURES_FILE = "projection.safetensors"  # penultimate features of the shown classes, kept when a model is measured
 POINTS_PER_CLASS = 60  # enough to see a cluster's shape; 20 panels stay light
 
 
-def given_classes(config: StudyConfig, data: ImageData) -> tuple[int, int, int] | None:
+def given_classes(config: StudyConfig, data: StudyData) -> tuple[int, int, int] | None:
     """The configured classes of the projection; None where the teacher's geometry chooses.
 
     Raises:
@@ -68,7 +68,7 @@ def is_shown(context: Context, cell: Cell) -> bool:
 
 
 def _features(
-    context: Context, owner: Teacher | Cell, model: ImageModel, split_name: str, classes: tuple[int, int, int]
+    context: Context, owner: Teacher | Cell, model: StudyModel, split_name: str, classes: tuple[int, int, int]
 ) -> tuple[Tensor, Tensor]:
     """Features and labels of the three classes: kept ones, or read now for other classes than were kept."""
     kept = context.folder(owner) / FEATURES_FILE
@@ -80,13 +80,19 @@ def _features(
             return tensors[f"{split_name}.features"][chosen], labels[chosen]
     split = {"train": context.data.train, "val": context.data.validation}[split_name]
     batches = context.whole_batches(split)
-    return features_of_classes(model, batches, context.compute, classes, context.last_layer(owner))
+    outputs = context.data.class_outputs
+    return features_of_classes(model, batches, context.compute, classes, context.last_layer(owner), outputs)
 
 
-def _head(context: Context, owner: Teacher | Cell, model: torch.nn.Module) -> tuple[Tensor, Tensor | None]:
-    _, layer = find_last_layer(model, context.data.num_classes, context.last_layer(owner))
+def _head(context: Context, owner: Teacher | Cell, model: StudyModel) -> tuple[Tensor, Tensor | None]:
+    """Weight (C, D) and bias (C,) of the last layer's outputs that are classes."""
+    _, layer = find_last_layer(model, model.num_classes, context.last_layer(owner))
     weight = layer.weight.detach().float().cpu().flatten(1)  # a 1×1 convolution is a linear map over channels
-    return weight, None if layer.bias is None else layer.bias.detach().float().cpu()
+    bias = None if layer.bias is None else layer.bias.detach().float().cpu()
+    outputs = context.data.class_outputs
+    if outputs is None:
+        return weight, bias
+    return weight[outputs], None if bias is None else bias[outputs]
 
 
 def _panel(

@@ -20,7 +20,6 @@ from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.advice.objectives import write_objectives
 from tosmooth.config import StudyConfig
-from tosmooth.data.base import ImageData
 from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report
 from tosmooth.study.context import Context
@@ -44,6 +43,7 @@ from tosmooth.study.similarity import given_similarity
 from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
 from tosmooth.study.views import analyse_views
+from tosmooth.tasks.base import StudyData
 
 
 def run_study(
@@ -130,7 +130,7 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
     return diffusion, load_json(path, dict, "delete it, and the same command makes it again")
 
 
-def _check_analysis(config: StudyConfig, data: ImageData) -> None:
+def _check_analysis(config: StudyConfig, data: StudyData) -> None:
     """Mistakes of the analysis section that only the data can reveal come out before any work."""
     given_similarity(config, data)
     given_classes(config, data)
@@ -138,7 +138,7 @@ def _check_analysis(config: StudyConfig, data: ImageData) -> None:
 
 def _expect_work(context: Context) -> None:
     """Tell the progress bar the whole of the work, less what an earlier run has done."""
-    images = len(context.data.train)
+    samples = len(context.data.train)
     total = skipped = 0.0
     sections: list[tuple[Any, tuple[Teacher | Cell, ...]]] = [
         (context.config.teacher, tuple(teacher for teacher in context.plan.teachers if not teacher.given)),
@@ -146,7 +146,7 @@ def _expect_work(context: Context) -> None:
     ]
     for section, owners in sections:
         for owner in owners:
-            work = float(images * section.epochs * context.parameters_of(owner))
+            work = float(samples * section.epochs * context.parameters_of(owner))
             total += work
             skipped += work if context.read_record(owner) is not None else 0.0
     if any(context.read_record(cell) is None for cell in context.plan.cells):

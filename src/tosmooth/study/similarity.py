@@ -14,9 +14,9 @@ from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.class_groups import agreement, groups_by_ending, groups_by_label
 from tosmooth.analysis.similarity import default_similar_count, farthest_classes, masks_from_groups
 from tosmooth.config import AnalysisConfig, StudyConfig
-from tosmooth.data.base import ImageData
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.study.directory import write_csv, write_json
+from tosmooth.tasks.base import StudyData
 from tosmooth.untrusted import UnreadableError, read_yaml
 
 MOST_UNKNOWN = 5  # unknown class names that a message repeats
@@ -37,7 +37,7 @@ class Similarity:
     compared: tuple[Similarity, ...] = ()  # other sources that the study has at hand
 
 
-def given_similarity(config: StudyConfig, data: ImageData) -> Similarity | None:
+def given_similarity(config: StudyConfig, data: StudyData) -> Similarity | None:
     """S1 and S2 from written-down groups; None where a teacher's geometry decides.
 
     Raises:
@@ -67,7 +67,7 @@ def set_size(section: AnalysisConfig, num_classes: int) -> int:
 
 
 def complete_similarity(
-    config: StudyConfig, data: ImageData, geometry: Similarity, centroids: ClassCentroids | Sequence[ClassCentroids]
+    config: StudyConfig, data: StudyData, geometry: Similarity, centroids: ClassCentroids | Sequence[ClassCentroids]
 ) -> Similarity:
     """The source that the configuration names, S2 as it asks for, and beside it every other source at hand.
 
@@ -105,7 +105,7 @@ def complete_similarity(
     return replace(used, notes=tuple(notes), compared=tuple(compared))
 
 
-def _at_hand(data: ImageData) -> list[Similarity]:
+def _at_hand(data: StudyData) -> list[Similarity]:
     """Sources that cost nothing to look at: super-classes, and endings where most classes share theirs."""
     found = []
     if data.superclasses is not None:
@@ -133,17 +133,17 @@ _SUPERCLASSES, _ENDINGS = "super-classes of the data set", "last word of the cla
 Groups = tuple[str, list[list[int]]]  # the source in words, class indices of each group
 
 
-def _superclasses(section: AnalysisConfig, data: ImageData) -> Groups:
+def _superclasses(section: AnalysisConfig, data: StudyData) -> Groups:
     if data.superclasses is None:
         raise ConfigError([f"analysis.superclasses: the source {data.source!r} has no super-classes"])
     return _SUPERCLASSES, groups_by_label(data.superclasses)
 
 
-def _name_endings(section: AnalysisConfig, data: ImageData) -> Groups:
+def _name_endings(section: AnalysisConfig, data: StudyData) -> Groups:
     return _ENDINGS, groups_by_ending(data.classes)
 
 
-def _wordnet(section: AnalysisConfig, data: ImageData) -> Groups:
+def _wordnet(section: AnalysisConfig, data: StudyData) -> Groups:
     from tosmooth.analysis.wordnet import parent_labels, read_parents, synsets_of
 
     assert section.wordnet is not None  # the schema has seen to it
@@ -158,12 +158,12 @@ def _wordnet(section: AnalysisConfig, data: ImageData) -> Groups:
     return f"WordNet parents of {section.wordnet.name}", groups_by_label(labels)
 
 
-def _groups(section: AnalysisConfig, data: ImageData) -> Groups:
+def _groups(section: AnalysisConfig, data: StudyData) -> Groups:
     assert section.groups is not None  # the schema has seen to it
     return f"groups of {section.groups.name}", _read_groups(section.groups, data.classes)
 
 
-_GROUPED: dict[str, tuple[str, Callable[[AnalysisConfig, ImageData], Groups]]] = {
+_GROUPED: dict[str, tuple[str, Callable[[AnalysisConfig, StudyData], Groups]]] = {
     "superclasses": ("superclasses", _superclasses),
     "name_endings": ("similarity", _name_endings),
     "wordnet": ("wordnet", _wordnet),

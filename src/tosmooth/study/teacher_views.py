@@ -6,7 +6,7 @@ Kept beside the teacher's weights, so that a study that is started again does no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,14 @@ from tosmooth.analysis.information import mutual_information
 from tosmooth.analysis.smoothness import smoothness
 from tosmooth.analysis.stability import stability_from
 from tosmooth.data.base import ImageSplit, Subset
+from tosmooth.data.batches import Batch
 from tosmooth.data.views import EachView
-from tosmooth.models.build import ImageModel
+from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.directory import load_json, write_json
 from tosmooth.study.plan import Teacher
 from tosmooth.study.projection import choose_classes
+from tosmooth.training.evaluation import FollowedClasses
 
 VIEWS_FILE = "views.json"
 VIEWS = 8  # L of the mutual information
@@ -56,22 +58,19 @@ def teacher_views(context: Context, teacher: Teacher, temperatures: Sequence[flo
     return found
 
 
-def _answers(context: Context, model: ImageModel, temperatures: Sequence[float]) -> dict[str, Any]:
+def _answers(context: Context, model: StudyModel, temperatures: Sequence[float]) -> dict[str, Any]:
     """Stability at T = 1, and γ at each temperature, with the evaluation transform."""
-    split, classes = context.data.train, context.data.num_classes
-    count = max(FEWEST_IMAGES, IMAGES_PER_CLASS * classes)
-    if len(split) > count:
-        split = Subset(split, np.sort(np.random.default_rng(0).choice(len(split), count, replace=False)).tolist())
-    seen = ClassCentroids(classes, classes) if classes <= MOST_CLASSES else None
+    followed = FollowedClasses(model.num_classes, context.data.class_outputs, context.compute.device)
+    seen = ClassCentroids(followed.count, model.num_classes) if followed.count <= MOST_CLASSES else None
     sums, images = dict.fromkeys(temperatures, 0.0), 0
     with torch.no_grad():
-        for batch in context.whole_batches(split).epoch(0):
+        for batch in _some_batches(context):
             if not batch.counted:
                 continue
             logits, labels = _logits(context, model, batch)
             images += len(labels)
             if seen is not None:
-                seen.update(logits.softmax(1), labels)
+                seen.update(logits.softmax(1), followed.of(labels))
             from_highest = logits - logits.amax(1, keepdim=True)  # divided by any T, however low, still without a NaN
             for temperature in temperatures:
                 sums[temperature] += smoothness((from_highest / temperature).softmax(1), labels) * len(labels)
@@ -82,8 +81,28 @@ def _answers(context: Context, model: ImageModel, temperatures: Sequence[float])
     }
 
 
-def _information(context: Context, model: ImageModel, classes: tuple[int, int, int]) -> dict[str, Any]:
-    """Mutual information between the image and the logit difference, of two similar classes and of two that are not."""
+def _some_batches(context: Context) -> Iterator[Batch]:
+    """Training samples as evaluation sees them: a random choice of images, or of batches where samples are tokens."""
+    split, count = context.data.train, max(FEWEST_IMAGES, IMAGES_PER_CLASS * context.data.num_classes)
+    random = np.random.default_rng(0)
+    if isinstance(split, ImageSplit):
+        if len(split) > count:
+            split = Subset(split, np.sort(random.choice(len(split), count, replace=False)).tolist())
+        yield from context.whole_batches(split).epoch(0)
+        return
+    batches = context.whole_batches(split)
+    wanted = min(len(batches), -(-count // batches.batch_size))
+    for number in np.sort(random.choice(len(batches), wanted, replace=False)).tolist():
+        yield next(batches.epoch(0, number))
+
+
+def _information(context: Context, model: StudyModel, classes: tuple[int, int, int]) -> dict[str, Any]:
+    """Mutual information between the image and the logit difference, of two similar classes and of two that are not.
+
+    None of it where samples have no augmented views: Müller et al.'s estimate needs several of one sample.
+    """
+    if not isinstance(context.data.train, ImageSplit):
+        return dict.fromkeys(("mi_similar", "mi_dissimilar", "mi_images", "mi_views", "mi_augmentation"))
     chosen = _some_images(context.data.train, classes)
     split = Subset(context.data.train, chosen)
     logits, augmentation = _views_of(context, model, split)  # (n, L, 3): the three classes' logits
@@ -105,7 +124,7 @@ def _some_images(split: ImageSplit, classes: tuple[int, int, int]) -> list[int]:
     return sorted(int(index) for part in parts for index in part)
 
 
-def _views_of(context: Context, model: ImageModel, split: ImageSplit) -> tuple[Tensor, str]:
+def _views_of(context: Context, model: StudyModel, split: ImageSplit) -> tuple[Tensor, str]:
     """Logits of the projection's three classes for L views of each image, (n, L, 3), NaN where unread; and of what.
 
     Views are those of the training augmentation. Where that has fewer than L outcomes (a flip has two, none has one),
@@ -127,6 +146,7 @@ def _views_of(context: Context, model: ImageModel, split: ImageSplit) -> tuple[T
                 if not batch.counted:
                     continue
                 if not augmented:
+                    assert isinstance(batch.inputs, torch.Tensor)
                     of_batch = shifts[batch.indices.cpu(), view].to(batch.inputs.device)
                     batch = batch._replace(inputs=shifted(batch.inputs, of_batch))
                 logits, _ = _logits(context, model, batch)
@@ -142,7 +162,7 @@ def shifted(images: Tensor, shifts: Tensor) -> Tensor:
     return windows[torch.arange(len(images), device=images.device), :, shifts[:, 0], shifts[:, 1]]
 
 
-def _logits(context: Context, model: ImageModel, batch: Any) -> tuple[Tensor, Tensor]:
+def _logits(context: Context, model: StudyModel, batch: Any) -> tuple[Tensor, Tensor]:
     images, labels = context.compute.put(batch)[:2]
     with context.compute.autocast():
         logits = model(images)

@@ -11,9 +11,9 @@ import torchvision
 from torch import nn
 
 from tosmooth.data.views import EachView, StoredViews
-from tosmooth.models.build import ImageModel
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.last_layer import LinearLayer, find_last_layer
+from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher, path_safe
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
@@ -37,7 +37,7 @@ class StudyTeaching:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._live: dict[str, ImageModel] = {}
+        self._live: dict[str, StudyModel] = {}
         self._stored: dict[str, CachedTeacher] = {}
 
     def of(self, teachers: Sequence[Teacher]) -> Teaching:
@@ -65,12 +65,13 @@ def filling_work(context: Context) -> float:
     return views * len(context.data.train) * len(context.plan.teachers) * parameters / 3
 
 
-def _stored(context: Context, teacher: Teacher, model: ImageModel, views: int) -> CachedTeacher:
-    layer_name, layer = find_last_layer(model, context.data.num_classes, context.last_layer(teacher))
+def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -> CachedTeacher:
+    layer_name, layer = find_last_layer(model, model.num_classes, context.last_layer(teacher))
     head = head_to_apply(context, model, layer_name, layer)
     numbered = context.pipeline.training_outcomes(context.data.train) is not None
     section = context.config.teacher.model
-    structure = (model.name, section.kwargs, section.width, model.input, repr(model.backbone), version("timm"))
+    seen = getattr(model, "input", None)  # how images are prepared
+    structure = (model.name, section.kwargs, section.width, seen, repr(model.backbone), version("timm"))
     stamp = Stamp(
         model=model.name,
         teacher=weights_digest(model, layer_name, *structure),
@@ -82,7 +83,7 @@ def _stored(context: Context, teacher: Teacher, model: ImageModel, views: int) -
         view_seed=context.config.cache.view_seed,
         samples=len(context.data.train),
         content="logits" if head is None else "features",
-        width=context.data.num_classes if head is None else head.in_features,
+        width=model.num_classes if head is None else head.in_features,
         precision=context.compute.teacher_precision,
     )
     folder = cache_directory(context) / f"{path_safe(model.name)}-{stamp.key}"
@@ -101,12 +102,14 @@ def _stored(context: Context, teacher: Teacher, model: ImageModel, views: int) -
     return CachedTeacher(cache, head)
 
 
-def head_to_apply(context: Context, model: ImageModel, name: str, layer: LinearLayer) -> nn.Linear | None:
+def head_to_apply(context: Context, model: StudyModel, name: str, layer: LinearLayer) -> nn.Linear | None:
     """The last layer, if it alone turns penultimate features into logits and the features are fewer; else None."""
-    if not isinstance(layer, nn.Linear) or layer.in_features >= context.data.num_classes:
+    if not isinstance(layer, nn.Linear) or layer.in_features >= model.num_classes:
         return None
+    if isinstance(model, HiddenStateModel):
+        return model.last_layer
     batch = next(context.evaluation_batches(context.data.train).epoch(0))
-    images = context.compute.put(batch).images[:4]
+    images = context.compute.put(batch).inputs[:4]
     with torch.no_grad(), PenultimateFeatures(model, model.num_classes, name) as features_of:
         logits, features = features_of(images)
         same = torch.allclose(layer(features), logits, rtol=1e-3, atol=1e-4)

@@ -14,12 +14,16 @@ class Metric:
         words: in running text: "top-1", "BLEU".
         unit: what follows a figure in running text: " %", or nothing.
         title: at the beginning of a caption or a figure's axis: "Top-1 accuracy, %".
+        noun: the shortest name that a sentence can have as its subject: "accuracy", "BLEU".
+        quantity: the whole name, in the middle of a sentence: "top-1 accuracy", "BLEU".
     """
 
     name: str
     words: str
     unit: str
     title: str
+    noun: str
+    quantity: str
 
     @property
     def val(self) -> str:
@@ -31,9 +35,22 @@ class Metric:
         """Its column on test."""
         return f"test/{self.name}"
 
+    @property
+    def in_percent(self) -> str:
+        """What a caption says of its figures, after the name of their split."""
+        return " in percent" if self.unit else ""
 
-TOP1 = Metric("top1", "top-1", " %", "Top-1 accuracy, %")
-BLEU = Metric("bleu", "BLEU", "", "BLEU")
+    @property
+    def key(self) -> str:
+        """Of its figures and tables among the files of a report."""
+        return self.noun.lower()
+
+
+TOP1 = Metric("top1", "top-1", " %", "Top-1 accuracy, %", "accuracy", "top-1 accuracy")
+BLEU = Metric("bleu", "BLEU", "", "BLEU", "BLEU", "BLEU")
+# The share of target tokens that a model would choose, given the reference so far: beside BLEU in the tables, and what
+# translations are judged by after each epoch, when nothing is translated yet.
+TOKENS = Metric("top1", "token accuracy", " %", "Token accuracy, %", "token accuracy", "token accuracy")
 
 METRICS = {"image_classification": TOP1, "translation": BLEU}
 
@@ -41,3 +58,8 @@ METRICS = {"image_classification": TOP1, "translation": BLEU}
 def metric_of(task: object) -> Metric:
     """The metric of a task by its name, as `study.yaml` has it; accuracy for studies of versions that had one task."""
     return METRICS.get(str(task), TOP1)
+
+
+def capital(text: str) -> str:
+    """The text with a capital letter at its beginning; the others as they are: "BLEU" stays."""
+    return text[:1].upper() + text[1:]

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
@@ -18,13 +18,13 @@ from tosmooth.config import ComputeConfig
 from tosmooth.data.batches import Batch
 from tosmooth.errors import ConfigError
 from tosmooth.memory import free_memory
-from tosmooth.models.image_model import ImageModel
+from tosmooth.models.study_model import StudyModel
 from tosmooth.training.processes import Processes, lost_peers
 
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def _classify(model: ImageModel, prepared: torch.Tensor) -> torch.Tensor:
+def _classify(model: StudyModel, prepared: Any) -> torch.Tensor:
     return model.classify(prepared)
 
 
@@ -33,13 +33,13 @@ _compiled_classify = torch.compile(_classify)
 
 
 class _Classifier(nn.Module):
-    """What is wrapped for several processes: a model without its preparation of images, which many models share."""
+    """What is wrapped for several processes: a model without its preparation of inputs, which many models share."""
 
-    def __init__(self, model: ImageModel) -> None:
+    def __init__(self, model: StudyModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, prepared: Tensor) -> Tensor:
+    def forward(self, prepared: Any) -> Tensor:
         return self.model.classify(prepared)
 
 
@@ -110,12 +110,13 @@ class Compute:
 
     def put(self, batch: Batch) -> Batch:
         """A batch on the device."""
-        images, labels, indices = (part.to(self.device, non_blocking=True) for part in batch[:3])
+        inputs = batch.inputs.to(self.device, non_blocking=True)
+        labels, indices = (part.to(self.device, non_blocking=True) for part in (batch.labels, batch.indices))
         views = None if batch.views is None else batch.views.to(self.device, non_blocking=True)
-        return batch._replace(images=images, labels=labels, indices=indices, views=views)
+        return batch._replace(inputs=inputs, labels=labels, indices=indices, views=views)
 
-    def classify(self, model: ImageModel, prepared: torch.Tensor) -> torch.Tensor:
-        """Logits (N, K) of prepared images, through the compiled graph of the model's architecture if asked for.
+    def classify(self, model: StudyModel, prepared: Any) -> torch.Tensor:
+        """Logits (N, K) of prepared inputs, through the compiled graph of the model's architecture if asked for.
 
         Raises:
             ConfigError: this machine cannot compile.
@@ -128,8 +129,8 @@ class Compute:
             reason = str(error).strip().splitlines()[0]
             raise ConfigError([f"compute.compile: on does not work here ({reason}); set compute.compile=off"]) from None
 
-    def trainable(self, model: ImageModel) -> Callable[[Tensor], Tensor]:
-        """Prepared images → logits of a model to be trained; where there are several processes, in step with them.
+    def trainable(self, model: StudyModel) -> Callable[[Any], Tensor]:
+        """Prepared inputs → logits of a model to be trained; where there are several processes, in step with them.
 
         Their gradients are averaged while they are computed (DistributedDataParallel), and the buffers of rank 0 are
         everyone's. The model itself stays as it is: it is saved, evaluated and measured without a wrapper.

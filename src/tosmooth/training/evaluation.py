@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.data.batches import Batches
 from tosmooth.errors import DataError
-from tosmooth.models.build import ImageModel
 from tosmooth.models.features import PenultimateFeatures
+from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.training.compute import Compute
 from tosmooth.training.processes import Processes
 
@@ -51,13 +51,15 @@ class Evaluation:
 
 
 def evaluate(
-    model: ImageModel,
+    model: StudyModel,
     batches: Batches,
     compute: Compute,
     *,
     centroids: bool = False,
     keep: Sequence[int] = (),
     layer: str | None = None,
+    class_outputs: Tensor | None = None,
+    judge: bool = True,
 ) -> Evaluation:
     """Metrics of a model on a split; centroids, and the features of some classes, from the same forward passes.
 
@@ -70,35 +72,82 @@ def evaluate(
         centroids: whether to accumulate the class centroids of the penultimate features.
         keep: classes whose features are handed back.
         layer: name of the model's last layer, where it is ambiguous.
+        class_outputs: (C,) int64, the output that each followed class is; None: classes and outputs are the same.
+            Centroids and kept features are those of the followed classes.
+        judge: whether metrics are wanted; without them, a model that can leave out its last layer does.
+
+    Raises:
+        DataError: no sample of the split could be read.
     """
     model.eval()
+    classes = FollowedClasses(model.num_classes, class_outputs, compute.device)
     metrics = ClassificationMetrics(model.num_classes)
+    seen = 0
     found: ClassCentroids | None = None
     kept: list[Kept] = []
     judged: list[tuple[Tensor, Tensor]] = []
-    reading = PenultimateFeatures(model, model.num_classes, layer) if centroids or keep else nullcontext()
-    with torch.no_grad(), reading as features_of:
+    with torch.no_grad(), _reading(model, layer, wanted=bool(centroids or keep), logits=judge) as read:
         for batch in batches.epoch(0):
             if not batch.counted:
                 continue
-            images, labels, indices = compute.put(batch)[:3]
+            inputs, labels, indices = compute.put(batch)[:3]
             with compute.autocast():
-                logits, features = (model(images), None) if features_of is None else features_of(images)
-            metrics.update(logits.float(), labels)
-            judged.append((indices, logits.argmax(1) == labels))
+                logits, features = read(inputs)
+            seen += len(labels)
+            if judge and logits is not None:
+                metrics.update(logits.float(), labels)
+                judged.append((indices, logits.argmax(1) == labels))
             if features is not None and centroids:
-                found = found or ClassCentroids(model.num_classes, features.shape[1])
-                found.update(features.float(), labels)
+                found = found or ClassCentroids(classes.count, features.shape[1])
+                found.update(features.float(), classes.of(labels))
             if features is not None and keep:
-                kept.append(_of_classes(features, labels, indices, keep))
+                kept.append(_of_classes(features, classes.of(labels), indices, keep))
     correct = _by_position(judged, batches.size)
     if compute.processes.world > 1:
         correct = torch.stack(compute.processes.gather(correct)).amax(0)
-        found = _reduced(found, model.num_classes, compute)
+        found = _reduced(found, classes.count, compute)
         metrics, kept = _gathered(metrics, kept, compute.processes)
-    if not metrics.count:
-        raise DataError("no image of the split could be read")
+        seen = sum(compute.processes.gather(seen))
+    if not seen:
+        raise DataError("nothing of the split could be read")
     return Evaluation(metrics, found, _joined(kept) if keep else None, correct)
+
+
+class FollowedClasses:
+    """Labels as classes that the analysis follows.
+
+    Args:
+        num_outputs: K.
+        class_outputs: (C,) int64, the output that each class is; None: all outputs, in their order.
+        device: of the labels.
+    """
+
+    def __init__(self, num_outputs: int, class_outputs: Tensor | None, device: torch.device) -> None:
+        self.count = num_outputs if class_outputs is None else len(class_outputs)
+        self._class_of: Tensor | None = None
+        if class_outputs is not None:
+            self._class_of = torch.full((num_outputs,), -100, device=device)
+            self._class_of[class_outputs.to(device)] = torch.arange(len(class_outputs), device=device)
+
+    def of(self, labels: Tensor) -> Tensor:
+        """Labels (N,) in [0, K) → classes (N,) in [0, C), −100 where nobody follows the label."""
+        return labels if self._class_of is None else self._class_of[labels]
+
+
+# inputs on the device → logits (N, K) and penultimate features (N, D), each None where it is not wanted
+_Read = Callable[[Any], tuple[Tensor | None, Tensor | None]]
+
+
+@contextmanager
+def _reading(model: StudyModel, layer: str | None, *, wanted: bool, logits: bool) -> Iterator[_Read]:
+    """How a model is read: features only where wanted, and no logits where they are most of the work for nothing."""
+    if not wanted:
+        yield lambda inputs: (model(inputs), None)
+    elif isinstance(model, HiddenStateModel) and not logits:
+        yield lambda inputs: (None, model.hidden(inputs))
+    else:
+        with PenultimateFeatures(model, model.num_classes, layer) as features_of:
+            yield features_of
 
 
 def _by_position(judged: list[tuple[Tensor, Tensor]], size: int) -> Tensor:
@@ -136,20 +185,35 @@ def _gathered(metrics: ClassificationMetrics, kept: list[Kept], processes: Proce
 
 
 def features_of_classes(
-    model: ImageModel, batches: Batches, compute: Compute, classes: Sequence[int], layer: str | None = None
+    model: StudyModel,
+    batches: Batches,
+    compute: Compute,
+    classes: Sequence[int],
+    layer: str | None = None,
+    class_outputs: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Penultimate features (n, D) and labels (n,) of the samples of some classes, on the CPU; only those run."""
+    """Penultimate features (n, D) and classes (n,) of the samples of some classes, on the CPU. Of images, only those
+    run.
+
+    Arguments as for `evaluate`.
+    """
     model.eval()
     kept = []
     wanted = torch.tensor(classes, device=compute.device)
-    with torch.no_grad(), PenultimateFeatures(model, model.num_classes, layer) as features_of:
+    followed = FollowedClasses(model.num_classes, class_outputs, compute.device)
+    with torch.no_grad(), _reading(model, layer, wanted=True, logits=False) as read:
         for batch in batches.epoch(0):
-            images, labels, indices = compute.put(batch)[:3]
-            chosen = torch.isin(labels, wanted)
-            if batch.counted and chosen.any():
-                with compute.autocast():
-                    _, features = features_of(images[chosen])
-                kept.append((features.float().cpu(), labels[chosen].cpu(), indices[chosen].cpu()))
+            inputs, labels, indices = compute.put(batch)[:3]
+            own = followed.of(labels)
+            chosen = torch.isin(own, wanted)
+            if not batch.counted or not chosen.any():
+                continue
+            alone = isinstance(inputs, Tensor)  # the tokens of a sentence are not read one by one
+            with compute.autocast():
+                _, features = read(inputs[chosen] if alone else inputs)
+            assert features is not None
+            features = features if alone else features[chosen]
+            kept.append((features.float().cpu(), own[chosen].cpu(), indices[chosen].cpu()))
     return _joined(kept)
 
 

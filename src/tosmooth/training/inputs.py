@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from tosmooth.models.build import ImageModel
+from tosmooth.data.translation.inputs import TokenInputs
+from tosmooth.models.image_model import ImageModel
+from tosmooth.models.study_model import StudyModel
 
 
 class SharedInputs:
-    """Prepared images by input specification.
+    """Prepared inputs by input specification.
 
     A group's students, and often its teachers, want the same size and normalisation: one preparation serves them all.
+    Sentences need none: all models of a study share one vocabulary.
 
     Args:
-        images: (N, C, H, W), uint8 in 0..255 or float in [0, 1], on the models' device.
-        channels_last: memory layout of the prepared images.
+        inputs: images (N, C, H, W), uint8 in 0..255 or float in [0, 1]; or sentence pairs. On the models' device.
+        channels_last: memory layout of prepared images.
     """
 
-    def __init__(self, images: Tensor, *, channels_last: bool = False) -> None:
-        self._images = images
+    def __init__(self, inputs: Tensor | TokenInputs, *, channels_last: bool = False) -> None:
+        self._inputs = inputs
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._prepared: dict[object, tuple[Tensor, int]] = {}
 
-    def of(self, model: ImageModel) -> Tensor:
-        """The batch prepared for a model, (N, C, S, S); shared, and prepared anew after a model that writes into it."""
+    def of(self, model: StudyModel) -> Any:
+        """The batch prepared for a model, images (N, C, S, S); shared, and made anew after one that writes into it."""
+        if not isinstance(self._inputs, Tensor) or not isinstance(model, ImageModel):
+            return self._inputs
         key = (model.input, model.mean.dtype)
         prepared, version = self._prepared.get(key, (None, -1))
         if prepared is None or prepared._version != version:
-            prepared = model.prepare(self._images).contiguous(memory_format=self._format)
+            prepared = model.prepare(self._inputs).contiguous(memory_format=self._format)
             self._prepared[key] = prepared, prepared._version
         return prepared

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tosmooth.data.batches import Batch, Batches
 from tosmooth.errors import CacheError
-from tosmooth.models.build import ImageModel
 from tosmooth.models.features import PenultimateFeatures
+from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.training.compute import Compute
 from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.processes import Processes
@@ -36,7 +37,7 @@ class LiveTeachers(Teaching):
         compute: the run's device and the precision of frozen teachers.
     """
 
-    def __init__(self, teachers: Mapping[str, ImageModel], compute: Compute) -> None:
+    def __init__(self, teachers: Mapping[str, StudyModel], compute: Compute) -> None:
         for teacher in teachers.values():
             teacher.eval().requires_grad_(False)
         self._teachers, self._compute = teachers, compute
@@ -72,12 +73,12 @@ class CachedTeachers(Teaching):
 
 def fill(
     cache: TeacherCache,
-    model: ImageModel,
+    model: StudyModel,
     batches: Batches,
     compute: Compute,
     *,
     layer: str | None = None,
-    on_batch: Callable[[int, int], None] = lambda view, images: None,
+    on_batch: Callable[[int, int], None] = lambda view, samples: None,
 ) -> None:
     """Compute the missing shards of a cache, view by view; after a stop, it goes on with the first that is missing.
 
@@ -89,15 +90,14 @@ def fill(
         batches: the training split in order, `EachView` by `EachView`, in batches of the cache's batch size.
         compute: device and precision of the teacher.
         layer: name of the teacher's last layer, where features are stored.
-        on_batch: told the view (from 0) and the images done, for progress.
+        on_batch: told the view (from 0) and the samples done, for progress.
 
     Raises:
         CacheError: as `TeacherCache.filling` and `TeacherCache.store`.
     """
     model.eval().requires_grad_(False)
     processes = compute.processes
-    features = PenultimateFeatures(model, model.num_classes, layer) if cache.stamp.content == "features" else None
-    with _filling(cache, processes), features or nullcontext(), torch.no_grad():
+    with _filling(cache, processes), _rows(model, cache.stamp.content, layer) as rows_of, torch.no_grad():
         missing = cache.missing
         for start in range(0, len(missing), processes.world):
             written: list[tuple[str, str, set[int]]] = []
@@ -111,13 +111,25 @@ def fill(
                     if not batch.counted:
                         continue
                     with compute.teacher_autocast():
-                        found = model(batch.inputs) if features is None else features(batch.inputs)[1]
+                        found = rows_of(batch.inputs)
                     rows[batch.indices - shard.first] = found.float()
                     absent -= set(batch.indices.tolist())
                 written.append((shard.file, cache.store(shard, rows, absent), absent))
             for other in processes.gather(written):
                 for file, digest, samples in other:
                     cache.list_shards({file: digest}, samples, main=processes.main)
+
+
+@contextmanager
+def _rows(model: StudyModel, content: str, layer: str | None) -> Iterator[Callable[[Any], Tensor]]:
+    """What is stored of a batch: its logits, or what enters the last layer."""
+    if content == "logits":
+        yield model
+    elif isinstance(model, HiddenStateModel):
+        yield model.hidden
+    else:
+        with PenultimateFeatures(model, model.num_classes, layer) as features_of:
+            yield lambda inputs: features_of(inputs)[1]
 
 
 @contextmanager

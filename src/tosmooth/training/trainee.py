@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tosmooth.config import ModelConfig, TrainingConfig
+from tosmooth.config import TrainingConfig
 from tosmooth.errors import CheckpointError
 from tosmooth.files import write_text
 from tosmooth.losses.distillation import distillation_loss
-from tosmooth.models.build import ImageModel, build_image_model
+from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import load_weights, save_weights
 from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
@@ -74,30 +74,6 @@ def distillation_from(
     return loss
 
 
-def build_model(
-    config: ModelConfig,
-    num_classes: int,
-    *,
-    channels: int,
-    image_size: int | None,
-    seed: int,
-    checkpoint: Path | None = None,
-) -> ImageModel:
-    """A model as its section of the configuration describes it, its weights drawn from `seed` or loaded."""
-    return build_image_model(
-        config.name,
-        num_classes,
-        channels=channels,
-        image_size=image_size,
-        pretrained=config.pretrained,
-        checkpoint=checkpoint or config.checkpoint,
-        replace_head=config.replace_head,
-        width=config.width,
-        kwargs=config.kwargs,
-        seed=seed,
-    )
-
-
 class Share(NamedTuple):
     """This process's part of a batch that several processes work on.
 
@@ -117,7 +93,7 @@ class Trainee:
     """A teacher or student in training: model, loss, optimiser, schedule, random stream, and its folder on disk."""
 
     name: str
-    model: ImageModel
+    model: StudyModel
     loss_function: LossFunction
     config: TrainingConfig
     compute: Compute

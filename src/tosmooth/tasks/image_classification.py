@@ -1,0 +1,88 @@
+"""Image classification: a sample is an image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from tosmooth.config import DataConfig, ModelConfig, StudyConfig
+from tosmooth.data.augmentation import eval_transform, train_transform
+from tosmooth.data.base import ImageData, readable
+from tosmooth.data.pipeline import ImagePipeline
+from tosmooth.data.registry import load_image_data
+from tosmooth.errors import DataError
+from tosmooth.models.build import ImageModel, build_image_model
+from tosmooth.tasks.base import StudyData, Task
+from tosmooth.tasks.metric import TOP1
+
+
+class ImageClassification(Task):
+    """Images with one label each, compared by top-1 accuracy."""
+
+    name = "image_classification"
+    metric = TOP1
+    samples = "images"
+
+    def load_data(self, config: StudyConfig) -> ImageData:
+        """Images from the source that the configuration names."""
+        section = config.data
+        return load_image_data(
+            section.source,
+            path=section.path,
+            validation=section.validation,
+            split_seed=section.split_seed,
+            download=section.download,
+            options=section.options,
+            limit_train=section.limit_train,
+            limit_test=section.limit_test,
+            skip_unreadable=section.on_error == "skip",
+        )
+
+    def check(self, config: StudyConfig, data: StudyData) -> None:
+        """Look at a few images: batches need one size, and finding out in the middle of an epoch would be late.
+
+        Raises:
+            DataError: they differ in size and no transform brings them to one.
+        """
+        section = config.data
+        for key, transform in (
+            ("eval_transform", eval_transform(section.eval_transform, section.image_size)),
+            ("train_augmentation", train_transform(section.train_augmentation, section.image_size)),
+        ):
+            split = data.train
+            indices = range(0, len(split), max(1, len(split) // 8))
+            shapes = {tuple(transform(image).shape) for image in readable(split, indices, section.on_error == "skip")}
+            if len(shapes) > 1:
+                advice = "resize_center_crop" if key == "eval_transform" else "imagenet"
+                raise DataError(
+                    f"data.{key}: {getattr(section, key)!r} leaves images of different size "
+                    f"({' and '.join(f'{w} × {h}' for _, h, w in sorted(shapes)[:2])} pixels, for example); "
+                    f"set data.image_size=… and data.{key}={advice}"
+                )
+
+    def pipeline(
+        self, config: DataConfig, data: StudyData, device: torch.device, process: tuple[int, int] = (0, 1)
+    ) -> ImagePipeline:
+        """Batches of images, augmented."""
+        return ImagePipeline(config, device, process)
+
+    def new_model(
+        self, config: StudyConfig, data: StudyData, section: ModelConfig, seed: int, checkpoint: Path | None = None
+    ) -> ImageModel:
+        """An image classifier."""
+        images = cast(ImageData, data)
+        return build_image_model(
+            section.name,
+            images.num_classes,
+            channels=images.channels,
+            # The real side of the images, so that a model they are too small for is refused before any training.
+            image_size=config.data.image_size or images.width,
+            pretrained=section.pretrained,
+            checkpoint=checkpoint or section.checkpoint,
+            replace_head=section.replace_head,
+            width=section.width,
+            kwargs=section.kwargs,
+            seed=seed,
+        )
