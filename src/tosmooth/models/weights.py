@@ -25,6 +25,7 @@ from tosmooth.files import sync_file, sync_folder
 from tosmooth.models.checkpoint import read_checkpoint, without_prefixes
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.last_layer import final_layers
+from tosmooth.models.study_model import StudyModel
 
 _INPUT = "tosmooth.input"
 
@@ -33,7 +34,7 @@ def save_weights(module: nn.Module, path: Path) -> None:
     """Write a model's weights as safetensors, atomically: `path` holds the old file or the new one, never half of it.
 
     Args:
-        module: an `ImageModel` (its backbone is saved) or any module; DDP and torch.compile are looked through.
+        module: a `StudyModel` (its backbone is saved) or any module; DDP and torch.compile are looked through.
             Tensors that share memory are written once.
 
     Raises:
@@ -65,7 +66,7 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False) ->
     """Load a checkpoint into a model, in place and completely or not at all.
 
     Args:
-        model: an `ImageModel` (its backbone gets the weights) or any module.
+        model: a `StudyModel` (its backbone gets the weights) or any module.
         path: ``.safetensors``, or a PyTorch file (read with ``weights_only=True``) of tensors by name, which may stand
             under "state_dict" and carry prefixes such as "module.".
         replace_head: where the class count differs, or the checkpoint has no last layer, keep the model's own.
@@ -78,9 +79,11 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False) ->
     state, metadata = read_checkpoint(Path(path))
     own = backbone.state_dict()
     state = without_prefixes(state, own)
-    heads = _head_keys(backbone, model.num_classes if isinstance(model, ImageModel) else None)
+    heads = _head_keys(backbone, model.num_classes if isinstance(model, StudyModel) else None)
     state = _fit_head(state, own, heads, path, replace_head)
-    _check_names(state, own, heads if replace_head else set(), path)
+    # Tables of positions: the library that made the backbone writes them to no file, and has them from the start.
+    computed = set(getattr(backbone, "_keys_to_ignore_on_save", None) or ())
+    _check_names(state, own, computed | (heads if replace_head else set()), path)
     spec = _input_spec(metadata[_INPUT], path) if _INPUT in metadata else None
     backbone.load_state_dict(state, strict=False)
     if isinstance(model, ImageModel) and spec is not None:
@@ -97,8 +100,8 @@ def weights_hash(module: nn.Module) -> str:
 
 
 def backbone_of(module: nn.Module) -> nn.Module:
-    """The backbone of an `ImageModel`; any other module is its own."""
-    return module.backbone if isinstance(module, ImageModel) else module
+    """The backbone of a `StudyModel`; any other module is its own."""
+    return module.backbone if isinstance(module, StudyModel) else module
 
 
 def _unwrapped(module: nn.Module) -> nn.Module:
