@@ -1,0 +1,48 @@
+"""The classes of a translation task: frequent target words that are one token each."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tosmooth.data.translation.split import TokenSplit
+from tosmooth.errors import DataError
+
+LEAST_CLASSES = 3
+WHOLE_SHARE = 0.9  # of a token's occurrences
+
+
+def whole_words(split: TokenSplit) -> np.ndarray:
+    """(N,) True where a target token is a whole word: it begins one, is made of letters, and the word ends with it.
+
+    A word ends before a token that begins another, before punctuation, and at the end of the sentence.
+    """
+    vocabulary, labels = split.vocabulary, split.labels.numpy()
+    ends = np.ones(len(labels), dtype=bool)
+    ends[:-1] = vocabulary.boundaries[labels[1:]]
+    ends[split.offsets[1:] - 1] = True  # of a target that was cut, or has no end token
+    found: np.ndarray = vocabulary.words[labels] & ends
+    return found
+
+
+def frequent_words(split: TokenSplit, count: int) -> Tensor:
+    """Vocabulary ids (C,) int64, C ≤ `count`, of the tokens that are whole words most often, and nearly always.
+
+    The most frequent one comes first, ties by id. Tokens that are a part of longer words in more than 10 % of their
+    occurrences are left out: their representation would be that of a beginning.
+
+    Raises:
+        DataError: fewer than 3 such tokens.
+    """
+    labels, size = split.labels.numpy(), split.vocabulary.size
+    whole = np.bincount(labels[whole_words(split)], minlength=size)
+    all_of_them = np.bincount(labels, minlength=size)
+    suitable = np.flatnonzero((whole > 0) & (whole >= WHOLE_SHARE * all_of_them))
+    chosen = suitable[np.argsort(-whole[suitable], kind="stable")][:count]
+    if len(chosen) < LEAST_CLASSES:
+        raise DataError(
+            f"{len(chosen)} tokens of the training targets are whole words, and at least {LEAST_CLASSES} must be; "
+            "enlarge data.text.vocabulary (small ones cut every word), the training split, or the number of words tracked"
+        )
+    return torch.from_numpy(chosen.astype(np.int64))
