@@ -26,9 +26,10 @@ class Tokens:
     size: int = 40
 
 
-def small(vocabulary=None, seed: int | None = 0, max_length: int = 32, **kwargs):
+def small(vocabulary=None, seed: int | None = 0, max_length: int = 32, checkpoint=None, **kwargs):
+    options = {"checkpoint": checkpoint, "kwargs": {**SMALL, **kwargs}}
     return build_translation_model(
-        "transformer_small", vocabulary or Tokens(), max_length=max_length, seed=seed, kwargs={**SMALL, **kwargs}
+        "transformer_small", vocabulary or Tokens(), max_length=max_length, seed=seed, **options
     )
 
 

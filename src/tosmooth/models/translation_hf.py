@@ -34,6 +34,7 @@ def build(
     folder = Path(name).expanduser()
     source = str(folder) if folder.is_dir() else name
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    config.dtype = torch.float32  # a folder in half precision would make even the tables of positions in half
     known = config.to_dict()
     for field, value in kwargs.items():
         if field not in known:
@@ -50,7 +51,7 @@ def build(
     _use_vocabulary(config, vocabulary)
     if hasattr(config, "max_position_embeddings"):
         config.max_position_embeddings = max_length
-    return AutoModelForSeq2SeqLM.from_config(config, trust_remote_code=False).float()  # type: ignore[no-any-return]
+    return AutoModelForSeq2SeqLM.from_config(config, trust_remote_code=False)  # type: ignore[no-any-return]
 
 
 def _check_vocabulary(name: str, config: Any, vocabulary: SpecialTokens) -> None:
@@ -92,7 +93,6 @@ def _use_vocabulary(config: Any, vocabulary: SpecialTokens) -> None:
 def _pretrained(name: str, source: str, config: Any) -> nn.Module:
     from transformers import AutoModelForSeq2SeqLM
 
-    config.dtype = torch.float32  # files in half precision would also make position tables in half precision
     backbone, report = AutoModelForSeq2SeqLM.from_pretrained(
         source, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
     )
