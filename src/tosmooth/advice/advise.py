@@ -11,17 +11,16 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from tosmooth.advice.caveats import METRIC, Rules, advice_caveats
-from tosmooth.advice.comparisons import KEY, Judged, Setting, compare_with, scores_by_seed
+from tosmooth.advice.caveats import Rules, advice_caveats
+from tosmooth.advice.comparisons import KEY, TESTS, Evidence, Judged, Setting, compare_with, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
 from tosmooth.advice.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.report.numbers import decimals_for, half_width, plus_minus
+from tosmooth.tasks.metric import TOP1, Metric
 
 
 def describe(setting: Mapping[str, Any], varied: Collection[str] = ()) -> str:
@@ -56,8 +55,9 @@ def advise(
         results: one row per cell, as in `results.csv`; test columns are not looked at.
         teachers: one row per teacher, as in `teachers.csv`.
         diffusion: `analysis/diffusion.csv`.
-        rules: margin and kind of study.
-        judged: by cell, which validation images it got right; compared where there is one seed.
+        rules: margin, metric and kind of study.
+        judged: by cell, which validation images it got right, or what it made of the validation sentences; compared
+            where there is one seed.
 
     Returns:
         The content of `analysis/advice.json`: the effect's verdict and η with intervals, the recommended setting, how
@@ -90,10 +90,10 @@ def _advise(
     """The advice for one student model."""
     done = results[results.status == "done"]
     objective = done.objective.iloc[0] if len(done) else "hinton"
-    effect = judge_effect(diffusion, objective)
+    effect, metric = judge_effect(diffusion, objective), rules.metric
     advice: dict[str, Any] = {
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "metric": METRIC,
+        "metric": metric.val,
         "selection": rules.selection,
         "margin": rules.margin,
         "effect": {
@@ -105,21 +105,21 @@ def _advise(
             "eta": eta_intervals(diffusion, objective),
         },
     }
-    if rules.selection == "best_on_test" or done[METRIC].isna().all():
+    if rules.selection == "best_on_test" or done[metric.val].isna().all():
         return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
 
-    scores = scores_by_seed(done, METRIC)
+    scores = scores_by_seed(done, metric.val)
     best: Setting = scores.mean(axis=1).idxmax()
     comparisons = compare_with(best, scores, rules.margin, _judged_settings(done, scores, judged or {}))
     chosen = dict(zip(KEY, best, strict=True))
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores)
-    headline = f"Distil from {describe(chosen, varied)}: {written(own, ' %')} validation top-1"
+    headline = f"Distil from {describe(chosen, varied)}: {written(own, metric.unit)} validation {metric.words}"
     headline += _over(own.n, unit_word(results))
     if rival is not None:
         row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
         gap = Interval(row["difference"], row["low"], row["high"], row["n"])
-        if row["unit"] == "images":  # an interval over images has no place behind figures of students
+        if row["unit"] != "seeds":  # an interval over images has no place behind figures of students
             gap = Interval(row["difference"], math.nan, math.nan, 1)
         headline += f", {written(gap)} points above {_other_side(rival[1], rival[2], done)}"
     open_rows = sorted(
@@ -132,14 +132,14 @@ def _advise(
         "comparisons": comparisons,
         "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
         "rule": _rule(best, comparisons),
-        "consequence": judge_consequence(scores, effect.shown, objective, best[3]),
+        "consequence": judge_consequence(scores, effect.shown, objective, best[3], metric),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }
 
 
-def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, NDArray[np.int8]]:
-    """What the one cell of a setting got right; empty where there are several seeds, which say more than images do."""
+def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, Evidence]:
+    """What the one cell of a setting got right, or said; empty with several seeds, which say more than images do."""
     if scores.shape[1] > 1:
         return {}
     cells = done[done.cell.isin(list(judged))]
@@ -225,12 +225,14 @@ def _confidence(
 
 
 def _for_these_students(others: list[dict[str, Any]], open_rows: list[dict[str, Any]], names: str) -> str:
-    """What the images of the one seed say; nothing about other seeds."""
-    if not others or any(row["unit"] != "images" for row in others):
+    """What the images or sentences of the one seed say; nothing about other seeds."""
+    units = {row["unit"] for row in others}
+    if len(units) != 1 or "seeds" in units:
         return ""
+    (unit,) = units
     text = (
-        f" Of these very students, judged on the same {others[0]['n']:,} validation images, "
-        f"{len(others) - len(open_rows)} of {len(others)} are worse (McNemar's test, Holm-corrected)"
+        f" Of these very students, judged on the same {others[0]['n']:,} validation {unit}, "
+        f"{len(others) - len(open_rows)} of {len(others)} are worse ({TESTS[unit]}, Holm-corrected)"
     )
     return f"{text}; not told apart: {names}." if open_rows else f"{text}."
 
@@ -261,25 +263,29 @@ def _advice_without_validation(
     }
 
 
-def final_verdict(advice: Mapping[str, Any], results: pd.DataFrame, *, preview: bool) -> dict[str, Any]:
+def final_verdict(
+    advice: Mapping[str, Any], results: pd.DataFrame, *, preview: bool, metric: Metric = TOP1
+) -> dict[str, Any]:
     """The sentence to forward, with test figures of the settings that the frozen advice names.
 
     Returns:
         The content of `analysis/verdict.json`.
     """
-    verdict = _with_test_figures(advice, results, preview)
+    verdict = _with_test_figures(advice, results, preview, metric)
     each = advice.get("by_student") or {}
     if each:
-        verdict["by_student"] = {name: _with_test_figures(own, results, preview) for name, own in each.items()}
+        verdict["by_student"] = {name: _with_test_figures(own, results, preview, metric) for name, own in each.items()}
     return verdict
 
 
-def _with_test_figures(advice: Mapping[str, Any], results: pd.DataFrame, preview: bool) -> dict[str, Any]:
-    scores = scores_by_seed(results, "test/top1")
+def _with_test_figures(
+    advice: Mapping[str, Any], results: pd.DataFrame, preview: bool, metric: Metric
+) -> dict[str, Any]:
+    scores = scores_by_seed(results, metric.test)
     chosen = advice["recommendation"]
     key = tuple(chosen[name] for name in KEY)
     own = t_interval(scores.loc[key].dropna().to_numpy())
-    sentence = f"Distil from {describe(chosen, varied_keys(results))}: {written(own, ' %')} test top-1"
+    sentence = f"Distil from {describe(chosen, varied_keys(results))}: {written(own, metric.unit)} test {metric.words}"
     sentence += _over(own.n, unit_word(results))
     test: dict[str, Any] = {"recommended": asdict(own)}
     rival = advice.get("rival")

@@ -9,17 +9,17 @@ import pandas as pd
 from tosmooth.advice.comparisons import Setting, scores_by_seed
 from tosmooth.advice.effect import Effect
 from tosmooth.advice.units import unit_of, unit_word
-
-METRIC = "val/top1"
+from tosmooth.tasks.metric import TOP1, Metric
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The numbers the advice depends on."""
+    """What the advice depends on."""
 
-    margin: float = 0.5  # top-1 points within which two settings may be called tied
+    margin: float = 0.5  # points of the metric within which two settings may be called tied
     preview: bool = False
     selection: str = "best"
+    metric: Metric = TOP1
 
 
 def advice_caveats(
@@ -35,7 +35,9 @@ def advice_caveats(
     done = results[results.status == "done"]
     seeds, unit = done[unit_of(results)].nunique(), unit_word(results)
     if rules.preview:
-        found.append("Preview: few images, few epochs, few seeds. Run the full study before you decide.")
+        found.append(
+            f"Preview: few {rules.metric.samples}, few epochs, few seeds. Run the full study before you decide."
+        )
     if seeds < 6:
         found.append(
             f"{seeds} {unit}{'s' * (seeds != 1)}: the exact sign-flip test cannot reach p < 0.05 with fewer than 6."
@@ -52,9 +54,10 @@ def advice_caveats(
             f"The teachers of α = {given} were given, the others trained here: what sets them apart may be their "
             "training, not their smoothing."
         )
-    if METRIC in teachers and not teachers[METRIC].isna().all():
-        best_student = scores_by_seed(done, METRIC).mean(axis=1).max()
-        if best_student >= teachers[METRIC].max():
+    column = rules.metric.val
+    if column in teachers and not teachers[column].isna().all():
+        best_student = scores_by_seed(done, column).mean(axis=1).max()
+        if best_student >= teachers[column].max():
             found.append(
                 "The best student is at least as good as the best teacher: a stronger teacher may change the picture."
             )

@@ -1,4 +1,4 @@
-"""Every setting of a grid against the best one, paired: over seeds, or over images where there is one seed."""
+"""Every setting of a grid against the best one, paired: over seeds, or with one seed over images or sentences."""
 
 from __future__ import annotations
 
@@ -14,17 +14,28 @@ from safetensors.numpy import load_file
 from scipy import stats
 
 from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE
+from tosmooth.advice.translations import Translations, all_translations, over_sentences
 from tosmooth.advice.units import balanced, by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, holm, mcnemar, paired_bootstrap, t_interval
+from tosmooth.tasks.metric import TOP1, Metric
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
 Setting = tuple[str, float, float, str]
-Judged = Mapping[str, NDArray[np.int8]]  # by cell: (N,) 1 = right, 0 = wrong, −1 = not read, on the validation split
+# What one student did on the validation split: (N,) 1 = right, 0 = wrong, −1 = not read, by image; or its translations.
+Evidence = NDArray[np.int8] | Translations
+Judged = Mapping[str, Evidence]  # by cell
+# The test behind a comparison of two students of one seed, by what they are compared over.
+TESTS = {"images": "McNemar's test", "sentences": "paired bootstrap of BLEU"}
 JUDGED_FILE = "judged.safetensors"
 
 
-def read_judged(folders: Mapping[str, Path]) -> dict[str, NDArray[np.int8]]:
-    """Which validation images each cell got right, by cell name; cells without the file are left out."""
+def read_judged(folders: Mapping[str, Path], metric: Metric = TOP1) -> dict[str, Any]:
+    """Which validation images each cell got right, or how it translated the validation sentences, by cell name.
+
+    Cells without the file are left out.
+    """
+    if metric is not TOP1:
+        return all_translations(folders)
     files = {name: folder / JUDGED_FILE for name, folder in folders.items()}
     return {name: load_file(file)["val.correct"] for name, file in files.items() if file.is_file()}
 
@@ -37,31 +48,33 @@ def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def compare_with(
-    best: Setting, scores: pd.DataFrame, margin: float, judged: Mapping[Setting, NDArray[np.int8]] | None = None
+    best: Setting, scores: pd.DataFrame, margin: float, judged: Mapping[Setting, Evidence] | None = None
 ) -> list[dict[str, Any]]:
     """Every other setting against the best.
 
     With at least two pairs: the paired t-test over seeds. With one pair: McNemar's exact test on the same validation
-    images, and a bootstrap of the difference over those images. Holm's correction over all settings either way.
+    images, and a bootstrap of the difference over those images; or, of translations, sacrebleu's paired bootstrap over
+    the same sentences. Holm's correction over all settings either way.
 
     `worse`: the test rejects after the correction. `tied`: the 95 % interval of the difference lies within ± margin.
     `undecided`: neither, or two seeds; a weak test is no proof of equality.
 
     Args:
         best: the recommended setting.
-        scores: settings as rows, seeds as columns, top-1 in percent.
-        margin: in points of top-1.
-        judged: right (1), wrong (0) or not read (−1) on each validation image, (N,), of the settings with one cell.
+        scores: settings as rows, seeds as columns, in points of the metric.
+        margin: in the same points.
+        judged: right (1), wrong (0) or not read (−1) on each validation image, (N,), or the translations of the
+            validation sentences, of the settings with one cell.
 
     Returns:
         One mapping per setting: its key, `difference` (best − setting, points), `low`, `high`, `n` (pairs of `unit`),
-        `unit` ("seeds" or "images"), `p`, `p_holm`, `relation`.
+        `unit` ("seeds", "images" or "sentences"), `p`, `p_holm`, `relation`.
     """
     rows = []
     for setting in scores.index:
         pairs = (scores.loc[best] - scores.loc[setting]).dropna().to_numpy()
         if len(pairs) == 1 and judged and {best, setting} <= set(judged):
-            found = _over_images(judged[best], judged[setting])
+            found = _over_samples(judged[best], judged[setting]) or _over_seeds(pairs)
         else:
             found = _over_seeds(pairs)
         if setting == best:
@@ -81,6 +94,15 @@ def _over_seeds(pairs: NDArray[np.float64]) -> dict[str, Any]:
         same = np.ptp(pairs) == 0
         p = float(pairs[0] == 0) if same else float(stats.ttest_1samp(pairs, 0).pvalue)
     return _row(interval, p, "seeds")
+
+
+def _over_samples(best: Evidence, other: Evidence) -> dict[str, Any] | None:
+    if isinstance(best, Translations) or isinstance(other, Translations):
+        found = (
+            over_sentences(best, other) if isinstance(best, Translations) and isinstance(other, Translations) else None
+        )
+        return None if found is None else _row(*found, "sentences")
+    return _over_images(best, other)
 
 
 def _over_images(best: NDArray[np.int8], other: NDArray[np.int8]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Does accuracy fall where classes diffuse? The paper explains one by the other; a study says if both occur.
+"""Does accuracy (or BLEU) fall where classes diffuse? The paper explains one by the other; a study says if both occur.
 
 What smoothing adds to the effect of raising T is the interaction, for each seed:
 
     Δ(α, T) = [top1(α, T) − top1(α, T₀)] − [top1(0, T) − top1(0, T₀)]
 
-in points of validation top-1, T₀ the lowest T of the grid; or 1, where the grid has it. Two-sided paired t-tests over
-seeds, Holm-corrected over (α, T).
+in points of validation top-1 (of BLEU for translation), T₀ the lowest T of the grid; or 1, where the grid has it.
+Two-sided paired t-tests over seeds, Holm-corrected over (α, T).
 """
 
 from __future__ import annotations
@@ -21,25 +21,29 @@ from scipy import stats
 from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE, AlphaT
 from tosmooth.advice.units import reference_temperature
 from tosmooth.analysis.inference import holm, t_interval
+from tosmooth.tasks.metric import TOP1, Metric, capital
 
 SENTENCES = {
-    ("loss", "shown"): "Accuracy falls with it, as the paper says: {cost}.",
-    ("loss", "other"): "Accuracy falls all the same: {cost}. What costs accuracy here is not shown to be diffusion.",
-    ("gain", "shown"): "Accuracy does not fall with it: {cost}.",
-    ("gain", "other"): "Accuracy does not fall either: {cost}.",
-    ("none", "shown"): "It is not shown to cost accuracy: {cost}.",
-    ("none", "other"): "Nor is it shown that smoothing changes what raising T does to accuracy: {cost}.",
+    ("loss", "shown"): "{Metric} falls with it, as the paper says: {cost}.",
+    ("loss", "other"): "{Metric} falls all the same: {cost}. What costs {metric} here is not shown to be diffusion.",
+    ("gain", "shown"): "{Metric} does not fall with it: {cost}.",
+    ("gain", "other"): "{Metric} does not fall either: {cost}.",
+    ("none", "shown"): "It is not shown to cost {metric}: {cost}.",
+    ("none", "other"): "Nor is it shown that smoothing changes what raising T does to {metric}: {cost}.",
 }
 
 
-def judge_consequence(scores: pd.DataFrame, shown: Collection[AlphaT], objective: str, student: str) -> dict[str, Any]:
+def judge_consequence(
+    scores: pd.DataFrame, shown: Collection[AlphaT], objective: str, student: str, metric: Metric = TOP1
+) -> dict[str, Any]:
     """What raising T costs the students of a smoothed teacher, over what it costs those of the unsmoothed one.
 
     Args:
-        scores: settings as rows, seeds as columns, validation top-1 in percent.
+        scores: settings as rows, seeds as columns, validation figures of the metric.
         shown: (α, T) at which systematic diffusion is shown.
         objective: whose students.
         student: which student model.
+        metric: what the scores are.
 
     Returns:
         `sentence` (empty where nothing can be said), `verdict` (loss, gain, none, or None), and `rows`: Δ with its
@@ -81,5 +85,6 @@ def judge_consequence(scores: pd.DataFrame, shown: Collection[AlphaT], objective
         f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s)"
     )
     there = (strongest["label_smoothing"], strongest["temperature"]) in shown
-    text = SENTENCES[kind, "shown" if there else "other"].format(cost=cost)
+    said = SENTENCES[kind, "shown" if there else "other"]
+    text = said.format(cost=cost, metric=metric.noun, Metric=capital(metric.noun))
     return {"verdict": kind, "sentence": text, "rows": rows}

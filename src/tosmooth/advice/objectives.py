@@ -3,7 +3,8 @@
 Only for studies with several objectives. Each other objective is compared with the reference (`hinton`; where that is
 not in the grid, its first objective) at the same α, T and seeds, on students of smoothed teachers. All η are measured
 against the reference at T₀, so they have one zero. Two paired differences are taken: in η_S1 − η_S2 (declared form),
-and in validation top-1. The paired t-tests are Holm-corrected over all objectives, α and T.
+and in the validation figures of the study's metric (columns `top1_*`, also where that is BLEU). The paired t-tests are
+Holm-corrected over all objectives, α and T.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tosmooth.advice.units import unit_of
 from tosmooth.report.numbers import fixed, signed
 from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv, write_json
+from tosmooth.tasks.metric import TOP1, Metric, metric_of
 
 Verdict = Literal["removes", "reduces", "does not", "undecided", "no diffusion"]
 LEFT = 0.2  # "removes": of the reference's η_S1 − η_S2, no more than this share may be left (upper 95 % limit)
@@ -36,13 +38,16 @@ def reference_objective(objectives: list[str]) -> str:
     return "hinton" if "hinton" in objectives else objectives[0]
 
 
-def compare_objectives(diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str]) -> pd.DataFrame:
+def compare_objectives(
+    diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str], metric: Metric = TOP1
+) -> pd.DataFrame:
     """A row for each other objective, smoothed teacher and raised temperature.
 
     Args:
         diffusion: the table `analysis/diffusion.csv`.
         results: one row per cell, as in `results.csv`; test columns are not looked at.
         objectives: of the study, in its order.
+        metric: of the study; the columns `top1_*` are about it, in its points.
 
     Returns:
         Columns as in `COLUMNS`; no rows where there is only one objective, or nothing was measured.
@@ -54,7 +59,7 @@ def compare_objectives(diffusion: pd.DataFrame, results: pd.DataFrame, objective
     found = []
     for student, own in results.groupby("student", sort=False):
         of_student = diffusion[diffusion.cell.isin(own.cell)]
-        rows = _compare(of_student, own, objectives, reference, unit_of(results))
+        rows = _compare(of_student, own, objectives, reference, unit_of(results), metric.val)
         found += [{"student": student, **row} for row in rows]
     if not found:
         return nothing
@@ -66,19 +71,19 @@ def compare_objectives(diffusion: pd.DataFrame, results: pd.DataFrame, objective
 
 
 def _compare(
-    diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str], reference: str, unit: str
+    diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str], reference: str, unit: str, column: str
 ) -> list[dict[str, Any]]:
     """The rows of one student model, before corrections and verdicts."""
     forms = pd.concat([declared(diffusion, name) for name in objectives])
-    known = [c for c in ("cell", "student", "teacher_seed", "val/top1") if c in results]
+    known = [c for c in ("cell", "student", "teacher_seed", column) if c in results]
     cells = forms[["cell", *SETTING, "seed", "difference"]].merge(results[known], on="cell", how="left")
     cells = cells[cells.label_smoothing > 0]
     if cells.empty:
         return []
     cells["change"] = less_partner(cells, "objective", reference, "difference")
-    has_validation = "val/top1" in cells and cells["val/top1"].notna().any()
+    has_validation = column in cells and cells[column].notna().any()
     if has_validation:
-        cells["top1_change"] = less_partner(cells, "objective", reference, "val/top1")
+        cells["top1_change"] = less_partner(cells, "objective", reference, column)
     diffuses = {alpha: _diffuses(diffusion, reference, alpha) for alpha in cells.label_smoothing.unique()}
     rows: list[dict[str, Any]] = []
     for name in objectives:
@@ -121,18 +126,19 @@ def _verdict(row: pd.Series) -> Verdict:
     return "does not" if more or row.change_low > -TAKEN * row.reference_eta else "undecided"
 
 
-def answers(table: pd.DataFrame) -> list[str]:
+def answers(table: pd.DataFrame, metric: Metric = TOP1) -> list[str]:
     """One sentence for each other objective and student model: at the highest T (and α) where the reference diffuses.
 
     Args:
         table: from `compare_objectives`.
+        metric: of the study.
     """
     found = []
     several = table.student.nunique() > 1
     for _, rows in table.groupby(KEY, sort=False):
         told = rows[rows.verdict != "no diffusion"]
         row = (told if len(told) else rows).sort_values(["temperature", "label_smoothing"]).iloc[-1]
-        found.append((f"Student {row.student}: " if several else "") + _sentence(row))
+        found.append((f"Student {row.student}: " if several else "") + _sentence(row, metric))
     return found
 
 
@@ -141,24 +147,25 @@ def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.Data
 
     A study that has lost its other objectives loses the files of an earlier run, too.
     """
-    table = compare_objectives(diffusion, results, list(context.config.student.objectives))
+    metric = metric_of(context.config.task)
+    table = compare_objectives(diffusion, results, list(context.config.student.objectives), metric)
     paths = [context.directory.analysis / f"objectives.{kind}" for kind in ("csv", "json")]
     if table.empty:
         for path in paths:
             path.unlink(missing_ok=True)
         return
     write_csv(paths[0], table)
-    write_json(paths[1], {"reference": table.reference.iloc[0], "sentences": answers(table)})
+    write_json(paths[1], {"reference": table.reference.iloc[0], "sentences": answers(table, metric)})
 
 
-def _sentence(row: pd.Series) -> str:
+def _sentence(row: pd.Series, metric: Metric) -> str:
     where = f"at T = {row.temperature:g} (α = {row.label_smoothing:g})"
     if row.n < FEWEST_UNITS:
         return f"{row.objective}: too few seeds to compare it with {row.reference} {where}; train at least three."
     if row.verdict == "no diffusion":
         return (
             f"{row.objective}: there is nothing to remove {where}, as {row.reference} shows no systematic diffusion "
-            f"there.{_accuracy(row)}"
+            f"there.{_cost(row, metric)}"
         )
     numbers = (
         f"η similar − dissimilar is {signed(row.eta, 3)} against {signed(row.reference_eta, 3)} with {row.reference}: "
@@ -171,15 +178,15 @@ def _sentence(row: pd.Series) -> str:
         "undecided": "may or may not remove systematic diffusion",
     }[row.verdict]
     more = " It adds to it." if row.verdict == "does not" and row.change_low > 0 else ""
-    return f"{row.objective} {verb} {where}: {numbers}.{more}{_accuracy(row)}"
+    return f"{row.objective} {verb} {where}: {numbers}.{more}{_cost(row, metric)}"
 
 
-def _accuracy(row: pd.Series) -> str:
-    """What it does to validation accuracy at the same α and T, and whether that is beyond chance."""
+def _cost(row: pd.Series, metric: Metric) -> str:
+    """What it does to the validation figures at the same α and T, and whether that is beyond chance."""
     if math.isnan(row.top1_low):
         return ""
     clear = "beyond chance" if row.top1_p_holm < SIGNIFICANCE else "not beyond chance"
     return (
-        f" Validation top-1 against {row.reference} there: {signed(row.top1_change, 1)} points "
+        f" Validation {metric.words} against {row.reference} there: {signed(row.top1_change, 1)} points "
         f"({fixed(row.top1_low, 1)} to {fixed(row.top1_high, 1)}, {clear})."
     )

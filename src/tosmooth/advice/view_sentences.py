@@ -14,25 +14,29 @@ SAME_NATS = 0.05  # mutual information within 0.05 nats does
 SAME_STABILITY = 0.005
 
 
-def view_sentences(teachers: pd.DataFrame, effect: Mapping[str, Any], pair: Sequence[str]) -> dict[str, str]:
+def view_sentences(
+    teachers: pd.DataFrame, effect: Mapping[str, Any], pair: Sequence[str], *, augmented: bool = True
+) -> dict[str, str]:
     """What each view says of the most smoothed teacher against the unsmoothed one.
 
     Args:
         teachers: rows of `views.csv` with role "teacher".
         effect: the advice's verdict on diffusion.
         pair: names of the two similar classes.
+        augmented: whether there are augmented views to measure mutual information with; sentences have none.
 
     Returns:
         `information` (Müller et al.), `stability` (Shen et al.) and `diffusion` (the paper).
     """
-    means = teachers.groupby("label_smoothing")[["compactness", "mi_similar", "stability"]].mean()
+    values = teachers[["compactness", "mi_similar", "stability"]].apply(pd.to_numeric)  # None alone is no number
+    means = values.groupby(teachers["label_smoothing"]).mean()
     found = {"diffusion": str(effect.get("sentence", "Diffusion was not judged."))}
     if len(means) < 2 or means.index.min() > 0:
         text = "There is no pair of a smoothed and an unsmoothed teacher to compare."
         return {"information": text, "stability": text, **found}
     plain, smoothed = means.iloc[0], means.iloc[-1]
     return {
-        "information": _information(plain, smoothed, pair),
+        "information": _information(plain, smoothed, pair, augmented),
         "stability": _stability(plain, smoothed),
         **found,
     }
@@ -47,7 +51,9 @@ def _compared(value: float, other: float, same: float, less: str, equal: str, mo
     return equal if abs(value - other) <= same else less if value < other else more
 
 
-def _information(plain: pd.Series, smoothed: pd.Series, pair: Sequence[str]) -> str:
+def _information(plain: pd.Series, smoothed: pd.Series, pair: Sequence[str], augmented: bool) -> str:
+    if pd.isna(smoothed.compactness) or pd.isna(plain.compactness):
+        return "Compactness was not measured."
     tight = _compared(
         smoothed.compactness, plain.compactness, SAME_SHARE * plain.compactness, "tighter", "as tight", "looser"
     )
@@ -56,7 +62,8 @@ def _information(plain: pd.Series, smoothed: pd.Series, pair: Sequence[str]) -> 
         f"against {fixed(plain.compactness, 3)})"
     )
     if pd.isna(smoothed.mi_similar) or pd.isna(plain.mi_similar):
-        return f"{text}; mutual information could not be estimated."
+        why = "could not be estimated" if augmented else "is not measured for sentences, which have no augmented views"
+        return f"{text}; mutual information {why}."
     told = _compared(smoothed.mi_similar, plain.mi_similar, SAME_NATS, "less", "as much", "more")
     erased = {
         ("tighter", "less"): "Both say that smoothing has erased information.",

@@ -22,7 +22,10 @@ def caveats(files: StudyFiles) -> list[str]:
 def _seen(files: StudyFiles) -> Iterator[tuple[str, str]]:
     """Pairs of a pattern that says what the caveat is about, and its text."""
     if files.preview:
-        yield r"preview", "Preview: few images, few epochs, few seeds. Run the full study before you decide."
+        yield (
+            r"preview",
+            f"Preview: few {files.metric.samples}, few epochs, few seeds. Run the full study before you decide.",
+        )
     if not files.advice:
         yield r"no advice", "No advice was given yet: the study has not come to its end."
     if len(files.unfinished):
@@ -50,7 +53,7 @@ def _seen(files: StudyFiles) -> Iterator[tuple[str, str]]:
             r"test split",
             "Epochs were chosen on the test split, as the paper's scripts do: the test figures are optimistic.",
         )
-    if "val/top1" not in files.cells or files.cells["val/top1"].isna().all():
+    if files.metric.val not in files.cells or files.cells[files.metric.val].isna().all():
         yield r"validation split|test split", "There is no validation split: nothing was selected on data of its own."
     if files.similarity.get("weaker_evidence"):
         source = files.similarity.get("source", "the given teacher's geometry")

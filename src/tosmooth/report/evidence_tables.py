@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from tosmooth.advice.comparisons import TESTS
 from tosmooth.report.figures.diffusion import declared_summary
 from tosmooth.report.numbers import (
     MISSING,
@@ -63,16 +64,16 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     ]
     margin = files.advice.get("margin")
     tied = f"tied: the interval lies within ± {margin:g} points; " if margin is not None else ""
-    over_images = "unit" in frame and bool((frame["unit"] == "images").any())
+    over = next((unit for unit in TESTS if "unit" in frame and (frame["unit"] == unit).any()), None)
     paired = (
-        "one seed each, so compared on the same validation images (McNemar's test; the interval is a bootstrap over "
-        "images): this speaks for these very students, not for new seeds"
-        if over_images
+        f"one seed each, so compared on the same validation {over} ({TESTS[over]}; the interval is a bootstrap over "
+        f"{over}): this speaks for these very students, not for new seeds"
+        if over is not None
         else f"paired by {files.unit_word}"
     )
     caption = (
-        f"Every setting against the recommended one, validation top-1, {paired}. worse: shown beyond chance; "
-        f"{tied}undecided: neither shown."
+        f"Every setting against the recommended one, validation {files.metric.words}, {paired}. worse: shown beyond "
+        f"chance; {tied}undecided: neither shown."
     )
     return Table("comparisons", caption, columns, frame, sortable=True)
 

@@ -20,6 +20,7 @@ from tosmooth.report.similarity_table import how_classes_were_chosen
 from tosmooth.report.tables import Table
 from tosmooth.report.view_tables import objective_sentences, sentences
 from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, by_student, headline, how_it_was_run, recommendation
+from tosmooth.tasks.metric import BLEU, capital
 
 
 def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str], tables: list[Table]) -> str:
@@ -45,6 +46,9 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
     }
     page: str = environment.get_template("report.html.j2").render(
         files=files,
+        metric=files.metric,
+        metric_name=capital(files.metric.noun),
+        translates=files.metric is BLEU,
         headline=headline(files),
         recommendation=recommendation(files),
         level=str(confidence.get("level", "")),
@@ -55,14 +59,14 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         rule=str(rule.get("sentence", "")),
         preview_note=PREVIEW_NOTE,
         figures=by_key,
-        other_accuracy=[figure for figure in figures if figure.key.startswith("accuracy-")],
+        other_accuracy=[figure for figure in figures if figure.key.startswith(f"{files.metric.key}-")],
         tables=named,
-        accuracy_maps=[figure for figure in figures if figure.key.startswith("heatmap-accuracy")],
+        accuracy_maps=[figure for figure in figures if figure.key.startswith(f"heatmap-{files.metric.key}")],
         diffusion_maps=[figure for figure in figures if figure.key.startswith("heatmap-diffusion")],
         other_diffusion=[figure for figure in figures if figure.key.startswith("diffusion-")],
         other_diffusion_tables=[table for table in tables if table.key.startswith("diffusion-")],
         by_student=by_student(files),
-        other_tables=[table for table in tables if table.key.startswith("accuracy-")],
+        other_tables=[table for table in tables if table.key.startswith(f"{files.metric.key}-")],
         paper=[table for table in tables if table.key.startswith("paper-")],
         images=images,
         views=sentences(files),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
 import pandas as pd
 
 DATASETS = {"imagenet-1k": "ImageNet-1K", "cub-200-2011": "CUB-200-2011"}
-MODELS = {"resnet50": "ResNet-50", "resnet18": "ResNet-18", "mobilenet_v2": "MobileNetV2"}
+MODELS = {
+    "resnet50": "ResNet-50", "resnet18": "ResNet-18", "mobilenet_v2": "MobileNetV2", "transformer": "Transformer",
+}  # fmt: skip
+TRANSLATION_DATASETS = {"iwslt14-en-de": "IWSLT14 English → German", "iwslt14-en-ru": "IWSLT14 English → Russian"}
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,8 @@ class PaperTable:
 
     Attributes:
         title: data set, teacher and student.
-        teacher: top-1 in percent by α.
-        students: top-1 in percent, index T, columns α.
+        teacher: top-1 in percent, or BLEU, by α.
+        students: the same, index T, columns α.
     """
 
     title: str
@@ -34,16 +38,26 @@ def published_results() -> pd.DataFrame:
 
 def paper_tables() -> list[PaperTable]:
     """The paper's image classification tables, in the paper's order."""
-    images = published_results().query("task == 'image'")
-    students = images[images["role"] == "student"]
+    return [table for _, table in _tables("image", DATASETS, "top1")]
+
+
+def paper_translation_tables(language: str = "") -> list[PaperTable]:
+    """The paper's translation tables; first the one whose target language it is (`de`, `ru`)."""
+    found = _tables("translation", TRANSLATION_DATASETS, "bleu")
+    return [table for _, table in sorted(found, key=lambda pair: not pair[0].endswith(f"-{language}"))]
+
+
+def _tables(task: str, datasets: Mapping[str, str], metric: str) -> list[tuple[str, PaperTable]]:
+    """The data set's key and the table, of each teacher-student pair of a task."""
+    rows = published_results().query("task == @task")
+    students = rows[rows["role"] == "student"]
     tables = []
     for (dataset, teacher, student), part in students.groupby(["dataset", "teacher", "student"], sort=False):
-        own = images[(images["role"] == "teacher") & (images["dataset"] == dataset) & (images["teacher"] == teacher)]
-        tables.append(
-            PaperTable(
-                title=f"{DATASETS[dataset]}, {MODELS[teacher]} → {MODELS[student]}",
-                teacher=own.set_index("label_smoothing")["top1"],
-                students=part.pivot(index="temperature", columns="label_smoothing", values="top1").sort_index(),
-            )
+        own = rows[(rows["role"] == "teacher") & (rows["dataset"] == dataset) & (rows["teacher"] == teacher)]
+        table = PaperTable(
+            title=f"{datasets[dataset]}, {MODELS[teacher]} → {MODELS[student]}",
+            teacher=own.set_index("label_smoothing")[metric],
+            students=part.pivot(index="temperature", columns="label_smoothing", values=metric).sort_index(),
         )
+        tables.append((str(dataset), table))
     return tables

@@ -13,6 +13,7 @@ import pandas as pd
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
 from tosmooth.report.numbers import file_name
+from tosmooth.tasks.metric import Metric, metric_of
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 
@@ -30,7 +31,8 @@ NUMBER_COLUMNS = (
     "eta_s1", "eta_s2", "n", "mean", "low", "high", "p", "class_index", "x", "y", "bin", "confidence", "accuracy",
     "count", "compactness", "compactness_val", "stability", "mi_similar", "mi_dissimilar", "smoothness", "teacher_ece",
     "teacher_gap", "ece", "gap", "p_holm", "reference_eta", "eta", "eta_low", "eta_high", "change", "change_low",
-    "change_high", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm",
+    "change_high", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm", "val/bleu", "val/chrf",
+    "val/bleu_novel", "test/bleu", "test/chrf", "test/bleu_novel",
 )  # fmt: skip
 
 
@@ -85,6 +87,11 @@ class StudyFiles:
     def name(self) -> str:
         """The study's name."""
         return str(self.config.get("name") or self.path.name)
+
+    @property
+    def metric(self) -> Metric:
+        """What the study's settings are compared by."""
+        return metric_of(self.config.get("task"))
 
     @property
     def preview(self) -> bool:
@@ -175,10 +182,10 @@ class StudyFiles:
 
     @cached_property
     def accuracy_keys(self) -> dict[tuple[str, str], str]:
-        """Name of the accuracy figure and table of each setting; no two are one file, whatever the names hold."""
+        """Name of the figure and table of the metric of each setting; no two are one file, whatever the names hold."""
         keys: dict[tuple[str, str], str] = {}
         for setting in self.settings:
-            wanted = file_name("accuracy", *setting) if keys else "accuracy"
+            wanted = file_name(self.metric.key, *setting) if keys else self.metric.key
             taken = {key.casefold() for key in keys.values()}
             numbered = (f"{wanted}-{number}" for number in range(2, len(self.settings) + 2))
             keys[setting] = next(key for key in (wanted, *numbered) if key.casefold() not in taken)
@@ -189,18 +196,19 @@ class StudyFiles:
         """Name of the diffusion figure and table of the main setting, and of its objective with each other student."""
         main = self.settings[0]
         others = [setting for setting in self.settings[1:] if setting[0] == main[0]]
-        suffixes = {setting: self.accuracy_keys[setting].removeprefix("accuracy") for setting in others}
+        suffixes = {setting: self.accuracy_keys[setting].removeprefix(self.metric.key) for setting in others}
         return {main: "diffusion"} | {setting: f"diffusion{suffix}" for setting, suffix in suffixes.items()}
 
     @cached_property
     def accuracy(self) -> str | None:
-        """The column of accuracy to show: test where it was read, else validation, else None."""
-        return next((c for c in ("test/top1", "val/top1") if c in self.done and self.done[c].notna().any()), None)
+        """The metric's column to show: test where it was read, else validation, else None."""
+        columns = (self.metric.test, self.metric.val)
+        return next((c for c in columns if c in self.done and self.done[c].notna().any()), None)
 
     @property
     def split_name(self) -> str:
         """Name of the split that `accuracy` was measured on."""
-        return "validation" if self.accuracy == "val/top1" else "test"
+        return "validation" if self.accuracy == self.metric.val else "test"
 
     @property
     def unfinished(self) -> pd.DataFrame:
@@ -273,7 +281,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path} {error}") from None
     if not isinstance(config, dict):
         raise StudyError(f"{path}: expected a mapping of keys to values, found {type(config).__name__}")
-    safe: dict[str, Any] = _harmless(config, lines=True)
+    safe: dict[str, Any] = harmless(config, lines=True)
     return safe
 
 
@@ -298,7 +306,7 @@ def read_table(path: Path) -> pd.DataFrame:
         if column in TEXT_COLUMNS:
             frame[column] = frame[column].fillna("")
         if not pd.api.types.is_numeric_dtype(frame[column]):
-            frame[column] = _harmless(list(frame[column]))
+            frame[column] = harmless(list(frame[column]))
     return frame.rename(columns=shown)
 
 
@@ -318,7 +326,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path} {error}") from None
     if not isinstance(value, dict):
         raise StudyError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    safe: dict[str, Any] = _harmless(value)
+    safe: dict[str, Any] = harmless(value)
     return safe
 
 
@@ -339,7 +347,7 @@ def _images_in(table: pd.DataFrame) -> list[str]:
     return [str(image) for image in table["image"]] if "image" in table else []
 
 
-def _harmless(value: Any, *, lines: bool = False) -> Any:
+def harmless(value: Any, *, lines: bool = False) -> Any:
     """The same data; control and direction characters in its texts are written out, as on a terminal.
 
     In a page, a direction override in a class's name would turn the rest of the sentence round; a line end would break
@@ -349,7 +357,7 @@ def _harmless(value: Any, *, lines: bool = False) -> Any:
         # Drawing a text takes time in proportion to its length; no name or sentence of ours is nearly as long.
         return shown(value if lines or len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…", lines=lines)
     if isinstance(value, dict):
-        return {_harmless(key, lines=lines): _harmless(item, lines=lines) for key, item in value.items()}
+        return {harmless(key, lines=lines): harmless(item, lines=lines) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_harmless(item, lines=lines) for item in value]
+        return [harmless(item, lines=lines) for item in value]
     return value

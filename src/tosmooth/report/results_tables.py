@@ -19,16 +19,21 @@ from tosmooth.report.numbers import (
     signed,
     temperature_label,
 )
-from tosmooth.report.paper import PaperTable, paper_tables
+from tosmooth.report.paper import PaperTable, paper_tables, paper_translation_tables
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.tables import Column, Table, text_column
+from tosmooth.tasks.metric import TOP1, Metric, capital
 
 UNITS = "Top-1, top-5 and ECE in percent (ECE on the test split), NLL in nats."
+TRANSLATION_UNITS = (
+    "BLEU and chrF from 0 to 100; novel: on the sentences that are unlike those in training. Token accuracy and ECE "
+    "(on the test split) in percent, NLL in nats a token: all three of the next token, given the reference so far."
+)
 
 
 def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Table | None:
-    """Top-1 by T (rows) and α (columns), teachers first; the last column is the paired difference to α = 0."""
-    column = files.accuracy
+    """Top-1 (or BLEU) by T (rows) and α (columns), teachers first; last, the paired difference to α = 0."""
+    column, metric = files.accuracy, files.metric
     if column is None:
         return None
     cells = files.cells_of(setting).dropna(subset=[column])
@@ -70,10 +75,11 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
     paired = (
         f" The difference is α = {pair[1]:g} less α = 0" + (", paired by seed." if several else ".") if pair else ""
     )
+    percent = f",{metric.in_percent}" if metric.unit else ""
     return Table(
         key=files.accuracy_keys[setting],
-        caption=f"Top-1 accuracy, {files.split_name} split, in percent: {bars} (objective {setting[0]}, student "
-        f"{setting[1]}).{paired}",
+        caption=f"{capital(metric.quantity)}, {files.split_name} split{percent}: {bars} (objective {setting[0]}, "
+        f"student {setting[1]}).{paired}",
         columns=shown,
         data=data,
     )
@@ -86,12 +92,18 @@ def _teacher_scores(files: StudyFiles, column: str) -> dict[float, float]:
     return {float(alpha): float(value) for alpha, value in means.items()}
 
 
-def published_tables() -> list[Table]:
-    """The paper's image tables in the same shape."""
-    return [_published(table, position) for position, table in enumerate(paper_tables())]
+def published_tables(metric: Metric = TOP1, language: str = "") -> list[Table]:
+    """The paper's tables of the same kind of study, in the same shape.
+
+    Args:
+        metric: of the study.
+        language: of its target texts, as `de`: the paper's own table with that one comes first.
+    """
+    found = paper_tables() if metric is TOP1 else paper_translation_tables(language)
+    return [_published(table, position, metric) for position, table in enumerate(found)]
 
 
-def _published(table: PaperTable, position: int) -> Table:
+def _published(table: PaperTable, position: int, metric: Metric) -> Table:
     students = table.students
     first, last = students.columns[0], students.columns[-1]
     shown = [text_column("", ["teacher", *[temperature_label(t) for t in students.index]])]
@@ -100,7 +112,8 @@ def _published(table: PaperTable, position: int) -> Table:
     ]
     gaps = [table.teacher[last] - table.teacher[first], *(students[last] - students[first])]
     shown.append(Column("difference", [signed(gap, 1) for gap in gaps]))
-    caption = f"{table.title}: top-1 accuracy in percent, as published (one run a cell, selected on the reported set)."
+    selected = ", selected on the reported set" if metric is TOP1 else ""
+    caption = f"{table.title}: {metric.quantity}{metric.in_percent}, as published (one run a cell{selected})."
     return Table(f"paper-{position + 1}", caption, shown, students.reset_index())
 
 
@@ -112,12 +125,28 @@ METRIC_COLUMNS = (
     ("test/nll", "test NLL", 3, 1.0),
     ("cal/ece", "ECE", 1, 100.0),
 )
+TRANSLATION_COLUMNS = (
+    ("val/bleu", "val BLEU", 2, 1.0),
+    ("test/bleu", "test BLEU", 2, 1.0),
+    ("test/bleu_novel", "test BLEU, novel", 2, 1.0),
+    ("test/chrf", "test chrF", 1, 1.0),
+    ("val/top1", "val token accuracy", 2, 1.0),
+    ("test/top1", "test token accuracy", 2, 1.0),
+    ("test/nll", "test NLL", 3, 1.0),
+    ("cal/ece", "ECE", 1, 100.0),
+)
+
+
+def _figures_of(files: StudyFiles) -> tuple[tuple[tuple[str, str, int, float], ...], str]:
+    """The columns of figures in a study's tables, and what their caption says of units."""
+    return (METRIC_COLUMNS, UNITS) if files.metric is TOP1 else (TRANSLATION_COLUMNS, TRANSLATION_UNITS)
 
 
 def cells_table(files: StudyFiles) -> Table:
     """Every cell of the grid, sortable."""
     cells = files.cells
     several = len(files.settings) > 1
+    figures, units = _figures_of(files)
     columns = [
         Column("α", [f"{a:g}" for a in cells["label_smoothing"]], list(cells["label_smoothing"])),
         Column("T", [f"{t:g}" for t in cells["temperature"]], list(cells["temperature"])),
@@ -132,13 +161,13 @@ def cells_table(files: StudyFiles) -> Table:
     columns += number_columns(
         cells,
         [
-            *METRIC_COLUMNS,
+            *figures,
             ("diffusion/eta_s1", "η similar", 3, 1),
             ("diffusion/eta_s2", "η dissimilar", 3, 1),
             ("selected_epoch", "epoch", 0, 1),
         ],
     )
-    return Table("grid", f"Every student of the grid. {UNITS} Select a heading to sort.", columns, cells, sortable=True)
+    return Table("grid", f"Every student of the grid. {units} Select a heading to sort.", columns, cells, sortable=True)
 
 
 def teachers_table(files: StudyFiles) -> Table | None:
@@ -146,16 +175,17 @@ def teachers_table(files: StudyFiles) -> Table | None:
     teachers = files.teachers
     if teachers.empty:
         return None
+    figures, units = _figures_of(files)
     columns = [Column("α", [f"{a:g}" for a in teachers["label_smoothing"]], list(teachers["label_smoothing"]))]
     columns += number_columns(
         teachers,
         [
             ("seed", "seed", 0, 1),
-            *METRIC_COLUMNS,
+            *figures,
             ("selected_epoch", "epoch", 0, 1),
         ],
     )
-    return Table("teachers", f"The teachers. {UNITS}", columns, teachers, sortable=True)
+    return Table("teachers", f"The teachers. {units}", columns, teachers, sortable=True)
 
 
 def number_columns(frame: pd.DataFrame, wanted: Sequence[tuple[str, str, int, float]]) -> list[Column]:

@@ -148,7 +148,9 @@ def objectives_table(files: StudyFiles) -> Table | None:
     ]
     if rows["top1_change"].notna().any():
         columns += [
-            Column("top-1 (points)", [signed(v, 1) for v in rows["top1_change"]], list(rows["top1_change"])),
+            Column(
+                f"{files.metric.words} (points)", [signed(v, 1) for v in rows["top1_change"]], list(rows["top1_change"])
+            ),
             Column(
                 "95 % interval",
                 [between(low, high, 1) for low, high in zip(rows["top1_low"], rows["top1_high"], strict=True)],
@@ -158,7 +160,8 @@ def objectives_table(files: StudyFiles) -> Table | None:
     columns.append(text_column("verdict", list(rows["verdict"])))
     caption = (
         f"Each other objective against {reference} at the same α, T and seeds, students of smoothed teachers. η is η "
-        "similar − η dissimilar; its change and that of validation top-1 are paired by seed, with 95 % intervals."
+        f"similar − η dissimilar; its change and that of validation {files.metric.words} are paired by seed, with 95 % "
+        "intervals."
     )
     return Table("objectives", caption, columns, rows, sortable=True)
 

@@ -49,13 +49,14 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
     if len(files.settings) > 1:
         items += [("Objective", str(chosen.get("objective"))), ("Student", str(chosen.get("student")))]
     test = (files.verdict.get("test") or {}).get("recommended")
-    for words, found in (("Test accuracy", test), ("Validation accuracy", None if test else chosen)):
+    noun, percent = files.metric.noun, files.metric.unit
+    for words, found in ((f"Test {noun}", test), (f"Validation {noun}", None if test else chosen)):
         interval = _interval(found)
         if interval is not None:
             digits = decimals_for([half_width(interval)], otherwise=1, least=1, most=2)
             unit = files.unit_word
             over = f" over {count_of(interval.n, unit)}" if interval.n > 1 else f", one {unit}"
-            items.append((words, f"{plus_minus(interval, digits)} %{over}"))
+            items.append((words, f"{plus_minus(interval, digits)}{percent}{over}"))
     return items
 
 

@@ -12,18 +12,22 @@ from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.search.record import named, score_table, stored_scores
 from tosmooth.study.plan import Cell
 from tosmooth.study.progress import clock
+from tosmooth.tasks.metric import TOP1, Metric
 
 MOST_NAMED = 4  # candidates in one sentence
 
 
-def conclude(record: Mapping[str, Any], winner: Setting, cells: Sequence[Cell], margin: float) -> dict[str, Any]:
+def conclude(
+    record: Mapping[str, Any], winner: Setting, cells: Sequence[Cell], margin: float, metric: Metric = TOP1
+) -> dict[str, Any]:
     """The winner, the paired differences to it, the cost and the sentences, from a record whose rungs are all done.
 
     Args:
         record: of the search.
         winner: the candidate that is left.
         cells: of the grid.
-        margin: top-1 points within which two candidates may be called tied.
+        margin: points within which two candidates may be called tied.
+        metric: what candidates were judged by.
     """
     last = stored_scores(record["rungs"][-1])
     scores = score_table(last, cells).loc[winner].dropna().to_numpy()
@@ -32,7 +36,9 @@ def conclude(record: Mapping[str, Any], winner: Setting, cells: Sequence[Cell], 
     cost = dict(record["cost"]) | _seconds(record)
     varied = tuple(key for key in ("objective", "student") if len({getattr(cell, key) for cell in cells}) > 1)
     word = "teacher seed" if len({cell.teacher_seed for cell in cells}) > 1 else "seed"
-    sentence = f"Best by validation: {describe(named(winner), varied)}, {written(own, ' %')} validation top-1"
+    sentence = (
+        f"Best by validation: {describe(named(winner), varied)}, {written(own, metric.unit)} validation {metric.words}"
+    )
     sentence += f" over {own.n} {word}s." if own.n > 1 else f" (one {word})."
     found = {"mean": own.mean, "low": own.low, "high": own.high, "n": own.n, "cells": list(last[winner])}
     return {

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
 from tosmooth.advice.units import unit_word
 from tosmooth.errors import StudyError
-from tosmooth.search.learning_curves import read_curve, score_at
+from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
 from tosmooth.study.results import load_study
+from tosmooth.tasks.metric import Metric
 
 FOLDER = re.compile(r"[A-Za-z0-9._+-]{1,255}")  # of cells, which are folders; results.csv may be anyone's
 
@@ -27,12 +28,14 @@ class GridCurves:
     Attributes:
         settings: the candidates, ascending.
         unit: "seed", or "teacher seed" where there are several.
+        metric: what students were judged by after each epoch.
         replicates: students of a setting, at most.
-        scores: validation top-1 in percent, (settings, units, epochs); NaN where no student of a unit finished.
+        scores: validation figures of the metric, (settings, units, epochs); NaN where no student of a unit finished.
     """
 
     settings: tuple[Setting, ...]
     unit: str
+    metric: Metric
     replicates: int
     scores: NDArray[np.float64]
 
@@ -59,12 +62,12 @@ def read_grid_curves(path: Path) -> GridCurves:
     if selection == "best_on_test":
         raise StudyError(f"{path} chose its epochs on the test split; a search chooses on validation only")
     done = study.cells[study.cells["status"] == "done"]
-    kept = "last" if selection == "last" else "best"
+    kept, metric = "last" if selection == "last" else "best", curve_metric(study.config.get("task"))
     scores = []
     for name in map(str, done["cell"]):
         if not FOLDER.fullmatch(name) or not name.strip("."):
             raise StudyError(f"{path / 'results.csv'} is damaged: {name[:100]!r} is no name of a student")
-        curve = read_curve(path / "students" / name / "metrics.jsonl", REMEDY)
+        curve = read_curve(path / "students" / name / "metrics.jsonl", REMEDY, metric.val)
         scores.append([score_at(curve, epoch, kept) for epoch in range(1, len(curve) + 1)])
     lengths = sorted({len(curve) for curve in scores})
     if len(lengths) > 1 or lengths == [0]:
@@ -75,4 +78,4 @@ def read_grid_curves(path: Path) -> GridCurves:
     tables = [scores_by_seed(done.assign(score=own), "score") for own in zip(*scores, strict=True)]
     replicates = int(done.groupby(KEY).size().max())
     stacked = np.stack([table.to_numpy(dtype=float) for table in tables], axis=2)
-    return GridCurves(tuple(tables[0].index), unit_word(done), replicates, stacked)
+    return GridCurves(tuple(tables[0].index), unit_word(done), metric, replicates, stacked)

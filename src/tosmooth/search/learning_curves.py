@@ -6,22 +6,33 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from tosmooth.advice.caveats import METRIC
 from tosmooth.errors import StudyError
+from tosmooth.tasks.metric import BLEU, TOKENS, TOP1, Metric, metric_of
 from tosmooth.untrusted import UnreadableError, read_json
 
 LARGEST_FILE = 50_000_000  # bytes; an epoch takes some 200
 
 
-def read_curve(path: Path, remedy: str) -> list[float]:
-    """Validation top-1 after each epoch, in percent, from epoch 1 on.
+def curve_metric(task: object) -> Metric:
+    """What students of a task are judged by after each epoch, by the task's name.
+
+    For translation that is the accuracy on tokens: translating costs more than an epoch of a small student, so it is
+    done once, at the end.
+    """
+    metric = metric_of(task)
+    return TOKENS if metric is BLEU else metric
+
+
+def read_curve(path: Path, remedy: str, column: str = TOP1.val) -> list[float]:
+    """A validation figure after each epoch, from epoch 1 on.
 
     Args:
         path: of a student's `metrics.jsonl`.
         remedy: what a person can do where it cannot be used.
+        column: of the figure.
 
     Raises:
-        StudyError: it is missing or damaged, an epoch is missing, or its validation top-1 is not a number.
+        StudyError: it is missing or damaged, an epoch is missing, or its figure is not a number.
     """
     try:
         if path.stat().st_size > LARGEST_FILE:
@@ -39,9 +50,9 @@ def read_curve(path: Path, remedy: str) -> list[float]:
             record = None
         if not isinstance(record, dict) or record.get("epoch") != number:
             raise StudyError(f"{path} is damaged in line {number}; {remedy}")
-        value = record.get(METRIC)
+        value = record.get(column)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise StudyError(f"{path} has no {METRIC} for epoch {number}; {remedy}")
+            raise StudyError(f"{path} has no {column} for epoch {number}; {remedy}")
         curve.append(float(value))
     return curve
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from tosmooth.config import StudyConfig
 from tosmooth.errors import ConfigError
+from tosmooth.search.learning_curves import curve_metric
 from tosmooth.search.record import candidates_of, new_record
 from tosmooth.search.rungs import Rungs, plan_rungs
 from tosmooth.study.plan import make_plan
+from tosmooth.tasks.metric import TOP1, metric_of
 
 SUFFIX = "-search"
 LONGEST_NAME = 100  # of a folder, as the schema has it
@@ -25,7 +27,9 @@ def planned(config: StudyConfig, budget: float | None = None, eta: float = 3.0) 
     mistakes = []
     if config.selection == "best_on_test":
         mistakes.append("selection: best_on_test chooses on the test split; a search chooses on validation only")
-    if config.data.validation == 0 and config.data.source not in {"folder", "huggingface"}:
+    # Sentences come in three splits; whether there is a validation split at all, their data say.
+    of_images = metric_of(config.task) is TOP1
+    if of_images and config.data.validation == 0 and config.data.source not in {"folder", "huggingface"}:
         mistakes.append(NO_VALIDATION)
     if len(config.name) > LONGEST_NAME - len(SUFFIX):
         mistakes.append(f"name: at most {LONGEST_NAME - len(SUFFIX)} letters, as the folder's name ends with {SUFFIX}")
@@ -41,4 +45,4 @@ def planned(config: StudyConfig, budget: float | None = None, eta: float = 3.0) 
     if mistakes or plan is None:
         raise ConfigError(mistakes)
     selection = "best" if config.selection == "auto" else config.selection
-    return plan, new_record(plan, cells, config.name, selection)
+    return plan, new_record(plan, cells, config.name, selection, curve_metric(config.task))

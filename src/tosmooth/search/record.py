@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from tosmooth.advice.caveats import METRIC
 from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
 from tosmooth.errors import StudyError
 from tosmooth.search.rungs import Rungs
 from tosmooth.study.directory import load_json, write_csv, write_json
 from tosmooth.study.plan import Cell
+from tosmooth.tasks.metric import TOP1, Metric
 
 REMEDY = "delete it, and the same command makes it again"
 
@@ -36,8 +36,8 @@ def candidates_of(cells: Iterable[Cell]) -> dict[Setting, list[Cell]]:
     return found
 
 
-def new_record(plan: Rungs, cells: Sequence[Cell], name: str, selection: str) -> dict[str, Any]:
-    """The record of a search that has done nothing yet.
+def new_record(plan: Rungs, cells: Sequence[Cell], name: str, selection: str, metric: Metric = TOP1) -> dict[str, Any]:
+    """The record of a search that has done nothing yet; `metric` is what candidates are judged by.
 
     Keys that the search fills later: of each rung `status`, `seconds`, `scores`; `winner`, `comparisons`, `sentences`,
     `cost.seconds`, `test`.
@@ -46,7 +46,7 @@ def new_record(plan: Rungs, cells: Sequence[Cell], name: str, selection: str) ->
     replicates = len(cells) // len(candidates)
     return {
         "study": name,
-        "metric": METRIC,
+        "metric": metric.val,
         "selection": selection,
         "eta": plan.eta,
         "budget": plan.budget,
@@ -138,23 +138,23 @@ def score_table(by_cell: Mapping[Setting, Mapping[str, float]], cells: Iterable[
     known = {cell.name: cell for cell in cells}
     rows = [
         named(setting)
-        | {"teacher_seed": known[name].teacher_seed, "seed": known[name].seed, "status": "done", METRIC: score}
+        | {"teacher_seed": known[name].teacher_seed, "seed": known[name].seed, "status": "done", "score": score}
         for setting, scores in by_cell.items()
         for name, score in scores.items()
     ]
-    return scores_by_seed(pd.DataFrame(rows), METRIC)
+    return scores_by_seed(pd.DataFrame(rows), "score")
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write `search.json` and `search.csv`."""
-    rows = []
+    rows, metric = [], record["metric"]
     for rung in record["rungs"]:
         for rank, row in enumerate(rung.get("scores", []), 1):
             told = {key: row[key] for key in KEY}
             rows.append(
-                {"rung": rung["rung"], "epochs": rung["to_epoch"], **told, METRIC: row["mean"]}
+                {"rung": rung["rung"], "epochs": rung["to_epoch"], **told, metric: row["mean"]}
                 | {"students": len(row["by_cell"]), "rank": rank, "kept": row["kept"]}
             )
-    columns = ["rung", "epochs", *KEY, METRIC, "students", "rank", "kept"]
+    columns = ["rung", "epochs", *KEY, metric, "students", "rank", "kept"]
     write_csv(folder / "search.csv", pd.DataFrame(rows, columns=columns))
     write_json(folder / "search.json", record)

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tosmooth.advice.advise import describe
-from tosmooth.advice.caveats import METRIC
 from tosmooth.advice.comparisons import Setting
 from tosmooth.search.grid_curves import GridCurves, read_grid_curves
 from tosmooth.search.halving import Decision, climb, ranked
@@ -43,13 +42,13 @@ def replay(path: str | Path, budget: float | None = None, eta: float = 3.0) -> d
         ConfigError: the budget or eta is out of its range.
     """
     curves = read_grid_curves(Path(path))
-    plan = plan_rungs(len(curves.settings), curves.epochs, eta, budget)
+    plan, metric = plan_rungs(len(curves.settings), curves.epochs, eta, budget), curves.metric
     decisions, winner, regret = _compared(plan, curves.settings, _means(curves.scores))
     picked = decisions[-1].kept[0]
     final = dict(zip(curves.settings, _means(curves.scores)[:, -1].tolist(), strict=True))
     found: dict[str, Any] = {
         "study": str(path),
-        "metric": METRIC,
+        "metric": metric.val,
         "eta": plan.eta,
         "budget": plan.budget,
         "candidates": [named(setting) for setting in curves.settings],
@@ -70,8 +69,8 @@ def replay(path: str | Path, budget: float | None = None, eta: float = 3.0) -> d
             "full_grid_student_epochs": plan.full_cost * curves.replicates,
             "share": plan.share,
         },
-        "picked": named(picked) | {METRIC: final[picked]},
-        "grid_winner": named(winner) | {METRIC: final[winner]},
+        "picked": named(picked) | {metric.val: final[picked]},
+        "grid_winner": named(winner) | {metric.val: final[winner]},
         "hit": picked == winner,
         "regret": regret,
         "bootstrap": _bootstrap(plan, curves),
@@ -127,9 +126,10 @@ def _bootstrap(plan: Rungs, curves: GridCurves) -> dict[str, Any] | None:
 
 def _sentences(found: Mapping[str, Any], curves: GridCurves) -> list[str]:
     varied = [key for key in ("objective", "student") if len({row[key] for row in found["candidates"]}) > 1]
+    metric = curves.metric
 
     def said(row: Mapping[str, Any]) -> str:
-        return f"{describe(row, varied)} ({row[METRIC]:.2f} % validation top-1)"
+        return f"{describe(row, varied)} ({row[metric.val]:.2f}{metric.unit} validation {metric.words})"
 
     share = f"{100 * found['cost']['share']:.0f} % of the grid's student training"
     if found["hit"]:

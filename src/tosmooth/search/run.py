@@ -21,7 +21,7 @@ from tosmooth.config import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import climb, ranked
-from tosmooth.search.learning_curves import read_curve, score_at
+from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
 from tosmooth.search.plan import NO_VALIDATION, SUFFIX, planned
 from tosmooth.search.record import (
     begun_before,
@@ -43,6 +43,7 @@ from tosmooth.study.run import write_environment
 from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
 from tosmooth.tasks.base import StudyData
+from tosmooth.tasks.metric import metric_of
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ class _Search:
 
     def __init__(self, context: Context, plan: Rungs, record: dict[str, Any]) -> None:
         self.context, self.plan, self.record = context, plan, record
+        self._metric, self._judged_by = metric_of(context.config.task), curve_metric(context.config.task)
         self._cells = {setting: tuple(own) for setting, own in candidates_of(context.plan.cells).items()}
 
     def run(self) -> None:
@@ -125,19 +127,20 @@ class _Search:
         decisions = climb(self.plan, list(self._cells), self._judge)
         (winner,) = decisions[-1].kept
         if "winner" not in self.record:  # once frozen, it stays
-            self.record |= conclude(self.record, winner, context.plan.cells, context.config.analysis.margin)
+            margin = context.config.analysis.margin
+            self.record |= conclude(self.record, winner, context.plan.cells, margin, self._judged_by)
             self._save()
         if "test" not in self.record:
             context.progress.stage("reading the test split, once, for the winner")
             batches = context.evaluation_batches(context.data.test)
-            top1 = {}
+            scores, column = {}, self._metric.test
             for cell in self._cells[winner]:
                 if cell.name in self.record["winner"]["cells"]:
                     read_test_of(context, cell, batches)
-                    top1[cell.name] = on_main(lambda: (context.read_record(cell) or {})["test/top1"])  # noqa: B023
-            interval = t_interval(score_table({winner: top1}, context.plan.cells).loc[winner].dropna().to_numpy())
+                    scores[cell.name] = on_main(lambda: (context.read_record(cell) or {})[column])  # noqa: B023
+            interval = t_interval(score_table({winner: scores}, context.plan.cells).loc[winner].dropna().to_numpy())
             told = {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
-            self.record["test"] = {"test/top1": told, "by_cell": top1}
+            self.record["test"] = {column: told, "by_cell": scores}
             self._save()
 
     def _judge(self, number: int, going: Sequence[Setting]) -> Mapping[Setting, float]:
@@ -164,7 +167,8 @@ class _Search:
                 if (self.context.read_record(cell) or {}).get("status") == "failed":
                     continue
                 folder = self.context.folder(cell)
-                curve = read_curve(folder / "metrics.jsonl", remedy := f"delete {folder}, and the same command goes on")
+                remedy = f"delete {folder}, and the same command goes on"
+                curve = read_curve(folder / "metrics.jsonl", remedy, self._judged_by.val)
                 if len(curve) < epoch:
                     raise StudyError(f"{folder / 'metrics.jsonl'} ends before epoch {epoch}; {remedy}")
                 found.setdefault(setting, {})[cell.name] = score_at(curve, epoch, self.record["selection"])

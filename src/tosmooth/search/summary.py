@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tosmooth.advice.advise import describe, written
 from tosmooth.analysis.inference import Interval
+from tosmooth.tasks.metric import BLEU, TOKENS, TOP1, Metric
 from tosmooth.terminal import markup
 
 if TYPE_CHECKING:  # `--dry-run` does not pay for PyTorch
@@ -49,7 +50,9 @@ def print_search(result: SearchResult, console: Console, *, preview: bool) -> No
     """The winner, how the others went, the cost, and what is not known."""
     record = result.record
     varied = [key for key in ("objective", "student") if len({row[key] for row in record["candidates"]}) > 1]
-    table = _table("after epoch", "candidate", "validation top-1, %", "goes on")
+    metric, on_test = _metrics(record)
+    unit = f",{metric.unit}" if metric.unit else ""
+    table = _table("after epoch", "candidate", f"validation {metric.words}{unit}", "goes on")
     for rung in record["rungs"]:
         for row in rung["scores"][:SHOWN_SCORES]:
             candidate = markup(describe(row, varied))
@@ -57,9 +60,9 @@ def print_search(result: SearchResult, console: Console, *, preview: bool) -> No
         table.add_section()
     console.print(table)
     console.print(f"[bold]{markup(record['sentences']['winner'])}[/bold]")
-    on_test = record["test"]["test/top1"]
-    interval = Interval(on_test["mean"], _number(on_test["low"]), _number(on_test["high"]), on_test["n"])
-    console.print(f"On test, read once and for it alone: {written(interval, ' %')} top-1.")
+    told = record["test"][on_test.test]
+    interval = Interval(told["mean"], _number(told["low"]), _number(told["high"]), told["n"])
+    console.print(f"On test, read once and for it alone: {written(interval, on_test.unit)} {on_test.words}.")
     console.print(markup(record["sentences"]["cost"]))
     for text in record["sentences"]["unknown"]:
         console.print(markup(text))
@@ -73,6 +76,13 @@ def print_replay(found: Mapping[str, Any], console: Console) -> None:
     print_plan(found, console)
     for text in found["sentences"]:
         console.print(markup(text))
+
+
+def _metrics(record: Mapping[str, Any]) -> tuple[Metric, Metric]:
+    """What the candidates of a search were judged by, and what its winner was measured by on test."""
+    if BLEU.test in record["test"]:
+        return TOKENS, BLEU
+    return TOP1, TOP1
 
 
 def _number(value: float | None) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from tosmooth.advice.translations import TRANSLATIONS_FILE
 from tosmooth.config import StudyConfig
 from tosmooth.errors import StudyError
 from tosmooth.study.context import Context
@@ -53,9 +54,12 @@ def take_over_teachers(context: Context, study: Path) -> list[str]:
             continue
         temporary = here.with_name(f".{here.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(there, temporary, ignore=shutil.ignore_patterns("reliability.json", "result.json", ".*"))
+        shutil.copytree(
+            there, temporary, ignore=shutil.ignore_patterns("reliability.json", "result.json", TRANSLATIONS_FILE, ".*")
+        )
         on_test = set(COLUMNS["test"].values())
-        write_json(temporary / "result.json", {key: value for key, value in record.items() if key not in on_test})
+        kept = {key: value for key, value in record.items() if key not in on_test and not key.startswith("test/")}
+        write_json(temporary / "result.json", kept)
         temporary.replace(here)
         taken.append(teacher.name)
     return taken

@@ -15,11 +15,13 @@ from tosmooth.report.reading import read_config, read_mapping, read_table
 from tosmooth.study.context import Context
 from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.tasks.metric import TOP1, metric_of
 from tosmooth.training.evaluation import evaluate
 
 METRICS = [
     "train/loss", "val/top1", "val/top5", "val/nll", "cal/ece_val", "test/top1", "test/top5", "test/nll", "cal/ece",
 ]  # fmt: skip
+OF_TRANSLATIONS = [f"{split}/{name}" for split in ("val", "test") for name in ("bleu", "chrf", "bleu_novel")]
 ETAS = {
     "diffusion/eta_s1": ("train", False, "eta_s1"),
     "diffusion/eta_s2": ("train", False, "eta_s2"),
@@ -28,6 +30,11 @@ ETAS = {
     "diffusion/eta_s1_val": ("val", False, "eta_s1"),
     "diffusion/eta_s2_val": ("val", False, "eta_s2"),
 }
+
+
+def metric_columns(task: str) -> list[str]:
+    """The columns of figures in the tables of a study, by its task's name."""
+    return METRICS if metric_of(task) is TOP1 else [*METRICS[:1], *OF_TRANSLATIONS, *METRICS[1:]]
 
 
 def finished_cells(context: Context) -> dict[str, Cell]:
@@ -49,9 +56,8 @@ def teacher_table(context: Context) -> pd.DataFrame:
         record = context.read_record(teacher) or {"status": "missing"}
         identity = {"teacher": teacher.name, "label_smoothing": teacher.label_smoothing, "seed": teacher.seed}
         rows.append(identity | record)
-    return pd.DataFrame(rows).reindex(
-        columns=["teacher", "label_smoothing", "seed", "status", "selected_epoch", "selection", "parameters", *METRICS]
-    )
+    identity_columns = ["teacher", "label_smoothing", "seed", "status", "selected_epoch", "selection", "parameters"]
+    return pd.DataFrame(rows).reindex(columns=[*identity_columns, *metric_columns(context.config.task)])
 
 
 def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +85,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
     identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
     run_columns = ["teacher_seed", "status", "failure", "selected_epoch", "selection", "parameters"]
-    return table.reindex(columns=[*identity_columns, *run_columns, *METRICS, *ETAS])
+    return table.reindex(columns=[*identity_columns, *run_columns, *metric_columns(context.config.task), *ETAS])
 
 
 def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
@@ -119,11 +125,13 @@ def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> l
     on_main = context.compute.processes.on_main
     record = context.read_record(owner) or {}
     saved = context.folder(owner) / "reliability.json"
-    if on_main(lambda: "test/top1" not in record or not saved.exists()):
-        found = evaluate(context.trained_model(owner), batches, context.compute)
+    if on_main(lambda: context.task.metric.test not in record or not saved.exists()):
+        model = context.trained_model(owner)
+        found = evaluate(model, batches, context.compute)
+        figures = found.columns("test") | context.measure(owner, model, "test")
         rows = found.metrics.reliability().to_dict(orient="records")
         on_main(lambda: write_json(saved, rows))
-        context.write_record(owner, record | found.columns("test"))
+        context.write_record(owner, record | figures)
     return on_main(lambda: load_json(saved, list, "delete it, and the same command makes it again"))
 
 

@@ -83,7 +83,7 @@ def run_study(
             results = write_results(context, diffusion)
             shown.stage("comparing the views on smoothing")
             analyse_views(context, done, results, advice)
-            verdict = final_verdict(advice, results, preview=config.preview)
+            verdict = final_verdict(advice, results, preview=config.preview, metric=context.task.metric)
             write_json(context.directory.analysis / "verdict.json", verdict)
             write_environment(context, started, time.perf_counter() - clock)
             shown.stage("writing the report")
@@ -122,8 +122,9 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
     write_objectives(context, diffusion, results)
     path = context.directory.analysis / "advice.json"
     if not path.is_file():  # once frozen, it stays
-        rules = Rules(context.config.analysis.margin, context.config.preview, context.selection)
-        judged = read_judged({name: context.folder(cell) for name, cell in done.items()})
+        metric = context.task.metric
+        rules = Rules(context.config.analysis.margin, context.config.preview, context.selection, metric)
+        judged = read_judged({name: context.folder(cell) for name, cell in done.items()}, metric)
         advice = advise(results, teacher_table(context), diffusion, rules, judged)
         advice["caveats"] += caveats(context.directory.changes())
         write_json(path, advice)

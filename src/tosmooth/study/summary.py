@@ -15,6 +15,7 @@ from tosmooth.advice.advise import written
 from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import t_interval
 from tosmooth.study.results import StudyResults
+from tosmooth.tasks.metric import metric_of
 from tosmooth.terminal import markup
 
 
@@ -50,12 +51,16 @@ def print_summary(results: StudyResults, console: Console) -> None:
                 console.print(text)
     console.print()
     word = unit_word(results.cells)
-    if "test/top1" in results.cells and results.cells["test/top1"].notna().any():
-        console.print(grid_table(results.cells, "test/top1", f"Test top-1, % (mean ± 95 % interval over {word}s)"))
-    if {"label_smoothing", "test/top1"} <= set(results.teachers):
-        for alpha, own in results.teachers.dropna(subset=["test/top1"]).groupby("label_smoothing"):
+    metric = metric_of(results.config.get("task"))
+    column, unit = metric.test, f",{metric.unit}" if metric.unit else ""
+    if column in results.cells and results.cells[column].notna().any():
+        title = f"Test {metric.words}{unit} (mean ± 95 % interval over {word}s)"
+        console.print(grid_table(results.cells, column, title))
+    if {"label_smoothing", column} <= set(results.teachers):
+        for alpha, own in results.teachers.dropna(subset=[column]).groupby("label_smoothing"):
             # One teacher has no interval, and is written as its value alone.
-            console.print(f"teacher α = {alpha:g}: {written(t_interval(own['test/top1'].to_numpy()))} % test top-1")
+            score = written(t_interval(own[column].to_numpy()), metric.unit)
+            console.print(f"teacher α = {alpha:g}: {score} test {metric.words}")
     if results.config.get("preview"):
         console.print("[yellow]Preview: too short to conclude from. The full study: tosmooth study[/yellow]")
     console.print(f"report: {markup(results.path / 'report.html')}", soft_wrap=True)

@@ -16,6 +16,7 @@ class Metric:
         title: at the beginning of a caption or a figure's axis: "Top-1 accuracy, %".
         noun: the shortest name that a sentence can have as its subject: "accuracy", "BLEU".
         quantity: the whole name, in the middle of a sentence: "top-1 accuracy", "BLEU".
+        samples: what it is measured on: "images", "sentences".
     """
 
     name: str
@@ -24,6 +25,7 @@ class Metric:
     title: str
     noun: str
     quantity: str
+    samples: str
 
     @property
     def val(self) -> str:
@@ -46,11 +48,11 @@ class Metric:
         return self.noun.lower()
 
 
-TOP1 = Metric("top1", "top-1", " %", "Top-1 accuracy, %", "accuracy", "top-1 accuracy")
-BLEU = Metric("bleu", "BLEU", "", "BLEU", "BLEU", "BLEU")
+TOP1 = Metric("top1", "top-1", " %", "Top-1 accuracy, %", "accuracy", "top-1 accuracy", "images")
+BLEU = Metric("bleu", "BLEU", "", "BLEU", "BLEU", "BLEU", "sentences")
 # The share of target tokens that a model would choose, given the reference so far: beside BLEU in the tables, and what
 # translations are judged by after each epoch, when nothing is translated yet.
-TOKENS = Metric("top1", "token accuracy", " %", "Token accuracy, %", "token accuracy", "token accuracy")
+TOKENS = Metric("top1", "token accuracy", " %", "Token accuracy, %", "token accuracy", "token accuracy", "sentences")
 
 METRICS = {"image_classification": TOP1, "translation": BLEU}
 

@@ -1,4 +1,4 @@
-"""Accuracy against the temperature, a line per α: the first figure of the report."""
+"""Accuracy, or BLEU, against the temperature, a line per α: the first figure of the report."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
+from tosmooth.tasks.metric import Metric, capital
 
 MOST_TOLD = 3  # values of α whose change a title can tell one by one
 
@@ -65,14 +66,15 @@ def paired_change(cells: pd.DataFrame, column: str, alpha: float, start: float, 
 
 
 def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Figure | None:
-    """Top-1 accuracy against T for one (objective, student model); None where nothing was measured."""
-    column, cells = files.accuracy, files.cells_of(setting)
+    """Top-1 accuracy, or BLEU, against T for one (objective, student model); None where nothing was measured."""
+    column, cells, metric = files.accuracy, files.cells_of(setting), files.metric
     if column is None or cells[column].dropna().empty:
         return None
     lines = series_of(cells, column)
     widths = [half_width(i) for line in lines for i in line.points.values()]
     decimals = decimals_for(widths, otherwise=1, least=1, most=2)
-    axis = Axis(f"Top-1 accuracy on {files.split_name} data (%)", decimals, bounds=(0.0, 100.0))
+    percent = " (%)" if metric.unit else ""
+    axis = Axis(f"{capital(metric.quantity)} on {files.split_name} data{percent}", decimals, bounds=(0.0, 100.0))
 
     def draw(size: Size) -> object:
         return temperature_chart(lines, files.temperatures, files.alphas, axis, size)
@@ -80,42 +82,46 @@ def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) 
     finding = accuracy_finding(files, cells, column, decimals)
     described = "; ".join(
         f"{line.label}: "
-        + ", ".join(f"{temperature_label(t)} {plus_minus(i, decimals)} %" for t, i in sorted(line.points.items()))
+        + ", ".join(
+            f"{temperature_label(t)} {plus_minus(i, decimals)}{metric.unit}" for t, i in sorted(line.points.items())
+        )
         for line in lines
     )
     return Figure(
         key=files.accuracy_keys[setting],
-        finding=finding if main else f"{setting[0]}, {setting[1]}: {finding[0].lower()}{finding[1:]}",
-        alt=f"Line chart of top-1 accuracy on {files.split_name} data against temperature. {described}.",
-        caption=f"Top-1 accuracy of the students on the {files.split_name} split, by the temperature of distillation "
-        f"and the smoothing α of the teacher (objective {setting[0]}, student {setting[1]}). {seeds_note(cells)}",
+        finding=finding if main else f"{setting[0]}, {setting[1]}: {_inside(finding, metric)}",
+        alt=f"Line chart of {metric.quantity} on {files.split_name} data against temperature. {described}.",
+        caption=f"{capital(metric.quantity)} of the students on the {files.split_name} split, by the temperature of "
+        f"distillation and the smoothing α of the teacher (objective {setting[0]}, student {setting[1]}). "
+        f"{seeds_note(cells)}",
         draw=draw,
     )
 
 
 def accuracy_finding(files: StudyFiles, cells: pd.DataFrame, column: str, decimals: int) -> str:
-    """What happens to accuracy between T₀ and the highest T, in words that its interval allows."""
-    start, end = files.reference_temperature, files.highest_temperature
+    """What happens to the metric between T₀ and the highest T, in words that its interval allows."""
+    start, end, metric = files.reference_temperature, files.highest_temperature, files.metric
+    name = capital(metric.noun)
     if start == end:
         means = {a: over_seeds(part[column]).mean for a, part in cells.groupby("label_smoothing")}
-        parts = [f"{fixed(mean, decimals)} % for {alpha_label(float(a))}" for a, mean in means.items()]
-        return f"Accuracy at {temperature_label(end)}: {listed(parts)}"
+        parts = [f"{fixed(mean, decimals)}{metric.unit} for {alpha_label(float(a))}" for a, mean in means.items()]
+        return f"{name} at {temperature_label(end)}: {listed(parts)}"
     changes = {alpha: paired_change(cells, column, alpha, start, end) for alpha in files.alphas}
     known = {alpha: change for alpha, change in changes.items() if change.n}
     span = f"from {temperature_label(start)} to {temperature_label(end)}"
     if not known:
-        return f"Accuracy by temperature; no student was finished at both {temperature_label(start)} and T = {end:g}"
+        return f"{name} by temperature; no student was finished at both {temperature_label(start)} and T = {end:g}"
     decimals = max(decimals, decimals_for([half_width(c) for c in known.values()], otherwise=decimals, most=2))
     if len(known) > MOST_TOLD:
         low, high = (pick(known, key=lambda a: known[a].mean) for pick in (min, max))
         ends = [f"{signed(known[a].mean, decimals)} ({alpha_label(a)})" for a in (low, high)]
         single = ", one seed" if min(c.n for c in known.values()) < 2 else ""
-        return f"Accuracy changes by {ends[0]} to {ends[1]} points {span}{single}"
+        return f"{name} changes by {ends[0]} to {ends[1]} points {span}{single}"
     clear = {a: c for a, c in known.items() if c.n < 2 or not c.low <= 0 <= c.high}
     unclear = {a: c for a, c in known.items() if a not in clear}
     if not clear:
         shown = [f"{plus_minus(c, decimals, sign=True)} for {alpha_label(a)}" for a, c in unclear.items()]
-        return f"No clear change in accuracy {span} ({listed(shown)})"
+        return f"No clear change in {metric.noun} {span} ({listed(shown)})"
     order = sorted(clear, key=lambda a: -abs(clear[a].mean))
     text = ""
     for alpha in order:
@@ -123,13 +129,18 @@ def accuracy_finding(files: StudyFiles, cells: pd.DataFrame, column: str, decima
         verb = "falls" if change.mean < 0 else "rises"
         size = f"by {fixed(abs(change.mean), max(decimals, _needed(change.mean)))}"
         if not text:
-            text = f"Accuracy {verb} {size} points {span} for {alpha_label(alpha)}"
+            text = f"{name} {verb} {size} points {span} for {alpha_label(alpha)}"
         else:
             text += f", and {verb} {size} for {alpha_label(alpha)}"
     for alpha, change in unclear.items():
         text += f"; no clear change for {alpha_label(alpha)} ({plus_minus(change, decimals, sign=True)})"
     lonely = min(c.n for c in known.values()) < 2
     return f"{text} ({count_of(1, 'seed')})" if lonely else text
+
+
+def _inside(finding: str, metric: Metric) -> str:
+    """The finding in the middle of a sentence; a name like BLEU keeps its capital letters."""
+    return finding if finding.startswith(metric.noun) else f"{finding[0].lower()}{finding[1:]}"
 
 
 def _needed(value: float) -> int:

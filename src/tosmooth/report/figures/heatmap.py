@@ -1,4 +1,4 @@
-"""Heat maps over (α, T): validation accuracy, and η similar − dissimilar; for grids too fine for lines alone."""
+"""Heat maps over (α, T): validation accuracy or BLEU, η similar − dissimilar; for grids too fine for lines alone."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
+from tosmooth.tasks.metric import capital
 
 Cells = dict[tuple[float, float], Interval]  # by (α, T)
 FEWEST = 3  # values of α, and of T, from which on a map shows more than lines do
@@ -42,9 +43,10 @@ def heatmap_figures(files: StudyFiles) -> list[Figure]:
 
 
 def accuracy_cells(files: StudyFiles, setting: tuple[str, str]) -> tuple[Cells, str]:
-    """Mean top-1 in percent over units by (α, T), on validation where there is one; and the name of the split."""
+    """Mean of the metric over units by (α, T), on validation where there is one; and the name of the split."""
     cells = files.cells_of(setting)
-    column = "val/top1" if "val/top1" in cells and cells["val/top1"].notna().any() else files.accuracy
+    validation = files.metric.val
+    column = validation if validation in cells and cells[validation].notna().any() else files.accuracy
     if column is None:
         return {}, ""
     units = by_unit(cells.dropna(subset=[column]), [column], ["label_smoothing", "temperature"], unit=files.unit)
@@ -61,19 +63,17 @@ def _accuracy_map(files: StudyFiles, setting: tuple[str, str]) -> Figure | None:
     best = _best(found)
     if best is None:
         return None
-    words = "validation" if split == "val" else "test"
+    words, metric = "validation" if split == "val" else "test", files.metric
     worst = min(found, key=lambda key: found[key].mean)
     decimals = decimals_for([half_width(i) for i in found.values()], otherwise=1, least=1, most=2)
-    finding = (
-        f"{words.capitalize()} accuracy is highest at {_place(best)} ({plus_minus(found[best], decimals)} %) and "
-        f"lowest at {_place(worst)} ({plus_minus(found[worst], decimals)} %)"
-    )
+    high, low = (f"{_place(end)} ({plus_minus(found[end], decimals)}{metric.unit})" for end in (best, worst))
+    finding = f"{words.capitalize()} {metric.noun} is highest at {high} and lowest at {low}"
     caption = (
-        f"Top-1 accuracy of the students on the {words} split in percent, mean over {files.unit_word}s, by the "
-        f"smoothing α of the teacher and the temperature T (objective {setting[0]}, student {setting[1]}). The best "
-        "mean is outlined; whether others are as good, the comparisons tell."
+        f"{capital(metric.quantity)} of the students on the {words} split{metric.in_percent}, mean over "
+        f"{files.unit_word}s, by the smoothing α of the teacher and the temperature T (objective {setting[0]}, student "
+        f"{setting[1]}). The best mean is outlined; whether others are as good, the comparisons tell."
     )
-    return _figure(files, setting, "accuracy", found, best, decimals, finding, caption, signs=False)
+    return _figure(files, setting, metric.key, found, best, decimals, finding, caption, signs=False)
 
 
 def _diffusion_map(files: StudyFiles, setting: tuple[str, str]) -> Figure | None:
@@ -95,7 +95,7 @@ def _diffusion_map(files: StudyFiles, setting: tuple[str, str]) -> Figure | None
         "η towards similar classes less η towards dissimilar ones, training features, mean over "
         f"{files.unit_word}s (objective {setting[0]}, student {setting[1]}). Above 0: drift towards similar classes "
         f"since {temperature_label(files.reference_temperature)}, where it is 0 by definition. Outlined: the setting "
-        "with the best accuracy. Whether a value differs from 0, its interval tells, not its colour."
+        f"with the best {files.metric.noun}. Whether a value differs from 0, its interval tells, not its colour."
     )
     return _figure(files, setting, "diffusion", known, best, decimals, finding, caption, signs=True)
 
@@ -135,7 +135,7 @@ def _figure(
             )
     reach = max(abs(interval.mean) for interval in found.values()) or 1.0
     domain = [-reach, reach] if signs else [min(i.mean for i in found.values()), max(i.mean for i in found.values())]
-    suffix = files.accuracy_keys[setting].removeprefix("accuracy")
+    suffix = files.accuracy_keys[setting].removeprefix(files.metric.key)
     described = "; ".join(
         f"{alpha_label(alpha)}: "
         + ", ".join(f"T = {row['T']} {row['shown']}" for row in rows if row["alpha"] == f"{alpha:g}")
@@ -146,7 +146,7 @@ def _figure(
     def draw(size: Size) -> object:
         return _chart(data, domain, "diverging" if signs else "heatmap", files.unit_word, size)
 
-    quantity = "η similar − dissimilar" if signs else "top-1 accuracy"
+    quantity = "η similar − dissimilar" if signs else files.metric.quantity
     outlined = "" if best is None else f" Outlined: {_place(best)}."
     others = f"{setting[0]}, {setting[1]}: " if setting != files.settings[0] else ""
     return Figure(

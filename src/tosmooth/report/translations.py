@@ -1,0 +1,116 @@
+"""Sample translations: the same few sentences by the recommended student and by one that learnt at the highest T."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tosmooth.advice.comparisons import KEY
+from tosmooth.advice.translations import Translations, read_translations
+from tosmooth.report.numbers import alpha_label, temperature_label
+from tosmooth.report.reading import StudyFiles, harmless
+from tosmooth.report.tables import Column, Table, text_column
+from tosmooth.tasks.metric import BLEU
+
+SENTENCES = 8
+LONGEST = 300  # characters of a text in the table
+FOLDER = re.compile(r"[A-Za-z0-9._+-]{1,255}")  # of cells; results.csv may be anyone's
+SPLITS = {"test": "test", "val": "validation"}  # the first that was translated is shown
+
+
+def translations_table(files: StudyFiles) -> Table | None:
+    """Source, reference and the translations of two students, side by side.
+
+    One student is of the recommended setting; the other of the most smoothed teacher at the highest T, or where that is
+    the recommended one, of the setting with the lowest BLEU. The sentences are evenly spaced over the split: nobody
+    chose them.
+
+    Returns:
+        None for studies of images, without advice, and where there are no translations.
+
+    Raises:
+        StudyError: a file of translations is damaged.
+    """
+    chosen = files.advice.get("recommendation")
+    if files.metric is not BLEU or not isinstance(chosen, Mapping):
+        return None
+    own = _cells_of(files, chosen)
+    other = _cells_of(files, _other_setting(files, chosen))
+    for split, words in SPLITS.items():
+        for seed, cell in own.items():
+            found = _translations(files, cell, split)
+            if found is not None and found.sources:
+                second = _translations(files, other[seed], split) if seed in other else None
+                if second is not None and list(second.sources) != list(found.sources):
+                    second = None
+                return _table(files, found, second, (own[seed], other.get(seed)), words)
+    return None
+
+
+def _cells_of(files: StudyFiles, setting: Mapping[str, Any]) -> dict[tuple[int, int], pd.Series]:
+    """The finished cells of a setting by their seeds, ascending."""
+    done = files.done
+    for key in KEY:
+        done = done[done[key] == setting.get(key)]
+    teachers = done["teacher_seed"].fillna(0) if "teacher_seed" in done else pd.Series(0, index=done.index)
+    rows = [row for _, row in done.iterrows()]
+    by_seeds = {(int(t), int(row["seed"])): row for t, row in zip(teachers, rows, strict=True)}
+    return dict(sorted(by_seeds.items()))
+
+
+def _other_setting(files: StudyFiles, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The most smoothed teacher at the highest T; where that is the chosen setting, the one with the lowest BLEU."""
+    same = {"objective": chosen.get("objective"), "student": chosen.get("student")}
+    highest = same | {"label_smoothing": files.alphas[-1], "temperature": files.highest_temperature}
+    if any(highest[key] != chosen.get(key) for key in KEY):
+        return highest
+    cells = files.cells_of((str(same["objective"]), str(same["student"])))
+    if files.accuracy is None or cells.empty:
+        return highest
+    means = cells.groupby(["label_smoothing", "temperature"])[files.accuracy].mean()
+    alpha, temperature = means.idxmin()
+    return same | {"label_smoothing": alpha, "temperature": temperature}
+
+
+def _translations(files: StudyFiles, cell: pd.Series, split: str) -> Translations | None:
+    name = str(cell["cell"])
+    if not FOLDER.fullmatch(name) or not name.strip("."):
+        return None
+    return read_translations(files.path / "students" / name, split)
+
+
+def _table(
+    files: StudyFiles,
+    found: Translations,
+    second: Translations | None,
+    cells: tuple[pd.Series, pd.Series | None],
+    split: str,
+) -> Table:
+    count = len(found.sources)
+    rows = sorted({int(i) for i in np.linspace(0, count - 1, min(SENTENCES, count)).round()})
+    titled = [("source", found.sources), ("reference", found.references), (_title(cells[0]), found.hypotheses)]
+    both = second is not None and cells[1] is not None and cells[1]["cell"] != cells[0]["cell"]
+    if second is not None and cells[1] is not None and both:
+        titled.append((_title(cells[1]), second.hypotheses))
+    data = {title: [harmless(texts[i]) for i in rows] for title, texts in titled}
+    columns: list[Column] = [text_column(title, [_shortened(text) for text in texts]) for title, texts in data.items()]
+    seeds = f"seed {int(cells[0]['seed'])}"
+    if files.unit == "teacher_seed":
+        seeds += f", teacher seed {int(cells[0]['teacher_seed'])}"
+    caption = (
+        f"{len(rows)} of {count:,} sentences of the {split} split, evenly spaced, not chosen: what the recommended "
+        f"student makes of them{', and another one' if both else ''} ({seeds}). “–”: no words at all."
+    )
+    return Table("translations", caption, columns, pd.DataFrame(data))
+
+
+def _title(cell: pd.Series) -> str:
+    return f"{alpha_label(float(cell['label_smoothing']))}, {temperature_label(float(cell['temperature']))}"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
