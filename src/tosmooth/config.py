@@ -14,9 +14,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 from tosmooth.data.registry import image_sources
+from tosmooth.data.translation.registry import translation_sources
 from tosmooth.errors import TosmoothError, did_you_mean
 from tosmooth.losses.objectives import objectives as objective_names
 from tosmooth.models.build import validate_model_name
+from tosmooth.models.translation_marian import ARCHITECTURES as TRANSLATION_MODELS
 
 
 def _one_of(kind: str, names: Any) -> AfterValidator:
@@ -30,7 +32,14 @@ def _one_of(kind: str, names: Any) -> AfterValidator:
     return AfterValidator(check)
 
 
+def data_sources() -> tuple[str, ...]:
+    """Names of the data sources of all tasks."""
+    return (*image_sources(), *translation_sources())
+
+
 def _model_name(value: str) -> str:
+    if value in TRANSLATION_MODELS:  # whether a model fits the task is looked at with the whole configuration
+        return value
     try:
         validate_model_name(value)
     except TosmoothError as error:
@@ -86,6 +95,7 @@ Temperature = Annotated[float, Field(gt=0), AfterValidator(_finite)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0), AfterValidator(_finite)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 
 
@@ -116,7 +126,7 @@ class TextConfig(Section):
 class DataConfig(Section):
     """Where the images or sentences come from, and how they are split and augmented."""
 
-    source: Annotated[str, _one_of("data source", image_sources)] = Field(
+    source: Annotated[str, _one_of("data source", data_sources)] = Field(
         "fashion_mnist_sample", description="name of the data source"
     )
     path: ExistingPath | None = Field(None, description="root folder of the data, where the source reads one")
@@ -157,7 +167,8 @@ class ModelConfig(Section):
     """A model by name, with its weights."""
 
     name: Annotated[str, AfterValidator(_model_name)] = Field(
-        description="resnet8 … resnet110 (CIFAR style), timm:…, torchvision:…, hf:…"
+        description="resnet8 … resnet110 (CIFAR style), timm:…, torchvision:…, hf:…; of sentences: "
+        "transformer_small, transformer_iwslt_de_en, hf:…"
     )
     pretrained: bool = Field(False, description="start from the library's pretrained weights, with a new head")
     checkpoint: ExistingPath | None = Field(None, description="start from this safetensors or PyTorch file")
@@ -175,22 +186,26 @@ ModelSection = Annotated[ModelConfig, BeforeValidator(_model_section)]
 
 
 class OptimizerConfig(Section):
-    """SGD with momentum (the paper's) or AdamW."""
+    """SGD with momentum (the paper's for images), Adam (the paper's for sentences) or AdamW."""
 
-    name: Literal["sgd", "adamw"] = Field("sgd", description="sgd or adamw")
+    name: Literal["sgd", "adam", "adamw"] = Field("sgd", description="sgd, adam or adamw")
     learning_rate: PositiveNumber = Field(0.1, description="peak learning rate")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     nesterov: bool = Field(False, description="Nesterov momentum of SGD")
+    betas: Annotated[tuple[Beta, Beta], Field()] = Field((0.9, 0.999), description="of Adam and AdamW")
     weight_decay: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(1e-4, description="weight decay")
 
 
 class ScheduleConfig(Section):
-    """The learning rate over epochs: linear warm-up, then cosine, steps, or constant."""
+    """The learning rate over epochs: linear warm-up, then cosine, steps, inverse square root, or constant."""
 
-    name: Literal["cosine", "step", "constant"] = Field("cosine", description="cosine, step or constant")
+    name: Literal["cosine", "step", "inverse_sqrt", "constant"] = Field(
+        "cosine", description="cosine, step, inverse_sqrt (of the step, from the end of the warm-up on) or constant"
+    )
     warmup_epochs: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(
         0, description="epochs of linear warm-up"
     )
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="the same in steps; the longer of both counts")
     step_epochs: Positive = Field(30, description="epochs between two steps (step)")
     gamma: float = Field(0.1, gt=0, le=1, description="factor of one step (step)")
 
@@ -200,10 +215,16 @@ class TrainingConfig(Section):
 
     model: ModelSection
     epochs: Positive = Field(description="passes over the training split")
-    batch_size: Positive = Field(128, description="images a step, over all processes")
+    batch_size: Positive = Field(
+        128,
+        description="images a step, over all processes; of sentences: tokens a step, padding and longer side counted",
+    )
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     gradient_clip: PositiveNumber | None = Field(None, description="largest gradient norm; null = off")
+    average_last: Positive = Field(
+        1, description="keep the mean of the weights after each of the last so many epochs (needs selection: last)"
+    )
 
 
 class TeacherConfig(TrainingConfig):
@@ -255,6 +276,9 @@ class StudentConfig(TrainingConfig):
     objective_options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="further arguments of an objective, by its name (dkd: {alpha: 1, beta: 8})"
     )
+    topk: Positive | None = Field(
+        None, description="distil only the teacher's k most likely outputs, renormalised; null = all"
+    )
     hard_weight: float = Field(0.0, ge=0, le=1, description="weight of the hard-label cross-entropy (paper: 0)")
     label_smoothing: Smoothing = Field(0.0, description="smoothing of those hard labels, the student's own")
 
@@ -266,6 +290,10 @@ class StudentConfig(TrainingConfig):
 
 class AnalysisConfig(Section):
     """How diffusion is measured and how close a tie is."""
+
+    tokens: Annotated[int, Field(ge=3, le=4096)] = Field(
+        100, description="of sentences: how many frequent whole-word target tokens are the classes that are followed"
+    )
 
     similar: Positive | None = Field(None, description="classes in S1 and in S2; null = min(5, max(1, (K − 1) // 3))")
     similarity: Literal["teacher", "superclasses", "name_endings", "wordnet", "groups"] | None = Field(
@@ -285,7 +313,7 @@ class AnalysisConfig(Section):
     projection_classes: Annotated[list[int], Field(min_length=3, max_length=3)] | None = Field(
         None, description="two similar classes and one that is not, by index; null = chosen from the teacher's geometry"
     )
-    margin: PositiveNumber = Field(0.5, description="top-1 points within which two cells may be tied")
+    margin: PositiveNumber = Field(0.5, description="points of top-1 or BLEU within which two cells may be tied")
 
     @property
     def similarity_source(self) -> str:
@@ -300,6 +328,15 @@ class AnalysisConfig(Section):
         if self.dissimilar != "auto":
             return self.dissimilar
         return "farthest" if self.similarity_source == "teacher" else "others"
+
+
+class TranslationConfig(Section):
+    """How finished models translate, for BLEU (task: translation)."""
+
+    beam: Annotated[int, Field(ge=1, le=64)] = Field(5, description="beams; 1 = greedy")
+    length_penalty: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(
+        1.0, description="scores are divided by length to this power"
+    )
 
 
 class CacheConfig(Section):
@@ -345,7 +382,7 @@ class ComputeConfig(Section):
     timeout_minutes: PositiveNumber = Field(
         30, description="several processes: minutes to wait for one that does not answer"
     )
-    eval_batch_size: Positive = Field(500, description="images a step in evaluation")
+    eval_batch_size: Positive = Field(500, description="images (or target tokens) a step in evaluation")
 
 
 class StudyConfig(Section):
@@ -353,17 +390,18 @@ class StudyConfig(Section):
 
     name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="folder name under `runs/`")
     description: str = Field("", description="one line about the study, printed in the report")
-    task: Literal["image_classification"] = Field("image_classification", description="what is learnt")
+    task: Literal["image_classification", "translation"] = Field("image_classification", description="what is learnt")
     preview: bool = Field(False, description="mark every page: too short to conclude from")
     selection: Literal["auto", "best", "last", "best_on_test"] = Field(
         "auto",
-        description="epoch of the kept weights: best validation top-1, last, or (to compare with the paper's scripts "
+        description="epoch of the kept weights: best validation top-1 (of sentences: token accuracy), last, or (to compare with the paper's scripts "
         "only) best on test; auto = best where there is a validation split, else last",
     )
     data: DataConfig = Field(default_factory=DataConfig)
     teacher: TeacherConfig
     student: StudentConfig
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
+    translation: TranslationConfig = Field(default_factory=TranslationConfig)
     cache: Annotated[CacheConfig, BeforeValidator(_cache_section)] = Field(default_factory=CacheConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
 
@@ -373,6 +411,7 @@ SECTIONS: dict[str, type[Section]] = {
     "teacher": TeacherConfig,
     "student": StudentConfig,
     "analysis": AnalysisConfig,
+    "translation": TranslationConfig,
     "cache": CacheConfig,
     "compute": ComputeConfig,
 }

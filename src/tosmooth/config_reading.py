@@ -12,10 +12,14 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tosmooth.config import SECTIONS, AnalysisConfig, StudentConfig, StudyConfig, TeacherConfig
+from tosmooth.config import SECTIONS, AnalysisConfig, StudentConfig, StudyConfig, TeacherConfig, TrainingConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
-from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.data.registry import image_sources
+from tosmooth.data.translation.registry import translation_sources
+from tosmooth.errors import ConfigError, ModelError, did_you_mean
 from tosmooth.losses.objectives import option_mistakes
+from tosmooth.models.translation import validate_translation_model_name
+from tosmooth.models.translation_marian import ARCHITECTURES
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
 from tosmooth.study.plan import path_safe
 from tosmooth.terminal import shown
@@ -187,11 +191,13 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
                 sound = {key: value for key, value in given.items() if key not in wrong}
                 sections[name] = TypeAdapter(section).validate_python(sound)
     data, teacher = sections.get("data"), sections.get("teacher")
+    translation = raw.get("task") == "translation"
     if data is not None:
-        has_own = data.source in {"huggingface", "folder"}  # may come with a validation split
+        yield from _of_other_task(data.source, translation)
+        has_own = data.source in {"huggingface", "folder", *translation_sources()}  # may come with a validation split
         if raw.get("selection") == "best" and data.validation == 0 and not has_own:
             yield "selection: best needs a validation split; set data.validation above 0, or selection=last"
-        if data.source in {"folder", "cub200"} and data.path is None:
+        if data.source in {"folder", "cub200", "parallel_text", "tsv"} and data.path is None:
             yield f"data.path: the source {data.source!r} needs the folder of the data"
         if data.source == "cub200" and data.eval_transform == "none":
             yield "data.eval_transform: images of 'cub200' differ in size and need one; for example resize_center_crop"
@@ -220,11 +226,46 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
         yield from _similarity_contradictions(sections["analysis"])
     for name in ("teacher", "student"):
         training = sections.get(name)
-        if training is not None and training.schedule.warmup_epochs >= training.epochs:
+        if training is None:
+            continue
+        yield from _wrong_models(name, training, translation)
+        if training.average_last > 1 and raw.get("selection", "auto") not in {"auto", "last"}:
+            yield f"{name}.average_last: the mean of the last epochs needs selection: last, not {raw['selection']}"
+        if training.average_last > training.epochs:
+            yield f"{name}.average_last: {training.average_last} of {training.epochs} epochs; give at most as many"
+        if training.schedule.warmup_epochs >= training.epochs:
             yield (
                 f"{name}.schedule.warmup_epochs: {training.schedule.warmup_epochs:g} leaves nothing of "
                 f"{training.epochs} epochs; give fewer"
             )
+
+
+def _of_other_task(source: str, translation: bool) -> Iterable[str]:
+    """A data source of images in a study of sentences, or the other way round."""
+    own, others = translation_sources(), image_sources()
+    if not translation:
+        own, others = others, own
+    if source in others:
+        task = "translation" if translation else "image_classification"
+        yield f"data.source: {source!r} does not go with task: {task}; {did_you_mean(source, own)}"
+
+
+def _wrong_models(name: str, training: TrainingConfig, translation: bool) -> Iterable[str]:
+    """Models of the other task, and arguments that no model of this one takes."""
+    models = training.all_models if isinstance(training, StudentConfig) else [training.model]
+    for number, model in enumerate(models):
+        key = f"{name}.model" if number == 0 else f"{name}.models.{number - 1}"
+        if not translation:
+            if model.name in ARCHITECTURES:
+                yield f"{key}.name: {model.name!r} translates sentences; task: translation goes with it"
+            continue
+        try:
+            validate_translation_model_name(model.name)
+        except ModelError as error:
+            yield f"{key}.name: {error}"
+        for option in ("width", "replace_head"):
+            if getattr(model, option):
+                yield f"{key}.{option}: is of image models; translation models take kwargs (d_model, dropout, …)"
 
 
 def _student_contradictions(student: StudentConfig) -> Iterable[str]:

@@ -138,7 +138,8 @@ class Context:
         """The selection rule, with `auto` resolved against the data."""
         if self.config.selection != "auto":
             return self.config.selection
-        return "best" if len(self.data.validation) else "last"
+        averaged = max(self.config.teacher.average_last, self.config.student.average_last) > 1
+        return "best" if len(self.data.validation) and not averaged else "last"
 
     @property
     def selection_split_name(self) -> Literal["val", "test"]:

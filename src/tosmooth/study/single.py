@@ -14,7 +14,7 @@ from tosmooth.study.directory import StudyDirectory
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
-from tosmooth.study.results import failures, finished_cells, load_study
+from tosmooth.study.results import failures, finished_cells, load_study, read_test_of
 from tosmooth.study.teaching import StudyTeaching
 from tosmooth.study.training import train_students, train_teachers
 from tosmooth.training.compute import Compute
@@ -46,10 +46,8 @@ def distill_one(config: StudyConfig, root: Path, progress: StudyProgress | None 
         batches = context.evaluation_batches(context.data.test)
         rows = []
         for cell in finished_cells(context).values():
+            read_test_of(context, cell, batches)
             record = context.read_record(cell) or {}
-            if "test/top1" not in record:
-                record |= evaluate(context.trained_model(cell), batches, context.compute).columns("test")
-                context.write_record(cell, record)
             rows.append({"student": cell.name, **record, "weights": str(context.folder(cell) / "model.safetensors")})
     if not rows:
         raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))

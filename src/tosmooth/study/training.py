@@ -30,7 +30,14 @@ from tosmooth.training.evaluation import Evaluation
 from tosmooth.training.loop import Checkpointing, train_group
 from tosmooth.training.stopping import Stopping
 from tosmooth.training.teaching import Teaching
-from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, label_smoothing_loss
+from tosmooth.training.trainee import (
+    LossFunction,
+    Trainee,
+    averaged_epochs,
+    distillation_from,
+    epoch_file,
+    label_smoothing_loss,
+)
 
 
 def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) -> None:
@@ -118,7 +125,7 @@ def students_that_fit(context: Context) -> int:
     exist for one student at a time, and have the other half of the free memory.
     """
     config = context.config.student
-    copies = 1 + {"sgd": 1, "adamw": 2}[config.optimizer.name]
+    copies = 1 + {"sgd": 1, "adam": 2, "adamw": 2}[config.optimizer.name]
     each = 4 * copies * max(context.count_parameters(model) for model in config.all_models)
     return max(1, context.compute.free_memory() // 2 // max(1, each))
 
@@ -142,6 +149,7 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
             section.hard_weight,
             label_smoothing=section.label_smoothing,
             options=section.objective_options.get(cell.objective),
+            topk=section.topk,
         )
 
     _train(context, todo, _Work(title, loss, epochs, teaching_of, student_views(context, seed)))
@@ -177,7 +185,11 @@ def _lost_weights(context: Context, owners: Sequence[Teacher | Cell], saved: Map
         section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
         kept_from = section.epochs if context.selection == "last" else 1
         there = (context.folder(owner) / "model.safetensors").is_file()
-        if saved.get(owner.name, BEGINNING).epoch >= kept_from and not there:
+        reached = saved.get(owner.name, BEGINNING).epoch
+        awaited = [epoch_file(epoch) for epoch in averaged_epochs(section) if epoch <= reached < section.epochs]
+        if not all((context.folder(owner) / name).is_file() for name in awaited):
+            lost.add(owner.name)
+        if reached >= kept_from and not there:
             lost.add(owner.name)
     return lost
 
@@ -315,7 +327,9 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
             "selected_epoch": trainee.selected_epoch,
             "train/loss": trainee.last_record["train/loss"],
         }
-        on_validation = evaluations.get(trainee.name) if context.selection_split_name == "val" else None
-        measuring.record(owner, trainee.model, record, on_validation)
+        # The mean of several epochs' weights has not been looked at yet.
+        known = context.selection_split_name == "val" and not averaged_epochs(config)
+        measuring.record(owner, trainee.model, record, evaluations.get(trainee.name) if known else None)
+        context.compute.processes.on_main(trainee.forget_epochs)
     context.write_unreadable()
     context.compute.processes.on_main(lambda: context.checkpoints.forget(context.finished))

@@ -16,6 +16,7 @@ from tosmooth.config import TrainingConfig
 from tosmooth.errors import CheckpointError
 from tosmooth.files import write_text
 from tosmooth.losses.distillation import distillation_loss
+from tosmooth.models.averaging import average_weights
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import load_weights, save_weights
 from tosmooth.training.checkpoint import State
@@ -47,6 +48,7 @@ def distillation_from(
     *,
     label_smoothing: float = 0.0,
     options: Mapping[str, Any] | None = None,
+    topk: int | None = None,
 ) -> LossFunction:
     """A student's loss: distillation from one teacher of the group at one temperature.
 
@@ -57,6 +59,7 @@ def distillation_from(
         hard_weight: of the hard-label term.
         label_smoothing: of that term's labels.
         options: further arguments of the objective.
+        topk: how many of the teacher's outputs count; None = all.
     """
 
     def loss(logits: Tensor, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> Tensor:
@@ -69,9 +72,22 @@ def distillation_from(
             targets=labels,
             hard_weight=hard_weight,
             label_smoothing=label_smoothing,
+            topk=topk,
         )
 
     return loss
+
+
+def averaged_epochs(config: TrainingConfig) -> range:
+    """The epochs, from 1, whose weights are averaged in the end; none where the last or best epoch is kept as it is."""
+    if config.average_last < 2:
+        return range(0)
+    return range(config.epochs - config.average_last + 1, config.epochs + 1)
+
+
+def epoch_file(epoch: int) -> str:
+    """File of the weights after an epoch, from 1, until they are averaged."""
+    return f"epoch-{epoch:04d}.safetensors"
 
 
 class Share(NamedTuple):
@@ -228,12 +244,31 @@ class Trainee:
         best = self.select_by is not None and metrics[self.select_by] > self.best_score
         if best:
             self.best_score = metrics[self.select_by or ""]
+        if main and epoch + 1 in averaged_epochs(self.config):
+            save_weights(self.model, self.folder / epoch_file(epoch + 1))
         if best or (is_last and self.select_by is None):
             self.selected_epoch = epoch + 1
             if main:
-                save_weights(self.model, self.folder / "model.safetensors")
+                self._save_kept()
         if is_last and self.select_by is not None and main:
             save_weights(self.model, self.folder / "last.safetensors")
+
+    def _save_kept(self) -> None:
+        """The weights that are kept: these, or the mean of the last epochs'."""
+        files = [self.folder / epoch_file(epoch) for epoch in averaged_epochs(self.config)]
+        path = self.folder / "model.safetensors"
+        if not files:
+            save_weights(self.model, path)
+            return
+        own = {name: value.clone() for name, value in self.model.backbone.state_dict().items()}
+        self.model.backbone.load_state_dict(average_weights(files), strict=False)  # tied tensors are in a file once
+        save_weights(self.model, path)
+        self.model.backbone.load_state_dict(own)
+
+    def forget_epochs(self) -> None:
+        """Delete the weights of single epochs, once their mean is all that anyone will ask for."""
+        for epoch in averaged_epochs(self.config):
+            (self.folder / epoch_file(epoch)).unlink(missing_ok=True)
 
     def _write_records(self) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in self.records)

@@ -1,0 +1,103 @@
+"""Translation: a sample is a target token, under teacher forcing; settings are compared by BLEU of a beam search."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from tosmooth.advice.translations import TRANSLATIONS_FILE
+from tosmooth.analysis.translation_metrics import score_translations
+from tosmooth.config import DataConfig, ModelConfig, StudyConfig
+from tosmooth.data.translation.data import TranslationData, load_translation_data
+from tosmooth.data.translation.pipeline import TranslationPipeline
+from tosmooth.errors import ConfigError
+from tosmooth.files import write_text
+from tosmooth.models.study_model import StudyModel
+from tosmooth.models.translation import TranslationModel, build_translation_model
+from tosmooth.models.translation_search import translate
+from tosmooth.tasks.base import StudyData, Task
+from tosmooth.tasks.metric import BLEU
+from tosmooth.training.compute import Compute
+
+VOCABULARY_FOLDER = "vocabulary"  # beside the weights that it belongs to
+LIBRARIES = ("transformers", "tokenizers", "sacrebleu")
+
+
+class Translation(Task):
+    """Sentence pairs, compared by BLEU."""
+
+    name = "translation"
+    metric = BLEU
+    samples = "tokens"
+
+    def load_data(self, config: StudyConfig) -> TranslationData:
+        """Sentence pairs from the source that the configuration names, with their joint vocabulary."""
+        absent = [name for name in LIBRARIES if find_spec(name) is None]
+        if absent:
+            raise ConfigError(
+                [f'task: translation needs {", ".join(absent)}, not installed here: pip install "tosmooth[translation]"']
+            )
+        return load_translation_data(config.data, config.analysis.tokens)
+
+    def check(self, config: StudyConfig, data: StudyData) -> None:
+        """Text is read and checked whole when it is loaded; models are built for its vocabulary."""
+
+    def pipeline(
+        self, config: DataConfig, data: StudyData, device: torch.device, process: tuple[int, int] = (0, 1)
+    ) -> TranslationPipeline:
+        """Batches of sentence pairs by token count."""
+        return TranslationPipeline(config, device, process)
+
+    def new_model(
+        self, config: StudyConfig, data: StudyData, section: ModelConfig, seed: int, checkpoint: Path | None = None
+    ) -> TranslationModel:
+        """An encoder-decoder over the data's joint vocabulary."""
+        return build_translation_model(
+            section.name,
+            cast(TranslationData, data).vocabulary,
+            max_length=config.data.text.max_length,
+            pretrained=section.pretrained,
+            checkpoint=checkpoint or section.checkpoint,
+            kwargs=section.kwargs,
+            seed=seed,
+        )
+
+    def measure(
+        self, config: StudyConfig, data: StudyData, model: StudyModel, split: str, compute: Compute, folder: Path
+    ) -> dict[str, Any]:
+        """BLEU and chrF of a split; translations and vocabulary are written beside the weights.
+
+        Returns:
+            `<split>/bleu`, `<split>/chrf`, `<split>/bleu_novel` (of sentences unlike training; None where there are
+            none), and `bleu_signature`.
+        """
+        pairs = cast(TranslationData, data)
+        own = {"val": pairs.validation, "test": pairs.test}[split]
+        vocabulary, section = pairs.vocabulary, config.translation
+        with compute.autocast():
+            found = translate(
+                cast(TranslationModel, model),
+                vocabulary,
+                [ids.tolist() for ids in own.source_ids],
+                beam=section.beam,
+                length_penalty=section.length_penalty,
+                batch_tokens=max(1, config.compute.eval_batch_size // section.beam),
+            )
+        hypotheses = [vocabulary.decode(ids) for ids in found]
+        scores = score_translations(hypotheses, own.targets, own.novel)
+        path = folder / TRANSLATIONS_FILE
+        known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        known[split] = {"sources": list(own.sources), "hypotheses": hypotheses, "references": list(own.targets)}
+        write_text(path, json.dumps(known, ensure_ascii=False) + "\n")
+        if not (folder / VOCABULARY_FOLDER).is_dir():
+            vocabulary.save(folder / VOCABULARY_FOLDER)
+        return {
+            f"{split}/bleu": scores.bleu,
+            f"{split}/chrf": scores.chrf,
+            f"{split}/bleu_novel": scores.bleu_novel,
+            "bleu_signature": scores.signature,
+        }
