@@ -107,14 +107,14 @@ class Ours:
         inputs = SharedInputs(batch.inputs, channels_last=self.compute.channels_last)
         name = TEACHERS[0]
         live = LiveTeachers({name: self.teachers[name]}, self.compute)
-        said = live.logits(batch, inputs)
+        said = live.answers(batch, inputs)
         config = StudentConfig(model=work.student, epochs=1, batch_size=work.batch_size, optimizer=work.optimizer)
         loss = distillation_from(name, 2.0, "hinton", 0.0)
         student = Trainee(
             "part", work.build(work.student, 0), loss, config, self.compute, 0, 10**6, self.folder / "part", None
         )
         student.model.train()
-        forward = _seconds(lambda: live.logits(batch, inputs), steps)
+        forward = _seconds(lambda: live.answers(batch, inputs), steps)
         return forward, _seconds(lambda: student.step(inputs, batch.labels, said), steps)
 
 

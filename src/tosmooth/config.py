@@ -369,6 +369,11 @@ class ComputeConfig(Section):
         description="torch.compile, one graph for all models of an architecture; auto: where it was measured to pay, "
         "which is nowhere yet (docs/benchmarks.md)",
     )
+    fused_loss: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)] = Field(
+        "auto",
+        description="of sentences: last layers and distillation loss in one, without ever holding all logits; auto: "
+        "where the vocabulary has at least 8,000 tokens and one process works",
+    )
     group_size: Positive | None = Field(
         None, description="students trained together; null = all of a seed, or as many as memory holds"
     )
@@ -394,8 +399,8 @@ class StudyConfig(Section):
     preview: bool = Field(False, description="mark every page: too short to conclude from")
     selection: Literal["auto", "best", "last", "best_on_test"] = Field(
         "auto",
-        description="epoch of the kept weights: best validation top-1 (of sentences: token accuracy), last, or (to compare with the paper's scripts "
-        "only) best on test; auto = best where there is a validation split, else last",
+        description="epoch of the kept weights: best validation top-1 (of sentences: token accuracy), last, or (to "
+        "compare with the paper's scripts only) best on test; auto = best where there is a validation split, else last",
     )
     data: DataConfig = Field(default_factory=DataConfig)
     teacher: TeacherConfig

@@ -220,6 +220,8 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             missing = [a for a in teacher.label_smoothing if a not in teacher.checkpoints and a not in teacher.given]
             if missing and teacher.model.checkpoint is None and not teacher.model.pretrained:
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
+    if (compute := sections.get("compute")) is not None and compute.fused_loss == "on" and not translation:
+        yield "compute.fused_loss: on is of task: translation; image models make their logits themselves"
     if (student := sections.get("student")) is not None:
         yield from _student_contradictions(student)
     if sections.get("analysis") is not None:

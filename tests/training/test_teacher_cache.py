@@ -243,11 +243,11 @@ def test_stored_logits_are_the_live_teachers(tmp_path: Path, augmentation: str, 
         batches = pipeline.training(data.train, batch_size=25, seed=seed, views=StoredViews(2, 0, seed))
         for epoch in range(2):
             for batch in batches.epoch(epoch):
-                one, other = (t.logits(batch, SharedInputs(batch.inputs))["it"] for t in (live, stored))
+                one, other = (t.answers(batch, SharedInputs(batch.inputs))["it"] for t in (live, stored))
                 torch.testing.assert_close(one, other, rtol=2e-3, atol=2e-3)
     fresh = next(pipeline.training(data.train, batch_size=25, seed=0).epoch(0))
     with pytest.raises(CacheError, match="fresh views"):
-        stored.logits(fresh, SharedInputs(fresh.inputs))
+        stored.answers(fresh, SharedInputs(fresh.inputs))
 
 
 def test_the_folder_holds_no_pickles(tmp_path: Path) -> None:

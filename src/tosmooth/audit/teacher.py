@@ -12,8 +12,8 @@ from tosmooth.audit.collecting import Collected
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.config import ModelConfig, StudyConfig
 from tosmooth.errors import ConfigError, DataError, ModelError, did_you_mean
-from tosmooth.models.study_model import StudyModel
 from tosmooth.models.features import PenultimateFeatures
+from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context, load_data
 from tosmooth.study.directory import StudyDirectory
 from tosmooth.study.plan import make_plan
@@ -100,9 +100,7 @@ def published_classes(name: str) -> int | None:
 def _context(config: StudyConfig, split: str) -> Context:
     if config.task != "image_classification":
         raise ConfigError(
-            [
-                f"task: {config.task} models are audited by their saved logits and labels only (tosmooth audit logits.npz)"
-            ]
+            [f"task: {config.task} models are audited by saved logits and labels only (tosmooth audit logits.npz)"]
         )
     compute = Compute.from_config(config.compute)
     names = ("train", "validation", "test")

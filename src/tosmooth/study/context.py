@@ -33,6 +33,7 @@ Owner = TypeVar("Owner", Teacher, Cell)
 
 # `cache: auto` stores no more than this a teacher: whoever wants to spend more disk says how many views.
 AUTO_CACHE_BYTES = 4 * 2**30
+FUSED_FROM = 8000  # outputs; docs/benchmarks.md has the fused loss at 32,000
 MOST_FEATURES = 2048  # of the usual models; where there are more outputs, features are stored in their place
 
 
@@ -193,6 +194,14 @@ class Context:
             return None
         nbytes = 2 * outcomes * len(self.data.train) * min(self.data.num_outputs, MOST_FEATURES)
         return outcomes if nbytes <= AUTO_CACHE_BYTES else None
+
+    @cached_property
+    def fused_loss(self) -> bool:
+        """Whether students learn by the fused loss; one process only, as DDP wants the whole model in its forward."""
+        asked, alone = self.config.compute.fused_loss, self.compute.processes.world == 1
+        if self.config.task != "translation" or asked == "off" or not alone:
+            return False
+        return asked == "on" or self.data.num_outputs >= FUSED_FROM
 
     def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> StudyModel:
         """A model as its section describes it, on the CPU."""

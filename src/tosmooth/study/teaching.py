@@ -54,8 +54,8 @@ class StudyTeaching:
                 self._stored[teacher.name] = _stored(context, teacher, context.trained_model(teacher), views)
         names = [teacher.name for teacher in teachers]
         if views is None:
-            return LiveTeachers({name: self._live[name] for name in names}, context.compute)
-        return CachedTeachers({name: self._stored[name] for name in names})
+            return LiveTeachers({name: self._live[name] for name in names}, context.compute, fused=context.fused_loss)
+        return CachedTeachers({name: self._stored[name] for name in names}, fused=context.fused_loss)
 
 
 def filling_work(context: Context) -> float:

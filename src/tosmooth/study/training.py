@@ -269,6 +269,7 @@ def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, start:
         seed=owner.seed,
         steps_per_epoch=len(context.training_batches(section, owner.seed)),
         folder=context.folder(owner),
+        fused=context.fused_loss and isinstance(owner, Cell),
         select_by=None if context.selection == "last" else f"{context.selection_split_name}/top1",
     )
     if start != BEGINNING:

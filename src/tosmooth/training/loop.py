@@ -64,7 +64,7 @@ def train_group(
     Args:
         group: models with the same number of epochs; those that fail are left out from then on and carry the reason.
         batches: the shared training batches.
-        teaching: where the teachers' logits come from, by the names that the students' loss functions use.
+        teaching: where the teachers' answers come from, by the names that the students' loss functions use.
         validate: metrics of a model for its epoch record; needed where the best epoch is kept.
         on_batch: told the epoch (from 0) and the image-steps done, for progress.
         start: where to go on; the models have been restored to it.
@@ -94,11 +94,11 @@ def train_group(
                 if share is None and not batch.counted:
                     continue  # nothing in it could be read
                 inputs = SharedInputs(batch.inputs, channels_last=compute.channels_last)
-                teacher_logits = {} if teaching is None or not batch.counted else teaching.logits(batch, inputs)
+                answers = {} if teaching is None or not batch.counted else teaching.answers(batch, inputs)
 
                 # Update
                 for trainee in alive:
-                    trainee.step(inputs, batch.labels, teacher_logits, share)
+                    trainee.step(inputs, batch.labels, answers, share)
                 images_done += batch.whole
                 on_batch(epoch, batch.whole * len(alive))
 

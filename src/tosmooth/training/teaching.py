@@ -1,4 +1,4 @@
-"""Where a group's teacher logits come from: the teachers themselves, or what they said before."""
+"""Where a group's teacher answers come from: the teachers themselves, or what they said before."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tosmooth.data.batches import Batch, Batches
 from tosmooth.errors import CacheError
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
+from tosmooth.training.answers import Answer, Hidden
 from tosmooth.training.compute import Compute
 from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.processes import Processes
@@ -22,11 +23,11 @@ from tosmooth.training.teacher_cache import CachedTeacher, TeacherCache
 
 
 class Teaching(ABC):
-    """The logits (N, K), float32, of each distinct teacher for a batch."""
+    """What each distinct teacher answers to a batch: logits (N, K), float32; or hidden states, for the fused loss."""
 
     @abstractmethod
-    def logits(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Tensor]:
-        """Logits by teacher name."""
+    def answers(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Answer]:
+        """Answers by teacher name."""
 
 
 class LiveTeachers(Teaching):
@@ -35,18 +36,23 @@ class LiveTeachers(Teaching):
     Args:
         teachers: by the name the students' loss functions use; frozen here.
         compute: the run's device and the precision of frozen teachers.
+        fused: answer with hidden states; all teachers have them, then.
     """
 
-    def __init__(self, teachers: Mapping[str, StudyModel], compute: Compute) -> None:
+    def __init__(self, teachers: Mapping[str, StudyModel], compute: Compute, *, fused: bool = False) -> None:
         for teacher in teachers.values():
             teacher.eval().requires_grad_(False)
-        self._teachers, self._compute = teachers, compute
+        self._teachers, self._compute, self._fused = teachers, compute, fused
 
-    def logits(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Tensor]:
-        """Logits of this very batch."""
+    def answers(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Answer]:
+        """Answers to this very batch."""
         with torch.no_grad(), self._compute.teacher_autocast():
-            found = {name: self._compute.classify(model, inputs.of(model)) for name, model in self._teachers.items()}
-        return {name: logits.float() for name, logits in found.items()}
+            return {name: self._answer(model, inputs.of(model)) for name, model in self._teachers.items()}
+
+    def _answer(self, model: StudyModel, prepared: Any) -> Answer:
+        if self._fused and isinstance(model, HiddenStateModel):
+            return Hidden(model.hidden(prepared).float(), model.last_layer)
+        return self._compute.classify(model, prepared).float()
 
 
 class CachedTeachers(Teaching):
@@ -54,13 +60,14 @@ class CachedTeachers(Teaching):
 
     Args:
         teachers: filled caches, by the name the students' loss functions use.
+        fused: answer with hidden states; all caches hold those, then.
     """
 
-    def __init__(self, teachers: Mapping[str, CachedTeacher]) -> None:
-        self._teachers = teachers
+    def __init__(self, teachers: Mapping[str, CachedTeacher], *, fused: bool = False) -> None:
+        self._teachers, self._fused = teachers, fused
 
-    def logits(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Tensor]:
-        """Stored logits.
+    def answers(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Answer]:
+        """Stored answers.
 
         Raises:
             CacheError: the batch does not say which views it shows.
@@ -68,7 +75,12 @@ class CachedTeachers(Teaching):
         if batch.views is None:
             raise CacheError("these batches show fresh views, for which nothing is stored; give them StoredViews")
         with torch.no_grad():
-            return {name: teacher.logits(batch.indices, batch.views) for name, teacher in self._teachers.items()}
+            return {name: self._answer(teacher, batch.indices, batch.views) for name, teacher in self._teachers.items()}
+
+    def _answer(self, teacher: CachedTeacher, indices: Tensor, views: Tensor) -> Answer:
+        if self._fused and teacher.head is not None:
+            return Hidden(teacher.cache.rows(indices, views), teacher.head)
+        return teacher.logits(indices, views)
 
 
 def fill(

@@ -16,9 +16,11 @@ from tosmooth.config import TrainingConfig
 from tosmooth.errors import CheckpointError
 from tosmooth.files import write_text
 from tosmooth.losses.distillation import distillation_loss
+from tosmooth.losses.fused_linear import fused_linear_distillation
 from tosmooth.models.averaging import average_weights
-from tosmooth.models.study_model import StudyModel
+from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights, save_weights
+from tosmooth.training.answers import Answer, Hidden
 from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
 from tosmooth.training.inputs import SharedInputs
@@ -27,14 +29,15 @@ from tosmooth.training.randomness import RandomStream
 
 METERS = ("good_steps", "loss_sum", "last_loss", "images")  # accumulators on the device, beside the flag `stopped`
 
-# logits (N, K), labels (N,), teacher logits by teacher name (N, K) → scalar loss
-LossFunction = Callable[[Tensor, Tensor, Mapping[str, Tensor]], Tensor]
+# the model's answer for N samples, labels (N,), teachers' answers by name → scalar loss
+LossFunction = Callable[[Answer, Tensor, Mapping[str, Answer]], Tensor]
 
 
 def label_smoothing_loss(alpha: float) -> LossFunction:
     """The teachers' loss: cross-entropy against labels smoothed by α."""
 
-    def loss(logits: Tensor, labels: Tensor, _: Mapping[str, Tensor]) -> Tensor:
+    def loss(logits: Answer, labels: Tensor, _: Mapping[str, Answer]) -> Tensor:
+        assert isinstance(logits, Tensor)
         return nn.functional.cross_entropy(logits, labels, label_smoothing=alpha)
 
     return loss
@@ -52,6 +55,8 @@ def distillation_from(
 ) -> LossFunction:
     """A student's loss: distillation from one teacher of the group at one temperature.
 
+    Of answers that are hidden states, the loss is the fused one: the same in value and gradients, up to rounding.
+
     Args:
         teacher: its name.
         temperature: T.
@@ -62,17 +67,30 @@ def distillation_from(
         topk: how many of the teacher's outputs count; None = all.
     """
 
-    def loss(logits: Tensor, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> Tensor:
-        return distillation_loss(
-            logits,
-            teacher_logits[teacher],
+    settings: dict[str, Any] = {
+        "objective": objective,
+        "objective_kwargs": options,
+        "hard_weight": hard_weight,
+        "label_smoothing": label_smoothing,
+        "topk": topk,
+    }
+
+    def loss(answer: Answer, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
+        taught = answers[teacher]
+        if isinstance(answer, Tensor) and isinstance(taught, Tensor):
+            return distillation_loss(answer, taught, temperature, targets=labels, **settings)
+        assert isinstance(answer, Hidden)
+        assert isinstance(taught, Hidden)
+        return fused_linear_distillation(
+            answer.features,
+            answer.layer.weight,
+            taught.features,
+            taught.layer.weight,
             temperature,
-            objective=objective,
-            objective_kwargs=options,
+            student_bias=answer.layer.bias,
+            teacher_bias=taught.layer.bias,
             targets=labels,
-            hard_weight=hard_weight,
-            label_smoothing=label_smoothing,
-            topk=topk,
+            **settings,
         )
 
     return loss
@@ -117,6 +135,7 @@ class Trainee:
     steps_per_epoch: int
     folder: Path
     select_by: str | None  # metric whose best epoch is kept, such as "val/top1"; None keeps the last
+    fused: bool = False  # the loss works on hidden states; of models that have them
     step_count: int = 0
     failure: str | None = None
     selected_epoch: int | None = None
@@ -152,7 +171,7 @@ class Trainee:
         self,
         inputs: SharedInputs,
         labels: Tensor,
-        teacher_logits: Mapping[str, Tensor],
+        answers: Mapping[str, Answer],
         share: Share | None = None,
     ) -> None:
         """One forward, backward and update on a batch with labels (N,), or on this process's `share` of it.
@@ -164,9 +183,9 @@ class Trainee:
             group["lr"] = self.learning_rate(self.step_count)
         with self.random:
             if share is None:
-                loss = self._loss(inputs, labels, teacher_logits)
+                loss = self._loss(inputs, labels, answers)
             elif share.images:
-                loss = self._loss(inputs, labels, teacher_logits) * share.weight
+                loss = self._loss(inputs, labels, answers) * share.weight
             else:
                 loss = self._nothing(inputs)
             self.compute.accelerator.backward(loss)
@@ -181,10 +200,14 @@ class Trainee:
         self.optimizer.zero_grad(set_to_none=True)
         self.step_count += 1
 
-    def _loss(self, inputs: SharedInputs, labels: Tensor, teacher_logits: Mapping[str, Tensor]) -> Tensor:
+    def _loss(self, inputs: SharedInputs, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
+        if self.fused and isinstance(self.model, HiddenStateModel):
+            with self.compute.autocast():
+                features = self.model.hidden(inputs.of(self.model))
+                return self.loss_function(Hidden(features, self.model.last_layer), labels, answers)
         with self.compute.autocast():
             logits = self.forward(inputs.of(self.model))
-        return self.loss_function(logits.float(), labels, teacher_logits)
+        return self.loss_function(logits.float(), labels, answers)
 
     def _nothing(self, inputs: SharedInputs) -> Tensor:
         """A loss of 0 with gradients of 0, in eval mode, so that a placeholder moves no statistics."""

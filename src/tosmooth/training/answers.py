@@ -1,0 +1,23 @@
+"""What a model answers to a batch: its logits, or what would become them, for a loss that works on the last layer too."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from torch import Tensor, nn
+
+
+class Hidden(NamedTuple):
+    """Logits that were not computed: `layer(features)`.
+
+    Attributes:
+        features: penultimate features (N, D).
+        layer: the last layer, weight (K, D).
+    """
+
+    features: Tensor
+    layer: nn.Linear
+
+
+# Logits (N, K), or what makes them.
+Answer: TypeAlias = Tensor | Hidden
