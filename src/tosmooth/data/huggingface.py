@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,23 +52,38 @@ class RowSplit(ImageSplit):
         return f"{self.rows._fingerprint}{super().digest()}"
 
 
-def _load(options: Mapping[str, Any], path: Path | None) -> Any:
-    """The library's `DatasetDict`."""
+def load_dataset(
+    options: Mapping[str, Any],
+    path: Path | None,
+    *,
+    source: str = "huggingface",
+    extra: str = "hf",
+    readers: Sequence[str] = _READERS,
+) -> Any:
+    """The library's `DatasetDict` of the options `dataset` and `config`, or of a folder.
+
+    Args:
+        options: of the source.
+        path: folder; None = the hub.
+        source, extra: the source's name and the extra that installs its libraries, for messages.
+        readers: what `dataset` may be beside a path.
+
+    Raises:
+        DataError: the library is missing, or there is no such data set.
+    """
     try:
         import datasets
     except ImportError:
-        raise DataError("the source 'huggingface' needs the datasets library: pip install 'tosmooth[hf]'") from None
+        raise DataError(f'the source {source!r} needs the datasets library: pip install "tosmooth[{extra}]"') from None
     dataset, config = options.get("dataset"), options.get("config")
     if path is None and dataset is None:
-        raise DataError(
-            "the source 'huggingface' needs data.options.dataset (a name on the hub) or data.path (a folder)"
-        )
+        raise DataError(f"the source {source!r} needs data.options.dataset (a name on the hub) or data.path (a folder)")
     if path is None and Path(str(dataset)).expanduser().is_dir():
         path, dataset = Path(str(dataset)).expanduser(), None
-    if path is not None and dataset is not None and dataset not in _READERS:
+    if path is not None and dataset is not None and dataset not in readers:
         raise DataError(
             f"data.options.dataset: {dataset!r} and data.path {path} are two data sets; give one "
-            f"(beside a path, only {' or '.join(_READERS)} say how to read it)"
+            f"(beside a path, only {' or '.join(readers)} say how to read it)"
         )
     try:
         if path is None:
@@ -88,8 +103,12 @@ def _load(options: Mapping[str, Any], path: Path | None) -> Any:
     return found
 
 
-def _split_names(found: Any, options: Mapping[str, Any]) -> tuple[str, str | None, str]:
-    """Names of the training, validation and test splits."""
+def split_names(found: Any, options: Mapping[str, Any]) -> tuple[str, str | None, str]:
+    """Names of the training, validation and test splits.
+
+    Raises:
+        DataError: there is none for training or test, the options name one that is not there, or one twice.
+    """
 
     def named(option: str, usual: tuple[str, ...]) -> str | None:
         given = options.get(option)
@@ -151,10 +170,10 @@ def huggingface(request: SourceRequest) -> RawImages:
     unknown = [key for key in options if key not in OPTIONS]
     if unknown:
         raise DataError(f"data.options: unknown option {unknown[0]!r}; {did_you_mean(unknown[0], OPTIONS)}")
-    found = _load(options, request.path.expanduser() if request.path is not None else None)
+    found = load_dataset(options, request.path.expanduser() if request.path is not None else None)
     import datasets
 
-    train_name, validation_name, test_name = _split_names(found, options)
+    train_name, validation_name, test_name = split_names(found, options)
     train = found[train_name]
     features = train.features
     images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]

@@ -53,6 +53,7 @@ class PretrainedVocabulary(Vocabulary):
         """The text as the tokenizer puts it together."""
         kept: list[int] = []
         for token in ids:
+            # Some decoders begin with the end token: then a first one ends nothing.
             if token == self.eos and (kept or token != self.start):
                 break
             if token < len(self._tokenizer) and token not in (self.pad, self.start):

@@ -32,7 +32,7 @@ class RawPairs:
 PairFunction = Callable[[PairRequest], RawPairs]
 _SOURCES: dict[str, PairFunction] = {}
 # Imported on first use; each registers its source.
-_BUILT_IN = ("sample", "parallel_text", "tsv")
+_BUILT_IN = ("sample", "parallel_text", "tsv", "huggingface_pairs")
 
 
 def register_translation_source(name: str) -> Callable[[PairFunction], PairFunction]:

@@ -33,8 +33,10 @@ def frequent_words(split: TokenSplit, count: int) -> Tensor:
     occurrences are left out: their representation would be that of a beginning.
 
     Raises:
-        DataError: fewer than 3 such tokens.
+        DataError: fewer than 3 such tokens, or asked for.
     """
+    if count < LEAST_CLASSES:
+        raise DataError(f"{count} words are too few to track; give at least {LEAST_CLASSES}")
     labels, size = split.labels.numpy(), split.vocabulary.size
     whole = np.bincount(labels[whole_words(split)], minlength=size)
     all_of_them = np.bincount(labels, minlength=size)
@@ -42,7 +44,7 @@ def frequent_words(split: TokenSplit, count: int) -> Tensor:
     chosen = suitable[np.argsort(-whole[suitable], kind="stable")][:count]
     if len(chosen) < LEAST_CLASSES:
         raise DataError(
-            f"{len(chosen)} tokens of the training targets are whole words, and at least {LEAST_CLASSES} must be; "
-            "enlarge data.text.vocabulary (small ones cut every word), the training split, or the number of words tracked"
+            f"{len(chosen)} tokens of the training targets are whole words; at least {LEAST_CLASSES} must be; "
+            "enlarge data.text.vocabulary (a small one cuts every word), or use more sentences"
         )
     return torch.from_numpy(chosen.astype(np.int64))

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.translation.toy import write_parallel
+from tosmooth.data.translation.registry import PairRequest, RawPairs, read_pairs
+from tosmooth.errors import DataError
+
+
+def read(root: Path, source: str = "en", target: str = "ru") -> RawPairs:
+    return read_pairs("parallel_text", PairRequest(path=root, source_language=source, target_language=target))
+
+
+@pytest.mark.parametrize("validation", ["valid", "dev"])
+def test_line_n_belongs_to_line_n(tmp_path: Path, validation: str) -> None:
+    root = write_parallel(tmp_path, {"train": 5, validation: 3, "test": 2})
+    found = read(root)
+    assert found.validation is not None
+    assert (len(found.train), len(found.validation), len(found.test)) == (5, 3, 2)
+    assert list(found.train.targets) == (root / "train.ru").read_text(encoding="utf-8").splitlines()
+    assert found.train.describe(4) == f"{root}/train.{{en,ru}}, line 5"
+    assert read(root, "ru", "en").train.sources == found.train.targets
+
+
+def test_without_validation(tmp_path: Path) -> None:
+    assert read(write_parallel(tmp_path, {"train": 5, "test": 2})).validation is None
+
+
+def test_different_numbers_of_lines(tmp_path: Path) -> None:
+    root = write_parallel(tmp_path, {"train": 1200, "test": 2})
+    lines = (root / "train.ru").read_text(encoding="utf-8").splitlines(keepends=True)
+    (root / "train.ru").write_text("".join(lines[:-1]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"train\.en has 1,200 lines, train\.ru has 1,199; line n of one must be"):
+        read(root)
+
+
+def test_invalid_utf_8(tmp_path: Path) -> None:
+    root = write_parallel(tmp_path, {"train": 3, "test": 2})
+    with (root / "train.ru").open("ab") as file:
+        file.write(b"ab\xffcd\n")
+    with pytest.raises(DataError, match=r"train\.ru: line 4 is not UTF-8 \(byte 0xff, the line's byte 3\)"):
+        read(root)
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    root = write_parallel(tmp_path, {"train": 3, "valid": 2})
+    with pytest.raises(DataError, match=r"test\.en: no such file; there is no test\.\* at all"):
+        read(root)
+    with pytest.raises(
+        DataError, match=r"train\.de: .*there are train\.en, train\.ru; set data\.text\.target_language"
+    ):
+        read(root, "en", "de")
+    (root / "valid.ru").unlink()
+    with pytest.raises(DataError, match=r"valid\.ru: no such file; there are valid\.en"):
+        read(write_parallel(root, {"test": 2}))
+    with pytest.raises(DataError, match="no such folder"):
+        read(tmp_path / "nowhere")
+
+
+def test_two_kinds_of_validation(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"valid\.\* and dev\.\* both name validation"):
+        read(write_parallel(tmp_path, {"train": 3, "dev": 1, "valid": 1, "test": 2}))
