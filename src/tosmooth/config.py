@@ -20,6 +20,8 @@ from tosmooth.losses.objectives import objectives as objective_names
 from tosmooth.models.build import validate_model_name
 from tosmooth.models.translation_marian import ARCHITECTURES as TRANSLATION_MODELS
 
+SEQUENCE = "sequence"  # the objective of Kim and Rush (2016): no loss on logits, but other labels
+
 
 def _one_of(kind: str, names: Any) -> AfterValidator:
     """A validator for a name out of a registry that is read when the config is, so that user additions count."""
@@ -30,6 +32,11 @@ def _one_of(kind: str, names: Any) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def student_objectives() -> tuple[str, ...]:
+    """Names of what students can learn by: losses on the teacher's logits, and its translations."""
+    return (*objective_names(), SEQUENCE)
 
 
 def data_sources() -> tuple[str, ...]:
@@ -266,10 +273,15 @@ class StudentConfig(TrainingConfig):
         [1.0, 2.0, 3.0, 64.0], min_length=1, description="distillation temperatures T, each > 0"
     )
     objectives: Annotated[
-        list[Annotated[str, _one_of("objective", objective_names)]],
+        list[Annotated[str, _one_of("objective", student_objectives)]],
         BeforeValidator(_as_list),
         AfterValidator(_distinct),
-    ] = Field(["hinton"], min_length=1, description="distillation objectives")
+    ] = Field(
+        ["hinton"],
+        min_length=1,
+        description="distillation objectives; of sentences also `sequence`: the teacher's translations are the labels, "
+        "once for all T",
+    )
     seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
         [0, 1, 2], min_length=1, description="one group of students per seed"
     )

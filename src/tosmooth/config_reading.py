@@ -12,7 +12,15 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from tosmooth.config import SECTIONS, AnalysisConfig, StudentConfig, StudyConfig, TeacherConfig, TrainingConfig
+from tosmooth.config import (
+    SECTIONS,
+    SEQUENCE,
+    AnalysisConfig,
+    StudentConfig,
+    StudyConfig,
+    TeacherConfig,
+    TrainingConfig,
+)
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
@@ -223,6 +231,8 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
     if (compute := sections.get("compute")) is not None and compute.fused_loss == "on" and not translation:
         yield "compute.fused_loss: on is of task: translation; image models make their logits themselves"
     if (student := sections.get("student")) is not None:
+        if SEQUENCE in student.objectives and not translation:
+            yield f"student.objectives: {SEQUENCE!r} is of task: translation; its labels are the teacher's translations"
         yield from _student_contradictions(student)
     if sections.get("analysis") is not None:
         yield from _similarity_contradictions(sections["analysis"])
@@ -274,6 +284,9 @@ def _student_contradictions(student: StudentConfig) -> Iterable[str]:
     """Options of objectives that are not asked for or do not take them, and a smoothing that nothing feels."""
     for name, options in student.objective_options.items():
         key = f"student.objective_options.{_shortened(shown(name))}"
+        if name == SEQUENCE:
+            yield f"{key}: the objective takes no options"
+            continue
         if name not in student.objectives:
             asked = did_you_mean(name, student.objectives)
             yield f"{key}: options of an objective that is not in student.objectives; {asked}"

@@ -100,6 +100,7 @@ class Context:
     ) -> Context:
         """The same without a claim: for a process that works on a study which another one has claimed."""
         compute = Compute.from_config(config.compute)
+        progress.samples = find_task(config.task).samples
 
         def load() -> StudyData:
             data = load_data(config)
@@ -172,9 +173,19 @@ class Context:
         alone = self.task.pipeline(self.config.data, self.data, self.compute.device)
         return alone.evaluation(split, batch_size=size)
 
-    def training_batches(self, training: TrainingConfig, seed: int, views: ViewSchedule | None = None) -> Batches:
-        """The training split, shuffled and augmented by `seed`; `views` as stored, None for fresh ones."""
-        return self.pipeline.training(self.data.train, batch_size=training.batch_size, seed=seed, views=views)
+    def training_batches(
+        self, training: TrainingConfig, seed: int, views: ViewSchedule | None = None, split: Any = None
+    ) -> Batches:
+        """The training split, shuffled and augmented by `seed`.
+
+        Args:
+            training: whose batch size.
+            seed: of order and augmentation.
+            views: as stored; None for fresh ones.
+            split: other samples than those of the training split, such as a teacher's translations.
+        """
+        samples = self.data.train if split is None else split
+        return self.pipeline.training(samples, batch_size=training.batch_size, seed=seed, views=views)
 
     @cached_property
     def stored_views(self) -> int | None:

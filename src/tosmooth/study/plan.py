@@ -15,7 +15,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tosmooth.config import StudyConfig
+from tosmooth.advice.units import reference_temperature
+from tosmooth.config import SEQUENCE, StudyConfig
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def make_plan(config: StudyConfig) -> Plan:
         for (position, seed), alpha in product(enumerate(config.teacher.seeds), config.teacher.label_smoothing)
     )
     student, first = config.student, config.teacher.seeds[0]
+    lowest = reference_temperature(student.temperatures)
     labels = {name: objective_label(name, student.objective_options.get(name, {})) for name in student.objectives}
     groups = tuple(
         tuple(
@@ -104,6 +106,7 @@ def make_plan(config: StudyConfig) -> Plan:
             for model, objective, teacher, temperature in product(
                 student.all_models, student.objectives, teachers, student.temperatures
             )
+            if objective != SEQUENCE or temperature == lowest  # which has no temperature
         )
         for seed in student.seeds
     )

@@ -41,13 +41,14 @@ class StudyProgress:
         self._task = self._bar.add_task("starting", total=None, detail="", left="")
         self._total = self._done = 0.0
         self._started = time.perf_counter()
+        self.samples = "images"  # what the task counts
         self._stage = ""
         self._epochs = 0
         self._cost = 1.0
         self._models = 1
         self._epoch = -1
         self._epoch_started = self._started
-        self._epoch_images = 0
+        self._epoch_samples = 0
 
     def __enter__(self) -> StudyProgress:
         if self.console.is_terminal:
@@ -60,7 +61,7 @@ class StudyProgress:
         self._bar.stop()
 
     def expect(self, total: float) -> None:
-        """Set the whole work of the study, in image-steps × parameters."""
+        """Set the whole work of the study, in sample-steps × parameters."""
         self._total = total
         self._started = time.perf_counter()
         self._bar.update(self._task, total=total)
@@ -86,14 +87,14 @@ class StudyProgress:
         if not self.console.is_terminal:
             self.console.print(markup(title), highlight=False, soft_wrap=True)
 
-    def batch(self, epoch: int, images: int) -> None:
-        """Count one batch: `images` image-steps over all models of the group."""
+    def batch(self, epoch: int, samples: int) -> None:
+        """Count one batch: `samples` sample-steps over all models of the group."""
         now = time.perf_counter()
         if epoch != self._epoch:
             self._end_epoch(now)
-            self._epoch, self._epoch_started, self._epoch_images = epoch, now, 0
-        self._epoch_images += images
-        self._done += images * self._cost
+            self._epoch, self._epoch_started, self._epoch_samples = epoch, now, 0
+        self._epoch_samples += samples
+        self._done += samples * self._cost
         self._bar.update(self._task, completed=self._done, detail=self._detail(now), left=self._left(now))
 
     def end_stage(self) -> None:
@@ -106,8 +107,8 @@ class StudyProgress:
         self.console.print(shown(text, lines=True), highlight=False, markup=False, soft_wrap=True)
 
     def _detail(self, now: float) -> str:
-        speed = self._epoch_images / max(1e-6, now - self._epoch_started)
-        return f"epoch {self._epoch + 1}/{self._epochs} · {speed:,.0f} images/s over {self._models} models"
+        speed = self._epoch_samples / max(1e-6, now - self._epoch_started)
+        return f"epoch {self._epoch + 1}/{self._epochs} · {speed:,.0f} {self.samples}/s over {self._models} models"
 
     def _left(self, now: float) -> str:
         if self._total <= 0 or self._done < 0.01 * self._total:

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tosmooth.config import SEQUENCE
 from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
@@ -112,10 +113,19 @@ def train_students(
     todo = context.unfinished(cells)
     processes = context.compute.processes
     size = context.config.compute.group_size or min(processes.gather(students_that_fit(context)))
-    while todo:
-        size = min(size, *context.group_limit, len(todo))
-        _train_students(context, todo[:size], teaching, epochs or range(context.config.student.epochs))
-        todo = todo[size:]
+    for own in _of_same_labels(todo):
+        while own:
+            size = min(size, *context.group_limit, len(own))
+            _train_students(context, own[:size], teaching, epochs or range(context.config.student.epochs))
+            own = own[size:]
+
+
+def _of_same_labels(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells that see the same batches: all, but those that learn a teacher's translations, teacher by teacher."""
+    groups: dict[str | None, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.teacher if cell.objective == SEQUENCE else None, []).append(cell)
+    return list(groups.values())
 
 
 def students_that_fit(context: Context) -> int:
@@ -141,6 +151,15 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
         needed = {cell.teacher for cell in cells}
         return teaching.of([teacher for teacher in context.plan.teachers if teacher.name in needed])
 
+    if todo[0].objective == SEQUENCE:
+        from tosmooth.study.sequence_level import translated_training  # studies of images need none of it
+
+        teacher = next(teacher for teacher in context.plan.teachers if teacher.name == todo[0].teacher)
+        labels = label_smoothing_loss(section.label_smoothing)
+        split = translated_training(context, teacher)
+        _train(context, todo, _Work(title, lambda _: labels, epochs, split=split))
+        return
+
     def loss(cell: Cell) -> LossFunction:
         return distillation_from(
             cell.teacher,
@@ -157,13 +176,14 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
 
 @dataclass(frozen=True)
 class _Work:
-    """What models are trained with: title, losses, the epochs to train, and for students their teachers and views."""
+    """What models are trained with: title, losses, the epochs to train; for students teachers, views and labels."""
 
     title: Callable[[Sequence[Any]], str]
     loss: Callable[[Any], LossFunction]
     epochs: range
     teaching: Callable[[Sequence[Any]], Teaching] | None = None
     views: ViewSchedule | None = None
+    split: Any = None  # None = the training split
 
 
 def _train(context: Context, owners: Sequence[Teacher | Cell], work: _Work) -> None:
@@ -255,7 +275,7 @@ class _Checkpoints(Checkpointing):
         return self._context.stopping
 
 
-def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, start: Position) -> Trainee:
+def _trainee(context: Context, owner: Teacher | Cell, work: _Work, start: Position) -> Trainee:
     section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
     model = context.new_model(
         context.model_section(owner), owner.seed, owner.checkpoint if isinstance(owner, Teacher) else None
@@ -263,13 +283,13 @@ def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, start:
     trainee = Trainee(
         name=owner.name,
         model=model,
-        loss_function=loss,
+        loss_function=work.loss(owner),
         config=section,
         compute=context.compute,
         seed=owner.seed,
-        steps_per_epoch=len(context.training_batches(section, owner.seed)),
+        steps_per_epoch=len(context.training_batches(section, owner.seed, split=work.split)),
         folder=context.folder(owner),
-        fused=context.fused_loss and isinstance(owner, Cell),
+        fused=context.fused_loss and work.teaching is not None,
         select_by=None if context.selection == "last" else f"{context.selection_split_name}/top1",
     )
     if start != BEGINNING:
@@ -280,9 +300,9 @@ def _trainee(context: Context, owner: Teacher | Cell, loss: LossFunction, start:
 def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start: Position) -> None:
     """Train a group from a point on, then measure each of its models with the kept weights."""
     teaching = work.teaching(owners) if work.teaching is not None else None
-    trainees = [_trainee(context, owner, work.loss(owner), start) for owner in owners]
+    trainees = [_trainee(context, owner, work, start) for owner in owners]
     config = trainees[0].config
-    batches = context.training_batches(config, owners[0].seed, work.views)
+    batches = context.training_batches(config, owners[0].seed, work.views, work.split)
     cost = sum(p.numel() for trainee in trainees for p in trainee.model.parameters()) / len(trainees)
     stop = work.epochs.stop
     done = min(stop * len(batches), start.epoch * len(batches) + start.batch) - work.epochs.start * len(batches)

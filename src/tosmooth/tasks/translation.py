@@ -39,9 +39,7 @@ class Translation(Task):
         absent = [name for name in LIBRARIES if find_spec(name) is None]
         if absent:
             raise ConfigError(
-                [
-                    f'task: translation needs {", ".join(absent)}, not installed here: pip install "tosmooth[translation]"'
-                ]
+                [f'task: translation needs {", ".join(absent)}, not installed: pip install "tosmooth[translation]"']
             )
         return load_translation_data(config.data, config.analysis.tokens)
 

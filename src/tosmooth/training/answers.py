@@ -1,4 +1,4 @@
-"""What a model answers to a batch: its logits, or what would become them, for a loss that works on the last layer too."""
+"""What a model answers to a batch: its logits, or what would become them, for a loss that works on both."""
 
 from __future__ import annotations
 
