@@ -322,8 +322,10 @@ class AnalysisConfig(Section):
         description="S2: farthest (the m farthest by the teacher's geometry, of other groups), others (all classes "
         "outside S1, of other groups); auto = farthest with similarity: teacher, else others",
     )
-    projection_classes: Annotated[list[int], Field(min_length=3, max_length=3)] | None = Field(
-        None, description="two similar classes and one that is not, by index; null = chosen from the teacher's geometry"
+    projection_classes: Annotated[list[int | str], Field(min_length=3, max_length=3)] | None = Field(
+        None,
+        description="two similar classes and one that is not, by index or name; null = chosen from the teacher's "
+        "geometry",
     )
     margin: PositiveNumber = Field(0.5, description="points of top-1 or BLEU within which two cells may be tied")
 

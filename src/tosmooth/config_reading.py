@@ -44,6 +44,14 @@ QUICK_OVERRIDES: Mapping[str, Any] = {
     "student.epochs": 2,
     "student.seeds": [0, 1],
 }
+# Of sentences: the same, and nothing that only long trainings have.
+QUICK_TRANSLATION: Mapping[str, Any] = {
+    **QUICK_OVERRIDES,
+    "data.limit_train": 2000,
+    "data.limit_test": 100,
+    "teacher.average_last": 1,
+    "student.average_last": 1,
+}
 
 
 def read_source(source: str) -> dict[str, Any]:
@@ -119,7 +127,7 @@ def load_config(
     mistakes: list[str] = []
     if quick:
         raw["name"] = f"{raw.get('name', 'study')}-quick"
-        for key, value in QUICK_OVERRIDES.items():
+        for key, value in (QUICK_TRANSLATION if raw.get("task") == "translation" else QUICK_OVERRIDES).items():
             apply_override(raw, key, value)
     for text in overrides:
         try:

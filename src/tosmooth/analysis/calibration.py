@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 BINS = 15
+MOST_AT_ONCE = 2**24  # logits that are looked at at once
 BELOW_ONE = 1 - 2**-24  # the largest float32 below 1
 
 
@@ -55,6 +56,11 @@ class ClassificationMetrics:
                 "and (N,)"
             )
         if not len(labels):
+            return
+        if len(labels) > 1 and logits.numel() > MOST_AT_ONCE:  # a vocabulary's logits in float64 would take gigabytes
+            rows = max(1, MOST_AT_ONCE // self.num_classes)
+            for part, own in zip(torch.split(logits, rows), torch.split(labels, rows), strict=True):
+                self.update(part, own)
             return
         if labels.min() < 0 or labels.max() >= self.num_classes:
             raise ValueError(

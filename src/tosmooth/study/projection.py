@@ -12,7 +12,7 @@ from torch import Tensor
 from tosmooth.analysis.diffusion import relative_distances
 from tosmooth.analysis.projection import PenultimateProjection
 from tosmooth.config import StudyConfig
-from tosmooth.errors import ConfigError
+from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
@@ -30,15 +30,20 @@ def given_classes(config: StudyConfig, data: StudyData) -> tuple[int, int, int] 
     """The configured classes of the projection; None where the teacher's geometry chooses.
 
     Raises:
-        ConfigError: an index is outside the classes, or they repeat.
+        ConfigError: a name or an index is of no class, or they repeat.
     """
     given = config.analysis.projection_classes
     if given is None:
         return None
-    if len(set(given)) < 3 or not all(0 <= index < data.num_classes for index in given):
+    key = "analysis.projection_classes"
+    unknown = [name for name in given if isinstance(name, str) and name not in data.classes]
+    if unknown:
+        raise ConfigError([f"{key}: unknown class {unknown[0][:80]!r}; {did_you_mean(unknown[0], data.classes)}"])
+    found = [data.classes.index(name) if isinstance(name, str) else name for name in given]
+    if len(set(found)) < 3 or not all(0 <= index < data.num_classes for index in found):
         limit = data.num_classes - 1
-        raise ConfigError([f"analysis.projection_classes: three different indices from 0 to {limit}, not {given}"])
-    return given[0], given[1], given[2]
+        raise ConfigError([f"{key}: three different names, or indices from 0 to {limit}, not {given}"])
+    return found[0], found[1], found[2]
 
 
 def choose_classes(context: Context) -> tuple[int, int, int]:
