@@ -5,13 +5,16 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 SOURCES = src tests scripts benchmarks science
 
-.PHONY: study quick test test-slow test-faults bench check format browser clean
+.PHONY: study study-translation quick test test-slow test-faults bench check format browser clean
 .DEFAULT_GOAL := help
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 study: $(VENV)/.installed  ## install, then run the default study (6 to 8 minutes on two CPU cores)
 	$(BIN)/tosmooth study
+
+study-translation: $(VENV)/.installed-translation  ## install, then run the translation study (under 20 minutes on two cores)
+	$(BIN)/tosmooth study translation-en-de
 
 quick: $(VENV)/.installed  ## install, then run the one-minute preview of the default study
 	$(BIN)/tosmooth study --quick
@@ -48,9 +51,13 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+$(VENV)/.installed-translation: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[translation]"
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
-	@touch $@ $(VENV)/.installed
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-translation
 
 $(VENV)/.installed-bench: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[bench]"

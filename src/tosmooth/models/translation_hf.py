@@ -54,6 +54,28 @@ def build(
     return AutoModelForSeq2SeqLM.from_config(config, trust_remote_code=False)  # type: ignore[no-any-return]
 
 
+def check_published(name: str, vocabulary: SpecialTokens, max_length: int) -> None:
+    """Refuse published weights that another vocabulary goes with, by the model's config.json alone.
+
+    Args:
+        name: hub id or folder.
+        vocabulary: of the data.
+        max_length: tokens that must fit on either side.
+
+    Raises:
+        ModelError: the vocabularies differ, there are too few positions, or the config.json cannot be read.
+    """
+    from transformers import AutoConfig
+
+    folder = Path(name).expanduser()
+    try:
+        config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"hf:{name}: its config.json cannot be read: {' '.join(str(error).split())[:200]}") from None
+    _check_vocabulary(name, config, vocabulary)
+    _check_positions(name, config, max_length)
+
+
 def _check_vocabulary(name: str, config: Any, vocabulary: SpecialTokens) -> None:
     wanted = {
         "vocab_size": vocabulary.size,

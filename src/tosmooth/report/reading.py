@@ -20,7 +20,7 @@ from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 # Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
 TEXT_COLUMNS = (
     "cell", "objective", "student", "teacher", "status", "failure", "selection", "name", "role", "split", "class_name",
-    "image", "relation", "reference", "verdict",
+    "image", "relation", "reference", "verdict", "bleu_signature",
 )  # fmt: skip
 RESULT_COLUMNS = ("cell", "objective", "label_smoothing", "temperature", "student", "seed", "status")
 LONGEST_TEXT = 1000  # characters of a name or a sentence

@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
+
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.numbers import count_of, decimals_for, half_width, plus_minus
 from tosmooth.report.reading import StudyFiles
+from tosmooth.tasks.metric import TOP1
 
 EFFECT_WORDS = {
     "shown": "Systematic diffusion: shown",
@@ -96,7 +99,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
     models = student.get("models") or []
     items: list[tuple[str, Any]] = [
         ("data", data.get("source")),
-        ("validation", f"{data['validation']:.0%} of training" if data.get("validation") else "none of its own"),
+        ("validation", _validation(files, data)),
         ("selected epoch", (files.advice or {}).get("selection") or config.get("selection")),
         ("teacher", _training(teacher)),
         ("student", _training(student)),
@@ -111,11 +114,26 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
         ("similar classes", files.similarity.get("source")),
         ("advice frozen", files.advice.get("frozen_at")),
     ]
+    items += [("BLEU", signature) for signature in _texts(files.cells.get("bleu_signature"))]
+    items += [("notes on the data", note) for note in _texts(files.environment.get("notes"))]
     for key, word in ENVIRONMENT_WORDS.items():
         value = files.environment.get(key)
         items.append((word, duration(float(value)) if key == "seconds" and value is not None else value))
-    items += [(key, value) for key, value in files.environment.items() if key not in ENVIRONMENT_WORDS]
+    items += [(key, value) for key, value in files.environment.items() if key not in {*ENVIRONMENT_WORDS, "notes"}]
     return [(word, str(value)) for word, value in items if value not in (None, "", {})]
+
+
+def _validation(files: StudyFiles, data: Mapping[str, Any]) -> str | None:
+    """Where the validation split comes from; for translation the notes on the data say it."""
+    if files.metric is not TOP1:
+        return None
+    return f"{data['validation']:.0%} of training" if data.get("validation") else "none of its own"
+
+
+def _texts(found: Any) -> list[str]:
+    """The different texts of a list or column, in its order; empty where there is none."""
+    values = list(found) if isinstance(found, list | pd.Series) else []
+    return list(dict.fromkeys(value for value in values if isinstance(value, str) and value))
 
 
 def _set(values: list[float]) -> str:

@@ -34,7 +34,7 @@ ETAS = {
 
 def metric_columns(task: str) -> list[str]:
     """The columns of figures in the tables of a study, by its task's name."""
-    return METRICS if metric_of(task) is TOP1 else [*METRICS[:1], *OF_TRANSLATIONS, *METRICS[1:]]
+    return METRICS if metric_of(task) is TOP1 else [*METRICS[:1], *OF_TRANSLATIONS, *METRICS[1:], "bleu_signature"]
 
 
 def finished_cells(context: Context) -> dict[str, Cell]:

@@ -44,6 +44,7 @@ from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
 from tosmooth.study.views import analyse_views
 from tosmooth.tasks.base import StudyData
+from tosmooth.tasks.metric import TOP1
 
 
 def run_study(
@@ -169,4 +170,6 @@ def write_environment(context: Context, started: datetime, seconds: float) -> No
     }
     views = context.stored_views
     taught = {"teacher_logits": "computed live" if views is None else f"stored once for {views} views of each image"}
-    write_json(path, describe_environment(context.compute) | taught | times)
+    # What a reader must know of sentences before trusting a figure: where they are from, and how many are new.
+    notes = {} if context.task.metric is TOP1 else {"notes": list(context.data.notes)}
+    write_json(path, describe_environment(context.compute) | taught | times | notes)

@@ -20,6 +20,7 @@ from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import choose_classes
 from tosmooth.study.teacher_views import teacher_views
+from tosmooth.tasks.metric import TOP1
 
 CALIBRATION = ["cal/ece", "cal/ece_val", "test/nll", "val/nll"]
 COLUMNS = [
@@ -52,7 +53,9 @@ def analyse_views(context: Context, done: Mapping[str, Cell], results: pd.DataFr
     write_json(
         analysis / "views.json",
         {
-            "sentences": view_sentences(teachers, advice.get("effect") or {}, names[:2]),
+            "sentences": view_sentences(
+                teachers, advice.get("effect") or {}, names[:2], augmented=context.task.metric is TOP1
+            ),
             "calibration": judge_inheritance(inheritance),
             "similar": names[:2],
             "dissimilar": [names[0], names[2]],

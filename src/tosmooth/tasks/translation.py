@@ -14,10 +14,12 @@ from tosmooth.analysis.translation_metrics import score_translations
 from tosmooth.config import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.translation.data import TranslationData, load_translation_data
 from tosmooth.data.translation.pipeline import TranslationPipeline
-from tosmooth.errors import ConfigError
+from tosmooth.data.translation.vocabulary import Vocabulary, load_vocabulary
+from tosmooth.errors import ConfigError, ModelError
 from tosmooth.files import write_text
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.translation import TranslationModel, build_translation_model
+from tosmooth.models.translation_hf import check_published
 from tosmooth.models.translation_search import translate
 from tosmooth.tasks.base import StudyData, Task
 from tosmooth.tasks.metric import BLEU
@@ -44,7 +46,19 @@ class Translation(Task):
         return load_translation_data(config.data, config.analysis.tokens)
 
     def check(self, config: StudyConfig, data: StudyData) -> None:
-        """Text is read and checked whole when it is loaded; models are built for its vocabulary."""
+        """All models must share the data's vocabulary: those that bring weights are looked at before any work.
+
+        Raises:
+            ModelError: published weights or a checkpoint of another vocabulary.
+        """
+        vocabulary, teacher = cast(TranslationData, data).vocabulary, config.teacher
+        for section in (teacher.model, *config.student.all_models):
+            if section.pretrained and section.name.startswith("hf:"):
+                check_published(section.name.removeprefix("hf:"), vocabulary, config.data.text.max_length)
+            if section.checkpoint is not None:
+                _check_saved_vocabulary(section.checkpoint, vocabulary)
+        for path in (*teacher.checkpoints.values(), *(path for files in teacher.given.values() for path in files)):
+            _check_saved_vocabulary(path, vocabulary)
 
     def pipeline(
         self, config: DataConfig, data: StudyData, device: torch.device, process: tuple[int, int] = (0, 1)
@@ -101,3 +115,13 @@ class Translation(Task):
             f"{split}/bleu_novel": scores.bleu_novel,
             "bleu_signature": scores.signature,
         }
+
+
+def _check_saved_vocabulary(weights: Path, vocabulary: Vocabulary) -> None:
+    """Refuse weights beside which another vocabulary lies: of equal size, it would go unnoticed."""
+    folder = weights.parent / VOCABULARY_FOLDER
+    if folder.is_dir() and load_vocabulary(folder).digest() != vocabulary.digest():
+        raise ModelError(
+            f"{weights}: was trained with another vocabulary ({folder}) than the data's. Teacher and student must "
+            "share one: use the data, languages and data.text settings that it was trained with"
+        )
