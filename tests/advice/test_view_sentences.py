@@ -44,3 +44,15 @@ def test_what_was_not_measured_is_said():
     assert found["diffusion"] == "Diffusion was not judged."
     for alone in (_teachers((0.1, 0.3, 1.0, 0.9)), _teachers((0.1, 0.3, 1.0, 0.9), (0.2, 0.3, 1.0, 0.9))):
         assert "no pair" in view_sentences(alone, EFFECT, PAIR)["stability"]
+
+
+def test_sentences_have_no_augmented_views_to_measure_information_with():
+    teachers = _teachers((0.0, 0.3, None, 0.9), (0.1, 0.1, None, 0.95)).astype({"mi_similar": object})
+    found = view_sentences(teachers, EFFECT, PAIR, augmented=False)
+    assert found["information"].endswith(
+        "mutual information is not measured for sentences, which have no augmented views."
+    )
+    assert "tighter" in found["information"]
+    assert "more alike" in found["stability"]
+    bare = view_sentences(_teachers((0.0, None, None, 0.9), (0.1, None, None, 0.9)), EFFECT, PAIR, augmented=False)
+    assert bare["information"] == "Compactness was not measured."

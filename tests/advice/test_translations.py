@@ -1,0 +1,176 @@
+"""Advice for translation: sentences that speak of BLEU, and students of one seed compared on their translations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from tests.study.grids import diffusion_table, results_table, teacher_rows
+from tosmooth.advice.advise import advise, final_verdict
+from tosmooth.advice.caveats import Rules
+from tosmooth.advice.comparisons import JUDGED_FILE, compare_with, read_judged, scores_by_seed
+from tosmooth.advice.consequence import judge_consequence
+from tosmooth.advice.objectives import answers, compare_objectives
+from tosmooth.advice.translations import FEWEST_SENTENCES, Translations, over_sentences, read_translations
+from tosmooth.analysis.translation_metrics import paired_bootstrap
+from tosmooth.errors import StudyError
+from tosmooth.tasks.metric import BLEU
+
+REFERENCES = [f"the file number {i} could not be saved in folder {i % 7}" for i in range(120)]
+DIFFUSES = diffusion_table(lambda a, t: (0.3 if a > 0 and t > 1 else 0.05, 0.05))
+NOTHING = diffusion_table(lambda a, t: (0.02, 0.02))
+
+
+def wrong(share: int) -> list[str]:
+    """Every so many sentences without their last words."""
+    return [text.rsplit(" in ", 1)[0] if i % share == 0 else text for i, text in enumerate(REFERENCES)]
+
+
+def translated(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table with its figures as BLEU."""
+    names = {"val/top1": "val/bleu", "test/top1": "test/bleu"}
+    return table.rename(columns=names).assign(**{"val/top1": 50.0, "test/top1": 50.0})
+
+
+def bleu(alpha: float, temperature: float) -> float:
+    return 12.0 if (alpha, temperature) == (0.1, 1.0) else 11.0 if temperature < 64 else 3.0
+
+
+TEACHERS = teacher_rows(20, 21).rename(columns={"val/top1": "val/bleu"})
+
+
+def test_sentences_speak_of_bleu():
+    table = translated(results_table(bleu))
+    advice = advise(table, TEACHERS, DIFFUSES, Rules(metric=BLEU))
+    assert advice["metric"] == "val/bleu"
+    assert advice["headline"].startswith(
+        "Distil from the smoothed teacher (α = 0.1) at T = 1: 12.0 ± 0.1 validation BLEU"
+    )
+    sentence = final_verdict(advice, table, preview=False, metric=BLEU)["sentence"]
+    assert sentence.startswith(
+        "Distil from the smoothed teacher (α = 0.1) at T = 1: 11.0 ± 0.1 test BLEU over 6 seeds, "
+    )
+    assert "points above the unsmoothed teacher at its best T (" in sentence
+    written = json.dumps([advice, sentence], default=str, ensure_ascii=False)
+    assert "%" not in written.replace("95 %", "")
+    assert "top-1" not in written
+    assert "ccuracy" not in written
+
+
+def test_caveats_are_about_sentences_and_bleu():
+    table = translated(results_table(bleu))
+    caveats = " ".join(
+        advise(table, TEACHERS.assign(**{"val/bleu": 9}), DIFFUSES, Rules(preview=True, metric=BLEU))["caveats"]
+    )
+    assert "Preview: few sentences" in caveats
+    assert "at least as good as the best teacher" in caveats
+    assert "as good as" not in " ".join(advise(table, TEACHERS, DIFFUSES, Rules(metric=BLEU))["caveats"])
+
+
+def test_without_validation_figures_of_bleu_nothing_is_chosen_by_token_accuracy():
+    table = translated(results_table(bleu)).assign(**{"val/bleu": np.nan})
+    advice = advise(table, TEACHERS, DIFFUSES, Rules(metric=BLEU))
+    assert advice["headline"].startswith("By the paper's rule alone")
+
+
+def test_the_consequence_is_said_of_bleu():
+    scores = scores_by_seed(translated(results_table(lambda a, t: 20 - 10 * a * t)), "val/bleu")
+    said = judge_consequence(scores, [(0.1, 64.0)], "hinton", "resnet8", BLEU)["sentence"]
+    assert said.startswith("BLEU falls with it, as the paper says: from T = 1 to 64")
+    said = judge_consequence(scores, [], "hinton", "resnet8", BLEU)["sentence"]
+    assert said.endswith("What costs BLEU here is not shown to be diffusion.")
+
+
+def test_other_objectives_are_compared_in_bleu():
+    results, diffusion = translated(results_table(bleu)), diffusion_table(lambda a, t: (0.3 if a else 0.0, 0.0))
+    other = results.assign(objective="dkd", cell="dkd-" + results.cell, **{"val/bleu": results["val/bleu"] + 2})
+    calmer = diffusion.assign(objective="dkd", cell="dkd-" + diffusion.cell, eta_s1=diffusion.eta_s1 * 0.01)
+    table = compare_objectives(pd.concat([diffusion, calmer]), pd.concat([results, other]), ["hinton", "dkd"], BLEU)
+    assert table.top1_change.tolist() == pytest.approx([2.0, 2.0])
+    assert "Validation BLEU against hinton there: +2.0 points" in answers(table, BLEU)[0]
+
+
+@pytest.mark.rule("R6")
+def test_one_seed_is_compared_over_sentences():
+    table = translated(results_table(bleu, seeds=1))
+    of_best, of_others = Translations(wrong(40), REFERENCES), Translations(wrong(2), REFERENCES)
+    judged = {
+        row.cell: of_best if (row.label_smoothing, row.temperature) == (0.1, 1.0) else of_others
+        for row in table.itertuples()
+    }
+    advice = advise(table, TEACHERS, NOTHING, Rules(metric=BLEU), judged)
+    others = [row for row in advice["comparisons"] if row["relation"] != "best"]
+    expected = paired_bootstrap(wrong(40), wrong(2), REFERENCES)
+    for row in others:
+        assert (row["unit"], row["n"]) == ("sentences", 120)
+        assert (row["difference"], row["low"], row["high"], row["p"]) == pytest.approx(
+            (expected.difference, expected.low, expected.high, expected.p)
+        )
+        assert row["p_holm"] == pytest.approx(5 * expected.p)
+        assert row["relation"] == "worse"
+    assert advice["confidence"]["level"] == "low"
+    assert advice["confidence"]["sentence"].endswith(
+        "judged on the same 120 validation sentences, 5 of 5 are worse (paired bootstrap of BLEU, Holm-corrected)."
+    )
+    several = advise(translated(results_table(bleu)), TEACHERS, NOTHING, Rules(metric=BLEU), judged)
+    assert {row["unit"] for row in several["comparisons"]} == {"seeds"}
+
+
+@pytest.mark.rule("R6")
+def test_few_sentences_or_other_ones_say_nothing_about_two_students():
+    few = Translations(REFERENCES[: FEWEST_SENTENCES - 1], REFERENCES[: FEWEST_SENTENCES - 1])
+    assert over_sentences(few, few) is None
+    whole = Translations(REFERENCES, REFERENCES)
+    assert over_sentences(whole, Translations(REFERENCES[::-1], REFERENCES[::-1])) is None
+    index = pd.MultiIndex.from_tuples(
+        [("hinton", 0.1, t, "resnet8") for t in (1.0, 2.0)],
+        names=["objective", "label_smoothing", "temperature", "student"],
+    )
+    scores = pd.DataFrame({0: [12.0, 3.0]}, index=index)
+    rows = compare_with(index[0], scores, 0.5, {index[0]: few, index[1]: few})
+    assert (rows[1]["unit"], rows[1]["relation"]) == ("seeds", "undecided")
+    tied = compare_with(index[0], scores, 0.5, {index[0]: whole, index[1]: whole})
+    assert (tied[1]["unit"], tied[1]["relation"], tied[1]["difference"]) == ("sentences", "tied", 0.0)
+
+
+def test_translations_are_read_where_there_are_some(tmp_path: Path):
+    for name, content in (("a", {"val": {"hypotheses": ["x"], "references": ["y"], "sources": ["z"]}}), ("b", {})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "translations.json").write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "c").mkdir()
+    save_file({"val.correct": np.ones(3, np.int8)}, tmp_path / "a" / JUDGED_FILE)
+    folders = {name: tmp_path / name for name in "abc"}
+    assert read_judged(folders, BLEU) == {"a": Translations(["x"], ["y"], ["z"])}
+    assert read_judged(folders)["a"].tolist() == [1, 1, 1]
+    assert read_translations(tmp_path / "a", "test") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("[", "is not readable as JSON"),
+        ("[]", "expected a JSON object, found list"),
+        ({"val": ["x"]}, "must be lists of texts"),
+        ({"val": {"hypotheses": "xy", "references": ["a", "b"]}}, "must be lists of texts"),
+        ({"val": {"hypotheses": ["x", 3], "references": ["a", "b"]}}, "must be lists of texts"),
+        ({"val": {"hypotheses": ["x"], "references": ["a", "b"]}}, "must have one text a sentence each"),
+        ({"val": {"hypotheses": ["x"], "references": ["a"], "sources": ["b", "c"]}}, "must have one text a sentence"),
+        (b"\xff\xfe", "is not valid UTF-8"),
+        ({"val": {"hypotheses": ["\ud800"], "references": ["a"]}}, "not valid Unicode"),
+    ],
+)
+def test_a_damaged_file_of_translations_is_named(tmp_path: Path, content: Any, reason: str):
+    path = tmp_path / "translations.json"
+    path.write_bytes(
+        content
+        if isinstance(content, bytes)
+        else (content if isinstance(content, str) else json.dumps(content)).encode()
+    )
+    with pytest.raises(StudyError, match=rf"translations\.json.*{reason}.*delete it"):
+        read_translations(tmp_path)
