@@ -31,7 +31,7 @@ GRID: Cells = [(teacher, temperature) for teacher in TEACHERS for temperature in
 class Unsaved(Trainee):
     """A student that is not written to disk at the end: the peers' loops here write nothing either."""
 
-    def end_epoch(self, epoch: int, metrics: Mapping[str, float], images_per_second: float | None) -> None:
+    def end_epoch(self, epoch: int, metrics: Mapping[str, float], samples_per_second: float | None) -> None:
         """Nothing."""
 
 

@@ -125,7 +125,7 @@ def log_of(root: Path) -> str:
     return " ".join(path.read_text(encoding="utf-8").split()) if path.exists() else ""
 
 
-TIMES = {"images_per_second", "frozen_at", "seconds", "started", "finished"}
+TIMES = {"samples_per_second", "frozen_at", "seconds", "started", "finished"}
 
 
 def _without_times(value: Any) -> Any:

@@ -12,7 +12,7 @@ from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.search.record import named, score_table, stored_scores
 from tosmooth.study.plan import Cell
 from tosmooth.study.progress import clock
-from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.tasks.metric import TOKENS, TOP1, Metric
 
 MOST_NAMED = 4  # candidates in one sentence
 
@@ -48,7 +48,7 @@ def conclude(
         "sentences": {
             "winner": sentence,
             "cost": cost_sentence(cost),
-            "unknown": _unknown(comparisons, own.n, word, varied),
+            "unknown": _unknown(comparisons, own.n, word, varied) + _other_metric(metric),
         },
     }
 
@@ -109,6 +109,15 @@ def _unknown(comparisons: Sequence[Mapping[str, Any]], number: int, word: str, v
         "after a rung are not seen."
     )
     return found
+
+
+def _other_metric(metric: Metric) -> list[str]:
+    """What is left open where candidates are judged by something else than their study is."""
+    if metric is not TOKENS:
+        return []
+    return [
+        "Candidates were judged by token accuracy, as nothing is translated before the end: by BLEU another may win."
+    ]
 
 
 def _gap(row: Mapping[str, Any]) -> Interval:

@@ -21,3 +21,11 @@ class Hidden(NamedTuple):
 
 # Logits (N, K), or what makes them.
 Answer: TypeAlias = Tensor | Hidden
+
+
+def logits_of(answer: Answer) -> Tensor:
+    """Logits (N, K), made now where they were not."""
+    if isinstance(answer, Tensor):
+        return answer
+    logits: Tensor = answer.layer(answer.features)
+    return logits

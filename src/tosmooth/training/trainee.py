@@ -20,7 +20,7 @@ from tosmooth.losses.fused_linear import fused_linear_distillation
 from tosmooth.models.averaging import average_weights
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights, save_weights
-from tosmooth.training.answers import Answer, Hidden
+from tosmooth.training.answers import Answer, Hidden, logits_of
 from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
 from tosmooth.training.inputs import SharedInputs
@@ -77,10 +77,9 @@ def distillation_from(
 
     def loss(answer: Answer, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
         taught = answers[teacher]
-        if isinstance(answer, Tensor) and isinstance(taught, Tensor):
-            return distillation_loss(answer, taught, temperature, targets=labels, **settings)
-        assert isinstance(answer, Hidden)
-        assert isinstance(taught, Hidden)
+        if not (isinstance(answer, Hidden) and isinstance(taught, Hidden)):
+            # Of teachers with no more outputs than features, logits are stored; the student's are made as well, then.
+            return distillation_loss(logits_of(answer), logits_of(taught), temperature, targets=labels, **settings)
         return fused_linear_distillation(
             answer.features,
             answer.layer.weight,
@@ -241,20 +240,20 @@ class Trainee:
             f"a lower learning rate or gradient_clip=1.0 usually helps"
         )
 
-    def end_epoch(self, epoch: int, metrics: Mapping[str, float], images_per_second: float | None) -> None:
+    def end_epoch(self, epoch: int, metrics: Mapping[str, float], samples_per_second: float | None) -> None:
         """Write the epoch's record, and the weights when they are the best so far or the last. Only rank 0 writes.
 
         Args:
             epoch: from 0.
             metrics: on validation.
-            images_per_second: None where the epoch's images were all seen by an earlier run.
+            samples_per_second: None where all of the epoch was seen by an earlier run.
         """
         self.records.append(
             {
                 "epoch": epoch + 1,
                 "train/loss": self._loss_sum.item() / max(1.0, self._images.item()),
                 "learning_rate": self.learning_rate(self.step_count - 1),
-                "images_per_second": None if images_per_second is None else round(images_per_second, 1),
+                "samples_per_second": None if samples_per_second is None else round(samples_per_second, 1),
                 **metrics,
             }
         )
