@@ -212,5 +212,6 @@ def test_how_it_was_run_has_the_signature_of_bleu_and_the_notes_on_the_data(tmp_
     assert [value for word, value in run if word == "notes on the data"] == notes
     assert [value for word, value in run if word == "BLEU"] == ["nrefs:1|tok:13a"]
     assert not {"validation", "notes"} & {word for word, _ in run}
+    assert dict(run)["selected epoch"] == "best, by token accuracy"
     path.write_text(json.dumps(environment | {"notes": "not a list"}), encoding="utf-8")
     assert "notes on the data" not in dict(how_it_was_run(read_study(folder)))

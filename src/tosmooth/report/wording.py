@@ -100,7 +100,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
     items: list[tuple[str, Any]] = [
         ("data", data.get("source")),
         ("validation", _validation(files, data)),
-        ("selected epoch", (files.advice or {}).get("selection") or config.get("selection")),
+        ("selected epoch", _selection(files)),
         ("teacher", _training(teacher)),
         ("student", _training(student)),
         ("further students", ", ".join(str(m.get("name")) for m in models if isinstance(m, Mapping))),
@@ -128,6 +128,12 @@ def _validation(files: StudyFiles, data: Mapping[str, Any]) -> str | None:
     if files.metric is not TOP1:
         return None
     return f"{data['validation']:.0%} of training" if data.get("validation") else "none of its own"
+
+
+def _selection(files: StudyFiles) -> str:
+    """Which epoch was kept; of translations, by what, as nothing is translated before the end."""
+    rule = str((files.advice or {}).get("selection") or files.config.get("selection") or "")
+    return f"{rule}, by token accuracy" if files.metric is not TOP1 and rule.startswith("best") else rule
 
 
 def _texts(found: Any) -> list[str]:
