@@ -258,6 +258,9 @@ class Context:
             model: with its kept weights.
             split: "val" or "test".
         """
+        if self.task.measuring is not None:
+            split_name = {"val": "validation", "test": "test"}[split]
+            self.progress.stage(f"{self.task.measuring} the {split_name} split: {owner.name}")
         arguments = self.config, self.data, model, split, self.compute, self.folder(owner)
         return self.compute.processes.on_main(lambda: self.task.measure(*arguments))
 

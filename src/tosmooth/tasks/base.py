@@ -109,11 +109,13 @@ class Task(ABC):
         name: as `task` in a configuration.
         metric: what settings are compared by.
         samples: what a sample is, in the plural.
+        measuring: what `measure` does, for the progress bar; None: nothing that takes time.
     """
 
     name: str
     metric: Metric
     samples: str
+    measuring: str | None = None
 
     @abstractmethod
     def load_data(self, config: StudyConfig) -> StudyData:

@@ -35,6 +35,7 @@ class Translation(Task):
     name = "translation"
     metric = BLEU
     samples = "tokens"
+    measuring = "translating"
 
     def load_data(self, config: StudyConfig) -> TranslationData:
         """Sentence pairs from the source that the configuration names, with their joint vocabulary."""
