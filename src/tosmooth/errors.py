@@ -29,6 +29,10 @@ class ModelError(TosmoothError):
     """A model that cannot be built, loaded, or that does not fit the data."""
 
 
+class MissingLibraryError(TosmoothError, ImportError):
+    """An optional library that is asked for is not installed; the text says how to install it."""
+
+
 class StudyError(TosmoothError):
     """A study directory that cannot be used: another study's, unfinished, or not writable."""
 
