@@ -110,6 +110,21 @@ def wrap_compiled(state):
     return {"model": {f"_orig_mod.backbone.{k}": v for k, v in state.items()}}
 
 
+def test_equal_weights_are_equal_files(tmp_path):
+    """Also where several layers are tied; and other readers need no list of them."""
+    layers = nn.ModuleDict({name: nn.Linear(3, 3, bias=False) for name in "dbace"})
+    for name in "dbce":
+        layers[name].weight = layers["a"].weight
+    for number in range(6):
+        save_weights(layers, tmp_path / f"{number}.safetensors")
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
+    assert set(safetensors.torch.load_file(tmp_path / "0.safetensors")) == {"a.weight"}
+    other = copy.deepcopy(layers)
+    nn.init.zeros_(other["c"].weight)
+    safetensors.torch.load_model(other, tmp_path / "0.safetensors")
+    assert torch.equal(other["e"].weight, layers["a"].weight)
+
+
 @pytest.mark.parametrize("wrap", [wrap_nothing, wrap_trainer, wrap_compiled])
 def test_pytorch_files_in_their_usual_forms(tmp_path, wrap):
     model, other = net(), net(seed=1)

@@ -19,11 +19,13 @@ from tosmooth.data.batches import Batch
 from tosmooth.data.translation.batches import TokenBatches
 from tosmooth.data.translation.data import TranslationData
 from tosmooth.data.translation.inputs import TokenInputs
+from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.views import EachView, StoredViews
 from tosmooth.models.translation import TranslationModel, build_translation_model
 from tosmooth.study.context import load_data
 from tosmooth.training.answers import Answer, Hidden
 from tosmooth.training.compute import Compute
+from tosmooth.training.evaluation import features_of_classes
 from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.loop import train_group
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
@@ -278,6 +280,21 @@ def test_a_student_with_the_fused_loss_learns_from_stored_logits_too(
     value, own = value_and_gradients(model, loss(hidden, batch.labels, answers))
     assert value == pytest.approx(plain, rel=1e-6)
     torch.testing.assert_close(own, gradients)
+
+
+def test_words_that_do_not_occur_have_features_all_the_same(sentences: Sentences):
+    """None, that is: a word that is frequent in training may be in no sentence of a small validation split."""
+    data, model = sentences.data, sentences.student
+    few = TokenSplit(data.train.texts.select(np.arange(12)), data.vocabulary, "few")
+    there = torch.isin(data.class_outputs, few.labels)
+    assert there.any()
+    assert not there.all()
+    for word, occurs in enumerate(there.tolist()):
+        batches = TokenBatches(few, batch_size=20)
+        found, labels = features_of_classes(model, batches, sentences.compute, [word], None, data.class_outputs)
+        assert found.shape == (len(labels), model.last_layer.in_features)
+        assert len(labels) == int((few.labels == data.class_outputs[word]).sum())
+        assert bool(len(labels)) == occurs
 
 
 # Teacher probabilities (1/2, 3/10, 1/5) at the temperature, student uniform over three outputs.

@@ -49,7 +49,7 @@ def save_weights(module: nn.Module, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(descriptor)
-        safetensors.torch.save_model(backbone_of(model), temporary, metadata=metadata)
+        safetensors.torch.save_file(_each_once(backbone_of(model).state_dict()), temporary, metadata=metadata)
         Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
         sync_file(Path(temporary))
         Path(temporary).replace(path)
@@ -88,6 +88,22 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False) ->
     backbone.load_state_dict(state, strict=False)
     if isinstance(model, ImageModel) and spec is not None:
         model.use_input(spec)
+
+
+def _each_once(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by name; those that are one and the same stand under the first of their names.
+
+    The library's own `save_model` also lists the other names, in an order that is another one in every process. So
+    equal weights would not be equal files, and the names are of no use: a model knows what it has tied.
+    """
+    found: dict[str, Tensor] = {}
+    seen = set()
+    for name, tensor in sorted(state.items()):
+        place = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride())
+        if not tensor.numel() or place not in seen:
+            found[name] = tensor.contiguous()
+        seen.add(place)
+    return found
 
 
 def weights_hash(module: nn.Module) -> str:

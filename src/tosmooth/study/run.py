@@ -169,7 +169,8 @@ def write_environment(context: Context, started: datetime, seconds: float) -> No
         "seconds": round(before.get("seconds", 0) + seconds, 1),
     }
     views = context.stored_views
-    taught = {"teacher_logits": "computed live" if views is None else f"stored once for {views} views of each image"}
+    stored = "stored once" if views == 1 else f"stored once for {views} views of each image"
+    taught = {"teacher_logits": "computed live" if views is None else stored}
     # What a reader must know of sentences before trusting a figure: where they are from, and how many are new.
     notes = {} if context.task.metric is TOP1 else {"notes": list(context.data.notes)}
     write_json(path, describe_environment(context.compute) | taught | times | notes)

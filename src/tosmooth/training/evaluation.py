@@ -15,6 +15,7 @@ from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.data.batches import Batches
 from tosmooth.errors import DataError
 from tosmooth.models.features import PenultimateFeatures
+from tosmooth.models.last_layer import find_last_layer
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.training.compute import Compute
 from tosmooth.training.processes import Processes
@@ -192,8 +193,8 @@ def features_of_classes(
     layer: str | None = None,
     class_outputs: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Penultimate features (n, D) and classes (n,) of the samples of some classes, on the CPU. Of images, only those
-    run.
+    """Penultimate features (n, D) and classes (n,) of the samples of some classes, on the CPU; n may be 0. Of images,
+    only those run.
 
     Arguments as for `evaluate`.
     """
@@ -214,6 +215,9 @@ def features_of_classes(
             assert features is not None
             features = features if alone else features[chosen]
             kept.append((features.float().cpu(), own[chosen].cpu(), indices[chosen].cpu()))
+    if not kept:  # a word that training has often may not occur in a small split
+        _, last = find_last_layer(model, model.num_classes, layer)
+        return torch.zeros(0, last.weight.shape[1]), torch.zeros(0, dtype=torch.int64)
     return _joined(kept)
 
 
