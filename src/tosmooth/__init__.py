@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tosmooth.analysis.smoothness import smoothness
     from tosmooth.analysis.stability import stability
     from tosmooth.config_reading import load_config
+    from tosmooth.export.export import export_model
     from tosmooth.losses.distillation import DistillationLoss, distillation_loss
     from tosmooth.losses.fused_linear import fused_linear_distillation
     from tosmooth.models.features import PenultimateFeatures
@@ -35,6 +36,7 @@ _HOME = {
     "diffusion_index": "tosmooth.analysis.diffusion",
     "distillation_loss": "tosmooth.losses.distillation",
     "estimate_label_smoothing": "tosmooth.analysis.label_smoothing",
+    "export_model": "tosmooth.export.export",
     "fused_linear_distillation": "tosmooth.losses.fused_linear",
     "load_config": "tosmooth.config_reading",
     "load_study": "tosmooth.study.results",
@@ -55,6 +57,7 @@ __all__ = [
     "diffusion_index",
     "distillation_loss",
     "estimate_label_smoothing",
+    "export_model",
     "fused_linear_distillation",
     "load_config",
     "load_study",

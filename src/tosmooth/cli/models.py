@@ -1,4 +1,4 @@
-"""`train-teacher`, `distill`, `evaluate` and `audit`: what works on single models."""
+"""`train-teacher`, `distill`, `evaluate`, `export` and `audit`: what works on single models."""
 
 from __future__ import annotations
 
@@ -110,6 +110,41 @@ def evaluate(
     from tosmooth.study.single import evaluate_weights
 
     print_rows([evaluate_weights(read(source, overrides), weights, role, split)], as_json)
+
+
+@app.command()
+def export(
+    study: Annotated[Path, typer.Argument(help="folder of a study")],
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            help="name of a teacher or student; without one, the recommended setting's best seed by validation",
+        ),
+    ] = None,
+    formats: Annotated[
+        str,
+        typer.Option("--format", help="comma-separated: safetensors, state_dict, huggingface, onnx, torch_export"),
+    ] = "safetensors",
+    output: Annotated[Path, typer.Option("--output", "-o", help="folder to write")] = Path("export"),
+    force: Annotated[bool, typer.Option("--force", help="replace an earlier export that was changed since")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A student or teacher for other programs, with its preparation, class names and a model card.
+
+    Example: `tosmooth export runs/fashion-mnist --format safetensors,onnx --output export`
+    """
+    from tosmooth.export.export import export_model
+
+    if not speaks():
+        return
+    found = export_model(study, model, formats.split(","), output, force=force)
+    row = {"model": found.model, "chosen": found.chosen, "folder": str(found.path)}
+    if as_json:
+        print_json(row | {"largest_difference": found.differences, "files": list(found.files)})
+    else:
+        print_rows(
+            [row | {name: f"differs by {value:.1g} at most" for name, value in found.differences.items()}], False
+        )
 
 
 @app.command()

@@ -1,0 +1,259 @@
+"""The model card: what the model is, how good it is and how sure that is, and what to know before using it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tosmooth.export import reload
+from tosmooth.export.formats import FORMATS
+from tosmooth.export.huggingface import FOLDER, library_of
+from tosmooth.export.markdown import code, plain, table
+from tosmooth.export.preprocessing import steps
+from tosmooth.report.caveats import caveats
+from tosmooth.report.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
+from tosmooth.study.plan import Teacher
+from tosmooth.terminal import shown
+
+if TYPE_CHECKING:
+    from tosmooth.export.subject import Subject
+
+# title, columns on validation and test, decimals where seeds say nothing, factor to the unit shown
+FIGURES = [
+    ("BLEU", "val/bleu", "test/bleu", 1, 1.0),
+    ("chrF", "val/chrf", "test/chrf", 1, 1.0),
+    ("Top-1, %", "val/top1", "test/top1", 1, 1.0),
+    ("Top-5, %", "val/top5", "test/top5", 1, 1.0),
+    ("NLL, nats", "val/nll", "test/nll", 3, 1.0),
+    ("Calibration error (ECE), %", "cal/ece_val", "cal/ece", 1, 100.0),
+]
+MOST_CLASSES = 50  # names that the card lists; all are in labels.json
+KEYS = ("objective", "label_smoothing", "temperature", "student")
+
+
+def model_card(subject: Subject, formats: Sequence[str], *, hub_folder: str = FOLDER) -> str:
+    """The card as Markdown, with the YAML head that the Hugging Face hub reads.
+
+    Args:
+        subject: the exported model.
+        formats: as they were written; their loading is shown.
+        hub_folder: where the folder of the format "huggingface" is, seen from the card.
+    """
+    parts = [
+        _head(subject, formats),
+        f"# {plain(subject.owner.name)}, from the study {plain(subject.config.name)}",
+        _what(subject),
+        _facts(subject),
+        "## How good it is",
+        *_figures(subject),
+        "## What the study says",
+        *_advice(subject),
+        "## Before relying on it",
+        _list(_caveats(subject)),
+        "## What goes in and comes out",
+        *_inputs(subject),
+        "## Load it",
+        *_loading(subject, formats, hub_folder),
+        "## Licence",
+        "**To be filled in before this model is passed on:** the licence of the data it was trained on (source "
+        f"{plain(subject.config.data.source)}), that of any weights it started from, and your own. Nothing was "
+        "chosen for you.",
+        "## Versions",
+        _versions(subject),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(subject: Subject, formats: Sequence[str]) -> str:
+    library = "transformers" if subject.translates else library_of(subject.model.name)
+    tag = "translation" if subject.translates else "image-classification"
+    lines = ["license: unknown  # to be filled in", f"pipeline_tag: {tag}"]
+    if "huggingface" in formats and library:
+        lines.insert(0, f"library_name: {library}")
+    return "\n".join(["---", *lines, "tags: [tosmooth, knowledge-distillation, label-smoothing]", "---"])
+
+
+def _what(subject: Subject) -> str:
+    owner = subject.owner
+    of = (
+        f"trained with label smoothing α = {owner.label_smoothing:g}"
+        if owner.label_smoothing
+        else "trained without label smoothing (α = 0)"
+    )
+    if isinstance(owner, Teacher):
+        how = "taken as given" if owner.given else of
+        text = f"A teacher, {plain(subject.model.name)}, {how}, seed {owner.seed}."
+    else:
+        text = (
+            f"A student, {plain(subject.model.name)}, distilled at temperature T = {owner.temperature:g} with the "
+            f"objective {plain(owner.objective)} from a teacher {of}; seed {owner.seed}."
+        )
+    return f"{text} {plain(subject.chosen)}" + (
+        "" if not subject.config.preview else " **A preview: trained too briefly.**"
+    )
+
+
+def _facts(subject: Subject) -> str:
+    owner, config, record = subject.owner, subject.config, subject.record
+    data: Any = subject.data
+    training = config.teacher if isinstance(owner, Teacher) else config.student
+    rows = [("Task", config.task.replace("_", " ")), ("Data", config.data.source)]
+    if subject.translates:
+        text = config.data.text
+        rows.append(("Languages", f"{text.source_language} to {text.target_language}"))
+        rows.append(("Vocabulary", f"{data.num_outputs:,} tokens"))
+    else:
+        rows.append(("Classes", f"{data.num_outputs:,}"))
+    sizes = [len(split) for split in (data.train, data.validation, data.test)]
+    samples = "target tokens" if subject.translates else "images"
+    rows.append(("Training, validation, test", ", ".join(f"{n:,}" for n in sizes) + f" {samples}"))
+    rows.append(("Model", subject.model.name))
+    if isinstance(record.get("parameters"), int):
+        rows.append(("Parameters", f"{record['parameters']:,}"))
+    if not isinstance(owner, Teacher):
+        rows += [
+            ("Teacher", f"{config.teacher.model.name} ({owner.teacher})"),
+            ("Label smoothing of the teacher", f"α = {owner.label_smoothing:g}"),
+            ("Temperature", f"T = {owner.temperature:g}"),
+            ("Objective", owner.objective),
+            ("Seeds in the study", ", ".join(map(str, config.student.seeds))),
+        ]
+    else:
+        rows += [("Label smoothing", f"α = {owner.label_smoothing:g}")]
+    rows.append(("Teacher seeds", ", ".join(map(str, config.teacher.seeds))))
+    epoch = record.get("selected_epoch")
+    rows.append(("Epochs", f"{training.epochs}" + (f", kept: {epoch} ({record.get('selection')})" if epoch else "")))
+    return table(["", ""], [(title, plain(text)) for title, text in rows])
+
+
+def _figures(subject: Subject) -> list[str]:
+    table_of, unit = _setting_rows(subject)
+    count = 0 if table_of is None else table_of[unit].nunique()
+    word = unit.replace("_", " ")
+    rows = []
+    for title, *columns, decimals, factor in FIGURES:
+        if title == "Top-1, %" and subject.translates:
+            title = "Token accuracy, %"
+        cells = []
+        for column in columns:
+            own = subject.figure(column)
+            cells.append(fixed(None if own is None else own * factor, decimals))
+            if count > 1:
+                cells.append(_over_units(table_of, unit, column, decimals, factor))
+        if any(cell != MISSING for cell in cells):
+            rows.append([title, *cells])
+    if not rows:
+        return ["No figures were recorded for this model."]
+    titles = [""]
+    for split in ("Validation", "Test"):
+        titles += [split] + ([f"{split}, {count} {word}s"] if count > 1 else [])
+    text = "Validation chose what there was to choose; test was read once."
+    if subject.config.selection == "best_on_test":
+        text = "The kept epoch was chosen on the test split: its figures are optimistic."
+    if count > 1:
+        text += f" Over {count} {word}s: mean ± half of the 95 % t-interval, of the same setting."
+    elif count == 1:
+        text += f" One {word}: nothing here can be told from chance."
+    return [table(titles, rows), text, *_signature(subject)]
+
+
+def _signature(subject: Subject) -> list[str]:
+    found = subject.record.get("bleu_signature")
+    return [f"BLEU as {plain(found)}."] if isinstance(found, str) and found else []
+
+
+def _setting_rows(subject: Subject) -> tuple[pd.DataFrame | None, str]:
+    """The finished rows of the same setting in the study's tables, and the column of their unit."""
+    files, owner = subject.files, subject.owner
+    if files is None:
+        return None, "seed"
+    if isinstance(owner, Teacher):
+        teachers = files.teachers
+        if "teacher" not in teachers or "label_smoothing" not in teachers:
+            return None, "seed"
+        return teachers[(teachers["status"] == "done") & (teachers["label_smoothing"] == owner.label_smoothing)], "seed"
+    own = files.cells[files.cells["cell"] == shown(owner.name)]
+    if own.empty:
+        return None, "seed"
+    same = files.done
+    for key in KEYS:
+        same = same[same[key] == own.iloc[0][key]]
+    return same, files.unit
+
+
+def _over_units(rows: pd.DataFrame | None, unit: str, column: str, decimals: int, factor: float) -> str:
+    if rows is None or column not in rows:
+        return MISSING
+    interval = over_seeds(rows.groupby(unit)[column].mean() * factor)
+    return plus_minus(interval, decimals_for([half_width(interval)], otherwise=decimals, least=1, most=3))
+
+
+def _advice(subject: Subject) -> list[str]:
+    files = subject.files
+    advice = {} if files is None else files.advice
+    if files is None or not advice:
+        return ["No advice was given: this model is not the outcome of a whole study."]
+    sentence = files.verdict.get("sentence") or advice.get("headline")
+    parts = [sentence, *((advice.get(key) or {}).get("sentence") for key in ("confidence", "rule", "effect"))]
+    found = [plain(part) for part in parts if part]
+    chosen = advice.get("recommendation") or {}
+    if isinstance(subject.owner, Teacher):
+        other = chosen.get("label_smoothing") != subject.owner.label_smoothing
+    else:
+        other = any(chosen.get(key) != getattr(subject.owner, key) for key in KEYS)
+    return [" ".join(found)] + (["**This is not the setting that the study recommends.**"] if other else [])
+
+
+def _caveats(subject: Subject) -> list[str]:
+    found = [] if subject.files is None else caveats(subject.files)
+    if subject.files is None:
+        found = ["The model comes without a whole study: nothing says how much of its figures is chance."]
+    return [*found, "Figures are of the study's own data; on other data the model may be far worse."]
+
+
+def _inputs(subject: Subject) -> list[str]:
+    if subject.translates:
+        text = subject.config.data.text
+        return [
+            f"Sentences in and out, of at most {text.max_length} tokens; longer ones must be cut first. The joint "
+            "vocabulary is beside the weights."
+        ]
+    names = subject.classes
+    listed = ", ".join(plain(name) for name in names[:MOST_CLASSES]) + (", …" if len(names) > MOST_CLASSES else "")
+    return [
+        "The programs (ONNX, `torch.export`) do all but the first step themselves; weights alone do none of it.",
+        "\n".join(f"{number}. {plain(step)}" for number, step in enumerate(steps(subject), 1)),
+        f"Out come logits, (N, {len(names)}); softmax makes probabilities of them. In the order of `labels.json`: "
+        f"{listed}.",
+    ]
+
+
+def _loading(subject: Subject, formats: Sequence[str], hub_folder: str) -> Iterable[str]:
+    yield table(["format", "what it is"], [(name, FORMATS[name].words) for name in formats])
+    if "safetensors" in formats:
+        yield "In tosmooth:"
+        yield code(reload.command(subject), "bash")
+    yield code(reload.python(subject, formats, hub_folder), "python")
+
+
+def _versions(subject: Subject) -> str:
+    environment = {} if subject.files is None else subject.files.environment
+    trained = [
+        f"{key} {environment[key]}"
+        for key in ("tosmooth", "torch", "torchvision", "timm", "python")
+        if key in environment
+    ]
+    now = [f"{key} {version(key)}" for key in ("tosmooth", "torch")]
+    lines = [f"Trained with {plain(', '.join(trained))}."] if trained else []
+    when = datetime.now(UTC).date().isoformat()
+    lines.append(f"Exported with {plain(', '.join(now))} on {when}.")
+    fingerprint = subject.data.fingerprint
+    return " ".join([*lines, f"Fingerprint of the data: `{fingerprint[:16]}`."])
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {plain(line)}" for line in lines)

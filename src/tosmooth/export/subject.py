@@ -1,0 +1,245 @@
+"""What is exported: one finished model of a study, with the data's classes and a few real inputs to compare on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from tosmooth.config import ModelConfig, StudyConfig
+from tosmooth.config_reading import load_config
+from tosmooth.data.augmentation import eval_transform
+from tosmooth.data.base import ImageData, readable
+from tosmooth.data.translation.data import TranslationData
+from tosmooth.errors import ConfigError, StudyError, did_you_mean
+from tosmooth.export.torch_export import trace
+from tosmooth.models.image_model import ImageModel
+from tosmooth.models.study_model import StudyModel
+from tosmooth.models.weights import load_weights
+from tosmooth.report.reading import StudyFiles, read_study
+from tosmooth.study.directory import StudyDirectory, load_json
+from tosmooth.study.plan import Cell, Plan, Teacher, make_plan
+from tosmooth.tasks.base import StudyData
+from tosmooth.tasks.find import find_task
+from tosmooth.tasks.metric import metric_of
+
+EXAMPLES = 8  # real inputs that every export is compared on
+ROLES = ("student", "teacher")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One finished model of a study.
+
+    Attributes:
+        path: the study's folder.
+        config: of the study.
+        data: of the study.
+        owner: the teacher or cell whose model it is.
+        chosen: how it came to be this one, in a sentence.
+        record: its figures, by column.
+        model: with its kept weights, on the CPU, in eval mode.
+        files: the study's results; None where it has none yet.
+    """
+
+    path: Path
+    config: StudyConfig
+    data: StudyData
+    owner: Teacher | Cell
+    chosen: str
+    record: dict[str, Any]
+    model: StudyModel
+    files: StudyFiles | None
+
+    @property
+    def role(self) -> str:
+        """ "teacher" or "student"."""
+        return "teacher" if isinstance(self.owner, Teacher) else "student"
+
+    def figure(self, column: str) -> float | None:
+        """A figure of its record; None where there is none."""
+        value = _number(self.record.get(column))
+        return value if math.isfinite(value) else None
+
+    @property
+    def section(self) -> ModelConfig:
+        """The section of the configuration that describes the model."""
+        return section_of(self.config, self.owner)
+
+    @property
+    def classifier(self) -> ImageModel:
+        """The model, known to be one of images."""
+        assert isinstance(self.model, ImageModel)
+        return self.model
+
+    @property
+    def translates(self) -> bool:
+        """Whether it is a model of sentences."""
+        return self.config.task == "translation"
+
+    @property
+    def pairs(self) -> TranslationData:
+        """The data, known to be sentence pairs."""
+        return cast(TranslationData, self.data)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the outputs of an image classifier, in their order."""
+        return self.data.classes
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(n, C, H, W) uint8: real images as the data's evaluation brings them; of validation, else of training.
+
+        Raises:
+            StudyError: none can be read.
+        """
+        data, section = cast(ImageData, self.data), self.config.data
+        split = data.validation if len(data.validation) else data.train
+        transform = eval_transform(section.eval_transform, section.image_size)
+        found = list(islice(readable(split, range(len(split)), section.on_error == "skip"), EXAMPLES))
+        if not found:
+            raise StudyError(f"{self.path}: none of its images can be read, so no export could be compared on any")
+        return torch.stack([transform(image) for image in found])
+
+    @cached_property
+    def program(self) -> Any:
+        """The model with its preparation as an exported program, for ONNX and `torch.export`."""
+        return trace(self.model, self.images)
+
+    def fresh_model(self) -> StudyModel:
+        """The same architecture with other weights, on the CPU, in eval mode."""
+        task = find_task(self.config.task)
+        return task.new_model(self.config, self.data, self.section.without_weights(), 1).eval()
+
+
+def section_of(config: StudyConfig, owner: Teacher | Cell) -> ModelConfig:
+    """The section of a configuration that describes a teacher's or a student's model."""
+    if isinstance(owner, Teacher):
+        return config.teacher.model
+    return next(model for model in config.student.all_models if model.name == owner.student)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model that was found by name, by role, or by the study's advice; nothing of it is loaded yet."""
+
+    directory: StudyDirectory
+    config: StudyConfig
+    owner: Teacher | Cell
+    chosen: str
+    record: dict[str, Any]
+    files: StudyFiles | None
+
+    @property
+    def section(self) -> ModelConfig:
+        """The section of the configuration that describes the model."""
+        return section_of(self.config, self.owner)
+
+    def load(self) -> Subject:
+        """Load the data and the weights.
+
+        Raises:
+            StudyError: the data are no longer those of the study.
+            DataError: they cannot be read.
+            ModelError: the weights are not of this model.
+        """
+        task = find_task(self.config.task)
+        data, directory = task.load_data(self.config), self.directory
+        noted = directory.state / "data.json"
+        known = load_json(noted, dict, "delete it if the data are the same as before") if noted.is_file() else {}
+        if known.get("fingerprint", data.fingerprint) != data.fingerprint:
+            raise StudyError(
+                f"the data are not those that {directory.path} was made with, so the names of classes or tokens may be "
+                "others; put them back"
+            )
+        model = task.new_model(self.config, data, self.section.without_weights(), 0)
+        load_weights(model, _folder(directory, self.owner) / "model.safetensors")
+        model.requires_grad_(False).eval()
+        return Subject(directory.path, self.config, data, self.owner, self.chosen, self.record, model, self.files)
+
+
+def choose(path: Path, name: str | None) -> Choice:
+    """Find the model of that name or role.
+
+    Args:
+        path: a study's folder, also one of `train-teacher` or `distill`.
+        name: of a finished teacher (`a0.1-s0`) or student; "teacher" or "student": the best seed by validation of the
+            recommended setting; None: "student". Test figures are never looked at.
+
+    Raises:
+        StudyError: the folder is no study, or has no such model yet.
+        ConfigError: an unknown name.
+    """
+    directory = StudyDirectory(path)
+    if not directory.config.is_file():
+        raise StudyError(f"{path} is not a study: it has no study.yaml")
+    config = load_config(str(directory.config))
+    files = read_study(path) if directory.results.is_file() else None
+    plan = make_plan(config)
+    models: list[Teacher | Cell] = [*plan.teachers, *plan.cells]
+    owners = {owner.name: owner for owner in models}
+    records = {key: record for key, owner in owners.items() if (record := _record(directory, owner)) is not None}
+    if name is None or name in ROLES:
+        key, chosen = _best(path, plan, records, files, name or "student", config)
+    elif name not in owners:
+        raise ConfigError([f"MODEL: unknown model {name!r}; {did_you_mean(name, [*ROLES, *owners])}"])
+    elif name not in records:
+        raise StudyError(f"{path}: {name} was not trained to its end; start the study again, or name another model")
+    else:
+        key, chosen = name, "It was asked for by its name."
+    return Choice(directory, config, owners[key], chosen, records[key], files)
+
+
+def _folder(directory: StudyDirectory, owner: Teacher | Cell) -> Path:
+    return directory.teacher(owner.name) if isinstance(owner, Teacher) else directory.student(owner.name)
+
+
+def _record(directory: StudyDirectory, owner: Teacher | Cell) -> dict[str, Any] | None:
+    path = _folder(directory, owner) / "result.json"
+    if not path.is_file():
+        return None
+    record = load_json(path, dict, f"delete {path.parent}, and the study makes it again")
+    return record if record.get("status") == "done" else None
+
+
+def _best(
+    path: Path,
+    plan: Plan,
+    records: dict[str, dict[str, Any]],
+    files: StudyFiles | None,
+    role: str,
+    config: StudyConfig,
+) -> tuple[str, str]:
+    """The best seed by validation of the recommended setting, or the only model there is; and how it was found."""
+    recommended = (files.advice.get("recommendation") if files is not None else None) or {}
+    owners: list[Teacher | Cell] = list(plan.teachers if role == "teacher" else plan.cells)
+    owners = [owner for owner in owners if owner.name in records]
+    if not recommended:
+        if len(owners) == 1:
+            return owners[0].name, f"It is the only {role} of the study."
+        names = ", ".join(owner.name for owner in owners[:5]) + (", …" if len(owners) > 5 else "")
+        advice = f"name one of them: {names}" if owners else "run the study again with the same command to go on"
+        raise StudyError(f"{path} recommends nothing yet and has {len(owners)} finished {role}s; {advice}")
+    keys = ("label_smoothing",) if role == "teacher" else ("objective", "label_smoothing", "temperature", "student")
+    of_setting = [owner for owner in owners if all(getattr(owner, key) == recommended.get(key) for key in keys)]
+    if not of_setting:
+        raise StudyError(f"{path}: the recommended setting has no finished {role}; name a model")
+    column = metric_of(config.task).val
+    known = {o.name: v for o in of_setting if math.isfinite(v := _number(records[o.name].get(column)))}
+    if not known:
+        return of_setting[0].name, "It is the first seed of the recommended setting: there is no validation split."
+    best = max(known, key=lambda key: known[key])  # the first of equals, in the order of the grid
+    seeds = f"the best of {len(known)} seeds by validation" if len(known) > 1 else "the only seed"
+    what = "of the recommended setting" if role == "student" else "of the recommended α"
+    return best, f"It is {seeds} {what}; test figures had no say."
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
