@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -123,7 +122,7 @@ def load_config(
     Raises:
         ConfigError: lists every mistake found, each with its key, what was given and what would be right.
     """
-    raw = read_source(source) if isinstance(source, str) else _own_copy(source)
+    raw = _apart(read_source(source)) if isinstance(source, str) else _own_copy(source)
     mistakes: list[str] = []
     if quick:
         raw["name"] = f"{raw.get('name', 'study')}-quick"
@@ -144,12 +143,19 @@ def load_config(
     return StudyConfig.model_validate(raw)
 
 
-def _own_copy(source: Mapping[str, Any]) -> dict[str, Any]:
+def _own_copy(source: Mapping[str, Any]) -> Any:
     try:
         check_plain(source)
     except UnreadableError as error:
         raise ConfigError([f"the configuration {error}"]) from None
-    return copy.deepcopy(dict(source))
+    return _apart(source)
+
+
+def _apart(value: Any) -> Any:
+    """A copy in which nothing stands twice: an override of one place must not reach those that an alias repeats."""
+    if isinstance(value, Mapping):
+        return {key: _apart(entry) for key, entry in value.items()}
+    return [_apart(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def find_mistakes(raw: Mapping[str, Any]) -> list[str]:

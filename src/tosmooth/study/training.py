@@ -337,6 +337,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
     for owner, trainee in zip(owners, trainees, strict=True):
         if trainee.failure is not None:
             context.progress.note(f"failed: {trainee.failure}")
+            context.compute.processes.on_main(trainee.forget_epochs)
             context.write_record(owner, {"status": "failed", "failure": trainee.failure})
             continue
         if stop < config.epochs:
@@ -350,7 +351,8 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
         }
         # The mean of several epochs' weights has not been looked at yet.
         known = context.selection_split_name == "val" and not averaged_epochs(config)
-        measuring.record(owner, trainee.model, record, evaluations.get(trainee.name) if known else None)
+        # Before the record, after which nobody comes back to clear up; the mean and the last checkpoint are there.
         context.compute.processes.on_main(trainee.forget_epochs)
+        measuring.record(owner, trainee.model, record, evaluations.get(trainee.name) if known else None)
     context.write_unreadable()
     context.compute.processes.on_main(lambda: context.checkpoints.forget(context.finished))
