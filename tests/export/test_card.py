@@ -1,0 +1,122 @@
+"""The model card: its figures are the study's, and no name in it is obeyed by a renderer."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from tosmooth.analysis.inference import t_interval
+from tosmooth.export.card import model_card
+from tosmooth.export.markdown import LONGEST, plain
+from tosmooth.export.subject import Subject, choose
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>", "[click](http://evil.example)", "![](http://evil.example/track.png)", "a | b",
+    "`rm -rf`", "line\n\n# Heading", "**bold** _it_ ~~no~~ $x$", "www.evil.example", "http://evil.example",
+    "\u202etxt.exe\x1b[31m", "&lt;script&gt;", "</td></table>", "- item", "1. one", "<http://evil.example>",
+    "me@evil.example", "\\", "```", "===", "[^1]: note", "| --- |",
+)  # fmt: skip
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+@pytest.fixture(scope="module")
+def student(tiny_study) -> Subject:
+    return choose(tiny_study.path, None).load()
+
+
+def kinds(text: str) -> set[str]:
+    """The kinds of all tokens that a renderer makes of it."""
+    tokens = MARKDOWN.parse(text)
+    return {token.type for token in tokens} | {child.type for token in tokens for child in token.children or ()}
+
+
+def body(card: str) -> str:
+    return card.split("---\n", 2)[2]
+
+
+def test_figures_are_those_of_the_tables(student, tiny_study):
+    card = model_card(student, ["safetensors"])
+    row = tiny_study.cells.set_index("cell").loc[student.owner.name]
+    (line,) = [line for line in card.splitlines() if line.startswith("| Top-1, % |")]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    chosen = tiny_study.advice["recommendation"]
+    same = tiny_study.cells
+    for key in ("objective", "label_smoothing", "temperature", "student"):
+        same = same[same[key] == chosen[key]]
+    assert cells[1] == f"{row['val/top1']:.1f}"
+    assert cells[3] == f"{row['test/top1']:.1f}"
+    for cell, column in ((cells[2], "val/top1"), (cells[4], "test/top1")):
+        interval = t_interval(same[column].to_numpy())
+        assert cell == f"{interval.mean:.1f} ± {(interval.high - interval.low) / 2:.1f}"
+    (line,) = [line for line in card.splitlines() if line.startswith("| Calibration error")]
+    assert f"| {100 * row['cal/ece']:.1f} |" in line
+
+
+def test_it_says_what_a_reader_must_know(student, tiny_study):
+    card = model_card(student, ["safetensors", "onnx"])
+    head = yaml.safe_load(card.split("---")[1])
+    assert head["pipeline_tag"] == "image-classification"
+    assert "distilled at temperature T = 1" in card
+    for text in tiny_study.advice["caveats"]:
+        assert plain(text) in card
+    assert plain(tiny_study.verdict["sentence"]) in card
+    assert "To be filled in" in card
+    assert "Ankle boot" in card
+    assert "tosmooth evaluate model.safetensors study.yaml" in card
+    environment = json.loads((tiny_study.path / "environment.json").read_text(encoding="utf-8"))
+    assert f"Trained with tosmooth {environment['tosmooth']}, torch {environment['torch']}" in card
+    assert "not the setting that the study recommends" not in card
+
+
+def test_another_setting_than_the_recommended_one_says_so(tiny_study):
+    other = choose(tiny_study.path, "hinton-a0.1-T8-resnet8-s0").load()
+    assert "**This is not the setting that the study recommends.**" in model_card(other, ["safetensors"])
+    assert "label smoothing α = 0.1; seed 0" in model_card(other, ["safetensors"])
+
+
+def test_a_model_without_a_study_says_so(student):
+    alone = dataclasses.replace(student, files=None)
+    card = model_card(alone, ["safetensors"])
+    assert "not the outcome of a whole study" in card
+    assert "± " not in card.split("## How good it is")[1].split("## What the study says")[0]
+
+
+def test_no_name_is_obeyed(student):
+    expected = kinds(body(model_card(student, ["safetensors"])))
+    rows = len(re.findall("^\\|", model_card(student, ["safetensors"]), flags=re.MULTILINE))
+    for text in HOSTILE:
+        names = tuple(f"{text}{i}" if i else text for i in range(10))
+        files = student.files
+        advice = {**files.advice, "caveats": [text], "confidence": {"sentence": text}}
+        subject = dataclasses.replace(
+            student,
+            data=dataclasses.replace(student.data, classes=names, source=text),
+            config=student.config.model_copy(update={"name": text}),
+            files=dataclasses.replace(files, advice=advice, verdict={"sentence": text}, environment={"torch": text}),
+        )
+        card = model_card(subject, ["safetensors"])
+        found = kinds(body(card))
+        assert found <= expected | {"text_special"}, text
+        assert "link_open" not in found, text
+        assert not found & {"html_inline", "html_block", "image"}, text
+        assert len(re.findall("^\\|", card, flags=re.MULTILINE)) == rows, text
+        assert not re.search("[\x1b\u202e]", card)
+        assert yaml.safe_load(card.split("---")[1])["pipeline_tag"] == "image-classification"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_text_is_shown_as_it_is(text):
+    """What a renderer makes of it is one paragraph of the same letters."""
+    tokens = MARKDOWN.parse(plain(text))
+    assert [token.type for token in tokens] == ["paragraph_open", "inline", "paragraph_close"]
+    shown = "".join(child.content for child in tokens[1].children)
+    assert shown == " ".join(text.replace("\u202e", "\\u202e").replace("\x1b", "\\x1b").split())
+
+
+def test_long_texts_are_cut():
+    assert len(plain("a" * 10_000)) == LONGEST
