@@ -47,6 +47,15 @@ def parts_of(batch: Any, model: nn.Module) -> Parts:
     )
 
 
+def labels_of(batch: Any) -> Tensor | None:
+    """The labels of a batch of the same forms; None where it has none.
+
+    Raises:
+        TypeError: a batch of another form.
+    """
+    return parts_of(batch, nn.Identity()).labels
+
+
 def decoder_inputs(model: nn.Module, labels: Tensor) -> Tensor | None:
     """Decoder inputs (B, L) of an encoder-decoder of transformers for its labels (B, L); None for other models."""
     while isinstance(getattr(model, "module", None), nn.Module):  # DDP and its like

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tosmooth.integrations.batches import IGNORED, Parts, parts_of
+from tosmooth.integrations.batches import IGNORED, Parts, labels_of, parts_of
 from tosmooth.integrations.libraries import require
 from tosmooth.integrations.recording import ForwardRecorder
 from tosmooth.integrations.teacher import FrozenTeacher
@@ -31,7 +31,7 @@ _GROUPS = {
 
 def _namespace() -> str:
     names = ("lightning.pytorch", "pytorch_lightning")
-    imported = [name for name in names if name in sys.modules]
+    imported = [name for name in names if sys.modules.get(name) is not None]
     if imported:
         return imported[0]
     only_other = importlib.util.find_spec("lightning") is None and importlib.util.find_spec(names[1]) is not None
@@ -103,7 +103,7 @@ class DistillationModule(_library.LightningModule):  # type: ignore[misc, name-d
         self.log("train/loss", loss.detach(), batch_size=_count(parts))
         return loss
 
-    def validation_step(self, batch: Any, batch_idx: int) -> None:
+    def validation_step(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Logs the distillation loss and the accuracy in percent, their means over all rows that count."""
         loss, logits, parts = self._loss(batch)
         count = _count(parts)
@@ -144,6 +144,7 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
         reference: centroids of a student at T₀ = 1, or "first": η is then the movement since the first validation.
         model: from the Lightning module to the classifier; None = its `student`, else its `model`, else itself.
         layer: the classifier's last linear layer, where it is ambiguous.
+        dataloader: which of several validation loaders is tracked.
         debias: distances freed of sampling noise; see `diffusion_index`.
 
     Attributes:
@@ -164,12 +165,13 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
         reference: Reference = "first",
         model: Callable[[nn.Module], nn.Module] | None = None,
         layer: str | None = None,
+        dataloader: int = 0,
         debias: bool = False,
     ) -> None:
         super().__init__()
         self.tracker = TrainingTracker(num_classes, similar, dissimilar, reference=reference, debias=debias)
         self.history: list[dict[str, float]] = []
-        self._model, self._layer = model, layer
+        self._model, self._layer, self._dataloader = model, layer, dataloader
         self._recorder: ForwardRecorder | None = None
 
     def on_validation_epoch_start(self, trainer: Any, pl_module: Any) -> None:
@@ -185,10 +187,13 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
         """Add the batch."""
         if self._recorder is None:
             return
-        labels = parts_of(batch, pl_module).labels
+        seen = self._recorder.take()
+        if dataloader_idx != self._dataloader:
+            return
+        labels = labels_of(batch)
         if labels is None:
             raise ValueError("DiffusionCallback needs batches with labels")
-        self.tracker.update(*self._recorder.take(), labels)
+        self.tracker.update(*seen, labels)
 
     def on_validation_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Log what the epoch gave."""
@@ -200,7 +205,7 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
         for name, value in numbers.items():
             if name not in {"top1", "top5"}:  # modules log their own accuracy
                 group = "diffusion" if name.startswith("eta") else "val"
-                pl_module.log(_GROUPS.get(name, f"{group}/{name}"), value, rank_zero_only=False, sync_dist=False)
+                pl_module.log(_GROUPS.get(name, f"{group}/{name}"), value, sync_dist=True)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Leave no hooks behind."""

@@ -173,7 +173,10 @@ class TrainingTracker:
         distributed.all_gather_object(parts, (self._metrics.on_host(), self._centroids))
         metrics, centroids = ClassificationMetrics(self.num_classes), None
         for own_metrics, own_centroids in parts:
-            metrics.merge(own_metrics)
+            if metrics.count:
+                metrics.merge(own_metrics)
+            else:  # taken as they are: torchmetrics warns of those that were merged alone
+                metrics = own_metrics
             if own_centroids is not None:
                 if centroids is None:
                     centroids = ClassCentroids(self.num_classes, own_centroids.num_features)

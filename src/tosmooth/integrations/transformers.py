@@ -1,4 +1,4 @@
-"""Trainers of Hugging Face transformers that distil: for classifiers, and for sequence-to-sequence models.
+"""Trainers of Hugging Face transformers that distil, for classifiers and sequence-to-sequence models; and a callback.
 
 The loss is `tosmooth.distillation_loss` on the student's logits; everything else is the library's Trainer. Install with
 ``pip install "tosmooth[hf]"``.
@@ -17,6 +17,7 @@ from tosmooth.errors import MissingLibraryError
 from tosmooth.integrations.batches import IGNORED, decoder_inputs
 from tosmooth.integrations.libraries import require
 from tosmooth.integrations.teacher import FrozenTeacher
+from tosmooth.integrations.tracking import TrainingTracker
 from tosmooth.losses.distillation import DistillationLoss, Objective
 from tosmooth.models.image_model import logits_of
 
@@ -170,3 +171,32 @@ class Seq2SeqDistillationTrainer(DistillationTrainer, _library.Seq2SeqTrainer): 
             with torch.no_grad(), self.compute_loss_context_manager():
                 loss = self.compute_loss(model, self._prepare_inputs(inputs)).detach()
         return loss, predictions, labels
+
+
+class DiffusionCallback(_library.TrainerCallback):  # type: ignore[misc, name-defined]
+    """Tracks a classifier at every evaluation of any `transformers.Trainer`: see `TrainingTracker`.
+
+    It makes a pass of its own over the evaluation data. What it finds goes into the metrics that `evaluate` returns, as
+    `eval_eta_s1`, `eval_ece` and so on, and into the trainer's log history. In several processes accelerate fills up
+    the last batch with samples seen before, which count twice here.
+
+    Args:
+        tracker: with the classes, masks and reference.
+        layer: the classifier's last linear layer, where it is ambiguous.
+
+    Attributes:
+        history: what each evaluation gave, in order.
+    """
+
+    def __init__(self, tracker: TrainingTracker, layer: str | None = None) -> None:
+        self.tracker, self.layer = tracker, layer
+        self.history: list[dict[str, float]] = []
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+        """The pass, after an evaluation."""
+        found = self.tracker.evaluate(kwargs["model"], kwargs["eval_dataloader"], layer=self.layer)
+        self.history.append(found)
+        named = {f"eval_{name}": value for name, value in found.items()}
+        state.log_history.append({**named, "step": state.global_step})
+        if metrics is not None:
+            metrics.update(named)
