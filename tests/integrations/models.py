@@ -46,7 +46,7 @@ class TinyNet(nn.Module):
 
 
 def resnet(seed: int, classes: int = 10) -> Any:
-    """A Hugging Face ResNet with batch normalisation, whose forward takes no further arguments."""
+    """A Hugging Face ResNet, with batch normalisation."""
     from transformers import ResNetConfig, ResNetForImageClassification
 
     config = ResNetConfig(
@@ -56,7 +56,7 @@ def resnet(seed: int, classes: int = 10) -> Any:
 
 
 def vit(seed: int, classes: int = 10) -> Any:
-    """A Hugging Face ViT without dropout, whose forward takes any further argument."""
+    """A Hugging Face ViT without dropout."""
     from transformers import ViTConfig, ViTForImageClassification
 
     config = ViTConfig(

@@ -17,6 +17,19 @@ from tosmooth.integrations.tracking import TrainingTracker
 from tosmooth.integrations.transformers import DiffusionCallback, DistillationTrainer, Seq2SeqDistillationTrainer
 
 
+class Plain(nn.Module):
+    """No model of the library's, and a forward that takes no further arguments."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.head = nn.Linear(784, 10)
+
+    def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> Tensor:
+        assert labels is None, "nobody asks for the student's own loss"
+        return self.head(pixel_values.flatten(1))
+
+
 def arguments(folder: Path, kind: Any = TrainingArguments, **settings: Any) -> Any:
     """One step with plain SGD unless said otherwise: the weights show the gradient."""
     defaults = {
@@ -35,7 +48,7 @@ def logged(trainer: Any, name: str = "loss") -> float:
     return next(entry[name] for entry in trainer.state.log_history if name in entry)
 
 
-@pytest.mark.parametrize("build", [resnet, vit], ids=["no further arguments", "any further argument"])
+@pytest.mark.parametrize("build", [resnet, vit])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -81,16 +94,7 @@ def test_evaluation_gives_the_distillation_loss_and_what_metrics_need(tmp_path: 
 
 
 def test_a_plain_module_is_a_student_too_and_the_teacher_may_see_other_inputs(tmp_path: Path) -> None:
-    class Plain(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head = nn.Linear(784, 10)
-
-        def forward(self, pixel_values: Tensor, labels: Tensor | None = None) -> Tensor:
-            assert labels is None, "nobody asks for the student's own loss"
-            return self.head(pixel_values.flatten(1))
-
-    student, teacher, held_out = Plain(), vit(1), rows(0, 24)
+    student, teacher, held_out = Plain(0), vit(1), rows(0, 24)
     trainer = DistillationTrainer(
         model=student, args=arguments(tmp_path), teacher=teacher, temperature=1.0, eval_dataset=held_out,
         teacher_inputs=lambda given: {"pixel_values": 2 * given["pixel_values"] + 1},
@@ -119,22 +123,17 @@ def test_what_is_saved_is_the_student_and_training_goes_on_from_it(tmp_path: Pat
         torch.testing.assert_close(value, student.state_dict()[name])
 
 
-@pytest.mark.parametrize("build", [resnet, vit], ids=["no further arguments", "any further argument"])
+@pytest.mark.parametrize("build", [Plain, vit], ids=["no further arguments", "any further argument"])
 def test_accumulated_gradients_are_those_of_the_whole_step(tmp_path: Path, build: Any) -> None:
-    """Six images, two of them without a label that counts, in batches of 4 and 2: those that count weigh alike."""
+    """Six images, one of them without a label that counts, in batches of 4 and 2: the five others weigh alike."""
     data, results = rows(0, 6), []
-    data[0]["labels"] = data[3]["labels"] = torch.tensor(-100)
+    data[3]["labels"] = torch.tensor(-100)
     for batch, steps in ((6, 1), (4, 2)):
         student = build(0)
         trainer = DistillationTrainer(
             model=student, teacher=build(1), temperature=2.0, train_dataset=data,
             args=arguments(tmp_path, per_device_train_batch_size=batch, gradient_accumulation_steps=steps),
         )  # fmt: skip
-        for module in student.modules():  # batches would be normalised apart
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 0.0
-                module.forward = module.eval().forward
-                module.train = lambda mode=True, own=module: own
         trainer.train()
         results.append((weights(student), logged(trainer)))
     (whole, loss), (parts, loss_of_parts) = results
