@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +11,10 @@ import yaml
 from tests.tasks.sentences import raw_study
 from tosmooth.config_reading import dump_config, load_config
 from tosmooth.errors import ConfigError, TosmoothError
+from tosmooth.losses import objectives
+from tosmooth.losses.objectives import register_objective
 from tosmooth.study.context import load_data
+from tosmooth.study.run import run_study
 
 
 def mistakes(raw: dict[str, Any], *overrides: str) -> list[str]:
@@ -46,6 +50,7 @@ OF_SENTENCES = [
     ("student.optimizer.name=adm", "student.optimizer.name: should be 'sgd', 'adam' or 'adamw'"),
     ("student.optimizer.betas=[0.9, 1.0]", "student.optimizer.betas.1: should be less than 1"),
     ("student.schedule.name=invers_sqrt", "student.schedule.name: should be 'cosine', 'step', 'inverse_sqrt' or "),
+    ("student.label_smoothing=0.1", "student.label_smoothing: 0.1 smooths the hard labels, which count for nothing"),
     ("student.topk=0", "student.topk: should be greater than 0"),
     ("translation.beam=0", "translation.beam: should be greater than or equal to 1"),
     ("translation.beem=4", "translation.beem: unknown key; did you mean 'beam'?"),
@@ -102,6 +107,44 @@ def test_a_mean_of_epochs_goes_with_the_last(tiny_raw):
         for selection in ("auto", "last"):
             config = load_config(raw, ["student.average_last=2", f"selection={selection}"])
             assert config.student.average_last == 2
+
+
+def test_objectives_that_need_all_logits_do_not_go_with_some_of_them():
+    found = mistakes(raw_study(), "student.topk=4", "student.objectives=[dkd, hinton, logit_standard]")
+    assert [mistake.partition(", not")[0] for mistake in found] == [
+        "student.topk: the objective 'dkd' needs all of the teacher's logits",
+        "student.topk: the objective 'logit_standard' needs all of the teacher's logits",
+    ]
+    load_config(raw_study(), ["student.topk=4", "student.objectives=[hinton, teacher_only, sequence]"])
+
+
+def test_labels_that_a_teacher_wrote_can_be_smoothed():
+    config = load_config(raw_study(), ["student.label_smoothing=0.1", "student.objectives=[hinton, sequence]"])
+    assert config.student.label_smoothing == 0.1
+
+
+@pytest.fixture
+def own_objective() -> Iterator[str]:
+    @register_objective("halves")
+    def halves(student, teacher, temperature, targets):
+        return ((student - teacher) ** 2).mean(-1) / 2
+
+    yield "halves"
+    del objectives._OBJECTIVES["halves"]
+
+
+def test_an_objective_of_ones_own_goes_without_the_fused_loss(own_objective: str):
+    (only,) = mistakes(raw_study(), "compute.fused_loss=on", f"student.objectives={own_objective}")
+    assert only.startswith("compute.fused_loss: on has no 'halves', but dkd, hinton, ")
+    for fused in ("auto", "off"):
+        load_config(raw_study(), [f"compute.fused_loss={fused}", f"student.objectives={own_objective}"])
+
+
+def test_more_outputs_than_there_are_is_told_before_any_work(tmp_path, silent):
+    config = load_config(raw_study(), ["student.topk=501"])
+    with pytest.raises(ConfigError, match=r"student\.topk: 501 of 500 outputs; give fewer, or null for all"):
+        run_study(config, tmp_path / "runs", silent)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_alias_in_yaml_is_a_copy(tmp_path):

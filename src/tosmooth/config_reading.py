@@ -24,7 +24,8 @@ from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
 from tosmooth.errors import ConfigError, ModelError, did_you_mean
-from tosmooth.losses.objectives import option_mistakes
+from tosmooth.losses.fused_linear import OBJECTIVES as FUSED
+from tosmooth.losses.objectives import check_topk, option_mistakes
 from tosmooth.models.translation import validate_translation_model_name
 from tosmooth.models.translation_marian import ARCHITECTURES
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
@@ -245,6 +246,9 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
     if (compute := sections.get("compute")) is not None and compute.fused_loss == "on" and not translation:
         yield "compute.fused_loss: on is of task: translation; image models make their logits themselves"
     if (student := sections.get("student")) is not None:
+        other = [name for name in student.objectives if name not in (*FUSED, SEQUENCE)]
+        if other and translation and compute is not None and compute.fused_loss == "on":
+            yield f"compute.fused_loss: on has no {other[0]!r}, but {', '.join(FUSED)}; set it to auto or off"
         if SEQUENCE in student.objectives and not translation:
             yield f"student.objectives: {SEQUENCE!r} is of task: translation; its labels are the teacher's translations"
         yield from _student_contradictions(student)
@@ -307,7 +311,15 @@ def _student_contradictions(student: StudentConfig) -> Iterable[str]:
             continue
         for option, mistake in option_mistakes(name, options):
             yield f"{key}.{_shortened(shown(option))}: {_shortened(shown(mistake))}"
-    if student.label_smoothing > 0 and student.hard_weight == 0:
+    if student.topk is not None:
+        for name in student.objectives:
+            if name == SEQUENCE:
+                continue
+            try:
+                check_topk(name, student.topk)
+            except ValueError as error:
+                yield f"student.topk: {error}"
+    if student.label_smoothing > 0 and student.hard_weight == 0 and SEQUENCE not in student.objectives:
         yield (
             f"student.label_smoothing: {student.label_smoothing:g} smooths the hard labels, which count for nothing "
             "while student.hard_weight is 0; set that above 0, or this to 0. Teachers have teacher.label_smoothing"

@@ -11,10 +11,11 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from tosmooth.config import ModelConfig, StudyConfig, TrainingConfig
+from tosmooth.config import SEQUENCE, ModelConfig, StudyConfig, TrainingConfig
 from tosmooth.data.batches import Batches
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.losses.fused_linear import OBJECTIVES as FUSED_OBJECTIVES
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
@@ -109,6 +110,8 @@ class Context:
                 raise ConfigError(
                     ["selection: best needs a validation split; set data.validation above 0, or selection=last"]
                 )
+            if (topk := config.student.topk) is not None and topk > data.num_outputs:
+                raise ConfigError([f"student.topk: {topk} of {data.num_outputs} outputs; give fewer, or null for all"])
             find_task(config.task).check(config, data)
             return data
 
@@ -212,7 +215,8 @@ class Context:
         asked, alone = self.config.compute.fused_loss, self.compute.processes.world == 1
         if self.config.task != "translation" or asked == "off" or not alone:
             return False
-        return asked == "on" or self.data.num_outputs >= FUSED_FROM
+        known = {*FUSED_OBJECTIVES, SEQUENCE}.issuperset(self.config.student.objectives)  # others want all logits
+        return asked == "on" or (known and self.data.num_outputs >= FUSED_FROM)
 
     def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> StudyModel:
         """A model as its section describes it, on the CPU."""
