@@ -190,7 +190,7 @@ def test_load_study_refuses_what_is_none(tmp_path: Path):
     [
         ({"similar": 5}, None, "too many for 10 classes; at most 4"),
         ({"superclasses": True}, None, "has no super-classes"),
-        ({"projection_classes": [0, 1, 10]}, None, "three different indices"),
+        ({"projection_classes": [0, 1, 10]}, None, "three different names, or indices"),
         ({}, "shoes: [Sneaker, Sandals]\ntops: [Shirt, Coat]", "did you mean 'Sandal'"),
         ({}, "all: [Sneaker, Sandal]", "two groups"),
         ({}, "[Sneaker, Sandal]", "must map"),
