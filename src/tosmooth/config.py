@@ -167,6 +167,9 @@ class DataConfig(Section):
         None, description="use only this many training images (stratified), or sentence pairs"
     )
     limit_test: Positive | None = Field(None, description="use only this many test images (stratified), or pairs")
+    limit_validation: Positive | None = Field(
+        None, description="the same of validation, where the source has such a split of its own"
+    )
     text: TextConfig = Field(default_factory=TextConfig, description="of sentence pairs")
 
 

@@ -48,7 +48,8 @@ QUICK_OVERRIDES: Mapping[str, Any] = {
 QUICK_TRANSLATION: Mapping[str, Any] = {
     **QUICK_OVERRIDES,
     "data.limit_train": 2000,
-    "data.limit_test": 100,
+    "data.limit_validation": 200,
+    "data.limit_test": 200,
     "teacher.average_last": 1,
     "student.average_last": 1,
 }

@@ -85,6 +85,7 @@ def load_image_data(
     options: Mapping[str, Any] | None = None,
     limit_train: int | None = None,
     limit_test: int | None = None,
+    limit_validation: int | None = None,
     skip_unreadable: bool = False,
 ) -> ImageData:
     """Load a data set and make three splits of it.
@@ -98,6 +99,7 @@ def load_image_data(
         options: further options of the source.
         limit_train: use a stratified choice of this many training images (before validation is split off).
         limit_test: the same for test.
+        limit_validation: the same for validation, where the source has such a split of its own.
         skip_unreadable: let the first training images be unreadable, as long as there is one that is not.
 
     Raises:
@@ -123,7 +125,7 @@ def load_image_data(
             f"without one; raise it"
         )
     if raw.validation is not None:
-        held_out = raw.validation
+        held_out = _limited(raw.validation, "limit_validation", limit_validation, split_seed)
         notes.append("validation: the source's own split")
     else:
         rest, part = split_off(train.labels, validation, split_seed)
@@ -133,7 +135,10 @@ def load_image_data(
             if validation
             else "validation: none (data.validation: 0)"
         )
-    for limit, whole, name in ((limit_train, raw.train, "training"), (limit_test, raw.test, "test")):
+    limits = [(limit_train, raw.train, "training"), (limit_test, raw.test, "test")]
+    if raw.validation is not None:
+        limits.append((limit_validation, raw.validation, "validation"))
+    for limit, whole, name in limits:
         if limit is not None and limit < len(whole):
             notes.append(f"limited to {limit} {name} images, stratified")
     parts = [*raw.classes, *(split.digest() for split in (train, held_out, test))]

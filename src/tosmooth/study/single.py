@@ -75,7 +75,8 @@ def evaluate_weights(config: StudyConfig, weights: Path, role: str, split: str) 
     context = Context(config, make_plan(config), StudyDirectory(Path()), data, compute, StudyProgress())
     model = context.loaded_model(sections[role], weights)
     found = evaluate(model, context.evaluation_batches(splits[split]), compute)
-    return {"weights": str(weights), "split": split, "images": len(splits[split]), **found.metrics.compute()}
+    figures = found.metrics.compute() | context.task.score(config, data, model, splits[split], compute)
+    return {"weights": str(weights), "split": split, context.task.samples: len(splits[split]), **figures}
 
 
 def project_study(path: Path, classes: str | None, plane: str) -> Path:

@@ -149,6 +149,20 @@ class Task(ABC):
             ModelError: it cannot be built, or does not fit the data.
         """
 
+    def score(
+        self, config: StudyConfig, data: StudyData, model: StudyModel, split: Any, compute: Compute
+    ) -> dict[str, Any]:
+        """Figures of a model on a split beside those of its samples, by name, such as BLEU.
+
+        Args:
+            config: of the study.
+            data: of the study.
+            model: on the device.
+            split: a `Split`.
+            compute: device and precision.
+        """
+        return {}
+
     def measure(
         self, config: StudyConfig, data: StudyData, model: StudyModel, split: str, compute: Compute, folder: Path
     ) -> dict[str, Any]:

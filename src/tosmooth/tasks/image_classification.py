@@ -37,6 +37,7 @@ class ImageClassification(Task):
             options=section.options,
             limit_train=section.limit_train,
             limit_test=section.limit_test,
+            limit_validation=section.limit_validation,
             skip_unreadable=section.on_error == "skip",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,8 @@ from tosmooth.analysis.translation_metrics import score_translations
 from tosmooth.config import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.translation.data import TranslationData, load_translation_data
 from tosmooth.data.translation.pipeline import TranslationPipeline
+from tosmooth.data.translation.split import TokenSplit
+from tosmooth.data.translation.vocabulary import FILE as VOCABULARY_FILE
 from tosmooth.data.translation.vocabulary import Vocabulary, load_vocabulary
 from tosmooth.errors import ConfigError, ModelError
 from tosmooth.files import write_text
@@ -25,6 +28,7 @@ from tosmooth.tasks.base import StudyData, Task
 from tosmooth.tasks.metric import BLEU
 from tosmooth.training.compute import Compute
 
+SIGNATURE = "bleu_signature"
 VOCABULARY_FOLDER = "vocabulary"  # beside the weights that it belongs to
 LIBRARIES = ("transformers", "tokenizers", "sacrebleu")
 
@@ -81,6 +85,13 @@ class Translation(Task):
             seed=seed,
         )
 
+    def score(
+        self, config: StudyConfig, data: StudyData, model: StudyModel, split: TokenSplit, compute: Compute
+    ) -> dict[str, Any]:
+        """`bleu` and `chrf`, 0 to 100; `bleu_novel` of the sentences unlike training, None where there are none; and
+        `bleu_signature`."""
+        return _figures(self._translated(config, data, model, split, compute), split)
+
     def measure(
         self, config: StudyConfig, data: StudyData, model: StudyModel, split: str, compute: Compute, folder: Path
     ) -> dict[str, Any]:
@@ -92,36 +103,43 @@ class Translation(Task):
         """
         pairs = cast(TranslationData, data)
         own = {"val": pairs.validation, "test": pairs.test}[split]
-        vocabulary, section = pairs.vocabulary, config.translation
-        with compute.autocast():
-            found = translate(
-                cast(TranslationModel, model),
-                vocabulary,
-                [ids.tolist() for ids in own.source_ids],
-                beam=section.beam,
-                length_penalty=section.length_penalty,
-                batch_tokens=max(1, config.compute.eval_batch_size // section.beam),
-            )
-        hypotheses = [vocabulary.decode(ids) for ids in found]
-        scores = score_translations(hypotheses, own.targets, own.novel)
+        hypotheses = self._translated(config, data, model, own, compute)
+        figures = _figures(hypotheses, own)
         path = folder / TRANSLATIONS_FILE
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         known[split] = {"sources": list(own.sources), "hypotheses": hypotheses, "references": list(own.targets)}
         write_text(path, json.dumps(known, ensure_ascii=False) + "\n")
-        if not (folder / VOCABULARY_FOLDER).is_dir():
-            vocabulary.save(folder / VOCABULARY_FOLDER)
-        return {
-            f"{split}/bleu": scores.bleu,
-            f"{split}/chrf": scores.chrf,
-            f"{split}/bleu_novel": scores.bleu_novel,
-            "bleu_signature": scores.signature,
-        }
+        if not (folder / VOCABULARY_FOLDER / VOCABULARY_FILE).is_file():  # written last
+            pairs.vocabulary.save(folder / VOCABULARY_FOLDER)
+        return {name if name == SIGNATURE else f"{split}/{name}": value for name, value in figures.items()}
+
+    def _translated(
+        self, config: StudyConfig, data: StudyData, model: StudyModel, split: TokenSplit, compute: Compute
+    ) -> list[str]:
+        """What a model makes of the sources of a split, as text."""
+        vocabulary, section = cast(TranslationData, data).vocabulary, config.translation
+        with compute.autocast():
+            found = translate(
+                cast(TranslationModel, model),
+                vocabulary,
+                [ids.tolist() for ids in split.source_ids],
+                beam=section.beam,
+                length_penalty=section.length_penalty,
+                batch_tokens=max(1, config.compute.eval_batch_size // section.beam),
+            )
+        return [vocabulary.decode(ids) for ids in found]
+
+
+def _figures(hypotheses: Sequence[str], split: TokenSplit) -> dict[str, Any]:
+    scores = score_translations(hypotheses, split.targets, split.novel)
+    figures = {"bleu": scores.bleu, "chrf": scores.chrf, "bleu_novel": scores.bleu_novel}
+    return figures | {SIGNATURE: scores.signature}
 
 
 def _check_saved_vocabulary(weights: Path, vocabulary: Vocabulary) -> None:
     """Refuse weights beside which another vocabulary lies: of equal size, it would go unnoticed."""
     folder = weights.parent / VOCABULARY_FOLDER
-    if folder.is_dir() and load_vocabulary(folder).digest() != vocabulary.digest():
+    if (folder / VOCABULARY_FILE).is_file() and load_vocabulary(folder).digest() != vocabulary.digest():
         raise ModelError(
             f"{weights}: was trained with another vocabulary ({folder}) than the data's. Teacher and student must "
             "share one: use the data, languages and data.text settings that it was trained with"

@@ -93,6 +93,8 @@ def load_translation_data(section: DataConfig, tokens: int = 100) -> Translation
     if raw.validation is not None:
         validation = raw.validation.normalised(lowercase=text.lowercase)
         notes.append("validation: the source's own split")
+        most, seed = section.limit_validation, section.split_seed
+        validation = _limited(validation, "limit_validation", most, seed, notes, "validation")
     else:
         train, validation = _split_off(train, section.validation, section.split_seed)
         notes.append(
