@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from tests.study.grids import diffusion_table
+from tests.tasks.sentences import raw_study
 from tosmooth.config_reading import load_config
 from tosmooth.study.diffusion import reference_cell, summarise_diffusion
 from tosmooth.study.plan import make_plan
@@ -16,6 +17,7 @@ from tosmooth.study.plan import make_plan
         ([0.5, 1, 8], ["hinton"], (1.0, "hinton")),
         ([2, 8], ["hinton"], (2.0, "hinton")),
         ([2, 8], ["teacher_only"], (2.0, "teacher_only")),
+        ([1, 8], ["dkd", "teacher_only"], (1.0, "dkd")),
     ],
 )
 def test_the_reference_is_hinton_at_one_or_the_lowest_temperature(tiny_raw, temperatures, objectives, expected):
@@ -25,6 +27,20 @@ def test_the_reference_is_hinton_at_one_or_the_lowest_temperature(tiny_raw, temp
         found = reference_cell(cell, grid)
         assert (found.temperature, found.objective) == expected
         assert (found.teacher, found.seed) == (cell.teacher, cell.seed)
+
+
+@pytest.mark.parametrize(
+    ("objectives", "expected"),
+    [
+        (["sequence", "teacher_only"], "teacher_only"),
+        (["sequence", "hinton"], "hinton"),
+        (["sequence"], "sequence"),
+    ],
+)
+def test_without_hinton_what_has_a_temperature_is_the_reference(objectives, expected):
+    raw = raw_study(student={"objectives": objectives})
+    grid = make_plan(load_config(raw)).cells
+    assert {reference_cell(cell, grid).objective for cell in grid} == {expected}
 
 
 def test_the_contrast_is_paired_by_seed_and_temperature():

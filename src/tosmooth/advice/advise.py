@@ -17,17 +17,25 @@ from tosmooth.advice.caveats import Rules, advice_caveats
 from tosmooth.advice.comparisons import KEY, TESTS, Evidence, Judged, Setting, compare_with, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
 from tosmooth.advice.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
+from tosmooth.advice.leading import has_temperature, leading_objective
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.report.numbers import decimals_for, half_width, plus_minus
 from tosmooth.tasks.metric import TOP1, Metric
 
+SEQUENCE_WORDS = "sequence-level distillation"
+
 
 def describe(setting: Mapping[str, Any], varied: Collection[str] = ()) -> str:
-    """`the smoothed teacher (α = 0.1) at T = 1`; with "objective" or "student" among the varied keys, these as well."""
+    """`the smoothed teacher (α = 0.1) at T = 1`; with "objective" or "student" among the varied keys, these as well.
+
+    Sequence-level distillation is named in any case, and has no T.
+    """
     alpha = setting["label_smoothing"]
     which = f"the smoothed teacher (α = {alpha:g})" if alpha > 0 else "the unsmoothed teacher (α = 0)"
     into = f" into {setting['student']}" if "student" in varied else ""
+    if not has_temperature(setting.get("objective")):
+        return f"{which}{into} by {SEQUENCE_WORDS}"
     how = f" with {setting['objective']}" if "objective" in varied else ""
     return f"{which}{into} at T = {setting['temperature']:g}{how}"
 
@@ -89,7 +97,7 @@ def _advise(
 ) -> dict[str, Any]:
     """The advice for one student model."""
     done = results[results.status == "done"]
-    objective = done.objective.iloc[0] if len(done) else "hinton"
+    objective = leading_objective(done.objective)
     effect, metric = judge_effect(diffusion, objective), rules.metric
     advice: dict[str, Any] = {
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -110,7 +118,8 @@ def _advise(
 
     scores = scores_by_seed(done, metric.val)
     best: Setting = scores.mean(axis=1).idxmax()
-    comparisons = compare_with(best, scores, rules.margin, _judged_settings(done, scores, judged or {}))
+    evidence = _judged_settings(done, scores, judged or {})
+    comparisons = compare_with(best, scores, rules.margin, evidence)
     chosen = dict(zip(KEY, best, strict=True))
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores)
@@ -121,7 +130,7 @@ def _advise(
         gap = Interval(row["difference"], row["low"], row["high"], row["n"])
         if row["unit"] != "seeds":  # an interval over images has no place behind figures of students
             gap = Interval(row["difference"], math.nan, math.nan, 1)
-        headline += f", {written(gap)} points above {_other_side(rival[1], rival[2], done)}"
+        headline += f", {written(gap)} points above {_other_side(rival, done)}"
     open_rows = sorted(
         (row for row in comparisons if row["relation"] in {"tied", "undecided"}), key=lambda row: row["difference"]
     )
@@ -131,7 +140,7 @@ def _advise(
         "headline": headline + ".",
         "comparisons": comparisons,
         "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
-        "rule": _rule(best, comparisons),
+        "rule": _rule_here(best, scores, comparisons, rules.margin, evidence),
         "consequence": judge_consequence(scores, effect.shown, objective, best[3], metric),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
@@ -150,9 +159,13 @@ def _over(number: int, word: str) -> str:
     return f" over {number} {word}s" if number > 1 else f" (one {word})"
 
 
-def _other_side(alpha: float, temperature: float, results: pd.DataFrame) -> str:
+def _other_side(rival: Setting, results: pd.DataFrame) -> str:
     """The rival in words; α is named where several smoothed teachers could be meant."""
+    objective, alpha, temperature, _ = rival
     several = alpha > 0 and (results["label_smoothing"].unique() > 0).sum() > 1
+    if not has_temperature(objective):
+        which = f"α = {alpha:g}, {SEQUENCE_WORDS}" if several else SEQUENCE_WORDS
+        return f"the {'smoothed' if alpha > 0 else 'unsmoothed'} teacher at its best setting ({which})"
     which = f"α = {alpha:g}, T = {temperature:g}" if several else f"{temperature:g}"
     return (
         f"the {'smoothed' if alpha > 0 else 'unsmoothed'} teacher at its best {'setting' if several else 'T'} ({which})"
@@ -165,27 +178,74 @@ def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
     return scores.loc[other_side].mean(axis=1).idxmax() if other_side else None
 
 
-def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
-    """Does the paper's rule (smoothed teacher, T = 1, or the lowest T where the grid has no 1) hold here?"""
+def _rule_here(
+    best: Setting,
+    scores: pd.DataFrame,
+    comparisons: list[dict[str, Any]],
+    margin: float,
+    evidence: Mapping[Setting, Evidence],
+) -> dict[str, Any]:
+    """The paper's rule among the settings that have a T: it says nothing of sequence-level distillation.
+
+    Where such a setting is the best, the rule is judged among the others, and it is said how its own best setting
+    stands against the best of all.
+    """
+    tempered = scores[[has_temperature(setting[0]) for setting in scores.index]]
+    if tempered.empty:
+        text = "The paper's rule is about temperatures: no student of this grid has one."
+        return {"agrees": None, "sentence": text}
+    if has_temperature(best[0]):
+        return _rule(best, [row for row in comparisons if has_temperature(row["objective"])])
+    own: Setting = tempered.mean(axis=1).idxmax()
+    found = _rule(own, compare_with(own, tempered, margin, evidence), "among the settings with a temperature")
+    lowest = reference_temperature(setting[2] for setting in tempered.index)
+    following = [
+        row
+        for row in comparisons
+        if has_temperature(row["objective"]) and row["label_smoothing"] > 0 and row["temperature"] == lowest
+    ]
+    if not following:
+        return found
+    row = min(following, key=lambda r: r["difference"])
+    gap = Interval(row["difference"], row["low"], row["high"], row["n"])
+    clear = {"worse": "beyond chance", "tied": "a tie within the stated margin"}.get(
+        row["relation"], "not told apart from chance"
+    )
+    sentence = (
+        f"{found['sentence']} It says nothing of {SEQUENCE_WORDS}, which has no temperature and is the best here: "
+        f"{describe(row)} is {written(gap)} points behind that ({clear})."
+    )
+    return {"agrees": found["agrees"], "sentence": sentence}
+
+
+def _rule(best: Setting, comparisons: list[dict[str, Any]], where: str = "") -> dict[str, Any]:
+    """Does the paper's rule (smoothed teacher, T = 1, or the lowest T where the grid has no 1) hold here?
+
+    Args:
+        best: the best setting of those that are compared.
+        comparisons: with it; settings that have a temperature alone.
+        where: among which settings the best one is the best, where that is not all of them.
+    """
     lowest = reference_temperature(row["temperature"] for row in comparisons)
     following = [row for row in comparisons if row["label_smoothing"] > 0 and row["temperature"] == lowest]
     name = f"The paper's rule (smoothed teacher, T = {lowest:g})"
+    among, best_among = (f" {where}", f" the best {where}") if where else ("", "")
     if not following:
         return {"agrees": None, "sentence": f"{name} could not be checked: the grid has no such students."}
     if best[1] > 0 and best[2] == lowest:
-        return {"agrees": True, "sentence": f"{name} holds on your data: it is the best setting by validation."}
+        return {"agrees": True, "sentence": f"{name} holds on your data: it is the best setting{among} by validation."}
     row = min(following, key=lambda r: r["difference"])
     gap = Interval(row["difference"], row["low"], row["high"], row["n"])
     if row["relation"] == "tied":
-        return {"agrees": True, "sentence": f"{name} is as good as the best here, within the stated margin."}
+        return {"agrees": True, "sentence": f"{name} is as good as the best{among} here, within the stated margin."}
     if row["relation"] == "worse":
         return {
             "agrees": False,
-            "sentence": f"{name} does not hold on your data: it is {written(gap)} points behind.",
+            "sentence": f"{name} does not hold on your data: it is {written(gap)} points behind{best_among}.",
         }
     return {
         "agrees": None,
-        "sentence": f"{name} is neither confirmed nor refuted: it is {written(gap)} points behind the best, "
+        "sentence": f"{name} is neither confirmed nor refuted: it is {written(gap)} points behind the best{among}, "
         "which these seeds cannot tell from chance.",
     }
 
@@ -243,6 +303,7 @@ def _advice_without_validation(
     """No validation split: nothing can be selected honestly, so the paper's rule is all there is."""
     done = results[results.status == "done"]
     settings = [dict(zip(KEY, key, strict=True)) for key, _ in done.groupby(KEY)]
+    settings = [setting for setting in settings if has_temperature(setting["objective"])] or settings
     lowest = reference_temperature(setting["temperature"] for setting in settings)
     chosen = max((s for s in settings if s["temperature"] == lowest), key=lambda s: s["label_smoothing"])
     reason = (
@@ -290,12 +351,12 @@ def _with_test_figures(
     test: dict[str, Any] = {"recommended": asdict(own)}
     rival = advice.get("rival")
     if rival is not None:
-        other_key = tuple(rival[name] for name in KEY)
+        other_key: Setting = tuple(rival[name] for name in KEY)  # type: ignore[assignment]
         other = t_interval(scores.loc[other_key].dropna().to_numpy())
         gap = t_interval((scores.loc[key] - scores.loc[other_key]).dropna().to_numpy())
         above = "above" if gap.mean >= 0 else "below"
         shown = gap if gap.mean >= 0 else Interval(-gap.mean, -gap.high, -gap.low, gap.n)
-        side = _other_side(rival["label_smoothing"], rival["temperature"], results)
+        side = _other_side(other_key, results)
         sentence += f", {written(shown)} points {above} {side}"
         test |= {"rival": rival | asdict(other), "difference": asdict(gap)}
     return {"sentence": f"{'Preview. ' if preview else ''}{sentence}.", "test": test, "preview": preview}

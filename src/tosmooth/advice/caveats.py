@@ -8,6 +8,7 @@ import pandas as pd
 
 from tosmooth.advice.comparisons import Setting, scores_by_seed
 from tosmooth.advice.effect import Effect
+from tosmooth.advice.leading import has_temperature, leading_objective
 from tosmooth.advice.units import unit_of, unit_word
 from tosmooth.tasks.metric import TOP1, Metric
 
@@ -65,7 +66,7 @@ def advice_caveats(
         found += _edges(done, best)
     if not diffusion.empty and not diffusion.reliable.astype(bool).all():
         found.append("Some classes have fewer than 20 samples on a split: η there is unreliable.")
-    found += _sensitivity(diffusion, effect, str(done.objective.iloc[0]) if len(done) else "hinton")
+    found += _sensitivity(diffusion, effect, leading_objective(done.objective))
     return found
 
 
@@ -73,6 +74,8 @@ def _edges(done: pd.DataFrame, best: Setting) -> list[str]:
     """The best value may lie beyond the last one that was tried."""
     found = []
     for name, key, value in (("α", "label_smoothing", best[1]), ("T", "temperature", best[2])):
+        if key == "temperature" and not has_temperature(best[0]):
+            continue
         tried = sorted(done[key].unique())
         if len(tried) > 1 and value == tried[-1]:
             found.append(f"The best {name} is the largest of the grid ({value:g}): a larger one may be better still.")

@@ -29,15 +29,34 @@ TESTS = {"images": "McNemar's test", "sentences": "paired bootstrap of BLEU"}
 JUDGED_FILE = "judged.safetensors"
 
 
-def read_judged(folders: Mapping[str, Path], metric: Metric = TOP1) -> dict[str, Any]:
+def read_judged(
+    folders: Mapping[str, Path], metric: Metric = TOP1, results: pd.DataFrame | None = None
+) -> dict[str, Any]:
     """Which validation images each cell got right, or how it translated the validation sentences, by cell name.
 
     Cells without the file are left out.
+
+    Args:
+        folders: by cell name.
+        metric: of the study.
+        results: one row per cell; those that are compared over seeds are not read, then. None = all are read.
     """
+    if results is not None:
+        wanted = set(_of_one_seed(results))
+        folders = {name: folder for name, folder in folders.items() if name in wanted}
     if metric is not TOP1:
         return all_translations(folders)
     files = {name: folder / JUDGED_FILE for name, folder in folders.items()}
     return {name: load_file(file)["val.correct"] for name, file in files.items() if file.is_file()}
+
+
+def _of_one_seed(results: pd.DataFrame) -> list[str]:
+    """The finished cells of the student models that have one seed (or teacher seed): seeds say more than samples do."""
+    names: list[str] = []
+    for _, own in results.groupby("student"):
+        done = own[own.status == "done"]
+        names += list(done.cell) if done[unit_of(own)].nunique() == 1 else []
+    return names
 
 
 def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -48,16 +48,17 @@ class Effect:
         return tuple(sorted({temperature for _, temperature in self.shown or self.opposed}))
 
 
-def declared(diffusion: pd.DataFrame, objective: str) -> pd.DataFrame:
-    """The rows of the declared form at raised temperatures, for one objective."""
+def declared(diffusion: pd.DataFrame, objective: str, *, raised: bool = True) -> pd.DataFrame:
+    """The rows of the declared form for one objective: at raised temperatures, or at T₀."""
     if diffusion.empty:
         return diffusion
+    own, base = diffusion.temperature, diffusion.reference_temperature
     rows = diffusion[
         (diffusion.objective == objective)
         & (diffusion.split == "train")
         & (diffusion.normalisation == "mean_distance")
         & ~diffusion.debiased.astype(bool)
-        & (diffusion.temperature > diffusion.reference_temperature)
+        & ((own > base) if raised else (own == base))
     ]
     return rows.assign(difference=rows.eta_s1 - rows.eta_s2)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from tosmooth.advice.effect import SIGNIFICANCE
+from tosmooth.advice.leading import has_temperature
 from tosmooth.advice.pairs import FEWEST_UNITS, adjusted, less_partner, over_units
 from tosmooth.advice.units import unit_of
 from tosmooth.report.numbers import fixed, signed
@@ -128,5 +129,7 @@ def _points(gap: float) -> str:
 
 
 def _at(row: pd.Series, several: tuple[str, ...]) -> str:
+    if not has_temperature(row.objective):
+        return f"with {row.objective}" + (f" and {row.student}" if "student" in several else "")
     named = " and ".join(str(row[key]) for key in several)
     return f"at T = {row.temperature:g}" + (f" with {named}" if named else "")

@@ -1,10 +1,13 @@
 """Does another objective remove systematic diffusion at a raised temperature? An answer by a rule fixed in advance.
 
 Only for studies with several objectives. Each other objective is compared with the reference (`hinton`; where that is
-not in the grid, its first objective) at the same α, T and seeds, on students of smoothed teachers. All η are measured
-against the reference at T₀, so they have one zero. Two paired differences are taken: in η_S1 − η_S2 (declared form),
+not in the grid, its first objective with a temperature) at the same α, T and seeds, on students of smoothed teachers.
+All η are measured against the reference at T₀, so they have one zero. Two paired differences are taken: in η_S1 − η_S2 (declared form),
 and in the validation figures of the study's metric (columns `top1_*`, also where that is BLEU). The paired t-tests are
 Holm-corrected over all objectives, α and T.
+
+`sequence` has no temperature to raise: its students are compared with the reference's at T₀, of every teacher, and what
+their η says is how far translations as labels move classes by themselves.
 """
 
 from __future__ import annotations
@@ -15,14 +18,15 @@ from typing import Any, Literal
 import pandas as pd
 
 from tosmooth.advice.effect import SIGNIFICANCE, declared, judge_effect
+from tosmooth.advice.leading import has_temperature, reference_objective
 from tosmooth.advice.pairs import FEWEST_UNITS, Paired, adjusted, less_partner, over_units
 from tosmooth.advice.units import unit_of
-from tosmooth.report.numbers import fixed, signed
+from tosmooth.report.numbers import fixed, listed, signed
 from tosmooth.study.context import Context
 from tosmooth.study.directory import write_csv, write_json
 from tosmooth.tasks.metric import TOP1, Metric, metric_of
 
-Verdict = Literal["removes", "reduces", "does not", "undecided", "no diffusion"]
+Verdict = Literal["removes", "reduces", "does not", "undecided", "no diffusion", "no temperature"]
 LEFT = 0.2  # "removes": of the reference's η_S1 − η_S2, no more than this share may be left (upper 95 % limit)
 TAKEN = 0.5  # "does not": the interval excludes that as much as this share is taken away
 SETTING = ["objective", "label_smoothing", "temperature"]
@@ -33,15 +37,10 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def reference_objective(objectives: list[str]) -> str:
-    """`hinton` where it is among them, else the first."""
-    return "hinton" if "hinton" in objectives else objectives[0]
-
-
 def compare_objectives(
     diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str], metric: Metric = TOP1
 ) -> pd.DataFrame:
-    """A row for each other objective, smoothed teacher and raised temperature.
+    """A row for each other objective, smoothed teacher and raised temperature; of `sequence`, each teacher at T₀.
 
     Args:
         diffusion: the table `analysis/diffusion.csv`.
@@ -74,10 +73,13 @@ def _compare(
     diffusion: pd.DataFrame, results: pd.DataFrame, objectives: list[str], reference: str, unit: str, column: str
 ) -> list[dict[str, Any]]:
     """The rows of one student model, before corrections and verdicts."""
-    forms = pd.concat([declared(diffusion, name) for name in objectives])
+    raised = pd.concat([declared(diffusion, name) for name in objectives])
+    # What has no temperature to raise stands beside the reference at T₀, whatever the teacher.
+    still = [name for name in objectives if not has_temperature(name) and name != reference]
+    at_base = [declared(diffusion, name, raised=False) for name in (reference, *still) if still]
+    forms = pd.concat([raised[raised.label_smoothing > 0], *at_base])
     known = [c for c in ("cell", "student", "teacher_seed", column) if c in results]
     cells = forms[["cell", *SETTING, "seed", "difference"]].merge(results[known], on="cell", how="left")
-    cells = cells[cells.label_smoothing > 0]
     if cells.empty:
         return []
     cells["change"] = less_partner(cells, "objective", reference, "difference")
@@ -97,7 +99,7 @@ def _compare(
                 "objective": name, "label_smoothing": alpha, "temperature": temperature, "reference": reference,
                 "n": change.n, "reference_eta": eta.mean - change.mean, "eta": eta.mean, "eta_low": eta.low,
                 "eta_high": eta.high, "change": change.mean, "change_low": change.low, "change_high": change.high,
-                "p": change.p, "diffuses": temperature in diffuses[alpha],
+                "p": change.p, "diffuses": has_temperature(name) and temperature in diffuses[alpha],
             }  # fmt: skip
             rows.append(row | _top1(top1))
     return rows
@@ -116,6 +118,8 @@ def _top1(found: Paired | None) -> dict[str, float]:
 
 
 def _verdict(row: pd.Series) -> Verdict:
+    if not has_temperature(row.objective):
+        return "no temperature"
     if row.n < FEWEST_UNITS:
         return "undecided"
     if not row.diffuses:
@@ -127,7 +131,8 @@ def _verdict(row: pd.Series) -> Verdict:
 
 
 def answers(table: pd.DataFrame, metric: Metric = TOP1) -> list[str]:
-    """One sentence for each other objective and student model: at the highest T (and α) where the reference diffuses.
+    """One sentence for each other objective and student model: at the highest T (and α) where the reference diffuses;
+    of `sequence`, one for all teachers.
 
     Args:
         table: from `compare_objectives`.
@@ -135,10 +140,14 @@ def answers(table: pd.DataFrame, metric: Metric = TOP1) -> list[str]:
     """
     found = []
     several = table.student.nunique() > 1
-    for _, rows in table.groupby(KEY, sort=False):
+    for (objective, student), rows in table.groupby(KEY, sort=False):
+        whose = f"Student {student}: " if several else ""
+        if not has_temperature(objective):
+            found.append(whose + _sentence_at_base(rows, metric))
+            continue
         told = rows[rows.verdict != "no diffusion"]
         row = (told if len(told) else rows).sort_values(["temperature", "label_smoothing"]).iloc[-1]
-        found.append((f"Student {row.student}: " if several else "") + _sentence(row, metric))
+        found.append(whose + _sentence(row, metric))
     return found
 
 
@@ -179,6 +188,39 @@ def _sentence(row: pd.Series, metric: Metric) -> str:
     }[row.verdict]
     more = " It adds to it." if row.verdict == "does not" and row.change_low > 0 else ""
     return f"{row.objective} {verb} {where}: {numbers}.{more}{_cost(row, metric)}"
+
+
+def _sentence_at_base(rows: pd.DataFrame, metric: Metric) -> str:
+    """What an objective without a temperature gains or loses against the reference at T₀, teacher by teacher."""
+    first = rows.iloc[0]
+    head = f"{first.objective}, which has no temperature, against {first.reference} at T = {first.temperature:g}: "
+    parts = []
+    known = rows[rows.top1_change.notna()]
+    if len(known):
+        gaps = [_gap(row) for _, row in known.iterrows()]
+        parts.append(f"validation {metric.words} is {listed(gaps)}")
+    etas = [
+        f"{signed(row.eta, 3)}{_within(row.change_low, row.change_high, 3)} for α = {row.label_smoothing:g}"
+        for _, row in rows.iterrows()
+    ]
+    parts.append(f"η similar − dissimilar between the two is {listed(etas)}")
+    return head + "; ".join(parts) + "."
+
+
+def _gap(row: pd.Series) -> str:
+    side = "above" if row.top1_change >= 0 else "below"
+    if math.isnan(row.top1_low):
+        chance = " (one seed)"
+    elif math.isnan(row.top1_p):
+        chance = _within(row.top1_low, row.top1_high, 1, ", too few seeds to tell from chance")
+    else:
+        clear = "beyond chance" if row.top1_p_holm < SIGNIFICANCE else "not beyond chance"
+        chance = _within(row.top1_low, row.top1_high, 1, f", {clear}")
+    return f"{fixed(abs(row.top1_change), 1)} points {side} it{chance} for α = {row.label_smoothing:g}"
+
+
+def _within(low: float, high: float, decimals: int, more: str = "") -> str:
+    return "" if math.isnan(low) else f" (95 % interval {fixed(low, decimals)} to {fixed(high, decimals)}{more})"
 
 
 def _cost(row: pd.Series, metric: Metric) -> str:

@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from tosmooth.advice.leading import reference_objective
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.diffusion import declared_summary, summarised
 from tosmooth.report.numbers import (
@@ -60,7 +61,7 @@ def views_table(files: StudyFiles) -> Table | None:
 def _diffusion(files: StudyFiles, teachers: pd.DataFrame) -> Column | None:
     """η similar − dissimilar of each teacher's students at the highest T, under `hinton` where that was run."""
     objectives = list(dict.fromkeys(files.cells["objective"]))
-    objective = "hinton" if "hinton" in objectives else objectives[0]
+    objective = reference_objective(objectives)
     student = next(student for own, student in files.settings if own == objective)
     rows = declared_summary(files, (objective, student))
     found = [

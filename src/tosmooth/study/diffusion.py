@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
+from tosmooth.advice.leading import reference_objective
 from tosmooth.advice.units import by_unit, less_unsmoothed, reference_temperature, unit_of
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
@@ -58,7 +59,8 @@ def least_smoothed(teachers: Sequence[Teacher]) -> Teacher:
 
 
 def reference_cell(cell: Cell, grid: Sequence[Cell]) -> Cell:
-    """The student at T₀ that a cell is compared with: same teacher, student and seed; `hinton` where it is in the grid.
+    """The student at T₀ that a cell is compared with: same teacher, student and seed; `hinton` where it is in the grid,
+    else the first objective that has a temperature.
 
     T₀ is 1 if that is in the grid, else the lowest temperature. Taken from the whole grid, finished or not: a student
     that failed must not give its seed another T₀ than the others have.
@@ -66,7 +68,8 @@ def reference_cell(cell: Cell, grid: Sequence[Cell]) -> Cell:
     siblings = [c for c in grid if (c.teacher, c.student, c.seed) == (cell.teacher, cell.student, cell.seed)]
     lowest = reference_temperature(c.temperature for c in siblings)
     at_lowest = [c for c in siblings if c.temperature == lowest]
-    return next((c for c in at_lowest if c.objective == "hinton"), at_lowest[0])
+    objective = reference_objective(c.objective for c in at_lowest)
+    return next(c for c in at_lowest if c.objective == objective)
 
 
 def diffusion_tables(

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tosmooth.advice.leading import leading_objective
 from tosmooth.analysis.diffusion import relative_distances
 from tosmooth.analysis.projection import PenultimateProjection
 from tosmooth.config import StudyConfig
@@ -66,9 +67,9 @@ def choose_classes(context: Context) -> tuple[int, int, int]:
 
 
 def is_shown(context: Context, cell: Cell) -> bool:
-    """Whether the projection shows this student: of the first model, objective, seed and teacher seed."""
+    """Whether the projection shows this student: of the first model, objective (with T), seed, teacher seed."""
     student, teacher = context.config.student, context.config.teacher
-    first = (student.model.name, student.objectives[0], student.seeds[0], teacher.seeds[0])
+    first = (student.model.name, leading_objective(student.objectives), student.seeds[0], teacher.seeds[0])
     return (cell.student, cell.objective, cell.seed, cell.teacher_seed) == first
 
 
