@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,16 @@ import yaml
 
 from tests.tasks.sentences import raw_study
 from tosmooth.config_reading import dump_config, load_config
-from tosmooth.errors import ConfigError, TosmoothError
+from tosmooth.errors import ConfigError, ModelError, TosmoothError
 from tosmooth.losses import objectives
 from tosmooth.losses.objectives import register_objective
-from tosmooth.study.context import load_data
+from tosmooth.models.weights import save_weights
+from tosmooth.search.plan import planned
+from tosmooth.study.context import Context, load_data
+from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
+from tosmooth.study.single import evaluate_weights
+from tosmooth.tasks.find import find_task
 
 
 def mistakes(raw: dict[str, Any], *overrides: str) -> list[str]:
@@ -45,7 +51,7 @@ OF_SENTENCES = [
     ("teacher.average_last=0", "teacher.average_last: "),
     ("data.text.source_language=english!", "data.text.source_language: "),
     ("data.text.target_language=d", "data.text.target_language: "),
-    ("data.text.vocabulary=10", "data.text.vocabulary: should be greater than or equal to 64 (got 10)"),
+    ("data.text.vocabulary=10", "data.text.vocabulary: should be greater than or equal to 260 (got 10)"),
     ("data.text.vocabluary=500", "data.text.vocabluary: unknown key; did you mean 'vocabulary'?"),
     ("student.optimizer.name=adm", "student.optimizer.name: should be 'sgd', 'adam' or 'adamw'"),
     ("student.optimizer.betas=[0.9, 1.0]", "student.optimizer.betas.1: should be less than 1"),
@@ -192,7 +198,6 @@ def test_all_mistakes_come_at_once():
     [
         ("data.text.target_language=fr", "the embedded sample has en → de and en → ru, not en → fr"),
         ("data.text.source_language=xx", "the embedded sample has en → de and en → ru, not xx → de"),
-        ("data.text.vocabulary=100", "data.text.vocabulary: 100 tokens are too few; give at least 260"),
         ("analysis.tokens=4096", None),
     ],
 )
@@ -216,3 +221,35 @@ def test_an_unknown_tokenizer_is_one_clear_sentence(tmp_path):
     assert "nowhere" in text
     assert "tokenizer" in text
     assert len(text.splitlines()) == 1
+
+
+def test_the_mean_of_epochs_is_the_last_not_the_best():
+    raw = raw_study(student={"average_last": 2})
+    assert load_config(raw).kept_epoch(validated=True) == "last"
+    assert load_config(raw_study()).kept_epoch(validated=True) == "best"
+    assert load_config(raw_study()).kept_epoch(validated=False) == "last"
+    _, record = planned(load_config(raw), eta=2, budget=1.0)
+    assert record["selection"] == "last"
+
+
+def test_a_warm_up_longer_than_the_training_is_refused_before_work(tmp_path: Path, silent: StudyProgress):
+    raw = raw_study(student={"schedule": {"name": "inverse_sqrt", "warmup_steps": 10_000}})
+    with pytest.raises(ConfigError, match=r"student\.schedule\.warmup_steps: 10000 leaves nothing of the \d+ steps"):
+        Context.join(load_config(raw), tmp_path, silent)
+
+
+def test_batch_normalisation_cannot_be_averaged(tmp_path: Path, silent: StudyProgress):
+    config = load_config("fashion-mnist", ["student.average_last=2", "data.limit_train=100", "data.limit_test=50"])
+    with pytest.raises(ConfigError, match=r"student\.average_last: resnet8 has batch normalisation"):
+        Context.join(config, tmp_path, silent)
+
+
+def test_evaluate_refuses_weights_of_another_vocabulary(tmp_path: Path):
+    config = load_config(raw_study())
+    data = load_data(config)
+    model = find_task("translation").new_model(config, data, config.student.model, 0)
+    save_weights(model, tmp_path / "model.safetensors")
+    other = load_config(raw_study(data={"source": "translation_sample", "limit_train": 80, "split_seed": 5}))
+    load_data(other).vocabulary.save(tmp_path / "vocabulary")
+    with pytest.raises(ModelError, match="was trained with another vocabulary"):
+        evaluate_weights(config, tmp_path / "model.safetensors", "student", "test")

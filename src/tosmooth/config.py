@@ -117,7 +117,7 @@ class TextConfig(Section):
 
     source_language: Language = Field("en", description="code of the language that is translated from")
     target_language: Language = Field("de", description="code of the language that is translated into")
-    vocabulary: Annotated[int, Field(ge=64, le=200_000)] = Field(
+    vocabulary: Annotated[int, Field(ge=260, le=200_000)] = Field(
         4000, description="tokens of the joint byte-pair vocabulary, trained on both sides of the training split"
     )
     tokenizer: str | None = Field(
@@ -426,6 +426,13 @@ class StudyConfig(Section):
     translation: TranslationConfig = Field(default_factory=TranslationConfig)
     cache: Annotated[CacheConfig, BeforeValidator(_cache_section)] = Field(default_factory=CacheConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
+
+    def kept_epoch(self, *, validated: bool) -> Literal["best", "last", "best_on_test"]:
+        """The selection rule with `auto` resolved; `validated`: whether there is a validation split."""
+        if self.selection != "auto":
+            return self.selection
+        averaged = max(self.teacher.average_last, self.student.average_last) > 1  # a mean of epochs is no best one
+        return "best" if validated and not averaged else "last"
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -52,6 +52,8 @@ QUICK_TRANSLATION: Mapping[str, Any] = {
     "data.limit_test": 200,
     "teacher.average_last": 1,
     "student.average_last": 1,
+    "teacher.schedule.warmup_steps": 20,
+    "student.schedule.warmup_steps": 10,
 }
 
 

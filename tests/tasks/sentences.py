@@ -19,7 +19,7 @@ SMALL_MODEL: Mapping[str, Any] = {
     },
 }  # fmt: skip
 ADAM: Mapping[str, Any] = {"name": "adam", "learning_rate": 0.005, "betas": [0.9, 0.98], "weight_decay": 0}
-INVERSE_SQRT: Mapping[str, Any] = {"name": "inverse_sqrt", "warmup_steps": 20}
+INVERSE_SQRT: Mapping[str, Any] = {"name": "inverse_sqrt", "warmup_steps": 10}
 
 
 def raw_study(**sections: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import sacrebleu
+import torch
 
 from tests.tasks.sentences import raw_study
 from tosmooth.config import StudyConfig
@@ -22,6 +23,7 @@ from tosmooth.errors import ConfigError
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.translation_search import translate
 from tosmooth.study.context import load_data
+from tosmooth.tasks.find import find_task
 from tosmooth.tasks.translation import LIBRARIES, Translation
 from tosmooth.training.compute import Compute
 from tosmooth.training.loop import train_group
@@ -87,6 +89,7 @@ def test_an_untrained_model_does_not(learnt: Learnt, tmp_path: Path):
     found = task.measure(learnt.config, data, model, "val", learnt.compute, tmp_path)
     assert found["val/bleu"] < 5
     assert found["val/bleu_novel"] is None  # nobody said which are new
+    assert found["val/chrf_novel"] is None
 
 
 def test_the_figures_are_what_sacrebleu_says_of_the_written_translations(learnt: Learnt):
@@ -99,6 +102,7 @@ def test_the_figures_are_what_sacrebleu_says_of_the_written_translations(learnt:
     half = bleu.corpus_score(own["hypotheses"][:32], [own["references"][:32]]).score
     assert measured["val/bleu_novel"] == half
     assert half != measured["val/bleu"]
+    assert measured["val/chrf_novel"] == chrf.corpus_score(own["hypotheses"][:32], [own["references"][:32]]).score
     assert measured["bleu_signature"] == str(bleu.get_signature())
 
 
@@ -118,6 +122,25 @@ def test_the_search_is_that_of_the_configuration(learnt: Learnt, tmp_path: Path)
         assert written["hypotheses"] == [data.vocabulary.decode(ids) for ids in found]
         said[beam, penalty] = tuple(written["hypotheses"])
     assert len(set(said.values())) == 3
+
+
+def test_the_tokens_of_new_sentences_are_counted_alone(learnt: Learnt):
+    """By hand: sentences of 2, 1 and 3 tokens, of which the first and the last are new."""
+    vocabulary = learnt.data.vocabulary
+    texts = learnt.data.train.texts.select(np.arange(3))
+    ids = [[7, vocabulary.eos], [vocabulary.eos], [8, 9, vocabulary.eos]]
+
+    def split(novel: list[bool] | None) -> TokenSplit:
+        mask = None if novel is None else np.array(novel)
+        return TokenSplit(texts, vocabulary, "a few", source_ids=ids, target_ids=ids, novel=mask)
+
+    correct = torch.tensor([1, 0, 0, 1, 1, -1], dtype=torch.int8)
+    task = Translation()
+    assert task.of_correct(split([True, False, True]), correct) == {"top1_novel": 75.0}  # what was not read is left out
+    assert task.of_correct(split([False, True, False]), correct) == {"top1_novel": 0.0}
+    assert task.of_correct(split([False, False, False]), correct) == {"top1_novel": None}
+    assert task.of_correct(split(None), correct) == {"top1_novel": None}
+    assert find_task("image_classification").of_correct(None, correct) == {}
 
 
 def test_a_second_split_is_written_beside_the_first(learnt: Learnt, tmp_path: Path):

@@ -62,7 +62,8 @@ def read_grid_curves(path: Path) -> GridCurves:
     if selection == "best_on_test":
         raise StudyError(f"{path} chose its epochs on the test split; a search chooses on validation only")
     done = study.cells[study.cells["status"] == "done"]
-    kept, metric = "last" if selection == "last" else "best", curve_metric(study.config.get("task"))
+    metric = curve_metric(study.config.get("task"))
+    kept = "last" if selection == "last" or (done["selection"] == "last").any() else "best"  # auto, as it was resolved
     scores = []
     for name in map(str, done["cell"]):
         if not FOLDER.fullmatch(name) or not name.strip("."):

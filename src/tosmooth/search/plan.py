@@ -44,5 +44,5 @@ def planned(config: StudyConfig, budget: float | None = None, eta: float = 3.0) 
         mistakes += error.mistakes
     if mistakes or plan is None:
         raise ConfigError(mistakes)
-    selection = "best" if config.selection == "auto" else config.selection
+    selection = config.kept_epoch(validated=True)
     return plan, new_record(plan, cells, config.name, selection, curve_metric(config.task))

@@ -16,13 +16,13 @@ from tosmooth.data.batches import Batches
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.losses.fused_linear import OBJECTIVES as FUSED_OBJECTIVES
-from tosmooth.models.study_model import StudyModel
+from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
 from tosmooth.study.growth import Change, in_words
 from tosmooth.study.lock import StudyLock
 from tosmooth.study.peers import one_message
-from tosmooth.study.plan import Cell, Plan, Teacher, make_plan
+from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.study.progress import StudyProgress
 from tosmooth.tasks.base import Pipeline, Split, StudyData, Task
 from tosmooth.tasks.find import find_task
@@ -119,7 +119,9 @@ class Context:
             compute.processes.on_main(lambda: len(load_data(config).train))
         data = compute.processes.agree(load)
         directory = StudyDirectory(root / config.name)
-        return cls(config, make_plan(config), directory, data, compute, progress, stopping or Stopping())
+        context = cls(config, make_plan(config), directory, data, compute, progress, stopping or Stopping())
+        compute.processes.agree(context.check_schedules)
+        return context
 
     def tell(self, change: Change) -> None:
         """Say what a changed grid means for the students."""
@@ -141,10 +143,7 @@ class Context:
     @property
     def selection(self) -> Literal["best", "last", "best_on_test"]:
         """The selection rule, with `auto` resolved against the data."""
-        if self.config.selection != "auto":
-            return self.config.selection
-        averaged = max(self.config.teacher.average_last, self.config.student.average_last) > 1
-        return "best" if len(self.data.validation) and not averaged else "last"
+        return self.config.kept_epoch(validated=len(self.data.validation) > 0)
 
     @property
     def selection_split_name(self) -> Literal["val", "test"]:
@@ -206,8 +205,34 @@ class Context:
         passes = len(self.plan.groups) * self.config.student.epochs
         if outcomes is None or 2 * outcomes > passes:
             return None
-        nbytes = 2 * outcomes * len(self.data.train) * min(self.data.num_outputs, MOST_FEATURES)
+        nbytes = 2 * outcomes * len(self.data.train) * self._stored_width()
         return outcomes if nbytes <= AUTO_CACHE_BYTES else None
+
+    def _stored_width(self) -> int:
+        """About how many numbers are stored of a teacher's answer: features, where they are fewer than outputs."""
+        if self.config.task == "translation":
+            model = self.new_model(self.config.teacher.model.without_weights(), 0)
+            if isinstance(model, HiddenStateModel):
+                return min(self.data.num_outputs, model.last_layer.in_features)
+        return min(self.data.num_outputs, MOST_FEATURES)
+
+    def check_schedules(self) -> None:
+        """A warm-up in steps must end within the training; how many steps there are, only the data tell.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        for name, section in (("teacher", self.config.teacher), ("student", self.config.student)):
+            if not section.schedule.warmup_steps:
+                continue
+            steps = section.epochs * len(self.training_batches(section, 0))
+            if section.schedule.warmup_steps >= steps:
+                raise ConfigError(
+                    [
+                        f"{name}.schedule.warmup_steps: {section.schedule.warmup_steps} leaves nothing of the {steps} "
+                        f"steps of {section.epochs} epochs; give fewer"
+                    ]
+                )
 
     @cached_property
     def fused_loss(self) -> bool:
@@ -224,9 +249,7 @@ class Context:
 
     def model_section(self, owner: Teacher | Cell) -> ModelConfig:
         """The section of the configuration that describes a teacher's or a student's model."""
-        if isinstance(owner, Teacher):
-            return self.config.teacher.model
-        return next(model for model in self.config.student.all_models if model.name == owner.student)
+        return section_of(self.config, owner)
 
     def trained_model(self, owner: Teacher | Cell) -> StudyModel:
         """A teacher or student with its kept weights, on the device, in eval mode."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from tosmooth.config import StudyConfig
+from tosmooth.config import SEQUENCE, StudyConfig
 from tosmooth.config_reading import dump_config, load_config
 from tosmooth.errors import ConfigError, Interrupted, StudyError, TosmoothError
 from tosmooth.study.context import Context
@@ -33,10 +33,10 @@ REPORT_SECONDS = 0.5
 
 
 class Unit(NamedTuple):
-    """A piece of work for one worker: a teacher, the stored logits of one, or a group of students."""
+    """A piece of work for one worker: a teacher, its stored logits or translations, or a group of students."""
 
     key: str
-    stage: str  # "teacher", "logits" or "students"
+    stage: str  # "teacher", "logits", "sequences" or "students"
     names: tuple[str, ...]
 
 
@@ -52,16 +52,20 @@ def units_of(context: Context, workers: int) -> tuple[list[Unit], list[Unit], li
     plan = context.plan
     teachers = [Unit(f"teacher-{t.name}", "teacher", (t.name,)) for t in context.unfinished(plan.teachers)]
     left = [todo for group in plan.groups if (todo := context.unfinished(group))]
-    students, taught_by = [], set()
+    students: list[Unit] = []
+    taught_by: set[str] = set()
+    translating: set[str] = set()
     for todo in left:
         parts = max(1, min(len(todo), workers // len(left)))
         size = min(context.config.compute.group_size or len(todo), -(-len(todo) // parts))
-        taught_by |= {cell.teacher for cell in todo}
+        taught_by |= {cell.teacher for cell in todo if cell.objective != SEQUENCE}
+        translating |= {cell.teacher for cell in todo if cell.objective == SEQUENCE}
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
             students.append(Unit(f"seed-{part[0].seed}-part-{start // size}", "students", tuple(c.name for c in part)))
     stored = context.stored_views is not None
     logits = [Unit(f"logits-{t.name}", "logits", (t.name,)) for t in plan.teachers if stored and t.name in taught_by]
+    logits += [Unit(f"sequences-{t.name}", "sequences", (t.name,)) for t in plan.teachers if t.name in translating]
     return teachers, logits, students
 
 
@@ -219,8 +223,8 @@ class _Reporting(StudyProgress):
         super().stage(title, epochs=epochs, cost=cost, models=models)
         self.note(f"{title} · process {os.getpid()} on {self._host}")
 
-    def batch(self, epoch: int, images: int) -> None:
-        super().batch(epoch, images)
+    def batch(self, epoch: int, samples: int) -> None:
+        super().batch(epoch, samples)
         if time.monotonic() - self._reported >= REPORT_SECONDS:
             self._reported = time.monotonic()
             self.send()
@@ -273,5 +277,10 @@ def _do(context: Context, unit: Unit) -> None:
         train_teachers(context, teachers)
     elif unit.stage == "logits":
         teaching.of(teachers)
+    elif unit.stage == "sequences":
+        from tosmooth.study.sequence_level import translated_training  # studies of images need none of it
+
+        for teacher in teachers:
+            translated_training(context, teacher)
     else:
         train_students(context, [cell for cell in context.plan.cells if cell.name in unit.names], teaching)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +22,7 @@ from tosmooth.models.translation import TranslationModel
 from tosmooth.models.translation_search import translate
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher, path_safe
-from tosmooth.study.teaching import cache_directory
+from tosmooth.study.teaching import cache_directory, structure_of
 from tosmooth.training.teacher_cache import weights_digest
 from tosmooth.untrusted import UnreadableError, read_json
 
@@ -38,39 +39,40 @@ def translated_training(context: Context, teacher: Teacher) -> TokenSplit:
     model = cast(TranslationModel, context.trained_model(teacher))
     section = context.config.translation
     sources = [ids.tolist() for ids in data.train.source_ids]
-    facts = (section.beam, section.length_penalty, context.compute.precision, data.train.digest(), PART)
+    facts = (*structure_of(model, context.config.teacher.model), context.compute.precision)
+    facts += (section.beam, section.length_penalty, data.train.digest(), PART)
     folder = cache_directory(context) / f"{path_safe(model.name)}-sequences-{weights_digest(model, *facts)[:16]}"
     starts = range(0, len(sources), PART)
+    on_main = context.compute.processes.on_main
 
-    def fill() -> None:
-        missing = [start for start in starts if not _part(folder, start).is_file()]
-        if not missing:
-            return
+    def translate_part(start: int) -> int:
+        with context.compute.autocast():
+            found = translate(
+                model,
+                data.vocabulary,
+                sources[start : start + PART],
+                beam=section.beam,
+                length_penalty=section.length_penalty,
+                batch_tokens=max(1, context.config.compute.eval_batch_size // section.beam),
+            )
+        _write(_part(folder, start), found)
+        return sum(map(len, found))
+
+    missing = on_main(lambda: [start for start in starts if not _part(folder, start).is_file()])
+    if missing:
         context.progress.stage(f"teacher {teacher.name} translates the training sentences", epochs=len(missing), cost=0)
-        for number, start in enumerate(missing):
-            own = sources[start : start + PART]
-            with context.compute.autocast():
-                found = translate(
-                    model,
-                    data.vocabulary,
-                    own,
-                    beam=section.beam,
-                    length_penalty=section.length_penalty,
-                    batch_tokens=max(1, context.config.compute.eval_batch_size // section.beam),
-                )
-            _write(_part(folder, start), found)
-            context.progress.batch(number, sum(map(len, found)))
-        context.progress.end_stage()
-
-    context.compute.processes.on_main(fill)
+    for number, start in enumerate(missing):  # part by part: the others wait for one at a time, and not too long
+        context.progress.batch(number, on_main(partial(translate_part, start)))
+    context.progress.end_stage()
     targets = [ids for start in starts for ids in _read(_part(folder, start), len(sources[start : start + PART]))]
     end = data.vocabulary.eos
+    longest = min(context.config.data.text.max_length, context.config.student.batch_size)
     return TokenSplit(
         data.train.texts,
         data.vocabulary,
         data.train.name,
         source_ids=sources,
-        target_ids=[[*ids[: context.config.data.text.max_length - 1], end] for ids in targets],
+        target_ids=[[*ids[: longest - 1], end] for ids in targets],
     )
 
 

@@ -73,6 +73,7 @@ def evaluate_weights(config: StudyConfig, weights: Path, role: str, split: str) 
     if not len(splits[split]):
         raise ConfigError([f"--split: there is no {split} split (data.validation={config.data.validation:g})"])
     context = Context(config, make_plan(config), StudyDirectory(Path()), data, compute, StudyProgress())
+    context.task.check_weights(data, weights)
     model = context.loaded_model(sections[role], weights)
     found = evaluate(model, context.evaluation_batches(splits[split]), compute)
     figures = found.metrics.compute() | context.task.score(config, data, model, splits[split], compute)

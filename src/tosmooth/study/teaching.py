@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
 from torch import nn
 
+from tosmooth.config import ModelConfig
 from tosmooth.data.views import EachView, StoredViews
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.last_layer import LinearLayer, find_last_layer
@@ -70,8 +72,7 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
     head = head_to_apply(context, model, layer_name, layer)
     numbered = context.pipeline.training_outcomes(context.data.train) is not None
     section = context.config.teacher.model
-    seen = getattr(model, "input", None)  # how images are prepared
-    structure = (model.name, section.kwargs, section.width, seen, repr(model.backbone), version("timm"))
+    structure = structure_of(model, section)
     stamp = Stamp(
         model=model.name,
         teacher=weights_digest(model, layer_name, *structure),
@@ -100,6 +101,15 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
     fill(cache, model, batches, context.compute, layer=layer_name, on_batch=context.progress.batch)
     context.progress.end_stage()
     return CachedTeacher(cache, head)
+
+
+def structure_of(model: StudyModel, section: ModelConfig) -> tuple[object, ...]:
+    """All that a model's answers depend on beside its weights: what is stored of it has this in its name."""
+    seen = getattr(model, "input", None)  # how images are prepared
+    config: Any = getattr(model.backbone, "config", None)  # a model of transformers: heads and scales are no weights
+    written = config.to_json_string() if hasattr(config, "to_json_string") else None
+    library = "timm" if written is None else "transformers"
+    return (model.name, section.kwargs, section.width, seen, repr(model.backbone), written, version(library))
 
 
 def head_to_apply(context: Context, model: StudyModel, name: str, layer: LinearLayer) -> nn.Linear | None:

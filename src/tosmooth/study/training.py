@@ -115,9 +115,9 @@ def train_students(
     size = context.config.compute.group_size or min(processes.gather(students_that_fit(context)))
     for own in _of_same_labels(todo):
         while own:
-            size = min(size, *context.group_limit, len(own))
-            _train_students(context, own[:size], teaching, epochs or range(context.config.student.epochs))
-            own = own[size:]
+            fitting = min(size, *context.group_limit, len(own))
+            _train_students(context, own[:fitting], teaching, epochs or range(context.config.student.epochs))
+            own = own[fitting:]
 
 
 def _of_same_labels(cells: Sequence[Cell]) -> list[list[Cell]]:

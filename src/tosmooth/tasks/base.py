@@ -133,6 +133,13 @@ class Task(ABC):
             DataError: one was found.
         """
 
+    def check_weights(self, data: StudyData, weights: Path) -> None:  # noqa: B027
+        """Refuse a file of weights that does not go with the data, where what lies beside it tells.
+
+        Raises:
+            ModelError: it does not.
+        """
+
     @abstractmethod
     def pipeline(
         self, config: DataConfig, data: StudyData, device: torch.device, process: tuple[int, int] = (0, 1)
@@ -175,5 +182,14 @@ class Task(ABC):
             split: "val" or "test".
             compute: device and precision.
             folder: of the model, for what belongs beside its weights.
+        """
+        return {}
+
+    def of_correct(self, split: Any, correct: Tensor) -> dict[str, Any]:
+        """Figures of the samples that a model got right, beside their share, by name; they cost no pass of their own.
+
+        Args:
+            split: a `Split`.
+            correct: (N,) int8 by position in the split: 1 = right, 0 = wrong, −1 = could not be read.
         """
         return {}

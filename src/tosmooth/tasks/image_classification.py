@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tosmooth.config import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.base import ImageData, readable
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import load_image_data
-from tosmooth.errors import DataError
+from tosmooth.errors import ConfigError, DataError
 from tosmooth.models.build import ImageModel, build_image_model
 from tosmooth.tasks.base import StudyData, Task
 from tosmooth.tasks.metric import TOP1
@@ -44,9 +45,13 @@ class ImageClassification(Task):
     def check(self, config: StudyConfig, data: StudyData) -> None:
         """Look at a few images: batches need one size, and finding out in the middle of an epoch would be late.
 
+        And at models whose weights are to be averaged.
+
         Raises:
-            DataError: they differ in size and no transform brings them to one.
+            DataError: images differ in size and no transform brings them to one.
+            ConfigError: a model with batch normalisation is to be the mean of several epochs.
         """
+        self._check_averaged(config, data)
         section = config.data
         for key, transform in (
             ("eval_transform", eval_transform(section.eval_transform, section.image_size)),
@@ -61,6 +66,21 @@ class ImageClassification(Task):
                     f"data.{key}: {getattr(section, key)!r} leaves images of different size "
                     f"({' and '.join(f'{w} × {h}' for _, h, w in sorted(shapes)[:2])} pixels, for example); "
                     f"set data.image_size=… and data.{key}={advice}"
+                )
+
+    def _check_averaged(self, config: StudyConfig, data: StudyData) -> None:
+        """Running statistics belong to the weights of one epoch; their mean belongs to no weights at all."""
+        averaged = [("teacher", config.teacher.model)] if config.teacher.average_last > 1 else []
+        if config.student.average_last > 1:
+            averaged += [("student", section) for section in config.student.all_models]
+        for name, section in averaged:
+            model = self.new_model(config, data, section.without_weights(), 0)
+            if any(isinstance(part, _BatchNorm) for part in model.modules()):
+                raise ConfigError(
+                    [
+                        f"{name}.average_last: {section.name} has batch normalisation, whose statistics cannot be "
+                        "averaged with the weights; use 1, or a model without it"
+                    ]
                 )
 
     def pipeline(

@@ -8,7 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from tosmooth.advice.translations import TRANSLATIONS_FILE
 from tosmooth.analysis.translation_metrics import score_translations
@@ -17,7 +19,7 @@ from tosmooth.data.translation.data import TranslationData, load_translation_dat
 from tosmooth.data.translation.pipeline import TranslationPipeline
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.translation.vocabulary import FILE as VOCABULARY_FILE
-from tosmooth.data.translation.vocabulary import Vocabulary, load_vocabulary
+from tosmooth.data.translation.vocabulary import load_vocabulary
 from tosmooth.errors import ConfigError, ModelError
 from tosmooth.files import write_text
 from tosmooth.models.study_model import StudyModel
@@ -61,9 +63,24 @@ class Translation(Task):
             if section.pretrained and section.name.startswith("hf:"):
                 check_published(section.name.removeprefix("hf:"), vocabulary, config.data.text.max_length)
             if section.checkpoint is not None:
-                _check_saved_vocabulary(section.checkpoint, vocabulary)
+                self.check_weights(data, section.checkpoint)
         for path in (*teacher.checkpoints.values(), *(path for files in teacher.given.values() for path in files)):
-            _check_saved_vocabulary(path, vocabulary)
+            self.check_weights(data, path)
+
+    def check_weights(self, data: StudyData, weights: Path) -> None:
+        """Refuse weights beside which another vocabulary lies: of equal size, it would go unnoticed.
+
+        Raises:
+            ModelError: there is one.
+        """
+        folder = weights.parent / VOCABULARY_FOLDER
+        if not (folder / VOCABULARY_FILE).is_file():
+            return
+        if load_vocabulary(folder).digest() != cast(TranslationData, data).vocabulary.digest():
+            raise ModelError(
+                f"{weights}: was trained with another vocabulary ({folder}) than the data's. Teacher and student must "
+                "share one: use the data, languages and data.text settings that it was trained with"
+            )
 
     def pipeline(
         self, config: DataConfig, data: StudyData, device: torch.device, process: tuple[int, int] = (0, 1)
@@ -88,8 +105,8 @@ class Translation(Task):
     def score(
         self, config: StudyConfig, data: StudyData, model: StudyModel, split: TokenSplit, compute: Compute
     ) -> dict[str, Any]:
-        """`bleu` and `chrf`, 0 to 100; `bleu_novel` of the sentences unlike training, None where there are none; and
-        `bleu_signature`."""
+        """`bleu` and `chrf`, 0 to 100; `bleu_novel` and `chrf_novel` of the sentences unlike training, None where there
+        are none; and `bleu_signature`."""
         return _figures(self._translated(config, data, model, split, compute), split)
 
     def measure(
@@ -98,8 +115,8 @@ class Translation(Task):
         """BLEU and chrF of a split; translations and vocabulary are written beside the weights.
 
         Returns:
-            `<split>/bleu`, `<split>/chrf`, `<split>/bleu_novel` (of sentences unlike training; None where there are
-            none), and `bleu_signature`.
+            `<split>/bleu`, `<split>/chrf`, both again with `_novel` (of sentences unlike training; None where there
+            are none), and `bleu_signature`.
         """
         pairs = cast(TranslationData, data)
         own = {"val": pairs.validation, "test": pairs.test}[split]
@@ -112,6 +129,14 @@ class Translation(Task):
         if not (folder / VOCABULARY_FOLDER / VOCABULARY_FILE).is_file():  # written last
             pairs.vocabulary.save(folder / VOCABULARY_FOLDER)
         return {name if name == SIGNATURE else f"{split}/{name}": value for name, value in figures.items()}
+
+    def of_correct(self, split: TokenSplit, correct: Tensor) -> dict[str, Any]:
+        """`top1_novel`: token accuracy in percent on the sentences unlike training; None where there are none."""
+        if split.novel is None:
+            return {"top1_novel": None}
+        of_token = torch.from_numpy(np.repeat(split.novel, np.diff(split.offsets)))
+        own = correct[of_token & (correct >= 0)]
+        return {"top1_novel": 100 * float((own == 1).double().mean()) if len(own) else None}
 
     def _translated(
         self, config: StudyConfig, data: StudyData, model: StudyModel, split: TokenSplit, compute: Compute
@@ -133,14 +158,5 @@ class Translation(Task):
 def _figures(hypotheses: Sequence[str], split: TokenSplit) -> dict[str, Any]:
     scores = score_translations(hypotheses, split.targets, split.novel)
     figures = {"bleu": scores.bleu, "chrf": scores.chrf, "bleu_novel": scores.bleu_novel}
+    figures |= {"chrf_novel": scores.chrf_novel}
     return figures | {SIGNATURE: scores.signature}
-
-
-def _check_saved_vocabulary(weights: Path, vocabulary: Vocabulary) -> None:
-    """Refuse weights beside which another vocabulary lies: of equal size, it would go unnoticed."""
-    folder = weights.parent / VOCABULARY_FOLDER
-    if (folder / VOCABULARY_FILE).is_file() and load_vocabulary(folder).digest() != vocabulary.digest():
-        raise ModelError(
-            f"{weights}: was trained with another vocabulary ({folder}) than the data's. Teacher and student must "
-            "share one: use the data, languages and data.text settings that it was trained with"
-        )

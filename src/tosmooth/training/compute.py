@@ -77,6 +77,8 @@ class Compute:
         processes = Processes.here(device)
         if processes.world > 1 and config.compile == "on":
             raise ConfigError(["compute.compile: on is not available in several processes; set compute.compile=off"])
+        if processes.world > 1 and config.fused_loss == "on":
+            raise ConfigError(["compute.fused_loss: on is not available in several processes; set it to auto"])
         if config.sync_batchnorm and device.type != "cuda":
             raise ConfigError(["compute.sync_batchnorm: true needs GPUs; on CPUs statistics are those of each process"])
         on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()

@@ -8,6 +8,7 @@ import torch
 
 from tests.data.translation.toy import ENGLISH, RUSSIAN, write_parallel
 from tosmooth.config import DataConfig, TextConfig
+from tosmooth.data.translation.byte_pairs import train_vocabulary
 from tosmooth.data.translation.data import TranslationData, load_translation_data
 from tosmooth.data.translation.words import whole_words
 from tosmooth.errors import DataError
@@ -161,7 +162,7 @@ def test_nothing_left(tmp_path: Path, files: Path) -> None:
 
 def test_impossible_settings(files: Path) -> None:
     with pytest.raises(DataError, match=r"data\.text\.vocabulary: 100 tokens are too few"):
-        load(files, {"vocabulary": 100})
+        train_vocabulary(["one two"], 100)  # a configuration is refused before
     with pytest.raises(DataError, match="2 words are too few to track"):
         load(files, tokens=2)
     with pytest.raises(DataError, match="did you mean 'parallel_text'"):

@@ -132,7 +132,7 @@ def load_pretrained(
         raise DataError(f"data.text.tokenizer needs the transformers library: {INSTALL}") from None
     local = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(local)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(local, trust_remote_code=False)
     except Exception as error:  # the library raises its own, the network's, and those of missing libraries
         reason = str(error).strip().partition("\n")[0]
         raise DataError(f"data.text.tokenizer: {name!r} cannot be loaded: {type(error).__name__}: {reason}") from None
@@ -143,7 +143,7 @@ def load_pretrained(
         )
     if start is None or size is None:
         try:
-            model = transformers.AutoConfig.from_pretrained(local).to_dict()
+            model = transformers.AutoConfig.from_pretrained(local, trust_remote_code=False).to_dict()
         except Exception:  # a tokenizer without a model beside it
             model = {}
         usual = next((t for t in (tokenizer.bos_token_id, tokenizer.pad_token_id) if t is not None), 0)
