@@ -38,7 +38,9 @@ def write_translation_study(
             table[f"{split}/bleu"] = table[f"{split}/top1"] - 60
             table[f"{split}/chrf"] = table[f"{split}/bleu"] + 20
             table[f"{split}/bleu_novel"] = table[f"{split}/bleu"] - 5
+            table[f"{split}/chrf_novel"] = table[f"{split}/chrf"] - 4
             table[f"{split}/top1"] = 41.5
+            table[f"{split}/top1_novel"] = 37.25
         if "test" not in splits:
             table = table.drop(columns=[column for column in table if column.startswith("test/")])
         table.to_csv(folder / name, index=False)

@@ -27,7 +27,11 @@ from tosmooth.study.results import StudyResults, load_study
 from tosmooth.study.run import run_study
 from tosmooth.study.single import distill_one
 
-BLEU_COLUMNS = [f"{split}/{name}" for split in ("val", "test") for name in ("bleu", "chrf", "bleu_novel")]
+BLEU_COLUMNS = [
+    f"{split}/{name}"
+    for split in ("val", "test")
+    for name in ("bleu", "chrf", "bleu_novel", "chrf_novel", "top1_novel")
+]
 
 
 class Watching(StudyProgress):
@@ -106,6 +110,7 @@ def test_the_figures_are_those_of_the_written_translations(finished: Finished):
             assert record[f"{split}/bleu"] == scores.bleu
             assert record[f"{split}/chrf"] == scores.chrf
             assert record[f"{split}/bleu_novel"] == scores.bleu_novel
+            assert record[f"{split}/chrf_novel"] == scores.chrf_novel
         assert load_vocabulary(folder / "vocabulary").digest() == data.vocabulary.digest()
 
 
@@ -125,6 +130,11 @@ def test_right_and_wrong_are_kept_by_token(finished: Finished):
     judged = read_judged(folders)
     for row in finished.results.cells.to_dict(orient="records"):
         assert 100 * judged[row["cell"]].mean() == pytest.approx(row["val/top1"], abs=1e-3)
+    split = load_data(load_config(finished.raw)).validation
+    sentences = zip(split.offsets[:-1], split.offsets[1:], split.novel, strict=True)
+    positions = [token for start, end, new in sentences if new for token in range(start, end)]
+    for row in finished.results.cells.to_dict(orient="records"):
+        assert 100 * judged[row["cell"]][positions].mean() == pytest.approx(row["val/top1_novel"])
 
 
 def test_diffusion_is_measured_for_the_words_that_are_followed(finished: Finished):

@@ -2,9 +2,9 @@
 
 Only for studies with several objectives. Each other objective is compared with the reference (`hinton`; where that is
 not in the grid, its first objective with a temperature) at the same α, T and seeds, on students of smoothed teachers.
-All η are measured against the reference at T₀, so they have one zero. Two paired differences are taken: in η_S1 − η_S2 (declared form),
-and in the validation figures of the study's metric (columns `top1_*`, also where that is BLEU). The paired t-tests are
-Holm-corrected over all objectives, α and T.
+All η are measured against the reference at T₀, so they have one zero. Two paired differences are taken: in
+η_S1 − η_S2 (declared form), and in the validation figures of the study's metric (columns `top1_*`, also where that is
+BLEU). The paired t-tests are Holm-corrected over all objectives, α and T.
 
 `sequence` has no temperature to raise: its students are compared with the reference's at T₀, of every teacher, and what
 their η says is how far translations as labels move classes by themselves.

@@ -29,6 +29,7 @@ class TranslationScores:
         bleu: of the whole corpus, 0 to 100.
         chrf: chrF2 of the whole corpus, 0 to 100 (Popović, WMT 2015).
         bleu_novel: BLEU of the novel sentences alone; None where there are none, or nobody said which they are.
+        chrf_novel: chrF2 of the same.
         signature: of BLEU, as sacrebleu writes it.
         sentences: how many were scored.
     """
@@ -36,6 +37,7 @@ class TranslationScores:
     bleu: float
     chrf: float
     bleu_novel: float | None
+    chrf_novel: float | None
     signature: str
     sentences: int
 
@@ -83,18 +85,21 @@ def score_translations(
     said, meant = _pairs(hypotheses, references)
     bleu, chrf = sacrebleu.BLEU(force=True), sacrebleu.CHRF()
     of_all = bleu.corpus_score(said, [meant])
-    of_novel = None
+    bleu_novel = chrf_novel = None
     if novel is not None:
         chosen = np.asarray(novel, dtype=bool)
         if chosen.shape != (len(said),):
             raise ValueError(f"novel must say yes or no for each of {len(said)} sentences, found {chosen.shape}")
         rows = np.flatnonzero(chosen)
         if len(rows):
-            of_novel = bleu.corpus_score([said[i] for i in rows], [[meant[i] for i in rows]]).score
+            own, references_of_own = [said[i] for i in rows], [[meant[i] for i in rows]]
+            bleu_novel = float(bleu.corpus_score(own, references_of_own).score)
+            chrf_novel = float(chrf.corpus_score(own, references_of_own).score)
     return TranslationScores(
         bleu=float(of_all.score),
         chrf=float(chrf.corpus_score(said, [meant]).score),
-        bleu_novel=None if of_novel is None else float(of_novel),
+        bleu_novel=bleu_novel,
+        chrf_novel=chrf_novel,
         signature=str(bleu.get_signature()),
         sentences=len(said),
     )

@@ -32,7 +32,8 @@ NUMBER_COLUMNS = (
     "count", "compactness", "compactness_val", "stability", "mi_similar", "mi_dissimilar", "smoothness", "teacher_ece",
     "teacher_gap", "ece", "gap", "p_holm", "reference_eta", "eta", "eta_low", "eta_high", "change", "change_low",
     "change_high", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm", "val/bleu", "val/chrf",
-    "val/bleu_novel", "test/bleu", "test/chrf", "test/bleu_novel",
+    "val/bleu_novel", "test/bleu", "test/chrf", "test/bleu_novel", "val/chrf_novel", "val/top1_novel",
+    "test/chrf_novel", "test/top1_novel",
 )  # fmt: skip
 
 

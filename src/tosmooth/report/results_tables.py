@@ -130,8 +130,10 @@ TRANSLATION_COLUMNS = (
     ("test/bleu", "test BLEU", 2, 1.0),
     ("test/bleu_novel", "test BLEU, novel", 2, 1.0),
     ("test/chrf", "test chrF", 1, 1.0),
+    ("test/chrf_novel", "test chrF, novel", 1, 1.0),
     ("val/top1", "val token accuracy", 2, 1.0),
     ("test/top1", "test token accuracy", 2, 1.0),
+    ("test/top1_novel", "test token accuracy, novel", 2, 1.0),
     ("test/nll", "test NLL", 3, 1.0),
     ("cal/ece", "ECE", 1, 100.0),
 )

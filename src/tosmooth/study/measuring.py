@@ -16,6 +16,12 @@ from tosmooth.tasks.base import Split
 from tosmooth.training.evaluation import Evaluation, evaluate
 
 
+def figures_of_correct(context: Context, split: Split, found: Evaluation, name: str) -> dict[str, object]:
+    """What the task makes of right and wrong by sample, by column of the split's name ("val" or "test")."""
+    figures = context.task.of_correct(split, found.correct)
+    return {f"{name}/{key}": value for key, value in figures.items()}
+
+
 class Measuring:
     """Measures the models of a study, all with the evaluation transform.
 
@@ -77,6 +83,7 @@ class Measuring:
             found = done or self.evaluate(owner, model, split, judge=name == "val")
             if name == "val":
                 figures |= found.columns("val") | context.measure(owner, model, "val")
+                figures |= figures_of_correct(context, split, found, "val")
                 correct = found.correct
             assert found.centroids is not None
             tensors |= {f"{name}.{key}": value.cpu() for key, value in found.centroids.state_dict().items()}

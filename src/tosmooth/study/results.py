@@ -14,6 +14,7 @@ from tosmooth.errors import StudyError
 from tosmooth.report.reading import read_config, read_mapping, read_table
 from tosmooth.study.context import Context
 from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
+from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.tasks.metric import TOP1, metric_of
 from tosmooth.training.evaluation import evaluate
@@ -21,7 +22,11 @@ from tosmooth.training.evaluation import evaluate
 METRICS = [
     "train/loss", "val/top1", "val/top5", "val/nll", "cal/ece_val", "test/top1", "test/top5", "test/nll", "cal/ece",
 ]  # fmt: skip
-OF_TRANSLATIONS = [f"{split}/{name}" for split in ("val", "test") for name in ("bleu", "chrf", "bleu_novel")]
+OF_TRANSLATIONS = [
+    f"{split}/{name}"
+    for split in ("val", "test")
+    for name in ("bleu", "chrf", "bleu_novel", "chrf_novel", "top1_novel")
+]
 ETAS = {
     "diffusion/eta_s1": ("train", False, "eta_s1"),
     "diffusion/eta_s2": ("train", False, "eta_s2"),
@@ -129,6 +134,7 @@ def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> l
         model = context.trained_model(owner)
         found = evaluate(model, batches, context.compute)
         figures = found.columns("test") | context.measure(owner, model, "test")
+        figures |= figures_of_correct(context, context.data.test, found, "test")
         rows = found.metrics.reliability().to_dict(orient="records")
         on_main(lambda: write_json(saved, rows))
         context.write_record(owner, record | figures)
