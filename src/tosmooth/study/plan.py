@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tosmooth.advice.units import reference_temperature
-from tosmooth.config import SEQUENCE, StudyConfig
+from tosmooth.config import SEQUENCE, ModelConfig, StudyConfig
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,13 @@ class Plan:
     def cells(self) -> tuple[Cell, ...]:
         """All cells, group after group."""
         return tuple(cell for group in self.groups for cell in group)
+
+
+def section_of(config: StudyConfig, owner: Teacher | Cell) -> ModelConfig:
+    """The section of the configuration that describes a teacher's or a student's model."""
+    if isinstance(owner, Teacher):
+        return config.teacher.model
+    return next(model for model in config.student.all_models if model.name == owner.student)
 
 
 def path_safe(name: str) -> str:
