@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 
+import pandas as pd
 import pytest
 import yaml
 from markdown_it import MarkdownIt
@@ -84,6 +85,42 @@ def test_a_model_without_a_study_says_so(student):
     card = model_card(alone, ["safetensors"])
     assert "not the outcome of a whole study" in card
     assert "± " not in card.split("## How good it is")[1].split("## What the study says")[0]
+
+
+def test_the_seeds_of_given_teachers_count(tiny_study):
+    """A study whose two teachers of that α are given: the card's mean is over both."""
+    teacher = choose(tiny_study.path, "a0.1-s0").load()
+    rows = teacher.files.teachers[teacher.files.teachers["label_smoothing"] == 0.1]
+    both = pd.concat([rows, rows.assign(**{"seed": 1, "val/top1": rows["val/top1"] + 2})]).assign(status="given")
+    config = teacher.config.model_copy(update={"teacher": teacher.config.teacher.model_copy(update={"train": False})})
+    given = dataclasses.replace(
+        teacher,
+        config=config,
+        owner=dataclasses.replace(teacher.owner, given=True),
+        files=dataclasses.replace(teacher.files, teachers=both),
+    )
+    card = model_card(given, ["safetensors"])
+    assert "taken as given" in card
+    assert "Validation, 2 seeds" in card
+    assert f"{both['val/top1'].mean():.1f} ± " in card
+    assert "Trained with" not in card
+
+
+def test_the_kept_weights_may_be_a_mean(student):
+    own = student.record["selected_epoch"]
+    assert f"| Epochs | 2, kept: {own} (" in model_card(student, ["safetensors"])
+    section = student.config.student.model_copy(update={"average_last": 2})
+    averaged = dataclasses.replace(student, config=student.config.model_copy(update={"student": section}))
+    card = model_card(averaged, ["safetensors"])
+    assert "| Epochs | 2, kept: the mean of the weights after each of the last 2 |" in card
+
+
+def test_where_there_is_no_temperature_none_is_told(student):
+    owner = dataclasses.replace(student.owner, objective="sequence")
+    card = model_card(dataclasses.replace(student, owner=owner, files=None), ["safetensors"])
+    assert "trained on the translations (objective sequence) of a teacher" in card
+    assert "emperature" not in card
+    assert "T = " not in card
 
 
 def test_no_name_is_obeyed(student):

@@ -141,7 +141,7 @@ def test_no_path_of_this_machine_goes_along(tmp_path):
     assert measured["top1"] in {0.0, 50.0, 100.0}
 
 
-def test_the_only_student_of_a_distillation_is_the_one(tmp_path, tiny_raw, tiny_study, silent):
+def test_a_given_teacher_and_the_only_student_of_a_distillation(tmp_path, tiny_raw, tiny_study, silent):
     tiny_raw["teacher"] |= {
         "label_smoothing": [0.1],
         "train": False,
@@ -153,6 +153,15 @@ def test_the_only_student_of_a_distillation_is_the_one(tmp_path, tiny_raw, tiny_
     assert (found.model, found.chosen) == (row["student"], "It is the only student of the study.")
     card = (found.path / "README.md").read_text(encoding="utf-8")
     assert f"| Top-1, % | {row['val/top1']:.1f} | {row['test/top1']:.1f} |" in card
+    assert "| Teacher | resnet8 (a0.1-s0, taken as given) |" in card
+    assert str(tiny_study.path) not in (found.path / "study.yaml").read_text(encoding="utf-8")
+    found = tosmooth.export_model(tmp_path / "tiny", "a0.1-s0", output=tmp_path / "teacher")
+    record = json.loads((tmp_path / "tiny" / "teachers" / "a0.1-s0" / "result.json").read_text(encoding="utf-8"))
+    assert record["status"] == "given"
+    card = (found.path / "README.md").read_text(encoding="utf-8")
+    assert "A teacher, resnet8, taken as given, seed 0." in card
+    assert f"| Top-1, % | {record['val/top1']:.1f} |" in card
+    assert "| Epochs |" not in card  # nobody here knows how long it was trained
     assert str(tiny_study.path) not in (found.path / "study.yaml").read_text(encoding="utf-8")
 
 

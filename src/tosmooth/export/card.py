@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tosmooth.advice.leading import has_temperature
+from tosmooth.config import TrainingConfig
 from tosmooth.export import reload
 from tosmooth.export.formats import FORMATS
 from tosmooth.export.huggingface import FOLDER, library_of
 from tosmooth.export.markdown import code, plain, table
 from tosmooth.export.preprocessing import steps
+from tosmooth.export.subject import FINISHED
 from tosmooth.report.caveats import caveats
 from tosmooth.report.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
 from tosmooth.study.plan import Teacher
@@ -87,6 +90,11 @@ def _what(subject: Subject) -> str:
     if isinstance(owner, Teacher):
         how = "taken as given" if owner.given else of
         text = f"A teacher, {plain(subject.model.name)}, {how}, seed {owner.seed}."
+    elif not has_temperature(owner.objective):  # its labels are translations
+        text = (
+            f"A student, {plain(subject.model.name)}, trained on the translations (objective {plain(owner.objective)}) "
+            f"of a teacher {of}; seed {owner.seed}."
+        )
     else:
         text = (
             f"A student, {plain(subject.model.name)}, distilled at temperature T = {owner.temperature:g} with the "
@@ -114,20 +122,31 @@ def _facts(subject: Subject) -> str:
     rows.append(("Model", subject.model.name))
     if isinstance(record.get("parameters"), int):
         rows.append(("Parameters", f"{record['parameters']:,}"))
+    given = config.teacher.is_given(owner.label_smoothing)
     if not isinstance(owner, Teacher):
         rows += [
-            ("Teacher", f"{config.teacher.model.name} ({owner.teacher})"),
+            ("Teacher", f"{config.teacher.model.name} ({owner.teacher}{', taken as given' if given else ''})"),
             ("Label smoothing of the teacher", f"α = {owner.label_smoothing:g}"),
-            ("Temperature", f"T = {owner.temperature:g}"),
+            *([("Temperature", f"T = {owner.temperature:g}")] if has_temperature(owner.objective) else []),
             ("Objective", owner.objective),
             ("Seeds in the study", ", ".join(map(str, config.student.seeds))),
         ]
     else:
         rows += [("Label smoothing", f"α = {owner.label_smoothing:g}")]
     rows.append(("Teacher seeds", ", ".join(map(str, config.teacher.seeds))))
-    epoch = record.get("selected_epoch")
-    rows.append(("Epochs", f"{training.epochs}" + (f", kept: {epoch} ({record.get('selection')})" if epoch else "")))
+    if not (isinstance(owner, Teacher) and given):  # of those, the configuration does not know
+        rows.append(("Epochs", _epochs(training, record)))
     return table(["", ""], [(title, plain(text)) for title, text in rows])
+
+
+def _epochs(training: TrainingConfig, record: dict[str, Any]) -> str:
+    """How long it was trained, and which weights were kept."""
+    epoch = record.get("selected_epoch")
+    if not epoch:
+        return f"{training.epochs}"
+    if training.average_last > 1:
+        return f"{training.epochs}, kept: the mean of the weights after each of the last {training.average_last}"
+    return f"{training.epochs}, kept: {epoch} ({record.get('selection')})"
 
 
 def _figures(subject: Subject) -> list[str]:
@@ -175,7 +194,8 @@ def _setting_rows(subject: Subject) -> tuple[pd.DataFrame | None, str]:
         teachers = files.teachers
         if "teacher" not in teachers or "label_smoothing" not in teachers:
             return None, "seed"
-        return teachers[(teachers["status"] == "done") & (teachers["label_smoothing"] == owner.label_smoothing)], "seed"
+        finished = teachers["status"].isin(FINISHED)
+        return teachers[finished & (teachers["label_smoothing"] == owner.label_smoothing)], "seed"
     own = files.cells[files.cells["cell"] == shown(owner.name)]
     if own.empty:
         return None, "seed"
@@ -248,7 +268,9 @@ def _versions(subject: Subject) -> str:
         if key in environment
     ]
     now = [f"{key} {version(key)}" for key in ("tosmooth", "torch")]
-    lines = [f"Trained with {plain(', '.join(trained))}."] if trained else []
+    owner = subject.owner
+    word = "Measured" if isinstance(owner, Teacher) and owner.given else "Trained"
+    lines = [f"{word} with {plain(', '.join(trained))}."] if trained else []
     when = datetime.now(UTC).date().isoformat()
     lines.append(f"Exported with {plain(', '.join(now))} on {when}.")
     fingerprint = subject.data.fingerprint

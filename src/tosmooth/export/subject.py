@@ -24,12 +24,13 @@ from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.study.directory import StudyDirectory, load_json
-from tosmooth.study.plan import Cell, Plan, Teacher, make_plan
+from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.tasks.base import StudyData
 from tosmooth.tasks.find import find_task
 from tosmooth.tasks.metric import metric_of
 
 EXAMPLES = 8  # real inputs that every export is compared on
+FINISHED = ("done", "given")  # status of a model that was trained to its end, or taken as it is
 ROLES = ("student", "teacher")
 
 
@@ -119,13 +120,6 @@ class Subject:
         return task.new_model(self.config, self.data, self.section.without_weights(), 1).eval()
 
 
-def section_of(config: StudyConfig, owner: Teacher | Cell) -> ModelConfig:
-    """The section of a configuration that describes a teacher's or a student's model."""
-    if isinstance(owner, Teacher):
-        return config.teacher.model
-    return next(model for model in config.student.all_models if model.name == owner.student)
-
-
 @dataclass(frozen=True)
 class Choice:
     """A model that was found by name, by role, or by the study's advice; nothing of it is loaded yet."""
@@ -206,7 +200,7 @@ def _record(directory: StudyDirectory, owner: Teacher | Cell) -> dict[str, Any] 
     if not path.is_file():
         return None
     record = load_json(path, dict, f"delete {path.parent}, and the study makes it again")
-    return record if record.get("status") == "done" else None
+    return record if record.get("status") in FINISHED else None
 
 
 def _best(
