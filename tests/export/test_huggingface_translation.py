@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -11,16 +13,23 @@ import transformers
 
 from tests.export.folders import TEACHER, subject_of, write_untrained
 from tests.tasks.sentences import raw_study, write_pairs
+from tosmooth.config_reading import load_config
 from tosmooth.data.translation.vocabulary import load_vocabulary
 from tosmooth.errors import ConfigError
+from tosmooth.export import huggingface_translation
 from tosmooth.export.export import export_model
 from tosmooth.models.translation_search import translate
+from tosmooth.study.single import evaluate_weights
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     root = tmp_path_factory.mktemp("sentences")
     pairs = write_pairs(root / "pairs.tsv", train=80)
+    # The first pair of validation has more tokens than the model has positions: the split cuts it.
+    lines = pairs.read_text(encoding="utf-8").splitlines()
+    words = " ".join(line.split("\t")[1] for line in lines[:30])
+    pairs.write_text("\n".join([f"valid\t{words}\t{words}", *lines]) + "\n", encoding="utf-8")
     raw = raw_study(
         data={"source": "tsv", "path": str(pairs), "text": {"vocabulary": 400, "lowercase": True, "max_length": 40}},
         teacher={"label_smoothing": [0.1]},
@@ -38,10 +47,22 @@ def opened(exported):
     return model, transformers.AutoTokenizer.from_pretrained(folder)
 
 
+def test_a_sentence_longer_than_the_model_has_positions_is_compared_too(exported):
+    (subject, _), split = exported, exported[0].pairs.validation
+    assert len(subject.pairs.vocabulary.encode(split.sources[:1])[0]) > 40
+    assert len(split.source_ids[0]) == len(split.target_ids[0]) == 40
+    assert huggingface_translation.difference(subject, exported[1]) < 1e-4
+
+
 def test_the_tokenizer_reads_as_the_vocabulary_does(exported, opened):
     subject, tokenizer = exported[0], opened[1]
     vocabulary = subject.pairs.vocabulary
-    real = [*subject.pairs.train.sources, *subject.pairs.train.targets, *subject.pairs.test.targets]
+    real = [
+        *subject.pairs.validation.sources[:1],
+        *subject.pairs.train.sources,
+        *subject.pairs.train.targets,
+        *subject.pairs.test.targets,
+    ]
     strange = ["", "  Two  SPACES\tand a\nline ", "Ha\u0308user", "🙂 ⟨pa", "ПРИВЕТ", "3,5 % – “so”"]
     for text in [*real, *strange]:
         ids = tokenizer(text)["input_ids"]
@@ -52,7 +73,7 @@ def test_the_tokenizer_reads_as_the_vocabulary_does(exported, opened):
 def test_transformers_translates_as_the_study_did(exported, opened):
     """The settings of the search come along: beams, length penalty, and tokens that are never chosen."""
     (subject, _), (model, tokenizer) = exported, opened
-    texts = list(subject.pairs.validation.sources[:6])
+    texts = list(subject.pairs.validation.sources[1:7])  # the first is too long for it
     ours = translate(
         subject.model, subject.pairs.vocabulary, subject.pairs.vocabulary.encode(texts), beam=3, max_new_tokens=12
     )
@@ -66,7 +87,7 @@ def test_transformers_translates_as_the_study_did(exported, opened):
 
 def test_padding_changes_nothing(exported, opened):
     model, tokenizer = opened
-    texts = list(exported[0].pairs.validation.sources[:4])
+    texts = list(exported[0].pairs.validation.sources[1:5])
     given = tokenizer(texts, return_tensors="pt", padding=True)
     assert set(given) == {"input_ids", "attention_mask"}
     start = torch.full((4, 1), model.config.decoder_start_token_id)
@@ -106,20 +127,50 @@ def test_programs_are_refused_in_one_sentence(exported, tmp_path):
     assert "safetensors or huggingface" in str(caught.value)
 
 
-def test_a_vocabulary_of_somebody_elses_comes_along(exported, tmp_path):
-    """A tokenizer of transformers as `data.text.tokenizer`: the one just exported."""
+@pytest.mark.parametrize(
+    ("formats", "named", "weights"),
+    [
+        (["safetensors", "huggingface"], "vocabulary/tokenizer", "model.safetensors"),
+        (["huggingface"], "huggingface", "huggingface/model.safetensors"),
+    ],
+)
+def test_a_tokenizer_of_a_local_folder_comes_along(exported, tmp_path, monkeypatch, formats, named, weights):
+    """As `data.text.tokenizer`: the one just exported. Nothing leads back to its folder, not even to measure again."""
     subject, folder = exported
+    source, pairs = tmp_path / "mine", subject.config.data.path
+    shutil.copytree(folder / "huggingface", source)
+    # As many models have it: what a decoder begins with is no token that the tokenizer itself would name.
+    settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    start, size = 7, settings["vocab_size"] + 5
+    (source / "config.json").write_text(
+        json.dumps({**settings, "decoder_start_token_id": start, "vocab_size": size}), encoding="utf-8"
+    )
     raw = raw_study(
         data={
             "source": "tsv",
-            "path": str(subject.config.data.path),
-            "text": {"tokenizer": str(folder / "huggingface"), "max_length": 40},
+            "path": str(pairs),
+            "limit_validation": 4,
+            "text": {"tokenizer": str(source), "max_length": 40, "lowercase": True},
         },
         teacher={"label_smoothing": [0.1]},
+        translation={"beam": 1},
     )
-    export_model(write_untrained(tmp_path, raw), TEACHER, ["huggingface"], tmp_path / "out")
-    again = transformers.AutoTokenizer.from_pretrained(tmp_path / "out" / "huggingface")
+    study, out = write_untrained(tmp_path, raw), tmp_path / "out"
+    export_model(study, TEACHER, formats, out)
+    own = evaluate_weights(
+        load_config(raw), study / "teachers" / TEACHER / "model.safetensors", "teacher", "validation"
+    )
+    again = transformers.AutoTokenizer.from_pretrained(out / "huggingface")
     text = subject.pairs.train.sources[0]
     assert again(text)["input_ids"] == subject.pairs.vocabulary.encode([text])[0]
-    files = json.loads((tmp_path / "out" / "export.json").read_text(encoding="utf-8"))["files"]
-    assert "huggingface/generation_config.json" in files
+    assert (
+        "huggingface/generation_config.json" in json.loads((out / "export.json").read_text(encoding="utf-8"))["files"]
+    )
+    for path in out.rglob("*"):
+        assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes(), path
+    shutil.rmtree(source)
+    monkeypatch.chdir(out)
+    config = load_config("study.yaml", [f"data.path={pairs}"])
+    assert config.data.text.tokenizer == named
+    found = evaluate_weights(config, Path(weights), "teacher", "validation")
+    assert {**found, "weights": ""} == {**own, "weights": ""}

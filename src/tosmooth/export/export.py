@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tosmooth.config_reading import dump_config
-from tosmooth.export import huggingface, reload
+from tosmooth.export import huggingface, reload, tokenizer
 from tosmooth.export.card import model_card
 from tosmooth.export.folder import refuse_unless_ours, write_whole
 from tosmooth.export.formats import check_formats, write_and_compare
@@ -82,7 +82,9 @@ def _fill(folder: Path, subject: Subject, formats: Sequence[str]) -> dict[str, A
     if not subject.translates:
         write_readable(folder / LABELS, labels(subject))
         write_readable(folder / PREPROCESSING, preprocessing(subject))
-    write_text(folder / reload.STUDY, dump_config(reload.portable_config(subject)))
+    else:
+        tokenizer.write_and_check(subject, formats, folder)
+    write_text(folder / reload.STUDY, dump_config(reload.portable_config(subject, formats)))
     write_text(folder / CARD, model_card(subject, formats))
     if "huggingface" in formats:  # a folder that can be passed on alone
         write_text(folder / huggingface.FOLDER / CARD, model_card(subject, ["huggingface"], hub_folder="."))

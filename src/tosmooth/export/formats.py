@@ -14,6 +14,7 @@ from tosmooth.errors import ConfigError, ModelError, did_you_mean
 from tosmooth.export import huggingface, huggingface_translation, onnx, state_dict, torch_export
 from tosmooth.export.subject import Choice, Subject
 from tosmooth.models.weights import load_weights, weights_hash
+from tosmooth.tasks.translation import VOCABULARY_FOLDER
 
 TOLERANCE = 1e-3  # of logits, relative to the largest one: above any reordering of float32 sums, below any mistake
 OF_TRANSLATIONS = ("safetensors", "huggingface")
@@ -118,7 +119,7 @@ def _translation(subject: Subject, name: str, folder: Path) -> float:
         huggingface_translation.write(subject, folder)
         return _accepted(subject, name, huggingface_translation.difference(subject, folder), 1.0)
     state_dict.write_safetensors(subject, folder)
-    subject.pairs.vocabulary.save(folder / "vocabulary")
+    subject.pairs.vocabulary.save(folder / VOCABULARY_FOLDER)
     again = subject.fresh_model()
     load_weights(again, folder / state_dict.SAFETENSORS)
     return _accepted(subject, name, 0.0 if weights_hash(again) == weights_hash(subject.model) else float("inf"), 1.0)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tosmooth.config import AnalysisConfig, CacheConfig, StudyConfig
+from tosmooth.export import tokenizer
 
 if TYPE_CHECKING:
     from tosmooth.export.subject import Subject
@@ -18,14 +19,20 @@ _LIBRARY = {
 }
 
 
-def portable_config(subject: Subject) -> StudyConfig:
-    """The study's configuration with this model as teacher and student, and without a path of this machine."""
+def portable_config(subject: Subject, formats: Sequence[str]) -> StudyConfig:
+    """The study's configuration with this model as teacher and student, and without a path of this machine.
+
+    Args:
+        subject: the exported model.
+        formats: as they were written; a tokenizer of a local folder lies among them.
+    """
     config, section = subject.config, subject.section.without_weights()
     alone = section.model_copy(update={"replace_head": False})
     teacher = {"model": alone, "checkpoints": {}, "given": {}, "train": True}
+    text = config.data.text.model_copy(update={"tokenizer": tokenizer.exported_name(subject, formats)})
     return config.model_copy(
         update={
-            "data": config.data.model_copy(update={"path": None, "download": False}),
+            "data": config.data.model_copy(update={"path": None, "download": False, "text": text}),
             "teacher": config.teacher.model_copy(update=teacher),
             "student": config.student.model_copy(update={"model": alone, "models": []}),
             "analysis": AnalysisConfig(tokens=config.analysis.tokens),
