@@ -28,7 +28,18 @@ def tosmooth(*arguments: object, cwd: Path | None = None) -> subprocess.Complete
 
 def test_help_names_the_commands_in_the_order_of_the_work():
     text = tosmooth("--help").stdout
-    commands = ["recipes", "validate", "study", "search", "train-teacher", "distill", "evaluate", "audit", "project"]
+    commands = [
+        "recipes",
+        "validate",
+        "study",
+        "search",
+        "train-teacher",
+        "distill",
+        "evaluate",
+        "export",
+        "audit",
+        "project",
+    ]
     assert all(command in text for command in commands)
     assert "Example" in tosmooth("study", "--help").stdout
 

@@ -26,7 +26,7 @@ from tosmooth.models.cifar_resnet import CifarResNet
 MODELS: dict[str, dict[str, Any]] = {
     "resnet8": {"name": "resnet8", "width": 0.5},
     # Resized by the program itself, up and down, and grey made RGB.
-    "timm": {"name": "timm:mobilenetv3_small_050", "kwargs": {"input_size": 48, "mean": [0.4, 0.5, 0.6]}},
+    "timm": {"name": "timm:test_efficientnet", "kwargs": {"input_size": 48, "mean": [0.4, 0.5, 0.6]}},
     "torchvision": {"name": "torchvision:squeezenet1_1", "kwargs": {"input_size": 23}},
 }  # fmt: skip
 
@@ -102,7 +102,7 @@ def test_programs_refuse_images_that_were_scaled_before(exported):
 def test_timm_opens_the_weights_and_the_folder(exported):
     subject, folder = exported["timm"]
     prepared = subject.classifier.prepare(subject.images)
-    name = "mobilenetv3_small_050"
+    name = "test_efficientnet"
     for file in ("model.safetensors", "model.pth"):
         with torch.no_grad():
             model = timm.create_model(name, num_classes=10, checkpoint_path=str(folder / file)).eval()
@@ -226,7 +226,7 @@ def test_the_cards_code_runs_as_it_stands(exported, kind, monkeypatch):
 
 
 def test_loading_goes_by_the_library(exported):
-    for kind, name in (("timm", "timm:mobilenetv3_small_050"), ("hf", "hf:anything")):
+    for kind, name in (("timm", "timm:test_efficientnet"), ("hf", "hf:anything")):
         assert not load(name, exported[kind][1] / "huggingface").training
 
 
