@@ -22,6 +22,7 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
+from tosmooth.report.results_tables import temperature_column
 from tosmooth.report.tables import Column, Table, text_column
 
 QUANTITIES = {
@@ -54,7 +55,7 @@ def comparisons_table(files: StudyFiles) -> Table | None:
         text_column("relation", ["recommended" if b else r for b, r in zip(best, frame["relation"], strict=True)])
     ]
     columns += [Column("α", [f"{a:g}" for a in frame["label_smoothing"]], list(frame["label_smoothing"]))]
-    columns += [Column("T", [f"{t:g}" for t in frame["temperature"]], list(frame["temperature"]))]
+    columns += [temperature_column(frame)]
     if len(files.settings) > 1:
         columns += [text_column("objective", list(frame["objective"])), text_column("student", list(frame["student"]))]
     columns += [

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tosmooth.advice.leading import has_temperature
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
 from tosmooth.report.numbers import file_name
@@ -167,10 +168,19 @@ class StudyFiles:
 
     @cached_property
     def settings(self) -> list[tuple[str, str]]:
-        """(objective, student model) pairs; first the recommended one, else the first of the grid."""
+        """(objective, student model) pairs; first the recommended one, else the first of the grid.
+
+        One without a temperature cannot lead figures over T: it gives way to the others of its student, and comes last.
+        """
         pairs = list(dict.fromkeys(zip(self.cells["objective"], self.cells["student"], strict=True)))
         chosen = self.advice.get("recommendation") or {}
-        return sorted(pairs, key=lambda pair: pair != (chosen.get("objective"), chosen.get("student", pair[1])))
+        objective = chosen.get("objective")
+
+        def place(pair: tuple[str, str]) -> tuple[bool, bool]:
+            own = pair[0] if not has_temperature(objective) else objective
+            return not has_temperature(pair[0]), pair != (own, chosen.get("student", pair[1]))
+
+        return sorted(pairs, key=place)
 
     def part_of(self, table: pd.DataFrame, setting: tuple[str, str]) -> pd.DataFrame:
         """The rows of a table that are about one (objective, student model); older tables do not tell models apart."""

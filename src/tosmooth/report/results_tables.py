@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from tosmooth.advice.leading import has_temperature
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.numbers import (
     MISSING,
@@ -39,7 +40,8 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
     cells = files.cells_of(setting).dropna(subset=[column])
     both = ["teacher_seed", "seed"] if files.unit == "teacher_seed" else ["seed"]
     by_seed = cells.pivot_table(index="temperature", columns=["label_smoothing", *both], values=column)
-    alphas, temperatures = files.alphas, files.temperatures
+    tempered = has_temperature(setting[0])
+    alphas, temperatures = files.alphas, files.temperatures if tempered else [files.reference_temperature]
 
     def values(alpha: float, temperature: float) -> pd.Series:
         if temperature not in by_seed.index or alpha not in by_seed.columns.get_level_values(0):
@@ -58,7 +60,7 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
     # Pairing makes the differences surer than the means: their column may hold more digits.
     gap_decimals = max(decimals, decimals_for([half_width(i) for i in gaps.values()], otherwise=decimals, most=2))
     teachers = _teacher_scores(files, column)
-    shown = [text_column("", ["teacher", *map(temperature_label, temperatures)])]
+    shown = [text_column("", ["teacher", *(map(temperature_label, temperatures) if tempered else ["students"])])]
     for a in alphas:
         texts = [plus_minus(grid[a, t], decimals) for t in temperatures]
         shown.append(Column(alpha_label(a), [fixed(teachers.get(a), decimals), *texts]))
@@ -79,7 +81,7 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
     return Table(
         key=files.accuracy_keys[setting],
         caption=f"{capital(metric.quantity)}, {files.split_name} split{percent}: {bars} (objective {setting[0]}, "
-        f"student {setting[1]}).{paired}",
+        f"student {setting[1]}).{paired}{'' if tempered else ' It has no temperature.'}",
         columns=shown,
         data=data,
     )
@@ -151,7 +153,7 @@ def cells_table(files: StudyFiles) -> Table:
     figures, units = _figures_of(files)
     columns = [
         Column("α", [f"{a:g}" for a in cells["label_smoothing"]], list(cells["label_smoothing"])),
-        Column("T", [f"{t:g}" for t in cells["temperature"]], list(cells["temperature"])),
+        temperature_column(cells),
         Column("seed", [f"{s:g}" for s in cells["seed"]], list(cells["seed"])),
     ]
     if files.unit == "teacher_seed":
@@ -188,6 +190,13 @@ def teachers_table(files: StudyFiles) -> Table | None:
         ],
     )
     return Table("teachers", f"The teachers. {units}", columns, teachers, sortable=True)
+
+
+def temperature_column(frame: pd.DataFrame) -> Column:
+    """T of each row; `–` for objectives that have none, whatever their rows carry."""
+    known = [has_temperature(objective) for objective in frame["objective"]]
+    pairs = list(zip(known, frame["temperature"], strict=True))
+    return Column("T", [f"{t:g}" if own else MISSING for own, t in pairs], [t if own else None for own, t in pairs])
 
 
 def number_columns(frame: pd.DataFrame, wanted: Sequence[tuple[str, str, int, float]]) -> list[Column]:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from tosmooth.advice.comparisons import KEY
+from tosmooth.advice.leading import has_temperature
 from tosmooth.advice.translations import Translations, read_translations
 from tosmooth.report.numbers import alpha_label, temperature_label
 from tosmooth.report.reading import StudyFiles, harmless
@@ -25,9 +26,9 @@ SPLITS = {"test": "test", "val": "validation"}  # the first that was translated 
 def translations_table(files: StudyFiles) -> Table | None:
     """Source, reference and the translations of two students, side by side.
 
-    One student is of the recommended setting; the other of the most smoothed teacher at the highest T, or where that is
-    the recommended one, of the setting with the lowest BLEU. The sentences are evenly spaced over the split: nobody
-    chose them.
+    One student is of the recommended setting; the other of the most smoothed teacher at the highest T. Where that is
+    the recommended one, or the recommended one has no T, it is of the other setting with the lowest BLEU. The sentences
+    are evenly spaced over the split: nobody chose them.
 
     Returns:
         None for studies of images, without advice, and where there are no translations.
@@ -63,17 +64,27 @@ def _cells_of(files: StudyFiles, setting: Mapping[str, Any]) -> dict[tuple[int, 
 
 
 def _other_setting(files: StudyFiles, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The most smoothed teacher at the highest T; where that is the chosen setting, the one with the lowest BLEU."""
+    """The most smoothed teacher at the highest T; where that is the chosen one, the other with the lowest BLEU.
+
+    Beside a setting without a temperature, the one of its student model with the lowest BLEU, whatever the objective.
+    """
+    if not has_temperature(chosen.get("objective")):
+        return _lowest(files, files.done[files.done["student"] == chosen.get("student")], chosen)
     same = {"objective": chosen.get("objective"), "student": chosen.get("student")}
     highest = same | {"label_smoothing": files.alphas[-1], "temperature": files.highest_temperature}
     if any(highest[key] != chosen.get(key) for key in KEY):
         return highest
     cells = files.cells_of((str(same["objective"]), str(same["student"])))
-    if files.accuracy is None or cells.empty:
-        return highest
-    means = cells.groupby(["label_smoothing", "temperature"])[files.accuracy].mean()
-    alpha, temperature = means.idxmin()
-    return same | {"label_smoothing": alpha, "temperature": temperature}
+    return _lowest(files, cells, chosen)
+
+
+def _lowest(files: StudyFiles, cells: pd.DataFrame, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The setting with the lowest BLEU among cells, other than the chosen one where there is another."""
+    if files.accuracy is None:
+        return dict(chosen)
+    means = cells.groupby(KEY)[files.accuracy].mean().dropna()
+    means = means[[setting != tuple(chosen.get(key) for key in KEY) for setting in means.index]]
+    return dict(zip(KEY, means.idxmin(), strict=True)) if len(means) else dict(chosen)
 
 
 def _translations(files: StudyFiles, cell: pd.Series, split: str) -> Translations | None:
@@ -109,7 +120,9 @@ def _table(
 
 
 def _title(cell: pd.Series) -> str:
-    return f"{alpha_label(float(cell['label_smoothing']))}, {temperature_label(float(cell['temperature']))}"
+    objective = cell["objective"]
+    place = temperature_label(float(cell["temperature"])) if has_temperature(objective) else str(objective)
+    return f"{alpha_label(float(cell['label_smoothing']))}, {place}"
 
 
 def _shortened(text: str) -> str:

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from tosmooth.advice.leading import reference_objective
+from tosmooth.advice.leading import has_temperature, reference_objective
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.diffusion import declared_summary, summarised
 from tosmooth.report.numbers import (
@@ -22,7 +22,7 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.reading import StudyFiles
-from tosmooth.report.results_tables import number_columns
+from tosmooth.report.results_tables import number_columns, temperature_column
 from tosmooth.report.tables import Column, Table, text_column
 
 
@@ -108,7 +108,7 @@ def calibration_table(files: StudyFiles) -> Table | None:
         columns += [text_column("objective", list(rows["objective"])), text_column("student", list(rows["student"]))]
     columns += [
         Column("α", [f"{a:g}" for a in rows["label_smoothing"]], list(rows["label_smoothing"])),
-        Column("T", [f"{t:g}" for t in rows["temperature"]], list(rows["temperature"])),
+        temperature_column(rows),
         *number_columns(
             rows,
             [
@@ -141,7 +141,7 @@ def objectives_table(files: StudyFiles) -> Table | None:
         text_column("objective", list(rows["objective"])),
         *([text_column("student", list(rows["student"]))] if rows["student"].nunique() > 1 else []),
         Column("α", [f"{a:g}" for a in rows["label_smoothing"]], list(rows["label_smoothing"])),
-        Column("T", [f"{t:g}" for t in rows["temperature"]], list(rows["temperature"])),
+        temperature_column(rows),
         *number_columns(rows, [("reference_eta", f"η, {reference}", 3, 1)]),
         Column("η", _intervals(rows, ("eta", "eta_low", "eta_high"), 1), list(rows["eta"])),
         Column("change", _intervals(rows, ("change", "change_low", "change_high"), 1), list(rows["change"])),
@@ -163,6 +163,12 @@ def objectives_table(files: StudyFiles) -> Table | None:
         f"Each other objective against {reference} at the same α, T and seeds, students of smoothed teachers. η is η "
         f"similar − η dissimilar; its change and that of validation {files.metric.words} are paired by seed, with 95 % "
         "intervals."
+    )
+    still = [name for name in dict.fromkeys(rows["objective"]) if not has_temperature(name)]
+    caption += "".join(
+        f" {name} has no temperature: it stands against {reference} at "
+        f"{temperature_label(files.reference_temperature)}, of every teacher."
+        for name in still
     )
     return Table("objectives", caption, columns, rows, sortable=True)
 

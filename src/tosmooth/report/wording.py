@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from tosmooth.advice.leading import has_temperature
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.numbers import count_of, decimals_for, half_width, plus_minus
 from tosmooth.report.reading import StudyFiles
@@ -48,7 +49,11 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
     teacher = (
         "–" if alpha is None else f"trained with label smoothing α = {alpha:g}" if alpha else "without label smoothing"
     )
-    items = [("Teacher", teacher), ("Temperature", f"T = {chosen['temperature']:g}")]
+    items = [("Teacher", teacher)]
+    if has_temperature(chosen.get("objective")):
+        items.append(("Temperature", f"T = {chosen['temperature']:g}"))
+    else:
+        items.append(("Labels", "the teacher’s translations, so no temperature"))
     if len(files.settings) > 1:
         items += [("Objective", str(chosen.get("objective"))), ("Student", str(chosen.get("student")))]
     test = (files.verdict.get("test") or {}).get("recommended")
@@ -110,7 +115,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
             + (f"{count_of(len(files.teacher_seeds), 'teacher seed')} × " if files.unit == "teacher_seed" else "")
             + count_of(len(files.seeds), "seed"),
         ),
-        ("objectives", ", ".join(dict.fromkeys(objective for objective, _ in files.settings))),
+        ("objectives", ", ".join(map(_objective, dict.fromkeys(files.cells["objective"])))),
         ("similar classes", files.similarity.get("source")),
         ("advice frozen", files.advice.get("frozen_at")),
     ]
@@ -131,15 +136,28 @@ def _validation(files: StudyFiles, data: Mapping[str, Any]) -> str | None:
 
 
 def _selection(files: StudyFiles) -> str:
-    """Which epoch was kept; of translations, by what, as nothing is translated before the end."""
+    """Which epoch was kept, or of how many weights are the mean; of translations, by what, as nothing is translated
+    before the end."""
     rule = str((files.advice or {}).get("selection") or files.config.get("selection") or "")
-    return f"{rule}, by token accuracy" if files.metric is not TOP1 and rule.startswith("best") else rule
+    rule += ", by token accuracy" if files.metric is not TOP1 and rule.startswith("best") else ""
+    epochs = {role: (files.config.get(role) or {}).get("average_last") for role in ("teacher", "student")}
+    means = {role: number for role, number in epochs.items() if type(number) is int and number > 1}
+    if not means:
+        return rule
+    if len(set(epochs.values())) == 1:
+        return f"none: weights are the mean over those after the last {means['student']} epochs"
+    told = [f"{role}s: the mean of the weights after the last {number} epochs" for role, number in means.items()]
+    return "; ".join([*told, *(f"{role}s: {rule}" for role in epochs if role not in means)])
 
 
 def _texts(found: Any) -> list[str]:
     """The different texts of a list or column, in its order; empty where there is none."""
     values = list(found) if isinstance(found, list | pd.Series) else []
     return list(dict.fromkeys(value for value in values if isinstance(value, str) and value))
+
+
+def _objective(name: str) -> str:
+    return name if has_temperature(name) else f"{name} (no temperature)"
 
 
 def _set(values: list[float]) -> str:

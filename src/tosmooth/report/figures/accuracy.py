@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from tosmooth.advice.leading import has_temperature
 from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Figure, Size
@@ -66,9 +67,12 @@ def paired_change(cells: pd.DataFrame, column: str, alpha: float, start: float, 
 
 
 def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Figure | None:
-    """Top-1 accuracy, or BLEU, against T for one (objective, student model); None where nothing was measured."""
+    """Top-1 accuracy, or BLEU, against T for one (objective, student model); None where nothing was measured.
+
+    And None for sequence-level distillation, which has no T: the caption of its student's other figures has its means.
+    """
     column, cells, metric = files.accuracy, files.cells_of(setting), files.metric
-    if column is None or cells[column].dropna().empty:
+    if column is None or cells[column].dropna().empty or not has_temperature(setting[0]):
         return None
     lines = series_of(cells, column)
     widths = [half_width(i) for line in lines for i in line.points.values()]
@@ -93,9 +97,22 @@ def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) 
         alt=f"Line chart of {metric.quantity} on {files.split_name} data against temperature. {described}.",
         caption=f"{capital(metric.quantity)} of the students on the {files.split_name} split, by the temperature of "
         f"distillation and the smoothing α of the teacher (objective {setting[0]}, student {setting[1]}). "
-        f"{seeds_note(cells)}",
+        f"{seeds_note(cells)}{_without_temperature(files, setting[1], column, decimals)}",
         draw=draw,
     )
+
+
+def _without_temperature(files: StudyFiles, student: str, column: str, decimals: int) -> str:
+    """What no point of the chart can show: the means of a student model's settings that have no T; a sentence each."""
+    text = ""
+    for objective in dict.fromkeys(o for o, own in files.settings if own == student and not has_temperature(o)):
+        means = [
+            f"{plus_minus(interval, decimals)}{files.metric.unit} for {line.label}"
+            for line in series_of(files.cells_of((objective, student)), column)
+            for interval in line.points.values()
+        ]
+        text += f" Not drawn, as it has no temperature: {objective}, {listed(means)}." if means else ""
+    return text
 
 
 def accuracy_finding(files: StudyFiles, cells: pd.DataFrame, column: str, decimals: int) -> str:

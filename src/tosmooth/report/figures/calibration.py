@@ -7,6 +7,7 @@ import json
 import altair as alt
 import pandas as pd
 
+from tosmooth.advice.leading import has_temperature
 from tosmooth.report.figures.accuracy import seeds_note, series_of
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.lines import Axis, temperature_chart
@@ -21,7 +22,7 @@ def error_figure(files: StudyFiles) -> Figure | None:
     """ECE of the students against T; None where it was not measured."""
     cells = files.cells_of(files.settings[0])
     column = next((c for c in ("cal/ece", "cal/ece_val") if c in cells and cells[c].notna().any()), None)
-    if column is None:
+    if column is None or not has_temperature(files.settings[0][0]):
         return None
     split = "test" if column == "cal/ece" else "validation"
     lines = series_of(cells, column, factor=100)

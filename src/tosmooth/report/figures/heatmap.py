@@ -8,6 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from tosmooth.advice.leading import has_temperature
 from tosmooth.advice.units import by_unit
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.diffusion import declared_summary
@@ -34,11 +35,12 @@ MOST_NARROW = 8  # temperatures that fit into one column of a paper
 
 
 def heatmap_figures(files: StudyFiles) -> list[Figure]:
-    """The maps of every (objective, student model); none where the grid is small."""
+    """The maps of every (objective with a temperature, student model); none where the grid is small."""
     if min(len(files.alphas), len(files.temperatures)) < FEWEST:
         return []
-    made = [_accuracy_map(files, setting) for setting in files.settings]
-    made += [_diffusion_map(files, setting) for setting in files.settings]
+    settings = [setting for setting in files.settings if has_temperature(setting[0])]
+    made = [_accuracy_map(files, setting) for setting in settings]
+    made += [_diffusion_map(files, setting) for setting in settings]
     return [figure for figure in made if figure is not None]
 
 
