@@ -389,7 +389,7 @@ class ComputeConfig(Section):
     fused_loss: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)] = Field(
         "auto",
         description="of sentences: last layers and distillation loss in one, without ever holding all logits; auto: "
-        "where the vocabulary has at least 8,000 tokens and one process works",
+        "where the vocabulary has at least 1,000 tokens and one process works",
     )
     group_size: Positive | None = Field(
         None, description="students trained together; null = all of a seed, or as many as memory holds"
