@@ -14,7 +14,7 @@ from tosmooth.config import ComputeConfig, StudentConfig
 from tosmooth.data.augmentation import train_transform
 from tosmooth.data.batches import SeededBatches
 from tosmooth.data.registry import load_image_data
-from tosmooth.errors import NonFiniteError
+from tosmooth.errors import ModelError, NonFiniteError
 from tosmooth.models.build import ImageModel, build_image_model
 from tosmooth.models.image_model import InputSpec
 from tosmooth.training.checkpoint import Position
@@ -254,3 +254,10 @@ def test_a_part_of_a_group_that_stopped_goes_on_as_if_nothing_had_happened(data,
     train_group([left], batches, compute=compute, teaching=teaching, start=Position(1))
     same = [torch.equal(value, whole[left.name][key]) for key, value in left.model.state_dict().items()]
     assert all(same)
+
+
+def test_weights_that_cannot_be_written_say_how_to_go_on(data, teachers, tmp_path: Path):
+    """A full disk may be met first by a checkpoint or by the kept weights: both must say that nothing is lost."""
+    (tmp_path / "plain-1" / "model.safetensors").mkdir(parents=True)  # nothing can be written in its place
+    with pytest.raises(ModelError, match=r"could not be written: .*; the same command goes on from the last checkpoint"):
+        train([("plain", 1.0)], data, teachers, tmp_path, "float32")

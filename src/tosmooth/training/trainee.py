@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tosmooth.config import TrainingConfig
-from tosmooth.errors import CheckpointError
+from tosmooth.errors import CheckpointError, ModelError
 from tosmooth.files import write_text
 from tosmooth.losses.distillation import distillation_loss
 from tosmooth.losses.fused_linear import fused_linear_distillation
@@ -267,25 +267,35 @@ class Trainee:
         if best:
             self.best_score = metrics[self.select_by or ""]
         if main and epoch + 1 in averaged_epochs(self.config):
-            save_weights(self.model, self.folder / epoch_file(epoch + 1))
+            self._save(epoch_file(epoch + 1))
         if best or (is_last and self.select_by is None):
             self.selected_epoch = epoch + 1
             if main:
                 self._save_kept()
         if is_last and self.select_by is not None and main:
-            save_weights(self.model, self.folder / "last.safetensors")
+            self._save("last.safetensors")
 
     def _save_kept(self) -> None:
         """The weights that are kept: these, or the mean of the last epochs'."""
         files = [self.folder / epoch_file(epoch) for epoch in averaged_epochs(self.config)]
-        path = self.folder / "model.safetensors"
         if not files:
-            save_weights(self.model, path)
+            self._save("model.safetensors")
             return
         own = {name: value.clone() for name, value in self.model.backbone.state_dict().items()}
         self.model.backbone.load_state_dict(average_weights(files), strict=False)  # tied tensors are in a file once
-        save_weights(self.model, path)
+        self._save("model.safetensors")
         self.model.backbone.load_state_dict(own)
+
+    def _save(self, name: str) -> None:
+        """Write the weights into the folder.
+
+        Raises:
+            ModelError: the disk is full or read-only; the checkpoints so far are safe.
+        """
+        try:
+            save_weights(self.model, self.folder / name)
+        except ModelError as error:
+            raise ModelError(f"{error}; the same command goes on from the last checkpoint") from None
 
     def forget_epochs(self) -> None:
         """Delete the weights of single epochs, once their mean is all that anyone will ask for."""
