@@ -113,7 +113,7 @@ class StudyProgress:
     def _left(self, now: float) -> str:
         if self._total <= 0 or self._done < 0.01 * self._total:
             return ""
-        return f"{clock((now - self._started) * (self._total - self._done) / self._done)} left"
+        return f"{clock((now - self._started) * max(0.0, self._total - self._done) / self._done)} left"
 
     def _end_epoch(self, now: float) -> None:
         if self._epoch >= 0 and not self.console.is_terminal:

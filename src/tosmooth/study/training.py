@@ -306,7 +306,8 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
     cost = sum(p.numel() for trainee in trainees for p in trainee.model.parameters()) / len(trainees)
     stop = work.epochs.stop
     done = min(stop * len(batches), start.epoch * len(batches) + start.batch) - work.epochs.start * len(batches)
-    context.progress.skip(float(max(0, done) * config.batch_size * cost * len(trainees)))
+    per_batch = batches.size / max(1, len(batches))  # samples; of sentences, batch_size counts padding too
+    context.progress.skip(max(0, done) * per_batch * cost * len(trainees))
     again = f", going on in epoch {start.epoch + 1}" if BEGINNING < start < (config.epochs, 0) else ""
     context.progress.stage(work.title(owners) + again, epochs=config.epochs, cost=cost, models=len(trainees))
 
