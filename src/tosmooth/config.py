@@ -6,104 +6,32 @@ print, so a field is explained in exactly one place.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from tosmooth.config_types import (
+    Beta,
+    ExistingPath,
+    Language,
+    Positive,
+    PositiveNumber,
+    Seed,
+    Smoothing,
+    Temperature,
+    as_cache_section,
+    as_list,
+    as_model_section,
+    data_sources,
+    distinct,
+    finite,
+    known_model,
+    on_off,
+    one_of,
+    student_objectives,
+)
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
-from tosmooth.data.registry import image_sources
-from tosmooth.data.translation.registry import translation_sources
-from tosmooth.errors import TosmoothError, did_you_mean
-from tosmooth.losses.objectives import objectives as objective_names
-from tosmooth.models.build import validate_model_name
-from tosmooth.models.translation_marian import ARCHITECTURES as TRANSLATION_MODELS
-
-SEQUENCE = "sequence"  # the objective of Kim and Rush (2016): no loss on logits, but other labels
-
-
-def _one_of(kind: str, names: Any) -> AfterValidator:
-    """A validator for a name out of a registry that is read when the config is, so that user additions count."""
-
-    def check(value: str) -> str:
-        if value not in names():
-            raise ValueError(f"unknown {kind} {value!r}; {did_you_mean(value, names())}")
-        return value
-
-    return AfterValidator(check)
-
-
-def student_objectives() -> tuple[str, ...]:
-    """Names of what students can learn by: losses on the teacher's logits, and its translations."""
-    return (*objective_names(), SEQUENCE)
-
-
-def data_sources() -> tuple[str, ...]:
-    """Names of the data sources of all tasks."""
-    return (*image_sources(), *translation_sources())
-
-
-def _model_name(value: str) -> str:
-    if value in TRANSLATION_MODELS:  # whether a model fits the task is looked at with the whole configuration
-        return value
-    try:
-        validate_model_name(value)
-    except TosmoothError as error:
-        raise ValueError(str(error)) from None
-    return value
-
-
-def _existing(value: Path) -> Path:
-    try:
-        path = value.expanduser()
-        found = path.exists()
-    except (OSError, RuntimeError, ValueError) as error:  # too long a name, the home of nobody, a NUL byte
-        raise ValueError(f"cannot be used as a path: {getattr(error, 'strerror', None) or error}") from None
-    if not found:
-        raise ValueError(f"{value} does not exist")
-    return path
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    # As folder names write them: six significant digits. Closer values would share a folder.
-    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
-    repeated = sorted({text for text in texts if texts.count(text) > 1})
-    if repeated:
-        raise ValueError(f"values must differ; repeated: {', '.join(repeated)}")
-    return values
-
-
-def _as_list(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _finite(value: float) -> float:
-    if not math.isfinite(value):
-        raise ValueError("must be a finite number")
-    return value
-
-
-def _on_off(value: Any) -> Any:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value  # as YAML reads a bare on or off
-
-
-def _model_section(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _cache_section(value: Any) -> Any:
-    return value if isinstance(value, dict | BaseModel) else {"views": value}  # `cache: off` is `cache: {views: off}`
-
-
-ExistingPath = Annotated[Path, AfterValidator(_existing)]
-Smoothing = Annotated[float, Field(ge=0, lt=1)]
-Temperature = Annotated[float, Field(gt=0), AfterValidator(_finite)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Positive = Annotated[int, Field(gt=0)]
-PositiveNumber = Annotated[float, Field(gt=0), AfterValidator(_finite)]
-Beta = Annotated[float, Field(ge=0, lt=1)]
-Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 
 
 class Section(BaseModel):
@@ -133,7 +61,7 @@ class TextConfig(Section):
 class DataConfig(Section):
     """Where the images or sentences come from, and how they are split and augmented."""
 
-    source: Annotated[str, _one_of("data source", data_sources)] = Field(
+    source: Annotated[str, one_of("data source", data_sources)] = Field(
         "fashion_mnist_sample", description="name of the data source"
     )
     path: ExistingPath | None = Field(None, description="root folder of the data, where the source reads one")
@@ -147,13 +75,13 @@ class DataConfig(Section):
     )
     split_seed: Seed = Field(0, description="seed of that split")
     image_size: Positive | None = Field(None, description="side of the square training crop, pixels; null = as stored")
-    train_augmentation: Annotated[str, _one_of("train augmentation", train_transform_names)] = Field(
+    train_augmentation: Annotated[str, one_of("train augmentation", train_transform_names)] = Field(
         "none", description="training augmentation by name"
     )
-    eval_transform: Annotated[str, _one_of("evaluation transform", eval_transform_names)] = Field(
+    eval_transform: Annotated[str, one_of("evaluation transform", eval_transform_names)] = Field(
         "none", description="evaluation transform by name"
     )
-    in_memory: Annotated[Literal["auto", "off"], BeforeValidator(_on_off)] = Field(
+    in_memory: Annotated[Literal["auto", "off"], BeforeValidator(on_off)] = Field(
         "auto", description="auto: images that memory holds stay on the device, augmented a batch at a time; off: never"
     )
     workers: Annotated[int, Field(ge=0)] = Field(
@@ -176,7 +104,7 @@ class DataConfig(Section):
 class ModelConfig(Section):
     """A model by name, with its weights."""
 
-    name: Annotated[str, AfterValidator(_model_name)] = Field(
+    name: Annotated[str, AfterValidator(known_model)] = Field(
         description="resnet8 … resnet110 (CIFAR style), timm:…, torchvision:…, hf:…; of sentences: "
         "transformer_small, transformer_iwslt_de_en, hf:…"
     )
@@ -192,7 +120,7 @@ class ModelConfig(Section):
         return self.model_copy(update={"pretrained": False, "checkpoint": None})
 
 
-ModelSection = Annotated[ModelConfig, BeforeValidator(_model_section)]
+ModelSection = Annotated[ModelConfig, BeforeValidator(as_model_section)]
 
 
 class OptimizerConfig(Section):
@@ -203,7 +131,7 @@ class OptimizerConfig(Section):
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
     nesterov: bool = Field(False, description="Nesterov momentum of SGD")
     betas: Annotated[tuple[Beta, Beta], Field()] = Field((0.9, 0.999), description="of Adam and AdamW")
-    weight_decay: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(1e-4, description="weight decay")
+    weight_decay: Annotated[float, Field(ge=0), AfterValidator(finite)] = Field(1e-4, description="weight decay")
 
 
 class ScheduleConfig(Section):
@@ -212,7 +140,7 @@ class ScheduleConfig(Section):
     name: Literal["cosine", "step", "inverse_sqrt", "constant"] = Field(
         "cosine", description="cosine, step, inverse_sqrt (of the step, from the end of the warm-up on) or constant"
     )
-    warmup_epochs: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(
+    warmup_epochs: Annotated[float, Field(ge=0), AfterValidator(finite)] = Field(
         0, description="epochs of linear warm-up"
     )
     warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="the same in steps; the longer of both counts")
@@ -240,10 +168,10 @@ class TrainingConfig(Section):
 class TeacherConfig(TrainingConfig):
     """The teachers: one per label-smoothing factor and seed, trained together."""
 
-    label_smoothing: Annotated[list[Smoothing], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+    label_smoothing: Annotated[list[Smoothing], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [0.0, 0.1], min_length=1, description="smoothing factors α, each in [0, 1)"
     )
-    seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+    seeds: Annotated[list[Seed], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [0],
         min_length=1,
         description="one teacher per α for each seed, each with students of all student seeds; several make the "
@@ -252,7 +180,7 @@ class TeacherConfig(TrainingConfig):
     checkpoints: dict[Smoothing, ExistingPath] = Field(
         default_factory=dict, description="weights a teacher of this α starts from (α: file); with `train: false`, is"
     )
-    given: dict[Smoothing, Annotated[list[ExistingPath], BeforeValidator(_as_list), Field(min_length=1)]] = Field(
+    given: dict[Smoothing, Annotated[list[ExistingPath], BeforeValidator(as_list), Field(min_length=1)]] = Field(
         default_factory=dict,
         description="teachers taken as they are, whatever the others are (α: file; or α: one file per teacher seed, in "
         "the order of `seeds`); the architecture is `model`",
@@ -272,20 +200,20 @@ class StudentConfig(TrainingConfig):
         description="further student models beside `model`, each with all its cells; names must differ",
     )
 
-    temperatures: Annotated[list[Temperature], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+    temperatures: Annotated[list[Temperature], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [1.0, 2.0, 3.0, 64.0], min_length=1, description="distillation temperatures T, each > 0"
     )
     objectives: Annotated[
-        list[Annotated[str, _one_of("objective", student_objectives)]],
-        BeforeValidator(_as_list),
-        AfterValidator(_distinct),
+        list[Annotated[str, one_of("objective", student_objectives)]],
+        BeforeValidator(as_list),
+        AfterValidator(distinct),
     ] = Field(
         ["hinton"],
         min_length=1,
         description="distillation objectives; of sentences also `sequence`: the teacher's translations are the labels, "
         "once for all T",
     )
-    seeds: Annotated[list[Seed], BeforeValidator(_as_list), AfterValidator(_distinct)] = Field(
+    seeds: Annotated[list[Seed], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [0, 1, 2], min_length=1, description="one group of students per seed"
     )
     objective_options: dict[str, dict[str, Any]] = Field(
@@ -351,7 +279,7 @@ class TranslationConfig(Section):
     """How finished models translate, for BLEU (task: translation)."""
 
     beam: Annotated[int, Field(ge=1, le=64)] = Field(5, description="beams; 1 = greedy")
-    length_penalty: Annotated[float, Field(ge=0), AfterValidator(_finite)] = Field(
+    length_penalty: Annotated[float, Field(ge=0), AfterValidator(finite)] = Field(
         1.0, description="scores are divided by length to this power"
     )
 
@@ -359,7 +287,7 @@ class TranslationConfig(Section):
 class CacheConfig(Section):
     """Teacher logits on disk, computed once instead of in every epoch of every seed."""
 
-    views: Annotated[Literal["auto", "off"] | Positive, BeforeValidator(_on_off)] = Field(
+    views: Annotated[Literal["auto", "off"] | Positive, BeforeValidator(on_off)] = Field(
         "auto",
         description="augmented views of each image that the teachers are asked about; auto: all of them where the "
         "augmentation has few (nothing is lost), else off; a number limits what students see; off: teachers run live",
@@ -381,12 +309,12 @@ class ComputeConfig(Section):
         "with AVX-512 BF16 included), else as `precision`",
     )
     channels_last: bool = Field(True, description="convolution memory layout")
-    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)] = Field(
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_off)] = Field(
         "auto",
         description="torch.compile, one graph for all models of an architecture; auto: where it was measured to pay, "
         "which is nowhere yet (docs/benchmarks.md)",
     )
-    fused_loss: Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_off)] = Field(
+    fused_loss: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_off)] = Field(
         "auto",
         description="of sentences: last layers and distillation loss in one, without ever holding all logits; auto: "
         "where the vocabulary has at least 1,000 tokens and one process works",
@@ -424,7 +352,7 @@ class StudyConfig(Section):
     student: StudentConfig
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
     translation: TranslationConfig = Field(default_factory=TranslationConfig)
-    cache: Annotated[CacheConfig, BeforeValidator(_cache_section)] = Field(default_factory=CacheConfig)
+    cache: Annotated[CacheConfig, BeforeValidator(as_cache_section)] = Field(default_factory=CacheConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
 
     def kept_epoch(self, *, validated: bool) -> Literal["best", "last", "best_on_test"]:

@@ -13,13 +13,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tosmooth.config import (
     SECTIONS,
-    SEQUENCE,
     AnalysisConfig,
     StudentConfig,
     StudyConfig,
     TeacherConfig,
     TrainingConfig,
 )
+from tosmooth.config_types import SEQUENCE
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources

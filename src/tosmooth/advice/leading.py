@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tosmooth.config import SEQUENCE
+from tosmooth.config_types import SEQUENCE
 
 
 def has_temperature(objective: object) -> bool:

@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from tosmooth.config import SEQUENCE, ModelConfig, StudyConfig, TrainingConfig
+from tosmooth.config import ModelConfig, StudyConfig, TrainingConfig
+from tosmooth.config_types import SEQUENCE
 from tosmooth.data.batches import Batches
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import ConfigError, StudyError

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from tosmooth.advice.units import reference_temperature
-from tosmooth.config import SEQUENCE, ModelConfig, StudyConfig
+from tosmooth.config import ModelConfig, StudyConfig
+from tosmooth.config_types import SEQUENCE
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from tosmooth.config import SEQUENCE, StudyConfig
+from tosmooth.config import StudyConfig
 from tosmooth.config_reading import dump_config, load_config
+from tosmooth.config_types import SEQUENCE
 from tosmooth.errors import ConfigError, Interrupted, StudyError, TosmoothError
 from tosmooth.study.context import Context
 from tosmooth.study.lock import StudyLock

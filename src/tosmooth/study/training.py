@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from tosmooth.config import SEQUENCE
+from tosmooth.config_types import SEQUENCE
 from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
