@@ -92,7 +92,8 @@ def test_what_fails_on_a_worker_is_told_in_one_sentence(tmp_path: Path, cluster:
     process = launch(raw, tmp_path, cluster.address)
     output, _ = process.communicate(timeout=200)
     assert process.returncode == 1
-    assert output.count("error:") == 1
+    # Ray may add a line of its own about the other teacher's worker, which was stopped with it.
+    assert sum(line.startswith("error:") for line in output.splitlines()) == 1, output
     assert "a study needs all its teachers" in output
     assert "Traceback" not in output
 
