@@ -14,11 +14,6 @@ _TASKS = {
 }
 
 
-def task_names() -> tuple[str, ...]:
-    """Names of all tasks."""
-    return tuple(_TASKS)
-
-
 def find_task(name: str) -> Task:
     """The task of that name.
 
