@@ -140,7 +140,8 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
 
     Args:
         num_classes: K.
-        similar, dissimilar: masks (K, K), as `similar_classes` makes them of the unsmoothed teacher; None = no η.
+        similar: mask (K, K), as `similar_classes` makes it of the unsmoothed teacher; None = no η.
+        dissimilar: the mask of the other classes, from the same call.
         reference: centroids of a student at T₀ = 1, or "first": η is then the movement since the first validation.
         model: from the Lightning module to the classifier; None = its `student`, else its `model`, else itself.
         layer: the classifier's last linear layer, where it is ambiguous.

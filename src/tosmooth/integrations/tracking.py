@@ -35,7 +35,8 @@ class TrainingTracker:
 
     Args:
         num_classes: K, at least 2.
-        similar, dissimilar: masks (K, K), as `similar_classes` makes them of the unsmoothed teacher; None = no η.
+        similar: mask (K, K), as `similar_classes` makes it of the unsmoothed teacher; None = no η.
+        dissimilar: the mask of the other classes, from the same call.
         reference: what η compares with: centroids (K, D'), an accumulator of them, or "first".
         debias: distances freed of sampling noise; then the reference must be an accumulator or "first".
 

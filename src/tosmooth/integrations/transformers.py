@@ -37,7 +37,8 @@ class DistillationTrainer(_library.Trainer):  # type: ignore[misc, name-defined]
     `eval_loss` is the distillation loss too. The teacher is kept out of the model: it is not trained, wrapped or saved.
 
     Args:
-        args, kwargs: those of `transformers.Trainer`; its `label_smoothing_factor` smooths the hard labels.
+        *args: those of `transformers.Trainer`; its `label_smoothing_factor` smooths the hard labels.
+        **kwargs: the same.
         teacher: any module that takes the student's arguments and gives logits (N, K), or an object with `.logits`. It
             is put into eval mode, frozen and moved to the student's device.
         temperature: T > 0.
