@@ -59,8 +59,8 @@ class _Distilling(_task.TrainingTask):  # type: ignore[misc, name-defined]
 class LogitDistillationTask(_Distilling, _task.LogitDistillationTask):  # type: ignore[misc, name-defined]
     """`timm.task.LogitDistillationTask` with tosmooth's distillation loss.
 
-    Its arguments are timm's, with their names, order and defaults. As in timm both losses weigh 1 unless said otherwise:
-    for distillation alone, ``task_loss_weight=0``. Keywords beyond those of timm:
+    Its arguments are timm's, with their names, order and defaults. As in timm both losses weigh 1 unless said
+    otherwise: for distillation alone, ``task_loss_weight=0``. Keywords beyond those of timm:
 
     Args:
         objective: a registered name or a callable; for this and the next two see `tosmooth.distillation_loss`.
