@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 from mkdocs.exceptions import MkDocsException
+from PIL import Image
 
-from scripts.docs_site import configuration, links, reference
+from scripts.docs_site import configuration, figures, links, reference
 from scripts.docs_site.check import external_links, mistakes
 from tests.docs.conftest import ROOT, build
 
@@ -97,6 +99,37 @@ def test_a_strict_build_refuses_a_broken_page(
     with pytest.raises((SystemExit, MkDocsException)) as stopped:
         build(tmp_path / "site", tmp_path / "mkdocs.yml")
     assert word in caplog.text + str(stopped.value)
+
+
+def test_what_a_code_host_renders_the_site_renders_too(site: Path) -> None:
+    """Tables and lists need a blank line before them here, which code hosts do not ask for."""
+    pages = {path.relative_to(DOCS).with_suffix(".html"): path for path in DOCS.rglob("*.md")}
+    pages |= {
+        Path("repository/index.html"): ROOT / "README.md",
+        Path("repository/CHANGELOG.html"): ROOT / "CHANGELOG.md",
+    }
+    for name, path in pages.items():
+        source = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        article = (site / name).read_text(encoding="utf-8").partition("<article")[2]
+        tables = re.findall(r"^\|[-| :]+\|$", source, flags=re.MULTILINE)
+        assert len(re.findall("<table", article)) == len(tables), path
+        text = re.sub(r"<[^>]+>", "", re.sub(r"<(code|pre).*?</\1>", "", article, flags=re.DOTALL))
+        assert re.findall(r".*\*\*.*|.*\]\(.*|^\|.*|^(?:- |\d+\. )(?!.*&para;).*", text, flags=re.MULTILINE) == [], path
+
+
+def test_figures_shown_are_those_of_the_script_and_small(tmp_path: Path) -> None:
+    shown = {path.name for path in (DOCS / "images").iterdir()}
+    assert shown == {f"{name}.png" for name in figures.SHOWN}
+    pages = "".join(path.read_text(encoding="utf-8") for path in DOCS.glob("*.md"))
+    for name, width in figures.SHOWN.items():
+        assert f"(images/{name}.png)" in pages
+        with Image.open(DOCS / "images" / f"{name}.png") as picture:
+            assert picture.width == width
+        assert (DOCS / "images" / f"{name}.png").stat().st_size < 200_000
+    Image.radial_gradient("L").resize((400, 300)).convert("RGB").save(tmp_path / "large.png")
+    figures.shrunk(tmp_path / "large.png", tmp_path / "small.png", 100)
+    with Image.open(tmp_path / "small.png") as picture:
+        assert picture.size == (100, 75)
 
 
 def test_every_page_of_docs_is_in_the_navigation_once() -> None:
