@@ -15,14 +15,16 @@ import yaml
 from tosmooth.study.results import StudyResults
 
 
-def tosmooth(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def tosmooth(
+    *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tosmooth", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
         timeout=240,
-        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1"},
+        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **(env or {})},
     )
 
 

@@ -64,7 +64,7 @@ def test_damaged_and_truncated_images_are_named(tmp_path: Path):
 @pytest.mark.parametrize(
     ("break_it", "reason"),
     [
-        (lambda root: shutil.rmtree(root / "train"), r"train: no such folder"),
+        (lambda root: shutil.rmtree(root / "train"), r"holds val/ but no train/"),
         (lambda root: shutil.rmtree(root / "val"), r"val: no such folder"),
         (lambda root: [f.unlink() for f in (root / "train" / "cat").iterdir()], r"train/cat: holds no images"),
         (lambda root: [shutil.rmtree(d) for d in (root / "train").iterdir()], r"train: holds no class folders"),
@@ -87,3 +87,31 @@ def test_no_path_or_a_missing_one():
         load_image_data("folder")
     with pytest.raises(DataError, match="no such folder"):
         load_image_data("folder", path=Path("/no/such/place"))
+
+
+def test_class_folders_alone_are_parted_once_and_for_all(tmp_path: Path):
+    for name, count in (("cat", 20), ("dog", 10)):
+        for i in range(count):
+            write_image(tmp_path / name / f"{i}.png", seed=i)
+    first, again = (load_image_data("folder", path=tmp_path, validation=0.25) for _ in range(2))
+    assert first.classes == ("cat", "dog")
+    assert (len(first.train), len(first.validation), len(first.test)) == (18, 6, 6)
+    assert first.test.labels.tolist() == [0] * 4 + [1] * 2
+    assert "20 % of the images" in first.notes[0]
+    assert first.fingerprint == again.fingerprint
+    names = [{split.describe(i) for i in range(len(split))} for split in (first.train, first.validation, first.test)]
+    assert len(set.union(*names)) == 30
+
+
+def test_class_folders_with_too_few_images_are_named(tmp_path: Path):
+    for i in range(4):
+        write_image(tmp_path / "cat" / f"{i}.png", seed=i)
+    for i in range(9):
+        write_image(tmp_path / "dog" / f"{i}.png", seed=i)
+    with pytest.raises(DataError, match=r"cat: fewer than 5 images"):
+        load_image_data("folder", path=tmp_path)
+
+
+def test_train_and_test_without_validation(tmp_path: Path):
+    data = load_image_data("folder", path=write_folder(tmp_path, splits={"train": 10, "test": 3}), validation=0.2)
+    assert (len(data.train), len(data.validation), len(data.test)) == (16, 4, 6)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from tosmooth.audit.collecting import Collected
 from tosmooth.audit.result import Audit, Seen, conclude
@@ -19,6 +21,19 @@ from tosmooth.study.directory import StudyDirectory
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.training.compute import Compute
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of a model whose classes are not the data's alone, or not in their order.
+
+    Attributes:
+        index: (K,) the output that stands for each class of the data.
+        names: of all outputs.
+    """
+
+    index: Tensor
+    names: Sequence[str]
 
 
 def audit_weights(
@@ -40,7 +55,7 @@ def audit_weights(
     known = split == "train" if training_data is None else training_data
     section = config.teacher.model
     seen = Seen(str(weights), "", split, known)
-    return _audit(context, context.loaded_model(section, weights), seen, temperatures, section.last_layer)
+    return audit_model(context, context.loaded_model(section, weights), seen, temperatures, section.last_layer)
 
 
 def audit_published(
@@ -70,7 +85,7 @@ def audit_published(
     section = section.model_copy(update={"pretrained": True, "checkpoint": None})
     model = context.compute.place(context.new_model(section, 0)).eval()
     known = (None if split == "train" else False) if training_data is None else training_data
-    return _audit(context, model, Seen(name, "", split, known), temperatures, section.last_layer)
+    return audit_model(context, model, Seen(name, "", split, known), temperatures, section.last_layer)
 
 
 def published_classes(name: str) -> int | None:
@@ -112,7 +127,30 @@ def _context(config: StudyConfig, split: str) -> Context:
     return Context(config, make_plan(config), StudyDirectory(Path()), data, compute, StudyProgress())
 
 
-def _audit(context: Context, model: StudyModel, seen: Seen, temperatures: Sequence[float], layer: str | None) -> Audit:
+def audit_model(
+    context: Context,
+    model: StudyModel,
+    seen: Seen,
+    temperatures: Sequence[float],
+    layer: str | None,
+    *,
+    outputs: Outputs | None = None,
+    watch: Callable[[Tensor, Tensor], None] = lambda logits, labels: None,
+) -> Audit:
+    """Audit a model on the split of a context's data that `seen` names.
+
+    Args:
+        context: of the data and the device.
+        model: on the device, in eval mode.
+        seen: what is looked at; the words about the data are filled in here.
+        temperatures: of the table of soft targets.
+        layer: name of its last linear layer, where it is ambiguous.
+        outputs: of a model with other outputs than the data's classes; None: they are the data's.
+        watch: is given the logits (N, outputs) and the data's labels (N,) of each batch.
+
+    Raises:
+        DataError: no image can be read, or the model's logits are not finite.
+    """
     images = getattr(context.data, str(seen.split))
     collected = Collected(model.num_classes, temperatures)
     with torch.no_grad(), ExitStack() as stack:
@@ -126,11 +164,14 @@ def _audit(context: Context, model: StudyModel, seen: Seen, temperatures: Sequen
             pixels, labels = context.compute.put(batch)[:2]
             with context.compute.autocast():
                 logits, features = (model(pixels), None) if features_of is None else features_of(pixels)
+            own = labels if outputs is None else outputs.index.to(labels.device)[labels]
             try:
-                collected.update(logits, labels, features)
+                collected.update(logits, own, features)
             except ValueError as error:
                 raise DataError(f"{seen.teacher}: {error}") from None
+            watch(logits, labels)
     if not collected.smoothing.count:
         raise DataError("no image of the split could be read")
     words = f"{context.data.source}, {collected.smoothing.count} images of the {seen.split} split"
-    return conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), context.data.classes)
+    names = context.data.classes if outputs is None else outputs.names
+    return conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), names)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from tosmooth.cli import grids, models, recipes, reports  # noqa: F401 - each registers its commands
+from tosmooth.cli import distill, grids, models, recipes, reports  # noqa: F401 - each registers its commands
 from tosmooth.cli.common import app, err
 from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError
 from tosmooth.launch import speaks

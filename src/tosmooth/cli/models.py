@@ -1,4 +1,4 @@
-"""`train-teacher`, `distill`, `evaluate`, `export` and `audit`: what works on single models."""
+"""`train-teacher`, `evaluate`, `export` and `audit`: what works on single models."""
 
 from __future__ import annotations
 
@@ -40,58 +40,6 @@ def train_teacher(
 
     rows = train_only_teachers(read(source, overrides, quick=quick), output)
     print_rows(rows, as_json)
-
-
-@app.command()
-def distill(
-    source: Source = DEFAULT_RECIPE,
-    overrides: Overrides = None,
-    teacher: Annotated[
-        Path | None, typer.Option("--teacher", help="weights of the teacher (teacher.model says which model)")
-    ] = None,
-    alpha: Annotated[
-        float | None, typer.Option("--alpha", help="label smoothing of that teacher, as far as known")
-    ] = None,
-    temperature: Annotated[float, typer.Option("--temperature", "-T", help="distillation temperature")] = 1.0,
-    seed: Annotated[int, typer.Option("--seed", help="seed of the student")] = 0,
-    output: Output = Path("runs"),
-    as_json: AsJson = False,
-) -> None:
-    """Distil one student from one teacher at one temperature.
-
-    Without --teacher the teacher is trained first, smoothed by --alpha (default 0.1).
-
-    Example: `tosmooth distill fashion-mnist --teacher runs/fashion-mnist/teachers/a0.1-s0/model.safetensors --alpha
-        0.1 -T 1`
-    """
-    from tosmooth.config_reading import apply_override, load_config, read_source
-    from tosmooth.study.single import distill_one
-
-    smoothing = 0.1 if alpha is None else alpha
-    extra = [
-        f"teacher.label_smoothing=[{smoothing}]",
-        f"student.temperatures=[{temperature}]",
-        f"student.seeds=[{seed}]",
-    ]
-    source, given = arguments(source, overrides)
-    extra += given
-    raw = read_source(source)
-    section = raw.get("teacher")
-    if isinstance(section, dict):  # one student has one teacher
-        for key in ("seeds", "given"):
-            found = section.get(key)
-            if isinstance(found, list):
-                section[key] = found[:1]
-            elif isinstance(found, dict):
-                one = {a: files[:1] if isinstance(files, list) else files for a, files in found.items()}
-                section[key] = {a: files for a, files in one.items() if a == smoothing and teacher is None}
-    apply_override(raw, "student.models", [])
-    if teacher is not None:
-        apply_override(raw, "teacher.train", False)
-        apply_override(raw, "teacher.checkpoints", {smoothing: str(teacher)})
-    if not any(text.startswith("name=") for text in extra):
-        raw["name"] = f"{raw.get('name', 'study')}-distill-a{smoothing:g}-T{temperature:g}-s{seed}"
-    print_rows(distill_one(load_config(raw, extra), output), as_json)
 
 
 @app.command()

@@ -126,6 +126,7 @@ class RawImages:
     classes: tuple[str, ...]
     validation: ImageSplit | None = None
     superclasses: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()  # on how the source made its splits, in words for the report
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,18 @@
-"""Any folder of images with one sub-folder per class, under `train/` and `val/` (the ImageNet-1K layout)."""
+"""Any folder of images with one sub-folder per class: under `train/` and `val/` (the ImageNet-1K layout), or alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tosmooth.data.base import RawImages
+from tosmooth.data.base import RawImages, Subset
 from tosmooth.data.files import EXTENSIONS, FileSplit
 from tosmooth.data.registry import SourceRequest, register_image_source
+from tosmooth.data.splits import split_off
 from tosmooth.errors import DataError, did_you_mean
+
+VALIDATION_NAMES = ("val", "valid", "validation")
+TEST_SHARE = 0.2  # of images that nobody has parted
+LEAST_IMAGES = 5  # of a class in such a folder: one of five is held out
 
 
 def _class_names(folder: Path) -> list[str]:
@@ -19,7 +24,7 @@ def _class_names(folder: Path) -> list[str]:
     return names
 
 
-def _read_split(folder: Path, classes: list[str]) -> FileSplit:
+def _read_split(folder: Path, classes: list[str], root: Path | None = None) -> FileSplit:
     there = _class_names(folder)
     unknown = [name for name in there if name not in classes]
     if unknown:
@@ -35,22 +40,52 @@ def _read_split(folder: Path, classes: list[str]) -> FileSplit:
             raise DataError(f"{folder / name}: holds no images; known endings: {', '.join(sorted(EXTENSIONS))}")
         paths += files
         labels += [index] * len(files)
-    return FileSplit(paths, labels, folder.parent)
+    return FileSplit(paths, labels, root or folder.parent)
 
 
 @register_image_source("folder")
 def image_folder(request: SourceRequest) -> RawImages:
-    """`train/<class>/…` and `val/<class>/…`, and possibly `test/<class>/…`.
+    """`train/<class>/…` with `val/<class>/…`, `test/<class>/…` or both; or nothing but `<class>/…`.
 
     In the ImageNet layout `val/` is what results are reported on, so it must not choose anything: it is the test
-    split, and validation is split off training. Where there is a `test/`, `val/` is validation.
+    split, and validation is split off training. Where there is a `test/`, `val/` is validation. A folder of class
+    folders alone is parted once and for all: the same files are always the same test split.
     """
     request.no_options("folder")
-    root = request.need_path("folder", "a folder that holds train/ and val/")
+    root = request.need_path("folder", "a folder that holds train/ and val/, or one folder for each class")
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
+    if not (root / "train").is_dir():
+        return _parted(root)
     classes = _class_names(root / "train")
-    train, val = _read_split(root / "train", classes), _read_split(root / "val", classes)
-    if (root / "test").is_dir():
-        return RawImages(train, _read_split(root / "test", classes), tuple(classes), validation=val)
-    return RawImages(train, val, tuple(classes))
+    train = _read_split(root / "train", classes)
+    held_out = next((root / name for name in VALIDATION_NAMES if (root / name).is_dir()), None)
+    if not (root / "test").is_dir():
+        return RawImages(train, _read_split(held_out or root / "val", classes), tuple(classes))
+    test = _read_split(root / "test", classes)
+    validation = None if held_out is None else _read_split(held_out, classes)
+    return RawImages(train, test, tuple(classes), validation=validation)
+
+
+def _parted(root: Path) -> RawImages:
+    """Class folders alone: a share of the images becomes the test split.
+
+    Raises:
+        DataError: this is the folder of something else, or a class has too few images.
+    """
+    lone = [name for name in ("test", *VALIDATION_NAMES) if (root / name).is_dir()]
+    if lone:
+        raise DataError(
+            f"{root}: holds {lone[0]}/ but no train/; expected train/<class>/<image> beside it, or class folders alone"
+        )
+    classes = _class_names(root)
+    whole = _read_split(root, classes, root)
+    few = [name for index, name in enumerate(classes) if int((whole.labels == index).sum()) < LEAST_IMAGES]
+    if few:
+        raise DataError(
+            f"{root / few[0]}: fewer than {LEAST_IMAGES} images, too few to hold some out for the test; add images, or "
+            "make train/ and val/ yourself"
+        )
+    rest, part = split_off(whole.labels, TEST_SHARE, seed=0)
+    note = f"test: {100 * TEST_SHARE:g} % of the images in {root.name}/, stratified, always the same"
+    return RawImages(Subset(whole, rest), Subset(whole, part), tuple(classes), notes=(note,))

@@ -115,7 +115,7 @@ def load_image_data(
             check_labels(split, name, raw.classes)
     if not len(raw.test):
         raise DataError(f"the source {source!r} has no test images")
-    notes = []
+    notes = list(raw.notes)
     train = _limited(raw.train, "limit_train", limit_train, split_seed)
     test = _limited(raw.test, "limit_test", limit_test, split_seed)
     lost = sorted(set(range(len(raw.classes))) - set(train.labels.tolist()))

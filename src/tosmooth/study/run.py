@@ -70,7 +70,7 @@ def run_study(
         started = datetime.now(UTC)
         clock = time.perf_counter()
         on_main = context.compute.processes.on_main
-        _expect_work(context)
+        expect_work(context)
         (train or train_here)(context)
         done = on_main(lambda: _trained(context))
 
@@ -138,7 +138,7 @@ def _check_analysis(config: StudyConfig, data: StudyData) -> None:
     given_classes(config, data)
 
 
-def _expect_work(context: Context) -> None:
+def expect_work(context: Context) -> None:
     """Tell the progress bar the whole of the work, less what an earlier run has done."""
     samples = len(context.data.train)
     total = skipped = 0.0

@@ -1,0 +1,179 @@
+"""Which output of a teacher stands for which class of the data: by name, by order, by a class map, or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.terminal import shown
+from tosmooth.untrusted import UnreadableError, read_yaml
+
+How = Literal["same names", "other order", "by name", "in order", "class map"]
+WORDS: Mapping[str, str] = {
+    "same names": "has the data's classes",
+    "other order": "has the data's classes in another order; its outputs were put into the data's, by name",
+    "by name": "knows the data's classes among others; its outputs for them were chosen by name",
+    "in order": "has as many classes as the data; without names to compare, they were taken to be in the same order",
+    "class map": "was mapped to the data's classes by the class map",
+}
+MOST_SHOWN = 12  # class names in a message
+MOST_MISTAKES = 20
+
+
+@dataclass(frozen=True)
+class TeacherClasses:
+    """What is known of a teacher's outputs.
+
+    Attributes:
+        count: how many there are.
+        names: all known names of each output, the one for people first; empty where none are known.
+    """
+
+    count: int
+    names: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """One name for each output; its number where there is none."""
+        if not self.names:
+            return tuple(f"output {index}" for index in range(self.count))
+        return tuple(names[0] if names else f"output {index}" for index, names in enumerate(self.names))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The teacher's output for each class of the data, and how they were found."""
+
+    index: tuple[int, ...]
+    how: How
+
+
+def match(classes: Sequence[str], theirs: TeacherClasses) -> Outputs | None:
+    """The teacher's output for each class; None where that cannot be told.
+
+    Args:
+        classes: of the data, in their order.
+        theirs: what is known of the teacher's.
+    """
+    by_name: dict[str, set[int]] = {}
+    for index, names in enumerate(theirs.names):
+        for name in names:
+            by_name.setdefault(_plain(name), set()).add(index)
+    found = [by_name.get(_plain(name), set()) for name in classes]
+    if theirs.names and all(len(places) == 1 for places in found):
+        indices = tuple(next(iter(places)) for places in found)
+        if len(set(indices)) == len(indices):
+            if theirs.count != len(classes):
+                return Outputs(indices, "by name")
+            return Outputs(indices, "same names" if indices == tuple(range(len(classes))) else "other order")
+    # As many classes, called otherwise: their order is a guess, which names at other places would contradict.
+    if theirs.count == len(classes) and all(not places or place in places for place, places in enumerate(found)):
+        return Outputs(tuple(range(len(classes))), "in order")
+    return None
+
+
+def read_class_map(path: Path, classes: Sequence[str], theirs: TeacherClasses) -> Outputs:
+    """The teacher's output for each class as a file says: YAML or CSV, class of the data → teacher's class or number.
+
+    Raises:
+        ConfigError: all that is wrong with it.
+    """
+    given = _read(path)
+    mistakes, indices = [], {}
+    by_name: dict[str, list[int]] = {}
+    for index, names in enumerate(theirs.names):
+        for name in names:
+            by_name.setdefault(_plain(name), []).append(index)
+    for name, target in given.items():
+        if name not in classes:
+            mistakes.append(f"unknown class of the data {_short(name)!r}; {_near(name, classes)}")
+            continue
+        places = _places(target, theirs.count, by_name)
+        if len(places) != 1:
+            trouble = "unknown" if not places else f"ambiguous (outputs {', '.join(map(str, places))})"
+            known = theirs.shown if theirs.names else [f"0 to {theirs.count - 1}"]
+            mistakes.append(
+                f"{_short(name)}: {trouble} class of the teacher {_short(target)!r}; {_near(target, known)}"
+            )
+            continue
+        indices[name] = places[0]
+    if missing := [name for name in classes if name not in given]:
+        mistakes.append(f"{len(missing)} classes of the data are missing: {listed(missing)}")
+    for index in sorted({place for place in indices.values() if list(indices.values()).count(place) > 1}):
+        doubled = [name for name, place in indices.items() if place == index]
+        mistakes.append(
+            f"{listed(doubled)}: stand for one output of the teacher ({theirs.shown[index]}); give one each"
+        )
+    if mistakes:
+        more = [f"… and {len(mistakes) - MOST_MISTAKES} more"] if len(mistakes) > MOST_MISTAKES else []
+        raise ConfigError([f"--class-map {path}: {text}" for text in [*mistakes[:MOST_MISTAKES], *more]])
+    return Outputs(tuple(indices[name] for name in classes), "class map")
+
+
+def refusal(teacher: str, classes: Sequence[str], theirs: TeacherClasses) -> str:
+    """Why a teacher cannot be taken as it is, with both lists, and what can be done."""
+    return (
+        f"the classes of {teacher} are not the data's. Its {theirs.count}: {listed(theirs.shown)}. "
+        f"The data's {len(classes)}: {listed(classes)}. Fine-tune it on the data first (--fine-tune), or say which of "
+        "its classes is which of yours (--class-map FILE, lines such as `cat: tabby`), or choose another teacher"
+    )
+
+
+def listed(names: Sequence[str], most: int = MOST_SHOWN) -> str:
+    """Names for a message, shortened."""
+    return ", ".join(_short(name) for name in names[:most]) + (", …" if len(names) > most else "")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+
+
+def _short(value: object, most: int = 60) -> str:
+    text = shown(str(value))
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _near(name: object, known: Sequence[str]) -> str:
+    return did_you_mean(str(name), [_short(one) for one in known])
+
+
+def _places(target: Any, count: int, by_name: Mapping[str, list[int]]) -> list[int]:
+    """Outputs that a target may mean: a name goes before a number, as classes may be called by numbers."""
+    named = sorted(set(by_name.get(_plain(str(target)), [])))
+    if named or isinstance(target, bool):
+        return named
+    text = str(target)
+    return [int(text)] if text.isascii() and text.isdigit() and int(text) < count else []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ConfigError([f"--class-map {path}: cannot be read: {reason}"]) from None
+    if path.suffix.lower() == ".csv":
+        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+        if not rows or any(len(row) != 2 for row in rows):
+            raise ConfigError([f"--class-map {path}: expected two columns, the data's class and the teacher's"])
+        pairs = [(name.strip(), target.strip()) for name, target in rows]
+    else:
+        try:
+            raw = read_yaml(text)
+        except UnreadableError as error:
+            raise ConfigError([f"--class-map {path}: {_short(error, 300)}"]) from None
+        if not isinstance(raw, dict):
+            raise ConfigError(
+                [f"--class-map {path}: expected lines such as `cat: tabby`, class of the data: teacher's"]
+            )
+        pairs = [(str(name), target) for name, target in raw.items()]
+    names = [name for name, _ in pairs]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError([f"--class-map {path}: given twice: {listed(repeated)}"])
+    return dict(pairs)

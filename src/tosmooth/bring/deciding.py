@@ -1,0 +1,190 @@
+"""Before any training: can the teacher be taken as it is, was it smoothed, and does it know the data?
+
+What was found is kept in the study's state, so that the same command does not look twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import yaml
+from torch import Tensor
+
+from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.audit.page import HEADLINES, write_audit
+from tosmooth.audit.result import Audit, Seen
+from tosmooth.audit.teacher import Outputs as AuditedOutputs
+from tosmooth.audit.teacher import audit_model
+from tosmooth.bring.call import Call, teacher_name
+from tosmooth.bring.chance import Confusion, question
+from tosmooth.bring.classes import WORDS, Outputs, TeacherClasses, match, read_class_map, refusal
+from tosmooth.bring.opening import choose_outputs, classes_of, open_teacher
+from tosmooth.config import StudyConfig
+from tosmooth.data.augmentation import eval_transform
+from tosmooth.data.base import ImageData
+from tosmooth.errors import ConfigError, DataError, ModelError
+from tosmooth.files import write_text
+from tosmooth.models.image_model import ImageModel
+from tosmooth.models.weights import save_weights, weights_hash
+from tosmooth.study.context import Context
+from tosmooth.study.directory import StudyDirectory, load_json, write_json
+
+AUDITED_TEMPERATURES = (1.0, 2.0, 3.0, 4.0, 8.0, 64.0)
+COMPARED = 4  # real images on which the chosen outputs must agree with all of them
+
+
+@dataclass(frozen=True)
+class Given:
+    """A teacher that is taken as it is.
+
+    Attributes:
+        file: its weights, with the data's outputs in the data's order.
+        relation: how its classes are the data's, in words.
+        audit: what the audit found, in short: `verdict`, `alpha`, `interval`, `headline`, `advice`, `top1`.
+    """
+
+    file: Path
+    relation: str
+    audit: dict[str, Any]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the audit."""
+        return cast(Verdict, self.audit["verdict"])
+
+
+def find_outputs(call: Call, config: StudyConfig, data: ImageData) -> tuple[Outputs | None, TeacherClasses]:
+    """Which outputs of the teacher are the data's classes; None: it is to be fine-tuned.
+
+    Raises:
+        ConfigError: the class map is wrong, or there is no way to take the teacher.
+        ModelError: the teacher cannot be opened.
+    """
+    section = config.teacher.model
+    theirs = classes_of(section.without_weights(), call.weights)
+    if call.fine_tune:
+        return None, theirs
+    if call.class_map is not None:
+        return read_class_map(call.class_map, data.classes, theirs), theirs
+    outputs = match(data.classes, theirs)
+    if outputs is None and call.fine_tune is False:
+        raise ConfigError([f"--no-fine-tune: {refusal(teacher_name(call, section), data.classes, theirs)}"])
+    return outputs, theirs
+
+
+def take_as_it_is(call: Call, context: Context, outputs: Outputs, theirs: TeacherClasses) -> Given:
+    """Open the teacher, audit it, ask where it does not know the data, and write its weights for the study.
+
+    Args:
+        call: the arguments.
+        context: of the data and the device; its folder is where things are written.
+        outputs: which of the teacher's outputs are the data's classes.
+        theirs: what its outputs are called.
+
+    Raises:
+        ConfigError: the teacher does not know the data; a question about the order of its classes.
+        TosmoothError: the teacher or the data cannot be read.
+    """
+    section, data = context.config.teacher.model.without_weights(), cast(ImageData, context.data)
+    name, directory = teacher_name(call, section), context.directory
+    file, noted = (directory.state / "teacher.safetensors").resolve(), directory.state / "teacher.json"
+    asked = _asked(call, context, outputs)
+    if noted.is_file() and file.is_file():
+        known = load_json(noted, dict, "delete it, and the teacher is looked at again")
+        if known.get("asked") == asked:
+            return Given(file, known["relation"], known["audit"])
+    context.progress.stage(f"opening {name}")
+    teacher = open_teacher(section, call.weights, theirs.count, data.channels)
+    fresh = cast(ImageModel, context.new_model(section, 0))
+    chosen = choose_outputs(teacher, outputs.index, fresh, _few(context.config, data))
+    context.progress.stage(f"auditing {name} on {len(data.train)} training images")
+    audit = _audited(call, context, teacher, outputs, theirs)
+    relation = f"{name} {WORDS[outputs.how]}"
+    save_weights(chosen, file)
+    write_audit(audit, directory.state / "audit")
+    found = summary_of(audit)
+    write_json(noted, {"asked": asked, "relation": relation, "audit": found, "weights": weights_hash(chosen)})
+    return Given(file, relation, found)
+
+
+def summary_of(audit: Audit) -> dict[str, Any]:
+    """An audit in short, as plain data."""
+    smoothing = audit.smoothing
+    return {
+        "verdict": smoothing.verdict,
+        "alpha": smoothing.alpha,
+        "interval": list(smoothing.interval),
+        "headline": HEADLINES[smoothing.verdict],
+        "reasons": list(smoothing.reasons),
+        "advice": [item.text for item in audit.advice],
+        "top1": audit.metrics["top1"],
+    }
+
+
+def _audited(call: Call, context: Context, teacher: ImageModel, outputs: Outputs, theirs: TeacherClasses) -> Audit:
+    data, config = context.data, context.config
+    confusion = Confusion(data.num_classes)
+    index = torch.tensor(outputs.index)
+
+    def watch(logits: Tensor, labels: Tensor) -> None:
+        predicted = logits[:, index.to(logits.device)].argmax(dim=1)
+        confusion.update(labels.cpu().numpy(), predicted.cpu().numpy())
+
+    model = context.compute.place(teacher)
+    seen = Seen(teacher_name(call, config.teacher.model), "", "train", None)
+    of_teacher = AuditedOutputs(index, theirs.shown)
+    layer = config.teacher.model.last_layer
+    audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer, outputs=of_teacher, watch=watch)
+    agreement = confusion.agreement()
+    if not agreement.above_chance or agreement.order is not None:
+        suggestion = None
+        if agreement.order is not None:
+            places = tuple(outputs.index[place] for place in agreement.order)
+            suggestion = str(_suggest(context.directory, data.classes, places, theirs))
+        raise ConfigError([f"--teacher: {question(seen.teacher, agreement, data.classes, suggestion)}"])
+    return audit
+
+
+def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence[int], theirs: TeacherClasses) -> Path:
+    """Write a class map that fits the data better than the order as it is."""
+    path = directory.state / "class-map.yaml"
+    shown = theirs.shown
+    known = len(set(shown)) == len(shown) and bool(theirs.names)
+    targets = {name: shown[place] if known else place for name, place in zip(classes, places, strict=True)}
+    heading = "# Class of the data: class of the teacher. Found from its predictions; look whether it makes sense.\n"
+    write_text(path, heading + yaml.safe_dump(targets, allow_unicode=True, sort_keys=False))
+    return path
+
+
+def _asked(call: Call, context: Context, outputs: Outputs) -> dict[str, Any]:
+    """What the look at a teacher depends on."""
+    digest = None if call.weights is None else hashlib.sha256(call.weights.read_bytes()).hexdigest()
+    return {
+        "teacher": call.teacher,
+        "file": digest,
+        "model": context.config.teacher.model.model_dump(mode="json"),
+        "outputs": [list(outputs.index), outputs.how],
+        "data": context.data.fingerprint,
+        "transform": [context.config.data.eval_transform, context.config.data.image_size],
+    }
+
+
+def _few(config: StudyConfig, data: ImageData) -> Tensor:
+    """A few real images as evaluation brings them, (n, C, H, W) uint8."""
+    transform, found = eval_transform(config.data.eval_transform, config.data.image_size), []
+    for index in range(len(data.train)):
+        try:
+            found.append(transform(data.train[index]))
+        except DataError:
+            if config.data.on_error == "raise":
+                raise
+        if len(found) == COMPARED:
+            break
+    if not found:
+        raise ModelError("none of the training images can be read, so the teacher cannot be tried on any")
+    return torch.stack(found)
