@@ -352,6 +352,11 @@ class StudyConfig(Section):
     student: StudentConfig
     analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
     translation: TranslationConfig = Field(default_factory=TranslationConfig)
+    trackers: Annotated[
+        list[Literal["tensorboard", "wandb", "mlflow"]], BeforeValidator(as_list), AfterValidator(distinct)
+    ] = Field(
+        default_factory=list, description="experiment trackers that are told of every epoch, beside metrics.jsonl"
+    )
     cache: Annotated[CacheConfig, BeforeValidator(as_cache_section)] = Field(default_factory=CacheConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -27,6 +27,7 @@ from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.study.progress import StudyProgress
 from tosmooth.tasks.base import Pipeline, Split, StudyData, Task
 from tosmooth.tasks.find import find_task
+from tosmooth.trackers.tracking import Tracking, check_trackers
 from tosmooth.training.checkpoint import CheckpointStore
 from tosmooth.training.compute import Compute
 from tosmooth.training.stopping import Stopping
@@ -56,6 +57,7 @@ class Context:
     progress: StudyProgress
     stopping: Stopping = field(default_factory=Stopping)
     group_limit: list[int] = field(default_factory=list)  # sizes of groups that fitted after one that did not
+    tracking: Tracking | None = None  # of the process that has claimed the folder
     _counted: dict[tuple[bool, str], int] = field(default_factory=dict)  # parameters by role and model
 
     @classmethod
@@ -89,6 +91,9 @@ class Context:
             if change is not None:
                 context.tell(change)
             stack.enter_context(one_message(processes, directory.state))
+            if processes.main:
+                tracking = stack.enter_context(Tracking(config, directory, progress.note))
+                context = replace(context, tracking=tracking)
             yield context
 
     @classmethod
@@ -101,6 +106,7 @@ class Context:
         stopping: Stopping | None = None,
     ) -> Context:
         """The same without a claim: for a process that works on a study which another one has claimed."""
+        check_trackers(config.trackers)
         compute = Compute.from_config(config.compute)
         progress.samples = find_task(config.task).samples
 

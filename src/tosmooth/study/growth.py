@@ -17,6 +17,7 @@ from tosmooth.config_reading import dump_config
 FREE = {
     "cache.directory", "compute.checkpoint_minutes", "compute.compile", "compute.fused_loss", "compute.group_size",
     "compute.threads", "compute.timeout_minutes", "data.in_memory", "data.on_error", "data.workers", "description",
+    "trackers",
 }  # fmt: skip
 # Keys that say which cells there are. A cell's result depends on no other cell.
 GRID = {

@@ -154,6 +154,8 @@ def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, ea
         while pending:
             ready, _ = ray.wait(list(pending), timeout=REPORT_SECONDS)
             _show(ray, context.progress, board)
+            if context.tracking is not None:
+                context.tracking.update()
             if context.stopping.requested is not None:
                 raise Interrupted(context.stopping.requested)
             for reference in ready:

@@ -89,10 +89,28 @@ def run_study(
             write_environment(context, started, time.perf_counter() - clock)
             shown.stage("writing the report")
             build_report(context.directory.path)
+            if context.tracking is not None:
+                context.tracking.conclude(*_conclusion(advice, verdict, results, context))
 
         context.write_unreadable()
         on_main(finish)
         return on_main(lambda: load_study(context.directory.path))
+
+
+def _conclusion(
+    advice: Mapping[str, Any], verdict: Mapping[str, Any], results: pd.DataFrame, context: Context
+) -> tuple[dict[str, str], dict[str, float], Path]:
+    """What trackers are told at the end: the sentences, the test figures of all models, and the report."""
+    parts = {"verdict": verdict, **{key: advice.get(key) for key in ("confidence", "effect", "rule")}}
+    sentences = {
+        key: str(part["sentence"]) for key, part in parts.items() if isinstance(part, dict) and "sentence" in part
+    }
+    column = context.task.metric.test
+    figures = {f"students/{row['cell']}/{column}": row.get(column) for row in results.to_dict("records")}
+    teachers = teacher_table(context).to_dict("records")
+    figures |= {f"teachers/{row['teacher']}/{column}": row.get(column) for row in teachers}
+    known = {key: float(value) for key, value in figures.items() if value is not None and value == value}
+    return sentences, known, context.directory.report
 
 
 def train_here(context: Context) -> None:

@@ -270,6 +270,8 @@ class _Checkpoints(Checkpointing):
         states = ((t.name, t.state([own[number] for own in streams])) for number, t in enumerate(group))
         processes.on_main(lambda: store.write(self._group, position, states))
         self._last = time.monotonic()
+        if position.batch == 0 and self._context.tracking is not None:  # an epoch that no resume takes back
+            self._context.tracking.update()
 
     def stopping(self) -> Stopping:
         return self._context.stopping
