@@ -61,7 +61,7 @@ OF_SENTENCES = [
     ("translation.beam=0", "translation.beam: should be greater than or equal to 1"),
     ("translation.beem=4", "translation.beem: unknown key; did you mean 'beam'?"),
     ("analysis.tokens=2", "analysis.tokens: should be greater than or equal to 3"),
-    ("task=translations", "task: should be 'image_classification' or 'translation' (got 'translations')"),
+    ("task=translations", "task: unknown task 'translations'; did you mean 'translation'?"),
 ]
 
 

@@ -12,12 +12,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tosmooth.config import StudyConfig
-from tosmooth.config_types import data_sources, student_objectives
+from tosmooth.config_types import student_objectives
+from tosmooth.data.registry import image_sources
+from tosmooth.data.translation.registry import translation_sources
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 
 # Keys whose values are names out of a registry, which the schema does not list.
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
-    "data.source": data_sources,
+    "data.source": lambda: (*image_sources(), *translation_sources()),
     "data.train_augmentation": train_transform_names,
     "data.eval_transform": eval_transform_names,
     "student.objectives": student_objectives,

@@ -23,10 +23,11 @@ from tosmooth.config_types import (
     as_cache_section,
     as_list,
     as_model_section,
-    data_sources,
     distinct,
     finite,
     known_model,
+    known_source,
+    known_task,
     on_off,
     one_of,
     student_objectives,
@@ -61,7 +62,7 @@ class TextConfig(Section):
 class DataConfig(Section):
     """Where the images or sentences come from, and how they are split and augmented."""
 
-    source: Annotated[str, one_of("data source", data_sources)] = Field(
+    source: Annotated[str, AfterValidator(known_source)] = Field(
         "fashion_mnist_sample", description="name of the data source"
     )
     path: ExistingPath | None = Field(None, description="root folder of the data, where the source reads one")
@@ -340,7 +341,9 @@ class StudyConfig(Section):
 
     name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="folder name under `runs/`")
     description: str = Field("", description="one line about the study, printed in the report")
-    task: Literal["image_classification", "translation"] = Field("image_classification", description="what is learnt")
+    task: Annotated[str, AfterValidator(known_task)] = Field(
+        "image_classification", description="what is learnt: image_classification, translation, or what packages add"
+    )
     preview: bool = Field(False, description="mark every page: too short to conclude from")
     selection: Literal["auto", "best", "last", "best_on_test"] = Field(
         "auto",

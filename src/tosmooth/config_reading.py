@@ -30,6 +30,7 @@ from tosmooth.models.translation import validate_translation_model_name
 from tosmooth.models.translation_marian import ARCHITECTURES
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
 from tosmooth.study.plan import path_safe
+from tosmooth.tasks.find import find_task, task_names
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, check_plain, read_yaml
 
@@ -217,9 +218,11 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
                 sound = {key: value for key, value in given.items() if key not in wrong}
                 sections[name] = TypeAdapter(section).validate_python(sound)
     data, teacher = sections.get("data"), sections.get("teacher")
-    translation = raw.get("task") == "translation"
+    task = str(raw.get("task", "image_classification"))
+    translation = task == "translation"
+    if data is not None and task in task_names():
+        yield from _of_other_task(data.source, task)
     if data is not None:
-        yield from _of_other_task(data.source, translation)
         has_own = data.source in {"huggingface", "folder", *translation_sources()}  # may come with a validation split
         if raw.get("selection") == "best" and data.validation == 0 and not has_own:
             yield "selection: best needs a validation split; set data.validation above 0, or selection=last"
@@ -261,7 +264,8 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
         training = sections.get(name)
         if training is None:
             continue
-        yield from _wrong_models(name, training, translation)
+        if task in task_names():
+            yield from _wrong_models(name, training, task)
         if training.average_last > 1 and raw.get("selection", "auto") not in {"auto", "last"}:
             yield f"{name}.average_last: the mean of the last epochs needs selection: last, not {raw['selection']}"
         if training.average_last > training.epochs:
@@ -273,29 +277,30 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             )
 
 
-def _of_other_task(source: str, translation: bool) -> Iterable[str]:
-    """A data source of images in a study of sentences, or the other way round."""
-    own, others = translation_sources(), image_sources()
-    if not translation:
-        own, others = others, own
-    if source in others:
-        task = "translation" if translation else "image_classification"
+def _of_other_task(source: str, task: str) -> Iterable[str]:
+    """A data source of another task than the study's."""
+    built_in = {"image_classification": image_sources, "translation": translation_sources}
+    own = built_in[task]() if task in built_in else find_task(task).data_sources()
+    if source not in own:
         yield f"data.source: {source!r} does not go with task: {task}; {did_you_mean(source, own)}"
 
 
-def _wrong_models(name: str, training: TrainingConfig, translation: bool) -> Iterable[str]:
-    """Models of the other task, and arguments that no model of this one takes."""
+def _wrong_models(name: str, training: TrainingConfig, task: str) -> Iterable[str]:
+    """Models of another task, and arguments that no model of this one takes."""
     models = training.all_models if isinstance(training, StudentConfig) else [training.model]
     for number, model in enumerate(models):
         key = f"{name}.model" if number == 0 else f"{name}.models.{number - 1}"
-        if not translation:
+        if task == "image_classification":
             if model.name in ARCHITECTURES:
                 yield f"{key}.name: {model.name!r} translates sentences; task: translation goes with it"
             continue
+        check = validate_translation_model_name if task == "translation" else find_task(task).check_model_name
         try:
-            validate_translation_model_name(model.name)
+            check(model.name)
         except ModelError as error:
             yield f"{key}.name: {error}"
+        if task != "translation":
+            continue
         for option in ("width", "replace_head"):
             if getattr(model, option):
                 yield f"{key}.{option}: is of image models; translation models take kwargs (d_model, dropout, …)"

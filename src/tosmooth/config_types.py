@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ from tosmooth.errors import TosmoothError, did_you_mean
 from tosmooth.losses.objectives import objectives as objective_names
 from tosmooth.models.build import validate_model_name
 from tosmooth.models.translation_marian import ARCHITECTURES as TRANSLATION_MODELS
+from tosmooth.tasks.find import added_tasks, find_task, task_names
 
 SEQUENCE = "sequence"  # the objective of Kim and Rush (2016): no loss on logits, but other labels
 
@@ -34,9 +37,15 @@ def student_objectives() -> tuple[str, ...]:
     return (*objective_names(), SEQUENCE)
 
 
-def data_sources() -> tuple[str, ...]:
-    """Names of the data sources of all tasks."""
-    return (*image_sources(), *translation_sources())
+def known_source(value: str) -> str:
+    """A data source that some task knows; whether it is this study's is looked at with the whole configuration."""
+    known = (*image_sources(), *translation_sources())
+    if value not in known:
+        added = _of_added_tasks(lambda task: task.data_sources())
+        if not any(value in names for names in added):
+            known += tuple(name for names in added for name in names)
+            raise ValueError(f"unknown data source {value!r}; {did_you_mean(value, known)}")
+    return value
 
 
 def known_model(value: str) -> str:
@@ -46,7 +55,24 @@ def known_model(value: str) -> str:
     try:
         validate_model_name(value)
     except TosmoothError as error:
-        raise ValueError(str(error)) from None
+        if not _of_added_tasks(lambda task: task.check_model_name(value) or True):
+            raise ValueError(str(error)) from None
+    return value
+
+
+def _of_added_tasks(ask: Callable[[Any], Any]) -> list[Any]:
+    """What the tasks of other packages answer; those that cannot be loaded, or raise, are left out."""
+    found = []
+    for name in added_tasks():
+        with suppress(TosmoothError):
+            found.append(ask(find_task(name)))
+    return found
+
+
+def known_task(value: str) -> str:
+    """A task's name."""
+    if value not in task_names():
+        raise ValueError(f"unknown task {value!r}; {did_you_mean(value, task_names())}")
     return value
 
 

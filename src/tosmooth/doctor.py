@@ -18,6 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 
+from tosmooth import plugins
 from tosmooth.config import ComputeConfig
 from tosmooth.errors import TosmoothError
 from tosmooth.files import write_bytes
@@ -64,6 +65,7 @@ def examine(folder: Path) -> Iterator[Check]:
     yield _devices()
     yield _precision()
     yield _memory()
+    yield _plugins()
     parent = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
     yield _disk(parent)
     try:
@@ -130,6 +132,23 @@ def _devices() -> Check:
             facts,
         )
     return Check("devices", "ok", f"no GPU; {cpu}", facts=facts)
+
+
+def _plugins() -> Check:
+    """What other packages add, and whether it can be loaded."""
+    facts, wrong = [], []
+    for plugin in plugins.installed():
+        facts.append(asdict(plugin))
+        try:
+            plugins.load(plugin.kind, plugin.name)
+        except plugins.PluginError as error:
+            wrong.append(str(error))
+    if wrong:
+        return Check(
+            "plugins", "warning", "; ".join(dict.fromkeys(wrong)), "mend or uninstall the package", {"plugins": facts}
+        )
+    told = ", ".join(f"{fact['name']} ({fact['kind']}, {fact['package']})" for fact in facts) or "none installed"
+    return Check("plugins", "ok", told, facts={"plugins": facts})
 
 
 def _precision() -> Check:

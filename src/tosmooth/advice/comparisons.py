@@ -17,7 +17,7 @@ from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE
 from tosmooth.advice.translations import Translations, all_translations, over_sentences
 from tosmooth.advice.units import balanced, by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, holm, mcnemar, paired_bootstrap, t_interval
-from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.tasks.metric import BLEU, TOP1, Metric
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
 Setting = tuple[str, float, float, str]
@@ -44,8 +44,10 @@ def read_judged(
     if results is not None:
         wanted = set(_of_one_seed(results))
         folders = {name: folder for name, folder in folders.items() if name in wanted}
-    if metric is not TOP1:
+    if metric is BLEU:
         return all_translations(folders)
+    if metric.name != TOP1.name:  # right or wrong by sample says nothing of another figure
+        return {}
     files = {name: folder / JUDGED_FILE for name, folder in folders.items()}
     return {name: load_file(file)["val.correct"] for name, file in files.items() if file.is_file()}
 

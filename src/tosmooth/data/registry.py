@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from tosmooth import plugins
 from tosmooth.data.base import ImageData, ImageSplit, RawImages, Subset, check_labels, readable
 from tosmooth.data.splits import split_off, stratified_choice
 from tosmooth.errors import DataError, did_you_mean
@@ -71,8 +72,24 @@ def _sources() -> dict[str, SourceFunction]:
 
 
 def image_sources() -> tuple[str, ...]:
-    """Names of all data sources, sorted."""
-    return tuple(sorted(_sources()))
+    """Names of all data sources and of those that packages add, sorted."""
+    return tuple(sorted({*_sources(), *plugins.names("data_sources")}))
+
+
+def _source(name: str) -> SourceFunction:
+    """The function of a source.
+
+    Raises:
+        DataError: there is none of that name.
+        PluginError: a package adds it, and cannot be used.
+    """
+    if name not in _sources() and (added := plugins.load("data_sources", name)) is not None:
+        if not callable(added):
+            raise plugins.wrong("data_sources", name, "a function")
+        _SOURCES[name] = added
+    if name not in _SOURCES:
+        raise DataError(f"unknown data source {name!r}; {did_you_mean(name, image_sources())}")
+    return _SOURCES[name]
 
 
 def load_image_data(
@@ -105,9 +122,7 @@ def load_image_data(
     Raises:
         DataError: unknown source, missing or malformed files, an empty class, a label outside the classes.
     """
-    if source not in _sources():
-        raise DataError(f"unknown data source {source!r}; {did_you_mean(source, _sources())}")
-    raw = _SOURCES[source](SourceRequest(path, download, dict(options or {})))
+    raw = _source(source)(SourceRequest(path, download, dict(options or {})))
     if len(raw.classes) < 2:
         raise DataError(f"the source {source!r} has {len(raw.classes)} class; a classifier needs at least 2")
     for name, split in (("train", raw.train), ("validation", raw.validation), ("test", raw.test)):

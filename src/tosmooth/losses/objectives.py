@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tosmooth import plugins
 from tosmooth.errors import did_you_mean
 
 # (student logits (N, K), teacher logits (N, K), temperature, targets (N,) or None, **kwargs) → (N,)
@@ -54,8 +55,8 @@ def register_objective(name: str, *, topk: bool = True) -> Callable[[Objective],
 
 
 def objectives() -> tuple[str, ...]:
-    """Names of all registered objectives, sorted."""
-    return tuple(sorted(_OBJECTIVES))
+    """Names of all registered objectives and of those that packages add, sorted."""
+    return tuple(sorted({*_OBJECTIVES, *plugins.names("objectives")}))
 
 
 def find_objective(objective: str | Objective) -> Objective:
@@ -63,11 +64,16 @@ def find_objective(objective: str | Objective) -> Objective:
 
     Raises:
         ValueError: there is no objective of that name.
+        PluginError: a package adds it, and cannot be used.
     """
     if not isinstance(objective, str):
         return objective
+    if objective not in _OBJECTIVES and (added := plugins.load("objectives", objective)) is not None:
+        if not callable(added):
+            raise plugins.wrong("objectives", objective, "a function")
+        register_objective(objective, topk=getattr(added, "topk", True))(added)
     if objective not in _OBJECTIVES:
-        raise ValueError(f"unknown objective {objective!r}; {did_you_mean(objective, _OBJECTIVES)}")
+        raise ValueError(f"unknown objective {objective!r}; {did_you_mean(objective, objectives())}")
     return _OBJECTIVES[objective]
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from tosmooth import plugins
 from tosmooth.errors import ModelError, did_you_mean
 from tosmooth.models import cifar_resnet, hf_models, timm_models, torchvision_models
 from tosmooth.models.image_model import ImageModel, InputSpec
@@ -51,8 +52,13 @@ def _source(name: str) -> tuple[ModelSource, str]:
     prefix, colon, rest = name.partition(":")
     if not colon:
         return cifar_resnet, name
+    if prefix not in _SOURCES and (added := plugins.load("models", prefix)) is not None:
+        if not all(callable(getattr(added, method, None)) for method in ("validate", "build")):
+            raise plugins.wrong("models", prefix, "a module or object with `validate` and `build`")
+        _SOURCES[prefix] = added
     if prefix not in _SOURCES:
-        raise ModelError(f"unknown model source {prefix!r} in {name!r}; {did_you_mean(prefix, _SOURCES)}")
+        known = {*_SOURCES, *plugins.names("models")}
+        raise ModelError(f"unknown model source {prefix!r} in {name!r}; {did_you_mean(prefix, known)}")
     if not rest:
         raise ModelError(f"model {name!r}: the name after the colon is missing")
     return _SOURCES[prefix], rest

@@ -23,7 +23,7 @@ from tosmooth.report.numbers import (
 from tosmooth.report.paper import PaperTable, paper_tables, paper_translation_tables
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.tables import Column, Table, text_column
-from tosmooth.tasks.metric import TOP1, Metric, capital
+from tosmooth.tasks.metric import BLEU, TOP1, Metric, capital
 
 UNITS = "Top-1, top-5 and ECE in percent (ECE on the test split), NLL in nats."
 TRANSLATION_UNITS = (
@@ -101,7 +101,7 @@ def published_tables(metric: Metric = TOP1, language: str = "") -> list[Table]:
         metric: of the study.
         language: of its target texts, as `de`: the paper's own table with that one comes first.
     """
-    found = paper_tables() if metric is TOP1 else paper_translation_tables(language)
+    found = paper_translation_tables(language) if metric is BLEU else paper_tables()
     return [_published(table, position, metric) for position, table in enumerate(found)]
 
 
@@ -114,7 +114,7 @@ def _published(table: PaperTable, position: int, metric: Metric) -> Table:
     ]
     gaps = [table.teacher[last] - table.teacher[first], *(students[last] - students[first])]
     shown.append(Column("difference", [signed(gap, 1) for gap in gaps]))
-    selected = ", selected on the reported set" if metric is TOP1 else ""
+    selected = "" if metric is BLEU else ", selected on the reported set"
     caption = f"{table.title}: {metric.quantity}{metric.in_percent}, as published (one run a cell{selected})."
     return Table(f"paper-{position + 1}", caption, shown, students.reset_index())
 
@@ -143,7 +143,10 @@ TRANSLATION_COLUMNS = (
 
 def _figures_of(files: StudyFiles) -> tuple[tuple[tuple[str, str, int, float], ...], str]:
     """The columns of figures in a study's tables, and what their caption says of units."""
-    return (METRIC_COLUMNS, UNITS) if files.metric is TOP1 else (TRANSLATION_COLUMNS, TRANSLATION_UNITS)
+    if files.metric is BLEU:
+        return TRANSLATION_COLUMNS, TRANSLATION_UNITS
+    own = tuple((f"{split}/{files.metric.name}", f"{split} {files.metric.words}", 2, 1.0) for split in ("val", "test"))
+    return (METRIC_COLUMNS if files.metric.name == TOP1.name else (*own, *METRIC_COLUMNS)), UNITS
 
 
 def cells_table(files: StudyFiles) -> Table:

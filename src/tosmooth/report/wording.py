@@ -12,7 +12,7 @@ from tosmooth.advice.leading import has_temperature
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.numbers import count_of, decimals_for, half_width, plus_minus
 from tosmooth.report.reading import StudyFiles
-from tosmooth.tasks.metric import TOP1
+from tosmooth.tasks.metric import BLEU
 
 EFFECT_WORDS = {
     "shown": "Systematic diffusion: shown",
@@ -130,7 +130,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
 
 def _validation(files: StudyFiles, data: Mapping[str, Any]) -> str | None:
     """Where the validation split comes from; for translation the notes on the data say it."""
-    if files.metric is not TOP1:
+    if files.metric is BLEU:
         return None
     return f"{data['validation']:.0%} of training" if data.get("validation") else "none of its own"
 
@@ -139,7 +139,7 @@ def _selection(files: StudyFiles) -> str:
     """Which epoch was kept, or of how many weights are the mean; of translations, by what, as nothing is translated
     before the end."""
     rule = str((files.advice or {}).get("selection") or files.config.get("selection") or "")
-    rule += ", by token accuracy" if files.metric is not TOP1 and rule.startswith("best") else ""
+    rule += ", by token accuracy" if files.metric is BLEU and rule.startswith("best") else ""
     epochs = {role: (files.config.get(role) or {}).get("average_last") for role in ("teacher", "student")}
     means = {role: number for role, number in epochs.items() if type(number) is int and number > 1}
     if not means:

@@ -10,7 +10,7 @@ from tosmooth.search.learning_curves import curve_metric
 from tosmooth.search.record import candidates_of, new_record
 from tosmooth.search.rungs import Rungs, plan_rungs
 from tosmooth.study.plan import make_plan
-from tosmooth.tasks.metric import TOP1, metric_of
+from tosmooth.tasks.metric import BLEU, metric_of
 
 SUFFIX = "-search"
 LONGEST_NAME = 100  # of a folder, as the schema has it
@@ -28,7 +28,7 @@ def planned(config: StudyConfig, budget: float | None = None, eta: float = 3.0) 
     if config.selection == "best_on_test":
         mistakes.append("selection: best_on_test chooses on the test split; a search chooses on validation only")
     # Sentences come in three splits; whether there is a validation split at all, their data say.
-    of_images = metric_of(config.task) is TOP1
+    of_images = metric_of(config.task) is not BLEU
     if of_images and config.data.validation == 0 and config.data.source not in {"folder", "huggingface"}:
         mistakes.append(NO_VALIDATION)
     if len(config.name) > LONGEST_NAME - len(SUFFIX):

@@ -16,7 +16,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
 from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.tasks.metric import TOP1, metric_of
+from tosmooth.tasks.metric import BLEU, metric_of
 from tosmooth.training.evaluation import evaluate
 
 METRICS = [
@@ -39,7 +39,14 @@ ETAS = {
 
 def metric_columns(task: str) -> list[str]:
     """The columns of figures in the tables of a study, by its task's name."""
-    return METRICS if metric_of(task) is TOP1 else [*METRICS[:1], *OF_TRANSLATIONS, *METRICS[1:], "bleu_signature"]
+    metric = metric_of(task)
+    if metric is BLEU:
+        return [*METRICS[:1], *OF_TRANSLATIONS, *METRICS[1:], "bleu_signature"]
+    return (
+        list(dict.fromkeys([METRICS[0], metric.val, metric.test, *METRICS[1:]]))
+        if metric.test not in METRICS
+        else METRICS
+    )
 
 
 def finished_cells(context: Context) -> dict[str, Cell]:

@@ -44,7 +44,6 @@ from tosmooth.study.teaching import StudyTeaching, filling_work
 from tosmooth.study.training import train_students, train_teachers
 from tosmooth.study.views import analyse_views
 from tosmooth.tasks.base import StudyData
-from tosmooth.tasks.metric import TOP1
 
 
 def run_study(
@@ -190,5 +189,5 @@ def write_environment(context: Context, started: datetime, seconds: float) -> No
     stored = "stored once" if views == 1 else f"stored once for {views} views of each image"
     taught = {"teacher_logits": "computed live" if views is None else stored}
     # What a reader must know of sentences before trusting a figure: where they are from, and how many are new.
-    notes = {} if context.task.metric is TOP1 else {"notes": list(context.data.notes)}
+    notes = {} if context.task.name == "image_classification" else {"notes": list(context.data.notes)}
     write_json(path, describe_environment(context.compute) | taught | times | notes)

@@ -118,6 +118,18 @@ class Task(ABC):
     measuring: str | None = None
 
     @abstractmethod
+    def data_sources(self) -> tuple[str, ...]:
+        """Names that `data.source` can have."""
+
+    @abstractmethod
+    def check_model_name(self, name: str) -> None:
+        """Refuse a model's name that is not one, quickly and without building anything.
+
+        Raises:
+            ModelError: it is not.
+        """
+
+    @abstractmethod
     def load_data(self, config: StudyConfig) -> StudyData:
         """The data of a configuration.
 

@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
+from tosmooth import plugins
 from tosmooth.errors import ConfigError, did_you_mean
-from tosmooth.tasks.base import Task
+
+if TYPE_CHECKING:  # names of tasks are asked for without PyTorch
+    from tosmooth.tasks.base import Task
 
 # Imported on first use: a study of images needs nothing that sentences need.
-_TASKS = {
+_BUILT_IN = {
     "image_classification": "tosmooth.tasks.image_classification:ImageClassification",
     "translation": "tosmooth.tasks.translation:Translation",
 }
+_TASKS: dict[str, type[Task]] = {}
+
+
+def register_task(name: str, task: type[Task]) -> None:
+    """Make a task known by name.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+    if name in {*_BUILT_IN, *_TASKS}:
+        raise ConfigError([f"task: {name!r} is registered already"])
+    _TASKS[name] = task
+
+
+def added_tasks() -> tuple[str, ...]:
+    """Names of the tasks that users and packages add."""
+    return tuple(sorted({*_TASKS, *plugins.names("tasks", _BUILT_IN)} - {*_BUILT_IN}))
+
+
+def task_names() -> tuple[str, ...]:
+    """Names of all tasks; no task is imported for it."""
+    return (*_BUILT_IN, *added_tasks())
 
 
 def find_task(name: str) -> Task:
@@ -19,10 +45,18 @@ def find_task(name: str) -> Task:
 
     Raises:
         ConfigError: there is none.
+        PluginError: a package adds it, and cannot be used.
     """
-    if name not in _TASKS:
-        raise ConfigError([f"task: unknown task {name!r}; {did_you_mean(name, _TASKS)}"])
-    module, _, kind = _TASKS[name].partition(":")
-    task = getattr(import_module(module), kind)()
-    assert isinstance(task, Task)
+    if name in _BUILT_IN:
+        module, _, kind = _BUILT_IN[name].partition(":")
+        found = getattr(import_module(module), kind)
+    else:
+        found = _TASKS.get(name) or plugins.load("tasks", name)
+    if found is None:
+        raise ConfigError([f"task: unknown task {name!r}; {did_you_mean(name, task_names())}"])
+    from tosmooth.tasks.base import Task
+
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise plugins.wrong("tasks", name, "a subclass of tosmooth.tasks.base.Task")
+    task: Task = found()
     return task

@@ -12,19 +12,27 @@ from tosmooth.config import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.base import ImageData, readable
 from tosmooth.data.pipeline import ImagePipeline
-from tosmooth.data.registry import load_image_data
+from tosmooth.data.registry import image_sources, load_image_data
 from tosmooth.errors import ConfigError, DataError
-from tosmooth.models.build import ImageModel, build_image_model
+from tosmooth.models.build import ImageModel, build_image_model, validate_model_name
 from tosmooth.tasks.base import StudyData, Task
-from tosmooth.tasks.metric import TOP1
+from tosmooth.tasks.metric import METRICS
 
 
 class ImageClassification(Task):
     """Images with one label each, compared by top-1 accuracy."""
 
     name = "image_classification"
-    metric = TOP1
+    metric = METRICS[name]
     samples = "images"
+
+    def data_sources(self) -> tuple[str, ...]:
+        """Sources of images."""
+        return image_sources()
+
+    def check_model_name(self, name: str) -> None:
+        """A classifier of some library, or a CIFAR-style ResNet."""
+        validate_model_name(name)
 
     def load_data(self, config: StudyConfig) -> ImageData:
         """Images from the source that the configuration names."""

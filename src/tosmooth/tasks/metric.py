@@ -54,12 +54,18 @@ BLEU = Metric("bleu", "BLEU", "", "BLEU", "BLEU", "BLEU", "sentences")
 # translations are judged by after each epoch, when nothing is translated yet.
 TOKENS = Metric("top1", "token accuracy", " %", "Token accuracy, %", "token accuracy", "token accuracy", "sentences")
 
+# Here, because a report knows its study's metric without loading the task and all that trains it.
 METRICS = {"image_classification": TOP1, "translation": BLEU}
 
 
 def metric_of(task: object) -> Metric:
-    """The metric of a task by its name, as `study.yaml` has it; accuracy for studies of versions that had one task."""
-    return METRICS.get(str(task), TOP1)
+    """The metric of a task by its name, as `study.yaml` has it; accuracy for studies of versions that had one task, and
+    where the package that adds the task is not installed."""
+    if task is None or task in METRICS:
+        return METRICS.get(str(task), TOP1)
+    from tosmooth.tasks.find import added_tasks, find_task
+
+    return find_task(str(task)).metric if task in added_tasks() else TOP1
 
 
 def capital(text: str) -> str:

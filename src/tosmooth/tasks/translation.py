@@ -17,17 +17,18 @@ from tosmooth.analysis.translation_metrics import score_translations
 from tosmooth.config import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.translation.data import TranslationData, load_translation_data
 from tosmooth.data.translation.pipeline import TranslationPipeline
+from tosmooth.data.translation.registry import translation_sources
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.translation.vocabulary import FILE as VOCABULARY_FILE
 from tosmooth.data.translation.vocabulary import load_vocabulary
 from tosmooth.errors import ConfigError, ModelError
 from tosmooth.files import write_text
 from tosmooth.models.study_model import StudyModel
-from tosmooth.models.translation import TranslationModel, build_translation_model
+from tosmooth.models.translation import TranslationModel, build_translation_model, validate_translation_model_name
 from tosmooth.models.translation_hf import check_published
 from tosmooth.models.translation_search import translate
 from tosmooth.tasks.base import StudyData, Task
-from tosmooth.tasks.metric import BLEU
+from tosmooth.tasks.metric import METRICS
 from tosmooth.training.compute import Compute
 
 SIGNATURE = "bleu_signature"
@@ -39,9 +40,17 @@ class Translation(Task):
     """Sentence pairs, compared by BLEU."""
 
     name = "translation"
-    metric = BLEU
+    metric = METRICS[name]
     samples = "tokens"
     measuring = "translating"
+
+    def data_sources(self) -> tuple[str, ...]:
+        """Sources of sentence pairs."""
+        return translation_sources()
+
+    def check_model_name(self, name: str) -> None:
+        """An encoder-decoder."""
+        validate_translation_model_name(name)
 
     def load_data(self, config: StudyConfig) -> TranslationData:
         """Sentence pairs from the source that the configuration names, with their joint vocabulary."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
+from tosmooth import plugins
 from tosmooth.data.registry import SourceRequest
 from tosmooth.data.translation.pairs import SentencePairs
 from tosmooth.errors import DataError, did_you_mean
@@ -58,8 +59,8 @@ def _sources() -> dict[str, PairFunction]:
 
 
 def translation_sources() -> tuple[str, ...]:
-    """Names of all sources of sentence pairs, sorted."""
-    return tuple(sorted(_sources()))
+    """Names of all sources of sentence pairs and of those that packages add, sorted."""
+    return tuple(sorted({*_sources(), *plugins.names("translation_sources")}))
 
 
 def read_pairs(source: str, request: PairRequest) -> RawPairs:
@@ -67,7 +68,12 @@ def read_pairs(source: str, request: PairRequest) -> RawPairs:
 
     Raises:
         DataError: unknown source, or missing or malformed data.
+        PluginError: a package adds it, and cannot be used.
     """
-    if source not in _sources():
-        raise DataError(f"unknown source of sentence pairs {source!r}; {did_you_mean(source, _sources())}")
+    if source not in _sources() and (added := plugins.load("translation_sources", source)) is not None:
+        if not callable(added):
+            raise plugins.wrong("translation_sources", source, "a function")
+        _SOURCES[source] = added
+    if source not in _SOURCES:
+        raise DataError(f"unknown source of sentence pairs {source!r}; {did_you_mean(source, translation_sources())}")
     return _SOURCES[source](request)
