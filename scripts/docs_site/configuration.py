@@ -13,9 +13,9 @@ from pydantic_core import PydanticUndefined
 
 from tosmooth.config import StudyConfig
 from tosmooth.config_types import student_objectives
+from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
-from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 
 # Keys whose values are names out of a registry, which the schema does not list.
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
