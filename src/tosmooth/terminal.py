@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
 
 from rich.markup import escape
 
@@ -28,6 +31,12 @@ def shown(text: str, *, lines: bool = False) -> str:
 def markup(text: object, *, lines: bool = False) -> str:
     """What `shown` makes of a text, ready for rich's console: brackets in it are no markup either."""
     return escape(shown(str(text), lines=lines))
+
+
+def quoted(argument: object) -> str:
+    """A path or another argument as a person can paste it into a command line: quoted where it has to be."""
+    text = str(argument)
+    return subprocess.list2cmdline([text]) if os.name == "nt" else shlex.quote(text)
 
 
 def _written_out(match: re.Match[str]) -> str:

@@ -4,22 +4,26 @@ Commands import what they need when they run, so `--help` and `recipes` answer w
 
 Exit codes: 0 done; 1 the work failed (data, model, folder, training); 2 the configuration or the call is wrong;
 130 and 143 stopped by Ctrl-C and SIGTERM, with all progress saved. Errors are one message on stderr, without a
-traceback.
+traceback, and so they stay with `--json`. docs/command-line.md tells users the same.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 from tosmooth.cli import distill, grids, models, recipes, reports  # noqa: F401 - each registers its commands
-from tosmooth.cli.common import app, err
+from tosmooth.cli.common import app, err, give_common_options
+from tosmooth.cli.completion import VARIABLE, answer_shell
 from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError
 from tosmooth.launch import speaks
 from tosmooth.terminal import markup
 
 __all__ = ["app", "main"]
+
+give_common_options(app)
 
 
 def _run(command: Callable[[], Any]) -> int:
@@ -57,4 +61,10 @@ def _run(command: Callable[[], Any]) -> int:
 
 def main() -> None:
     """Entry point of the `tosmooth` command."""
-    sys.exit(_run(app))
+    if VARIABLE in os.environ:
+        answer_shell(_app)
+    sys.exit(_run(_app))
+
+
+def _app() -> None:
+    app(prog_name="tosmooth")  # also as `python -m tosmooth`

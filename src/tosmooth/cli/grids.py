@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from tosmooth.cli import completion
 from tosmooth.cli.common import (
     AsJson,
     Output,
     Overrides,
     Quick,
     Source,
+    answer,
     app,
     err,
     out,
@@ -26,9 +28,10 @@ from tosmooth.recipes import DEFAULT_RECIPE
 
 @app.command()
 def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Check a configuration without doing any work, and say what it would run.
+    """Check a configuration, and print it whole; nothing is run.
 
-    Example: `tosmooth validate my-study.yaml student.temperatures=[1,4]`
+    Example:
+      tosmooth validate my-study.yaml student.temperatures=[1,4]
     """
     from tosmooth.config_reading import dump_config
     from tosmooth.study.plan import make_plan
@@ -44,7 +47,7 @@ def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_js
     if as_json:
         print_json(summary | {"config": config.model_dump(mode="json")})
         return
-    print(dump_config(config), end="")
+    out.out(dump_config(config), end="", highlight=False)
     err.print(f"valid: {len(plan.teachers)} teachers, {len(plan.cells)} students in {len(plan.groups)} groups")
 
 
@@ -54,18 +57,23 @@ def study(
     overrides: Overrides = None,
     quick: Quick = False,
     output: Output = Path("runs"),
-    engine: Annotated[str, typer.Option("--engine", help="local, or ray: groups fanned out over a cluster")] = "local",
+    engine: Annotated[
+        str,
+        typer.Option("--engine", help="local, or ray (a cluster)", autocompletion=completion.names("engines")),
+    ] = "local",
     address: Annotated[
-        str | None, typer.Option("--address", help="of the Ray cluster; default: one of its own on this machine")
+        str | None, typer.Option("--address", help="of the Ray cluster; default: one on this machine")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Answer the question: train the teachers, distil the grid, measure diffusion, advise, and report.
+    """Train teachers, distil the grid, measure, advise, report.
 
-    Examples: `tosmooth study` · `tosmooth study --quick` · `tosmooth study my-study.yaml student.epochs=3 name=shorter`
+    Started again with the same command, it goes on where it stopped.
 
-    Started again with the same command, it goes on where it stopped. In several processes:
-    `torchrun --nproc-per-node 4 -m tosmooth study my-study.yaml`
+    Examples:
+      tosmooth study --quick
+      tosmooth study my-study.yaml student.epochs=3 name=shorter
+      torchrun --nproc-per-node 4 -m tosmooth study my-study.yaml
     """
     if engine not in {"local", "ray"}:
         raise ConfigError([f"--engine: unknown engine {engine!r}; {did_you_mean(engine, ['local', 'ray'])}"])
@@ -97,24 +105,34 @@ def search(
     overrides: Overrides = None,
     budget: Annotated[
         float | None,
-        typer.Option("--budget", help="share of the whole grid's student-epochs; default 0.4, or the least possible"),
+        typer.Option("--budget", help="share of the grid's cost; default 0.4, or the least possible"),
     ] = None,
     eta: Annotated[float, typer.Option("--eta", help="the best 1/eta of a rung go on")] = 3.0,
     quick: Quick = False,
     output: Output = Path("runs"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print the rungs and their costs, and do nothing")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print rungs and costs, do nothing", show_default=False)
+    ] = False,
     replay: Annotated[
         Path | None,
-        typer.Option("--replay", metavar="STUDY", help="say what a search would have picked in this finished study"),
+        typer.Option(
+            "--replay",
+            metavar="STUDY",
+            help="what a search would have picked in this finished study",
+            autocompletion=completion.studies,
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find the best setting of a grid by successive halving, for a share of what the whole grid costs.
+    """Only the best setting of the grid, for a share of its cost.
 
-    Examples: `tosmooth search --budget 0.4` · `tosmooth search my-study.yaml --dry-run` ·
-    `tosmooth search --replay runs/fashion-mnist`
+    Successive halving. Started again with the same command, it goes on where
+    it stopped.
 
-    Started again with the same command, it goes on where it stopped.
+    Examples:
+      tosmooth search --budget 0.4
+      tosmooth search my-study.yaml --dry-run
+      tosmooth search --replay runs/fashion-mnist
     """
     if replay is not None:
         if dry_run or quick or overrides or source != DEFAULT_RECIPE:
@@ -143,8 +161,8 @@ def search(
     from tosmooth.search import summary as search_summary
 
     if replay is not None:
-        search_summary.print_replay(found, out)
+        search_summary.print_replay(found, answer)
     elif dry_run:
-        search_summary.print_plan(found, out)
+        search_summary.print_plan(found, answer)
     else:
         search_summary.print_search(result, out, preview=config.preview)

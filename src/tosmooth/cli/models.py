@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
+from tosmooth.cli import completion
 from tosmooth.cli.common import (
     AsJson,
     Output,
     Overrides,
     Quick,
     Source,
+    Study,
+    answer,
     app,
     arguments,
-    out,
     print_json,
     print_rows,
     read,
@@ -32,9 +34,12 @@ def train_teacher(
     output: Output = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Train only the teachers of a study; `tosmooth study` with the same arguments goes on from them.
+    """Only the teachers of a study.
 
-    Example: `tosmooth train-teacher fashion-mnist teacher.label_smoothing=[0,0.05,0.1,0.2] name=four-teachers`
+    `tosmooth study` with the same arguments goes on from them.
+
+    Example:
+      tosmooth train-teacher fashion-mnist teacher.label_smoothing=[0,0.05,0.1]
     """
     from tosmooth.study.single import train_only_teachers
 
@@ -44,42 +49,59 @@ def train_teacher(
 
 @app.command()
 def evaluate(
-    weights: Annotated[Path, typer.Argument(help="safetensors or PyTorch weights of a teacher or student")],
-    source: Annotated[str, typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and models")] = DEFAULT_RECIPE,
+    weights: Annotated[Path, typer.Argument(help="safetensors or PyTorch weights", autocompletion=completion.weights)],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and models", autocompletion=completion.sources),
+    ] = DEFAULT_RECIPE,
     overrides: Overrides = None,
-    role: Annotated[str, typer.Option("--role", help="whose model section to build: student or teacher")] = "student",
-    split: Annotated[str, typer.Option("--split", help="train, validation or test")] = "test",
+    role: Annotated[
+        str, typer.Option("--role", help="student or teacher", autocompletion=completion.names("roles"))
+    ] = "student",
+    split: Annotated[
+        str, typer.Option("--split", help="train, validation or test", autocompletion=completion.names("splits"))
+    ] = "test",
     as_json: AsJson = False,
 ) -> None:
-    """Top-1, top-5, NLL and ECE of saved weights on a split.
+    """Metrics of saved weights on a split: top-1, top-5, NLL, ECE.
 
-    Example: `tosmooth evaluate runs/fashion-mnist/teachers/a0-s0/model.safetensors --role teacher --split validation`
+    Example:
+      tosmooth evaluate runs/fashion-mnist/teachers/a0-s0/model.safetensors \\
+        --role teacher --split validation
     """
     from tosmooth.study.single import evaluate_weights
 
-    print_rows([evaluate_weights(read(source, overrides), weights, role, split)], as_json)
+    print_rows([evaluate_weights(read(source, overrides), weights, role, split)], as_json, answer)
 
 
 @app.command()
 def export(
-    study: Annotated[Path, typer.Argument(help="folder of a study")],
+    study: Study,
     model: Annotated[
         str | None,
         typer.Argument(
-            help="name of a teacher or student; without one, the recommended setting's best seed by validation",
+            help="a teacher or student by name; default: the recommended setting's best seed by validation",
+            autocompletion=completion.models,
         ),
     ] = None,
     formats: Annotated[
         str,
-        typer.Option("--format", help="comma-separated: safetensors, state_dict, huggingface, onnx, torch_export"),
+        typer.Option(
+            "--format",
+            help="comma-separated: safetensors, state_dict, huggingface, onnx, torch_export",
+            autocompletion=completion.names("formats", many=True),
+        ),
     ] = "safetensors",
     output: Annotated[Path, typer.Option("--output", "-o", help="folder to write")] = Path("export"),
-    force: Annotated[bool, typer.Option("--force", help="replace an earlier export that was changed since")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="replace an earlier export that was changed", show_default=False)
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """A student or teacher for other programs, with its preparation, class names and a model card.
+    """A student or teacher for other programs, with a model card.
 
-    Example: `tosmooth export runs/fashion-mnist --format safetensors,onnx --output export`
+    Example:
+      tosmooth export runs/fashion-mnist --format safetensors,onnx -o export
     """
     from tosmooth.export.export import export_model
 
@@ -98,31 +120,45 @@ def export(
 @app.command()
 def audit(
     teacher: Annotated[
-        str, typer.Argument(help="saved logits, saved weights, or a published model (timm:…, torchvision:…, hf:…)")
+        str,
+        typer.Argument(
+            help="saved logits or weights, timm:…, torchvision:… or hf:…", autocompletion=completion.teachers
+        ),
     ],
     source: Annotated[
-        str, typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and teacher")
+        str,
+        typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and teacher", autocompletion=completion.sources),
     ] = DEFAULT_RECIPE,
     overrides: Overrides = None,
     data: Annotated[
-        str | None, typer.Option("--data", help="a data source instead of the recipe's, such as folder")
+        str | None,
+        typer.Option(
+            "--data", help="a data source instead of the recipe's", autocompletion=completion.names("data_sources")
+        ),
     ] = None,
     path: Annotated[Path | None, typer.Option("--path", help="root folder of that data source")] = None,
-    split: Annotated[str, typer.Option("--split", help="train, validation or test; only train decides")] = "train",
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split", help="train, validation or test; only train decides", autocompletion=completion.names("splits")
+        ),
+    ] = "train",
     training_data: Annotated[
         bool | None,
-        typer.Option("--training-data/--other-data", help="whether the teacher was trained on these samples"),
+        typer.Option("--training-data/--other-data", help="whether the teacher has seen these samples in training"),
     ] = None,
     temperatures: Annotated[
-        str, typer.Option("--temperatures", help="of the soft targets shown, comma-separated")
+        str, typer.Option("--temperatures", help="of the soft targets that are shown")
     ] = "1,2,3,4,8,64",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for audit.json and audit.html")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at a teacher before any student is trained: was it label-smoothed, and what would that do at your T?
+    """Was this teacher label-smoothed? What would it do at your T?
 
-    Examples: `tosmooth audit logits.npz` · `tosmooth audit timm:resnet50.a1_in1k --data folder --path ~/imagenet` ·
-    `tosmooth audit runs/fashion-mnist/teachers/a0.1-s0/model.safetensors fashion-mnist -o audit`
+    Examples:
+      tosmooth audit logits.npz
+      tosmooth audit timm:resnet50.a1_in1k --data folder --path ~/imagenet
+      tosmooth audit runs/fashion-mnist/teachers/a0.1-s0/model.safetensors
     """
     from tosmooth.audit.call import audit_teacher
     from tosmooth.audit.page import write_audit
@@ -145,4 +181,4 @@ def audit(
 
         print_json(plain(found.as_dict()) | {"written": [str(file) for file in written]})
     else:
-        print_audit(found, written, out)
+        print_audit(found, written, answer)

@@ -7,18 +7,22 @@ from typing import Annotated
 
 import typer
 
+from tosmooth.cli import completion
 from tosmooth.cli.common import (
     AsJson,
+    answer,
     app,
     out,
     print_json,
 )
 from tosmooth.errors import ConfigError
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_names, recipe_text
-from tosmooth.terminal import markup
+from tosmooth.terminal import markup, quoted
 
-recipes_app = typer.Typer(help="List, show or copy the recipes that come with tosmooth.", no_args_is_help=True)
+recipes_app = typer.Typer(help="The recipes that come along: list, show, copy.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
+
+Name = Annotated[str, typer.Argument(help="a recipe's name", autocompletion=completion.recipes)]
 
 
 @recipes_app.command("list")
@@ -30,26 +34,33 @@ def recipes_list(as_json: AsJson = False) -> None:
         return
     width = max(map(len, lines))
     for name, line in lines.items():
-        out.print(f"[bold]{name:<{width}}[/bold]  {markup(line)}")
+        answer.print(f"[bold]{name:<{width}}[/bold]  {markup(line)}")
 
 
 @recipes_app.command("show")
-def recipes_show(name: Annotated[str, typer.Argument(help="a recipe's name")] = DEFAULT_RECIPE) -> None:
+def recipes_show(name: Name = DEFAULT_RECIPE, as_json: AsJson = False) -> None:
     """Print a recipe, comments included.
 
-    Example: `tosmooth recipes show fashion-mnist`
+    Example:
+      tosmooth recipes show fashion-mnist
     """
-    print(recipe_text(name), end="")
+    text = recipe_text(name)
+    if as_json:
+        print_json({"name": name, "yaml": text})
+    else:
+        answer.out(text, end="", highlight=False)
 
 
 @recipes_app.command("copy")
 def recipes_copy(
-    name: Annotated[str, typer.Argument(help="a recipe's name")],
+    name: Name,
     target: Annotated[Path | None, typer.Argument(help="the new file; default: NAME.yaml here")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy a recipe to a file of your own to edit.
 
-    Example: `tosmooth recipes copy fashion-mnist my-study.yaml`
+    Example:
+      tosmooth recipes copy fashion-mnist my-study.yaml
     """
     text, path = recipe_text(name), target or Path(f"{name}.yaml")
     try:
@@ -61,4 +72,7 @@ def recipes_copy(
         raise ConfigError([f"{path} cannot be written: {error.strerror}"]) from None
     except ValueError:  # a NUL byte
         raise ConfigError([f"{path} cannot be the name of a file"]) from None
-    out.print(f"{markup(path)} written; run it with: tosmooth study {markup(path)}")
+    if as_json:
+        print_json({"recipe": name, "file": str(path)})
+    else:
+        out.print(f"{markup(path)} written; run it with: tosmooth study {markup(quoted(path))}", soft_wrap=True)

@@ -8,7 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tosmooth.launch import speaks
+from tosmooth.launch import narrates
 from tosmooth.terminal import markup, shown
 
 
@@ -27,7 +27,9 @@ class StudyProgress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, quiet=not speaks())
+        self.console = console or Console(stderr=True, quiet=not narrates())
+        # FORCE_COLOR makes the console take a pipe for a terminal: good for colours, wrong for what moves the cursor.
+        self._live = self.console.is_terminal and not self.console.is_dumb_terminal and self.console.file.isatty()
         self._bar = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
@@ -51,7 +53,7 @@ class StudyProgress:
         self._epoch_samples = 0
 
     def __enter__(self) -> StudyProgress:
-        if self.console.is_terminal:
+        if self._live:
             self._bar.start()
         return self
 
@@ -84,7 +86,7 @@ class StudyProgress:
         """Announce what comes next; `cost` is the parameter count of one model in it."""
         self._stage, self._epochs, self._cost, self._models, self._epoch = title, epochs, cost, models, -1
         self._bar.update(self._task, description=markup(title), detail="")
-        if not self.console.is_terminal:
+        if not self._live:
             self.console.print(markup(title), highlight=False, soft_wrap=True)
 
     def batch(self, epoch: int, samples: int) -> None:
@@ -116,5 +118,5 @@ class StudyProgress:
         return f"{clock((now - self._started) * max(0.0, self._total - self._done) / self._done)} left"
 
     def _end_epoch(self, now: float) -> None:
-        if self._epoch >= 0 and not self.console.is_terminal:
+        if self._epoch >= 0 and not self._live:
             self.console.print(f"  {self._detail(now)} · {self._left(now)}", highlight=False)

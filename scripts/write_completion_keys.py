@@ -1,0 +1,114 @@
+"""Write what shell completion knows of the configuration's schema and of the registries.
+
+    python -m scripts.write_completion_keys
+
+A shell waits for its offers, and the schema takes seconds to import, PyTorch included; so they lie in a file.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+from collections.abc import Iterable
+from functools import reduce
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel
+from pydantic.fields import FieldInfo
+
+from tosmooth.config import ModelConfig, StudyConfig
+from tosmooth.config_reading import read_source
+from tosmooth.config_types import data_sources
+from tosmooth.export.formats import FORMATS
+from tosmooth.models.cifar_resnet import NAMES
+from tosmooth.models.translation_marian import ARCHITECTURES
+from tosmooth.recipes import DEFAULT_RECIPE
+
+TARGET = Path(__file__).parents[1] / "src" / "tosmooth" / "cli" / "completion_keys.json"
+PREFIXES = ("timm:", "torchvision:", "hf:")
+
+
+def keys(section: type[BaseModel] = StudyConfig, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Every dotted key of the schema: its help, its default and the values it may have, as they are written."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, field in section.model_fields.items():
+        key, inner = f"{prefix}{name}", _section(field.annotation)
+        if inner is ModelConfig:
+            found[key] = {"help": "a model by name", "default": None, "values": _models()}
+        if inner is not None:
+            found |= keys(inner, f"{key}.")
+        else:
+            values = _models() if section is ModelConfig and name == "name" else list(dict.fromkeys(_values(field)))
+            found[key] = {"help": field.description or "", "default": _default(field, key), "values": values}
+    return found
+
+
+def _models() -> list[str]:
+    return [*NAMES, *ARCHITECTURES, *PREFIXES]
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _values(field: FieldInfo) -> Iterable[str]:
+    yield from _of_type(field.annotation)
+    yield from _of_metadata(field.metadata)
+
+
+def _of_type(annotation: Any) -> Iterable[str]:
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if annotation is bool:
+        yield from ("true", "false")
+    elif origin is Literal:
+        yield from map(_written, inside)
+    elif origin is Annotated:
+        yield from _of_type(inside[0])
+        yield from _of_metadata(inside[1:])
+    elif origin in {Union, types.UnionType, list}:
+        for part in inside:
+            yield from _of_type(part)
+
+
+def _of_metadata(metadata: Iterable[Any]) -> Iterable[str]:
+    """The names of a registry that a validator of `one_of` looks into."""
+    for entry in metadata:
+        if isinstance(entry, AfterValidator):
+            names = inspect.getclosurevars(entry.func).nonlocals.get("names")  # type: ignore[arg-type]
+            yield from names() if names is not None else ()
+
+
+def _default(field: FieldInfo, key: str) -> str | None:
+    """As a person writes it; of required keys what the default recipe has; None where it is a mapping."""
+    if field.is_required():
+        value = reduce(lambda section, name: section[name], key.split("."), read_source(DEFAULT_RECIPE))
+    else:
+        value = field.get_default(call_default_factory=True)
+    return None if isinstance(value, dict | BaseModel) else _written(value)
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def content() -> str:
+    """The file's text."""
+    found = {
+        "keys": keys(),
+        "data_sources": sorted(data_sources()),
+        "formats": list(FORMATS),
+        "prefixes": list(PREFIXES),
+        "roles": ["student", "teacher"],
+        "splits": ["train", "validation", "test"],
+        "planes": ["algorithm1", "templates"],
+        "engines": ["local", "ray"],
+    }
+    return json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(content(), encoding="utf-8")
