@@ -124,7 +124,8 @@ def _files(incomplete: str, endings: tuple[str, ...]) -> list[Offer]:
     ]
     found = [name for name in found if name.startswith(incomplete)]
     if len(found) == 1 and found[0].endswith(os.sep):
-        return [found[0], *(name for name in _files(found[0], endings) if name != found[0])]
+        inside = _files(found[0], endings)
+        return [found[0], *inside] if inside else []  # for the shell itself, which puts no space behind a folder
     return list[Offer](found)
 
 

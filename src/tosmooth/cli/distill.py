@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tosmooth.cli import completion
 from tosmooth.cli.common import AsJson, Output, Overrides, app, arguments, out, print_json, print_rows
 from tosmooth.errors import ConfigError
 from tosmooth.launch import speaks
@@ -18,44 +19,46 @@ if TYPE_CHECKING:
 
 @app.command()
 def distill(
-    source: Annotated[str | None, typer.Argument(metavar="[RECIPE|FILE.yaml]", help="fills in the rest")] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[RECIPE|FILE.yaml]", help="fills in the rest", autocompletion=completion.sources),
+    ] = None,
     overrides: Overrides = None,
     teacher: Annotated[
-        str | None, typer.Option("--teacher", help="a published model (timm:…, torchvision:…, hf:…) or weights")
+        str | None,
+        typer.Option("--teacher", help="a published model or a file", autocompletion=completion.teachers),
     ] = None,
-    student: Annotated[str | None, typer.Option("--student", help="the student's model, such as timm:…")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="folder of images, or a data source")] = None,
-    path: Annotated[Path | None, typer.Option("--path", help="root folder of that data source")] = None,
-    temperature: Annotated[
-        str | None, typer.Option("--temperature", "-T", help="one or several; default: by the audit's advice")
-    ] = None,
-    alpha: Annotated[
-        str | None, typer.Option("--alpha", help="the teacher's label smoothing, or those to fine-tune with")
-    ] = None,
-    class_map: Annotated[
-        Path | None, typer.Option("--class-map", help="YAML or CSV: class of the data, class of the teacher")
-    ] = None,
+    student: Annotated[str | None, typer.Option("--student", help="its model, such as timm:…")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="folder, or a data source")] = None,
+    path: Annotated[Path | None, typer.Option("--path", help="folder of that data source")] = None,
+    temperature: Annotated[str | None, typer.Option("--temperature", "-T", help="default: by the audit")] = None,
+    alpha: Annotated[str | None, typer.Option("--alpha", help="smoothing of the teacher")] = None,
+    class_map: Annotated[Path | None, typer.Option("--class-map", help="data's to teacher's classes")] = None,
     fine_tune: Annotated[
-        bool | None,
-        typer.Option("--fine-tune/--no-fine-tune", help="train the teacher on the data first; default: if it must"),
+        bool | None, typer.Option("--fine-tune/--no-fine-tune", help="train the teacher first")
     ] = None,
-    teacher_model: Annotated[
-        str | None, typer.Option("--teacher-model", help="architecture of a teacher that is a file")
-    ] = None,
+    teacher_model: Annotated[str | None, typer.Option("--teacher-model", help="of a teacher that is a file")] = None,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="the student does not start from published weights")
+        bool, typer.Option("--from-scratch", help="no published weights", show_default=False)
     ] = False,
-    formats: Annotated[str, typer.Option("--format", help="of the export, as in tosmooth export")] = "safetensors",
-    seed: Annotated[int, typer.Option("--seed", help="seed of the student")] = 0,
+    formats: Annotated[
+        str,
+        typer.Option("--format", help="of the export", autocompletion=completion.names("formats", many=True)),
+    ] = "safetensors",
+    seed: Annotated[int, typer.Option("--seed", help="of the student")] = 0,
     output: Output = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
-    """Distil one student: audit the teacher, choose T, train, evaluate, export.
+    """Distil one student: audit, choose T, train, evaluate, export.
 
-    Example: `tosmooth distill --teacher timm:resnet50.a1_in1k --student timm:mobilenetv3_small_100 --data ~/images`
+    --teacher takes timm:…, torchvision:…, hf:… or a file of weights. With a
+    recipe and none of --student, --data: the recipe's own models, at T = 1
+    unless told. Several T or α (comma-separated) are compared.
 
-    With a recipe and none of --student, --data, it distils the recipe's own models, as they are, at T = 1 unless told:
-    `tosmooth distill fashion-mnist --alpha 0.1 -T 2`
+    Examples:
+      tosmooth distill --teacher timm:resnet50.a1_in1k \\
+        --student timm:mobilenetv3_small_100 --data ~/images
+      tosmooth distill fashion-mnist --alpha 0.1 -T 2
     """
     given = list(overrides or [])
     if source is not None and "=" in source:
