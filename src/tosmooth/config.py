@@ -30,6 +30,7 @@ from tosmooth.config_types import (
     known_task,
     on_off,
     one_of,
+    portable,
     student_objectives,
 )
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
@@ -339,7 +340,9 @@ class ComputeConfig(Section):
 class StudyConfig(Section):
     """A whole study, as `study.yaml` holds it."""
 
-    name: str = Field("study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="folder name under `runs/`")
+    name: Annotated[str, AfterValidator(portable)] = Field(
+        "study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="folder name under `runs/`"
+    )
     description: str = Field("", description="one line about the study, printed in the report")
     task: Annotated[str, AfterValidator(known_task)] = Field(
         "image_classification", description="what is learnt: image_classification, translation, or what packages add"

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
 from tosmooth.errors import TosmoothError, did_you_mean
+from tosmooth.files import unportable
 from tosmooth.losses.objectives import objectives as objective_names
 from tosmooth.models.build import validate_model_name
 from tosmooth.models.translation_marian import ARCHITECTURES as TRANSLATION_MODELS
@@ -73,6 +74,13 @@ def known_task(value: str) -> str:
     """A task's name."""
     if value not in task_names():
         raise ValueError(f"unknown task {value!r}; {did_you_mean(value, task_names())}")
+    return value
+
+
+def portable(value: str) -> str:
+    """A name that every system takes for a folder."""
+    if (reason := unportable(value)) is not None:
+        raise ValueError(f"{value!r} {reason}; give another name")
     return value
 
 

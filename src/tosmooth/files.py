@@ -1,9 +1,33 @@
-"""Writes that are whole or not there."""
+"""Writes that are whole or not there, and names that every file system takes."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+
+# What Windows takes for a device, whatever ending follows, in any case.
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])( *\.| *$)", re.IGNORECASE)
+_FORBIDDEN = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+LONGEST_NAME = 255  # of a file or folder, on all usual file systems
+
+
+def unportable(name: str) -> str | None:
+    """Why some system does not take this as the name of a file or folder; None where all do.
+
+    A study that was made on one system can be copied to another: Windows forbids most.
+    """
+    if not name or name in {".", ".."}:
+        return "is no name"
+    if _DEVICES.match(name):
+        return "is the name of a device on Windows"
+    if name[-1] in ". ":
+        return "ends with a dot or a space, which Windows drops"
+    if found := _FORBIDDEN.search(name):
+        return f"holds {found[0]!r}, which Windows forbids"
+    if len(name.encode()) > LONGEST_NAME:
+        return f"is longer than {LONGEST_NAME} bytes"
+    return None
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -34,7 +58,7 @@ def write_text(path: Path, text: str) -> None:
 
 def sync_file(path: Path) -> None:
     """Bring a file that another library has written to the disk."""
-    with path.open("rb") as file:
+    with path.open("r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())
 
 

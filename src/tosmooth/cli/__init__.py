@@ -9,6 +9,7 @@ traceback, and so they stay with `--json`. docs/command-line.md tells users the 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -61,6 +62,9 @@ def _run(command: Callable[[], Any]) -> int:
 
 def main() -> None:
     """Entry point of the `tosmooth` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # rather than die of an α that a code page does not have
     if VARIABLE in os.environ:
         answer_shell(_app)
     sys.exit(_run(_app))

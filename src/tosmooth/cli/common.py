@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import functools
 import inspect
@@ -201,11 +202,13 @@ def read(source: str, overrides: list[str] | None, *, quick: bool = False) -> An
 
 
 def print_json(value: Any) -> None:
-    """Letters as they are, unless there is something among them that a terminal would obey."""
+    """Letters as they are, unless a terminal would obey one of them, or the stream has them not."""
     if not speaks():
         return
+    stream = _json_stream or sys.stdout
     text = json.dumps(value, ensure_ascii=False)
-    print(text if shown(text) == text else json.dumps(value), file=_json_stream)
+    whole = shown(text) == text and codecs.lookup(stream.encoding or "ascii").name == "utf-8"
+    print(text if whole else json.dumps(value), file=stream)
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool, console: Console = out) -> None:

@@ -18,6 +18,9 @@ from typing import Any
 from tosmooth.advice.units import reference_temperature
 from tosmooth.config import ModelConfig, StudyConfig
 from tosmooth.config_types import SEQUENCE
+from tosmooth.files import unportable
+
+LONGEST_PART = 100  # characters of a model's name in a folder name, which has other parts, and 255 at most
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,14 @@ def section_of(config: StudyConfig, owner: Teacher | Cell) -> ModelConfig:
 
 
 def path_safe(name: str) -> str:
-    """A model's name as part of a folder name: `timm:resnet18.a1_in1k` → `timm-resnet18.a1_in1k`."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
+    """A model's name as part of a folder name: `timm:resnet18.a1_in1k` → `timm-resnet18.a1_in1k`.
+
+    Every system takes it: long names are cut and end with a digest of the whole, devices of Windows get a sign before.
+    """
+    text = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
+    if len(text) > LONGEST_PART:
+        text = f"{text[: LONGEST_PART - 9]}-{_digest(name)}"
+    return f"_{text}" if unportable(text) else text
 
 
 def objective_label(objective: str, options: Mapping[str, Any]) -> str:
@@ -75,12 +84,18 @@ def objective_label(objective: str, options: Mapping[str, Any]) -> str:
 
     Other options are another loss, and must never take over the students of these.
     """
+    if objective != path_safe(objective):  # a user's own, with signs that no folder takes
+        objective = f"{path_safe(objective)}-{_digest(objective)}"
     if not options:
         return objective
     ordered = sorted(options.items())
     if all(isinstance(value, int | float) and not isinstance(value, bool) for _, value in ordered):
         return "-".join([objective, *(f"{key}{float(value):.12g}" for key, value in ordered)])
-    return f"{objective}-{hashlib.sha256(json.dumps(ordered, default=str).encode()).hexdigest()[:8]}"
+    return f"{objective}-{_digest(json.dumps(ordered, default=str))}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def _weights(config: StudyConfig, alpha: float, position: int) -> Path | None:
