@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -20,14 +20,25 @@ from pydantic.fields import FieldInfo
 
 from tosmooth.config import ModelConfig, StudyConfig
 from tosmooth.config_reading import read_source
-from tosmooth.config_types import data_sources
+from tosmooth.data.registry import image_sources
+from tosmooth.data.translation.registry import translation_sources
 from tosmooth.export.formats import FORMATS
 from tosmooth.models.cifar_resnet import NAMES
 from tosmooth.models.translation_marian import ARCHITECTURES
+from tosmooth.plugins import KINDS
+from tosmooth.plugins import names as added_names
 from tosmooth.recipes import DEFAULT_RECIPE
+from tosmooth.tasks.find import task_names
 
 TARGET = Path(__file__).parents[1] / "src" / "tosmooth" / "cli" / "completion_keys.json"
 PREFIXES = ("timm:", "torchvision:", "hf:")
+
+
+# Keys whose values are looked up with the whole configuration, so that the schema does not list them.
+REGISTRIES: dict[str, Callable[[], Iterable[str]]] = {
+    "data.source": lambda: [*image_sources(), *translation_sources()],
+    "task": task_names,
+}
 
 
 def keys(section: type[BaseModel] = StudyConfig, prefix: str = "") -> dict[str, dict[str, Any]]:
@@ -40,9 +51,16 @@ def keys(section: type[BaseModel] = StudyConfig, prefix: str = "") -> dict[str, 
         if inner is not None:
             found |= keys(inner, f"{key}.")
         else:
-            values = _models() if section is ModelConfig and name == "name" else list(dict.fromkeys(_values(field)))
+            registry = REGISTRIES.get(key) or (_models if section is ModelConfig and name == "name" else None)
+            values = _own(registry() if registry else _values(field))
             found[key] = {"help": field.description or "", "default": _default(field, key), "values": values}
     return found
+
+
+def _own(names: Iterable[str]) -> list[str]:
+    """Without what other packages add on this machine; the shell's machine has its own."""
+    added = {name for kind in KINDS for name in added_names(kind)}
+    return [name for name in dict.fromkeys(names) if name not in added]
 
 
 def _models() -> list[str]:
@@ -99,7 +117,7 @@ def content() -> str:
     """The file's text."""
     found = {
         "keys": keys(),
-        "data_sources": sorted(data_sources()),
+        "data_sources": _own(REGISTRIES["data.source"]()),
         "formats": list(FORMATS),
         "prefixes": list(PREFIXES),
         "roles": ["student", "teacher"],

@@ -19,6 +19,7 @@ from typing import Any
 
 import typer
 
+from tosmooth import plugins
 from tosmooth.recipes import recipe_names
 
 VARIABLE = "_TOSMOOTH_COMPLETE"  # what the shells' scripts set
@@ -30,10 +31,14 @@ Offer = tuple[str, str] | str  # the text, and what it is
 
 @cache
 def known() -> dict[str, Any]:
-    """Keys of the configuration (help, default, values), and the names that options take."""
-    found: dict[str, Any] = json.loads(
-        (resources.files("tosmooth.cli") / "completion_keys.json").read_text(encoding="utf-8")
-    )
+    """Keys of the configuration (help, default, values), and the names that options take, those of plugins included."""
+    text = (resources.files("tosmooth.cli") / "completion_keys.json").read_text(encoding="utf-8")
+    found: dict[str, Any] = json.loads(text)
+    found["data_sources"] += [*plugins.names("data_sources"), *plugins.names("translation_sources")]
+    found["prefixes"] += [f"{name}:" for name in plugins.names("models")]
+    found["keys"]["data.source"]["values"] = found["data_sources"]
+    found["keys"]["student.objectives"]["values"] += plugins.names("objectives")
+    found["keys"]["task"]["values"] += plugins.names("tasks")
     return found
 
 
