@@ -77,6 +77,7 @@ def evaluate_weights(config: StudyConfig, weights: Path, role: str, split: str) 
     model = context.loaded_model(sections[role], weights)
     found = evaluate(model, context.evaluation_batches(splits[split]), compute)
     figures = found.metrics.compute() | context.task.score(config, data, model, splits[split], compute)
+    figures |= context.task.of_correct(splits[split], found.correct)
     return {"weights": str(weights), "split": split, context.task.samples: len(splits[split]), **figures}
 
 
