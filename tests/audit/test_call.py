@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 from torch.nn import functional as F
 
+from tests.data.image_files import write_folder
 from tests.test_cli import tosmooth as command
 from tosmooth.analysis.stability import stability
 from tosmooth.audit.call import audit_teacher
@@ -23,6 +24,8 @@ from tosmooth.audit.page import render_audit, write_audit
 from tosmooth.audit.summary import print_audit
 from tosmooth.audit.teacher import published_classes
 from tosmooth.errors import ConfigError, DataError, ModelError
+from tosmooth.models.build import build_image_model
+from tosmooth.models.weights import save_weights
 from tosmooth.study.results import StudyResults
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
@@ -210,3 +213,17 @@ def test_probabilities_are_refused_in_one_sentence(tmp_path: Path):
     with pytest.raises(DataError, match="probabilities") as caught:
         audit_teacher(str(tmp_path / "a.npz"), "fashion-mnist", [])
     assert re.match(re.escape(str(tmp_path / "a.npz")), str(caught.value))
+
+
+def test_a_folder_of_images_needs_no_source_to_be_named(tmp_path: Path):
+    """`--data DIR` means the source `folder`; what is neither is told with both meanings."""
+    images = write_folder(tmp_path / "images", splits={"train": 6, "val": 2})
+    weights = tmp_path / "teacher.safetensors"
+    save_weights(build_image_model("resnet8", 2, seed=0), weights)
+    model = ["teacher.model=resnet8", "data.image_size=32"]
+    found = audit_teacher(str(weights), "own-images", model, data=str(images))
+    assert found.seen.data == "folder, 12 images of the train split"
+    with pytest.raises(
+        ConfigError, match=r"--data: 'foldr' is neither a folder nor a data source; did you mean 'folder'"
+    ):
+        audit_teacher(str(weights), "own-images", model, data="foldr")

@@ -35,7 +35,7 @@ def audit_teacher(
         teacher: a file of saved logits or of weights, or a published model's name.
         source: recipe or YAML file whose data and teacher are meant; of no concern for saved logits.
         overrides: `key=value` texts.
-        data: a data source instead of the recipe's.
+        data: a data source instead of the recipe's, or a folder of images.
         path: its root folder.
         split: "train", "validation" or "test".
         temperatures: comma-separated numbers.
@@ -50,8 +50,12 @@ def audit_teacher(
     kind = _kind(teacher, mistakes)
     if split not in SPLITS:
         mistakes.append(f"--split: unknown split {split!r}; {did_you_mean(split, SPLITS)}")
+    if data is not None and data not in image_sources() and path is None and Path(data).expanduser().is_dir():
+        data, path = "folder", Path(data)
     if data is not None and data not in image_sources():
-        mistakes.append(f"--data: unknown data source {data!r}; {did_you_mean(data, image_sources())}")
+        mistakes.append(
+            f"--data: {data!r} is neither a folder nor a data source; {did_you_mean(data, image_sources())}"
+        )
     if path is not None and not path.expanduser().exists():
         mistakes.append(f"--path: {path} does not exist")
     if mistakes:

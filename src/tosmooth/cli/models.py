@@ -133,7 +133,7 @@ def audit(
     data: Annotated[
         str | None,
         typer.Option(
-            "--data", help="a data source instead of the recipe's", autocompletion=completion.names("data_sources")
+            "--data", help="folder of images, or a data source", autocompletion=completion.names("data_sources")
         ),
     ] = None,
     path: Annotated[Path | None, typer.Option("--path", help="root folder of that data source")] = None,
@@ -157,7 +157,7 @@ def audit(
 
     Examples:
       tosmooth audit logits.npz
-      tosmooth audit timm:resnet50.a1_in1k --data folder --path ~/imagenet
+      tosmooth audit timm:resnet50.a1_in1k --data ~/imagenet
       tosmooth audit runs/fashion-mnist/teachers/a0.1-s0/model.safetensors
     """
     from tosmooth.audit.call import audit_teacher
