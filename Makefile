@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 SOURCES = src tests scripts benchmarks science
 
-.PHONY: study study-translation quick test test-slow test-faults bench docs docs-serve check format browser clean
+.PHONY: study study-translation quick test test-slow test-faults bench docs docs-serve package-check check format browser clean
 .DEFAULT_GOAL := help
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +38,9 @@ docs: $(VENV)/.installed-dev  ## the documentation site into site/: every warnin
 
 docs-serve: $(VENV)/.installed-dev  ## the same at http://127.0.0.1:8000, built again as you write
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
+
+package-check: $(VENV)/.installed-dev  ## build wheel and sdist, and use them in an empty environment (three minutes)
+	$(BIN)/python -m scripts.check_package
 
 check: $(VENV)/.installed-dev  ## lint, format and type checks
 	$(BIN)/ruff check $(SOURCES)
