@@ -63,6 +63,7 @@ def test_json_is_all_of_stdout_and_no_bar_is_drawn_into_a_pipe_even_with_colours
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout)[0]["teacher"] == "a0.1-s0"
     assert "epoch 1/1" in run.stderr
+    assert all(line.strip() for line in run.stderr.splitlines())
     assert not CONTROL.search(COLOUR.sub("", run.stderr))
     quiet = tosmooth("train-teacher", study_file, "-q", cwd=study_file.parent)
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")

@@ -24,6 +24,8 @@ from tosmooth.terminal import markup
 
 __all__ = ["app", "main"]
 
+TRAINS = {"study", "search", "train-teacher", "distill"}  # commands that go on where they stopped
+
 give_common_options(app)
 
 
@@ -48,10 +50,8 @@ def _run(command: Callable[[], Any]) -> int:
         err.print(f"[red]error:[/red] {markup(error, lines=True)}", soft_wrap=True)
         return 1
     except OSError as error:  # a disk that fills up, a folder that turns read-only
-        err.print(
-            f"[red]error:[/red] {markup(error, lines=True)}; the same command goes on from the last checkpoint",
-            soft_wrap=True,
-        )
+        goes_on = "; the same command goes on from the last checkpoint" if TRAINS & set(sys.argv[1:]) else ""
+        err.print(f"[red]error:[/red] {markup(error, lines=True)}{goes_on}", soft_wrap=True)
         return 1
     except SystemExit as exit_:  # how typer ends, Ctrl-C included
         if exit_.code == 130 and speaks():

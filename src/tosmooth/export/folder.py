@@ -34,7 +34,7 @@ def refuse_unless_ours(folder: Path, *, force: bool = False) -> None:
         raise StudyError(f"{folder} is a file; an export needs a folder. Choose another --output")
     parent = next(p for p in (folder, *folder.parents) if p.exists())
     if not os.access(parent, os.W_OK):
-        raise StudyError(f"{parent} is not writable; choose another --output")
+        raise StudyError(f"{parent.resolve()} is not writable; choose another --output")
     if not folder.exists() or not any(folder.iterdir()):
         return
     manifest = folder / MANIFEST

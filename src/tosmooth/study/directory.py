@@ -127,7 +127,7 @@ class StudyDirectory:
             )
         parent = next(p for p in (self.path, *self.path.parents) if p.exists())
         if not os.access(parent, os.W_OK):
-            raise StudyError(f"{parent} is not writable; choose another --output")
+            raise StudyError(f"{parent.resolve()} is not writable; choose another --output")
         free = shutil.disk_usage(parent).free
         if free < needed_bytes:
             raise StudyError(

@@ -60,7 +60,8 @@ class StudyProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._live:  # else rich would print an empty line
+            self._bar.stop()
 
     def expect(self, total: float) -> None:
         """Set the whole work of the study, in sample-steps × parameters."""
