@@ -17,7 +17,7 @@ CALLS: dict[str, tuple[list[str], dict[str, str]]] = {
     "an empty Python": (["-c", ""], {}),
     "`import tosmooth`": (["-c", "import tosmooth"], {}),
     "`tosmooth --help`": (["-m", "tosmooth", "--help"], {}),
-    "`tosmooth study --help`": (["-m", "tosmooth", "study", "--help"], {}),
+    "`--help` of `study`": (["-m", "tosmooth", "study", "--help"], {}),
     "`tosmooth recipes list`": (["-m", "tosmooth", "recipes", "list"], {}),
     "completion of a key": (["-m", "tosmooth"], COMPLETION),
     "`tosmooth validate`": (["-m", "tosmooth", "validate"], {}),
