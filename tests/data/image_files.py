@@ -44,3 +44,12 @@ def write_cub(root: Path) -> Path:
     for file, text in lines.items():
         (root / f"{file}.txt").write_text("\n".join(text) + "\n", encoding="utf-8")
     return root
+
+
+def write_imagenet(root: Path, *, train: int = 4, val: int = 2) -> Path:
+    """Three synsets in the layout of ImageNet-1K: `train/n01440764/n01440764_0.JPEG`, `val/…`."""
+    for c, name in enumerate(("n01440764", "n01443537", "n02084071")):
+        for split, count in (("train", train), ("val", val)):
+            for i in range(count):
+                write_image(root / split / name / f"{name}_{i}.JPEG", seed=100 * c + 10 * (split == "val") + i)
+    return root

@@ -5,8 +5,8 @@ import torch
 import torchvision
 
 from tosmooth.errors import ModelError
-from tosmooth.models.build import build_image_model
-from tosmooth.models.torchvision_models import load_pretrained
+from tosmooth.models.build import build_image_model, validate_model_name
+from tosmooth.models.torchvision_models import load_pretrained, published_size, published_weights
 
 
 def test_normalisation_is_that_of_the_published_weights():
@@ -95,3 +95,22 @@ def test_weights_of_another_model_are_refused():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ModelError, match=message):
         build_image_model("torchvision:mobilenet_v2", 10, **options)
+
+
+def test_weights_are_chosen_by_their_name_behind_a_dot():
+    validate_model_name("torchvision:resnet50.IMAGENET1K_V1")
+    assert published_weights("resnet50").name == "IMAGENET1K_V2"
+    assert published_weights("resnet50.IMAGENET1K_V1").name == "IMAGENET1K_V1"
+    assert published_size("vit_h_14.IMAGENET1K_SWAG_E2E_V1") == 518
+    assert published_size("vit_h_14.IMAGENET1K_SWAG_LINEAR_V1") == 224
+    with pytest.raises(ModelError, match=r"unknown weights 'IMAGENET1K_V3' of 'torchvision:resnet50'; did you mean"):
+        validate_model_name("torchvision:resnet50.IMAGENET1K_V3")
+    with pytest.raises(ModelError, match="did you mean 'resnet50'"):
+        validate_model_name("torchvision:resnet51.IMAGENET1K_V1")
+
+
+def test_the_architecture_does_not_depend_on_the_weights_name():
+    named = build_image_model("torchvision:shufflenet_v2_x0_5.IMAGENET1K_V1", 10, seed=0)
+    plain = build_image_model("torchvision:shufflenet_v2_x0_5", 10, seed=0)
+    assert named.name == "torchvision:shufflenet_v2_x0_5.IMAGENET1K_V1"
+    assert all(torch.equal(a, b) for a, b in zip(named.state_dict().values(), plain.state_dict().values(), strict=True))

@@ -14,6 +14,7 @@ from tosmooth.audit.collecting import Collected
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.config import ModelConfig, StudyConfig
 from tosmooth.errors import ConfigError, DataError, ModelError, did_you_mean
+from tosmooth.models import torchvision_models
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context, load_data
@@ -99,9 +100,7 @@ def published_classes(name: str) -> int | None:
             raise ModelError(f"{name}: timm has no weights for this model")
         return int(found.num_classes)
     if source == "torchvision":
-        import torchvision
-
-        return len(torchvision.models.get_model_weights(rest).DEFAULT.meta["categories"])
+        return len(torchvision_models.published_weights(rest).meta["categories"])
     if source == "hf":
         from transformers import AutoConfig
 

@@ -15,6 +15,7 @@ from tosmooth.bring.classes import TeacherClasses
 from tosmooth.config import ModelConfig
 from tosmooth.errors import ModelError
 from tosmooth.export.preprocessing import LABELS
+from tosmooth.models import torchvision_models
 from tosmooth.models.build import build_image_model
 from tosmooth.models.checkpoint import read_checkpoint, without_prefixes
 from tosmooth.models.image_model import ImageModel
@@ -157,9 +158,7 @@ def _published_names(name: str, count: int) -> tuple[tuple[str, ...], ...]:
             return tuple(_names(words[i] if i < len(words) else "", label) for i, label in enumerate(labels))
         return _imagenet() if count == IMAGENET else ()
     if source == "torchvision":
-        import torchvision
-
-        known = torchvision.models.get_model_weights(rest).DEFAULT.meta["categories"]
+        known = torchvision_models.published_weights(rest).meta["categories"]
         synsets = _imagenet() if count == IMAGENET else ((),) * count
         return tuple((word, *more) for word, more in zip(known, synsets, strict=True))
     from transformers import AutoConfig

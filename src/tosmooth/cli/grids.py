@@ -21,6 +21,7 @@ from tosmooth.cli.common import (
     print_json,
     read,
 )
+from tosmooth.cli.running import DryRun, estimate, run
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.launch import speaks
 from tosmooth.recipes import DEFAULT_RECIPE
@@ -64,6 +65,7 @@ def study(
     address: Annotated[
         str | None, typer.Option("--address", help="of the Ray cluster; default: one on this machine")
     ] = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Train teachers, distil the grid, measure, advise, report.
@@ -81,22 +83,15 @@ def study(
         raise ConfigError(["--address: belongs to --engine ray"])
     config = read(source, overrides, quick=quick)
 
-    from tosmooth.study.run import run_study
-    from tosmooth.study.summary import print_summary
-
+    if dry_run:
+        estimate(config, output, as_json=as_json)
+        return
     train = None
     if engine == "ray":
         from tosmooth.study.ray_engine import train_with_ray
 
         train = train_with_ray(address)
-    results = run_study(config, output, train=train)
-    if not speaks():
-        return
-    if as_json:
-        paths = {"study": str(results.path), "report": str(results.path / "report.html")}
-        print_json({"verdict": results.verdict, "advice": results.advice} | paths)
-    else:
-        print_summary(results, out)
+    run(config, output, train=train, as_json=as_json)
 
 
 @app.command()

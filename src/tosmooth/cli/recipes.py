@@ -1,7 +1,9 @@
-"""`recipes list / show / copy`."""
+"""`recipes list / show / copy / run`."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +12,20 @@ import typer
 from tosmooth.cli import completion
 from tosmooth.cli.common import (
     AsJson,
+    Output,
+    Overrides,
     answer,
     app,
     out,
     print_json,
+    read,
 )
+from tosmooth.cli.running import DryRun, estimate, run
 from tosmooth.errors import ConfigError
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_names, recipe_text
 from tosmooth.terminal import markup, quoted
 
-recipes_app = typer.Typer(help="The recipes that come along: list, show, copy.", no_args_is_help=True)
+recipes_app = typer.Typer(help="The recipes that come along: list, show, copy, run.", no_args_is_help=True)
 app.add_typer(recipes_app, name="recipes")
 
 Name = Annotated[str, typer.Argument(help="a recipe's name", autocompletion=completion.recipes)]
@@ -27,14 +33,25 @@ Name = Annotated[str, typer.Argument(help="a recipe's name", autocompletion=comp
 
 @recipes_app.command("list")
 def recipes_list(as_json: AsJson = False) -> None:
-    """Names and first lines of all recipes."""
-    lines = {name: recipe_text(name).splitlines()[0].removeprefix("#").strip() for name in recipe_names()}
+    """All recipes: data, grid, and the paper's best figure or the time."""
+    from tosmooth.recipes.listing import listed
+
+    rows = {name: listed(name) for name in recipe_names()}
     if as_json:
-        print_json(lines)
+        print_json({name: asdict(row) for name, row in rows.items()})
         return
-    width = max(map(len, lines))
-    for name, line in lines.items():
-        answer.print(f"[bold]{name:<{width}}[/bold]  {markup(line)}")
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("recipe", "data", "α×T×seeds", "paper or time"):
+        table.add_column(title, no_wrap=title != "data", max_width=17 if title == "data" else None)
+    for name, row in rows.items():
+        unit = " BLEU" if "iwslt" in name else " %"
+        time = (row.time or "–").replace("minutes", "min").replace("hours", "h")
+        last = time if row.paper is None else f"paper {row.paper:.1f}{unit}"
+        grid = f"{'×'.join(map(str, row.grid))} = {row.students}"
+        table.add_row(f"[bold]{markup(name)}[/bold]", markup(row.data), grid, last)
+    answer.print(table)
 
 
 @recipes_app.command("show")
@@ -76,3 +93,45 @@ def recipes_copy(
         print_json({"recipe": name, "file": str(path)})
     else:
         out.print(f"{markup(path)} written; run it with: tosmooth study {markup(quoted(path))}", soft_wrap=True)
+
+
+@recipes_app.command("run")
+def recipes_run(
+    name: Name,
+    overrides: Overrides = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="DIR", help="folder of the data")] = None,
+    dry_run: DryRun = False,
+    output: Output = Path("runs"),
+    as_json: AsJson = False,
+) -> None:
+    """Run a recipe on your data, after a look at their folder.
+
+    Otherwise as `tosmooth study NAME data.path=DIR`.
+
+    Examples:
+      tosmooth recipes run fashion-mnist
+      tosmooth recipes run cub200-resnet50-resnet18 --data ~/cub --dry-run
+    """
+    from tosmooth.recipes.layout import check_layout
+    from tosmooth.recipes.listing import header_line
+
+    text = recipe_text(name)
+    given = list(overrides or [])
+    asked = "path: null" in text  # whether the data are the user's
+    mistakes = []
+    if data is not None and any(override.startswith("data.path=") for override in given):
+        mistakes.append("--data: is data.path; give one of the two")
+    elif data is not None and not asked:
+        mistakes.append(f"--data: the recipe {name} brings its own data; leave it out, or take another recipe")
+    elif data is not None:
+        given.insert(0, f"data.path={json.dumps(str(data))}")
+    if asked and data is None and not any(override.startswith("data.path=") for override in given):
+        mistakes.append(f"--data: the recipe {name} needs the folder of your data: {header_line(text, 'Data')}")
+    if mistakes:
+        raise ConfigError(mistakes)
+    config = read(name, given)
+    check_layout(config.data)
+    if dry_run:
+        estimate(config, output, as_json=as_json)
+    else:
+        run(config, output, as_json=as_json)

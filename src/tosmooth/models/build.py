@@ -6,7 +6,7 @@ see `register_model_source`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
@@ -72,6 +72,14 @@ def validate_model_name(name: str) -> None:
     """
     source, rest = _source(name)
     source.validate(rest)
+
+
+def published_size(name: str) -> int | None:
+    """Side of the images that a model's published weights want to see, in pixels; None where the library's tables do
+    not say. Nothing is fetched."""
+    source, rest = _source(name)
+    ask: Callable[[str], int | None] | None = getattr(source, "published_size", None)
+    return None if ask is None else ask(rest)
 
 
 def build_image_model(

@@ -41,6 +41,14 @@ def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
     return backbone, _input_spec(name, backbone.pretrained_cfg, request)
 
 
+def published_size(name: str) -> int | None:
+    """Side of the images that the published weights want to see, in pixels; None where timm does not know."""
+    import timm
+
+    config = timm.get_pretrained_cfg(name)
+    return None if config is None else _side(name, config.input_size[1:])
+
+
 def _input_spec(name: str, config: dict[str, Any], request: BuildRequest) -> InputSpec:
     size = None
     if "img_size" in request.kwargs:

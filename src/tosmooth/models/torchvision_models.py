@@ -1,4 +1,8 @@
-"""Classifiers of torchvision, by its own names: ``torchvision:resnet18``, ``torchvision:convnext_tiny``."""
+"""Classifiers of torchvision, by its own names: ``torchvision:resnet18``, ``torchvision:resnet50.IMAGENET1K_V1``.
+
+A model's published weights go by torchvision's names behind a dot; without one, they are its default ones. Those of
+ResNet-50 (IMAGENET1K_V2) were trained with label smoothing, the older IMAGENET1K_V1 were not.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 
 import torchvision
 from torch import Tensor, nn
+from torchvision.models import WeightsEnum
 
 from tosmooth.errors import ModelError, did_you_mean
 from tosmooth.models.image_model import InputSpec
@@ -26,16 +31,32 @@ _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
 
 def validate(name: str) -> None:
-    """Raise a ModelError unless torchvision has this classifier."""
+    """Raise a ModelError unless torchvision has this classifier, and the weights behind a dot, if they are given."""
     known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        raise ModelError(f"unknown model 'torchvision:{name}'; {did_you_mean(name, known)}")
+    architecture, dot, tag = name.partition(".")
+    if architecture not in known:
+        raise ModelError(f"unknown model 'torchvision:{name}'; {did_you_mean(architecture, known)}")
+    tags = [weights.name for weights in torchvision.models.get_model_weights(architecture)]
+    if dot and tag not in tags:
+        raise ModelError(f"unknown weights {tag!r} of 'torchvision:{architecture}'; {did_you_mean(tag, tags)}")
+
+
+def published_weights(name: str) -> WeightsEnum:
+    """The published weights that a valid name speaks of; nothing is fetched."""
+    architecture, _, tag = name.partition(".")
+    known = torchvision.models.get_model_weights(architecture)
+    return known[tag] if tag else known.DEFAULT  # type: ignore[attr-defined, no-any-return]
+
+
+def published_size(name: str) -> int:
+    """Side of the images that the published weights want to see, in pixels."""
+    return int(published_weights(name).transforms().crop_size[0])
 
 
 def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
-    """The torchvision model, and what its default weights were trained to see."""
+    """The torchvision model, and what its published weights were trained to see."""
     request.refuse(f"torchvision:{name}", _OURS, width="some take width_mult in kwargs")
-    weights = torchvision.models.get_model_weights(name).DEFAULT
+    weights, name = published_weights(name), name.partition(".")[0]
     seen = weights.transforms()
     options = dict(request.kwargs)
     fixed = None

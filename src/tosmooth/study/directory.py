@@ -148,7 +148,7 @@ class StudyDirectory:
         Raises:
             StudyError: the folder holds another study, was begun with other data, or cannot be written.
         """
-        change = self._change(config) if self.config.exists() else None
+        change = self.change_to(config) if self.config.exists() else None
         data = self.state / "data.json"
         try:
             known = load_json(data, dict, "delete it if the data are the same as before") if data.exists() else {}
@@ -170,7 +170,12 @@ class StudyDirectory:
             raise StudyError(f"{self.path} cannot be written: {error.strerror}; choose another --output") from None
         return change if change is not None and change.grid else None
 
-    def _change(self, config: StudyConfig) -> Change:
+    def change_to(self, config: StudyConfig) -> Change:
+        """How a configuration differs from that of the study which is there.
+
+        Raises:
+            StudyError: they are two studies, or what is there cannot be read.
+        """
         try:
             there = read_yaml(self.config.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -65,7 +65,7 @@ def run_study(
         TosmoothError: anything wrong with the data, the models, the folder or the training, in one sentence.
         Interrupted: a signal asked for the end; all progress is saved.
     """
-    with progress or StudyProgress() as shown, Context.open(config, Path(root), shown, _check_analysis) as context:
+    with progress or StudyProgress() as shown, Context.open(config, Path(root), shown, check_analysis) as context:
         started = datetime.now(UTC)
         clock = time.perf_counter()
         on_main = context.compute.processes.on_main
@@ -149,7 +149,7 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
     return diffusion, load_json(path, dict, "delete it, and the same command makes it again")
 
 
-def _check_analysis(config: StudyConfig, data: StudyData) -> None:
+def check_analysis(config: StudyConfig, data: StudyData) -> None:
     """Mistakes of the analysis section that only the data can reveal come out before any work."""
     given_similarity(config, data)
     given_classes(config, data)

@@ -112,20 +112,25 @@ def train_students(
     """
     todo = context.unfinished(cells)
     processes = context.compute.processes
-    size = context.config.compute.group_size or min(processes.gather(students_that_fit(context)))
-    for own in _of_same_labels(todo):
+    size = min(processes.gather(group_size(context)))
+    for own in of_same_labels(todo):
         while own:
             fitting = min(size, *context.group_limit, len(own))
             _train_students(context, own[:fitting], teaching, epochs or range(context.config.student.epochs))
             own = own[fitting:]
 
 
-def _of_same_labels(cells: Sequence[Cell]) -> list[list[Cell]]:
+def of_same_labels(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Cells that see the same batches: all, but those that learn a teacher's translations, teacher by teacher."""
     groups: dict[str | None, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(cell.teacher if cell.objective == SEQUENCE else None, []).append(cell)
     return list(groups.values())
+
+
+def group_size(context: Context) -> int:
+    """How many students train together: as configured, or as memory holds."""
+    return context.config.compute.group_size or students_that_fit(context)
 
 
 def students_that_fit(context: Context) -> int:

@@ -1,0 +1,101 @@
+"""What a recipe expects in the folder of data that its user gives, and what is there instead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from tosmooth.errors import ConfigError
+from tosmooth.terminal import shown
+
+SHOWN = 6  # entries of a wrong folder that a message lists
+HELD_OUT = ("val", "valid", "validation", "test")
+
+# data source → what its folder holds, in words
+EXPECTED = {
+    "folder": "train/<class>/<image> and val/<class>/<image> (of ImageNet: train/n01440764/*.JPEG, …)",
+    "cub200": "images.txt, classes.txt, image_class_labels.txt, train_test_split.txt and images/, or CUB_200_2011/ "
+    "with them",
+    "cifar100": "cifar-100-python/ with train, test and meta (data.download=true fetches them)",
+    "parallel_text": "train.{source}, train.{target}, test.{source}, test.{target}, and valid.{source}, valid.{target}",
+}
+CUB_FILES = ("images.txt", "classes.txt", "image_class_labels.txt", "train_test_split.txt", "images")
+
+
+class _Text(Protocol):
+    @property
+    def source_language(self) -> str: ...
+    @property
+    def target_language(self) -> str: ...
+
+
+class Data(Protocol):
+    """What is needed of a configuration's data section."""
+
+    @property
+    def source(self) -> str:
+        """Name of the data source."""
+
+    @property
+    def path(self) -> Path | None:
+        """Folder of the data."""
+
+    @property
+    def download(self) -> bool:
+        """Whether the data are fetched."""
+
+    @property
+    def text(self) -> _Text:
+        """Languages."""
+
+
+def expected(data: Data) -> str | None:
+    """What the folder of a source must hold, in words; None of a source that needs none, or is not known here."""
+    found = EXPECTED.get(data.source)
+    return found and found.format(source=data.text.source_language, target=data.text.target_language)
+
+
+def check_layout(data: Data) -> None:
+    """Look at the names in the folder, before anything is read: whether this can be the data at all.
+
+    Raises:
+        ConfigError: it cannot; with what is expected, what is there, and the folder below that was probably meant.
+    """
+    words, path = expected(data), data.path
+    if words is None or path is None or data.download:
+        return
+    if not path.is_dir():
+        raise ConfigError([f"--data: {shown(str(path))} is no folder; expected one with {words}"])
+    missing = _missing(data, path)
+    if not missing:
+        return
+    names = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir() if not entry.name.startswith("."))
+    there = ", ".join(names[:SHOWN]) + (f", … ({len(names)} in all)" if len(names) > SHOWN else "") or "nothing"
+    below = next((entry for entry in sorted(path.iterdir()) if entry.is_dir() and not _missing(data, entry)), None)
+    meant = f". Did you mean --data {shown(str(below))}?" if below is not None else ""
+    raise ConfigError(
+        [f"--data: {shown(str(path))} has no {missing[0]}; expected {words}; there: {shown(there)}{meant}"]
+    )
+
+
+def _missing(data: Data, path: Path) -> list[str]:
+    """The names that must be in the folder and are not."""
+    if data.source == "folder":
+        if not (path / "train").is_dir():
+            held_out = any((path / name).is_dir() for name in HELD_OUT)
+            classes = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+            # Class folders alone are parted by the source itself; folders of folders are none.
+            alone = bool(classes) and all(any(p.is_file() for p in entry.iterdir()) for entry in classes[:3])
+            return ["train/"] if held_out or not alone else []
+        return [] if any((path / name).is_dir() for name in HELD_OUT) else ["val/"]
+    if data.source == "cub200":
+        root = path if (path / "images.txt").is_file() else path / "CUB_200_2011"
+        return [name for name in CUB_FILES if not (root / name).exists()]
+    if data.source == "cifar100":
+        return [
+            f"cifar-100-python/{n}" for n in ("train", "test", "meta") if not (path / "cifar-100-python" / n).exists()
+        ]
+    languages = data.text.source_language, data.text.target_language
+    return [
+        name for part in ("train", "test") for name in (f"{part}.{x}" for x in languages) if not (path / name).is_file()
+    ]

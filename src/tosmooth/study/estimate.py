@@ -1,0 +1,318 @@
+"""What a study would take: its steps counted, its memory and disk reckoned, its speed measured in a mini-run.
+
+The mini-run reads real batches through the study's own pipeline and takes real steps with the study's own models, on
+its device and in its precision, for at most a given time. It writes nothing, and leaves nobody's randomness changed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tosmooth.config import StudyConfig
+from tosmooth.config_types import SEQUENCE
+from tosmooth.errors import ConfigError, StudyError
+from tosmooth.models.last_layer import find_last_layer
+from tosmooth.study.context import Context
+from tosmooth.study.mini_run import MiniRun, Speed
+from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.run import check_analysis
+from tosmooth.study.workload import Stage, student_groups, workload
+from tosmooth.training.checkpoint import KEPT
+
+FLOAT, DOUBLE, HALF = 4, 8, 2  # bytes
+MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
+REPORT_BYTES = 5_000_000  # report, figures and tables; measured on small studies
+CLASS_BYTES = 150  # of a student's η for one class, in all its forms; the same
+MOST_MINI_RUN = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """A stage, and how long it would take.
+
+    Attributes:
+        stage: what is to do.
+        computing: seconds of models at work.
+        loading: seconds of reading and augmenting.
+        low, high: seconds in all: where loading and computing overlap wholly, and where they do not at all.
+    """
+
+    stage: Stage
+    computing: float
+    loading: float
+    low: float
+    high: float
+
+    @property
+    def bottleneck(self) -> str:
+        """What takes longer."""
+        return "loading" if self.loading > self.computing else "computing"
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """A model of the study."""
+
+    role: str
+    name: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes on the device at the worst moment, of tensors alone; activations are measured on few samples and scaled."""
+
+    teachers_in_training: int
+    students_in_training: int
+    free: int
+    group: int  # students that train together
+
+    @property
+    def peak(self) -> int:
+        """The larger of both stages."""
+        return max(self.teachers_in_training, self.students_in_training)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes on disk.
+
+    Attributes:
+        results: weights, centroids, report: what stays.
+        checkpoints: of models in training, and weights of epochs that are to be averaged; deleted when they are done.
+        cache: stored answers of teachers.
+        free: where the study would be written.
+    """
+
+    results: int
+    checkpoints: int
+    cache: int
+    free: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a study would take.
+
+    Attributes:
+        name: of the study.
+        path: where it would be written.
+        device, precision: of the mini-run, and of the study on this machine.
+        samples: what is counted, "images" or "tokens".
+        splits: how many there are in training, validation and test.
+        classes: K.
+        models: sizes.
+        students: how many are still to train, and all of the grid.
+        times: stage by stage.
+        speeds: what the mini-run measured.
+        memory: on the device.
+        disk: where the study would be written.
+        problems: what would stop the study.
+        notes: what the estimate does not know.
+    """
+
+    name: str
+    path: str
+    device: str
+    precision: str
+    samples: str
+    splits: dict[str, int]
+    classes: int
+    models: list[ModelSize]
+    students: tuple[int, int]
+    times: list[StageTime]
+    speeds: list[Speed]
+    memory: Memory
+    disk: Disk
+    problems: list[str]
+    notes: list[str]
+
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """The whole study, at least and at most."""
+        return sum(time.low for time in self.times), sum(time.high for time in self.times)
+
+    def record(self) -> dict[str, Any]:
+        """All of it, as JSON can hold it."""
+        found = dataclasses.asdict(self)
+        for row, time in zip(found["times"], self.times, strict=True):
+            row |= row.pop("stage") | {"bottleneck": time.bottleneck}
+            row["work"] = [{**kind._asdict(), "samples": count} for kind, count in time.stage.work.items()]
+        found["memory"]["peak"] = self.memory.peak
+        return found | {"seconds": {"low": self.seconds[0], "high": self.seconds[1]}}
+
+
+def estimate_study(
+    config: StudyConfig,
+    root: str | Path = "runs",
+    progress: StudyProgress | None = None,
+    seconds: float = MOST_MINI_RUN,
+) -> Estimate:
+    """What a study would take on this machine with these data; nothing is written.
+
+    Args:
+        config: a checked configuration.
+        root: folder that would hold the study.
+        progress: where progress is shown.
+        seconds: of the mini-run, at most about so many; reading the list of the data comes on top.
+
+    Raises:
+        TosmoothError: anything that would stop the study before its first step: data, models, configuration.
+    """
+    with progress or StudyProgress() as shown:
+        context = Context.join(config, Path(root), shown, check_analysis)
+        if context.compute.processes.world > 1:
+            raise ConfigError(["--dry-run: measures one process; start it without torchrun"])
+        shown.stage("mini-run: real batches, a few real steps")
+        devices = [context.compute.device] if context.compute.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            run = MiniRun(context, seconds)
+            stages = workload(context)
+            speeds = run.measure({kind for stage in stages for kind in stage.work})
+        times = [_time(context, stage, run) for stage in stages]
+        memory, disk = _memory(context, run), _disk(context)
+        return Estimate(
+            name=config.name,
+            path=str(context.directory.path),
+            device=context.compute.device.type,
+            precision=context.compute.precision,
+            samples=context.task.samples,
+            splits={n: len(getattr(context.data, n)) for n in ("train", "validation", "test")},
+            classes=context.data.num_outputs,
+            models=_sizes(context),
+            students=(len(context.unfinished(context.plan.cells)), len(context.plan.cells)),
+            times=times,
+            speeds=speeds,
+            memory=memory,
+            disk=disk,
+            problems=_problems(context, memory, disk),
+            notes=[*run.notes, *_notes(context)],
+        )
+
+
+def _time(context: Context, stage: Stage, run: MiniRun) -> StageTime:
+    computing = sum(count / run.per_second(kind) for kind, count in stage.work.items())
+    loading = stage.loaded / run.loaded_per_second(evaluation=stage.name == "evaluation")
+    # One after the other where the main process reads and the CPU computes; else somewhere in between.
+    overlap = context.compute.device.type != "cpu" or context.config.data.workers > 0
+    high = computing + loading
+    return StageTime(stage, computing, loading, max(computing, loading) if overlap else high, high)
+
+
+def _sizes(context: Context) -> list[ModelSize]:
+    owners: dict[tuple[str, str], Teacher | Cell] = {}
+    for teacher in context.plan.teachers:
+        owners.setdefault(("teacher", context.config.teacher.model.name), teacher)
+    for cell in context.plan.cells:
+        owners.setdefault(("student", cell.student), cell)
+    return [ModelSize(*key, context.parameters_of(owner)) for key, owner in owners.items()]
+
+
+def _state(context: Context, owners: Iterable[Teacher | Cell]) -> int:
+    """Weights of models in training and what their optimisers remember."""
+    total = 0
+    for owner in owners:
+        section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
+        total += FLOAT * (1 + MOMENTS[section.optimizer.name]) * context.parameters_of(owner)
+    return total
+
+
+def _groups(context: Context) -> tuple[list[list[Teacher]], list[list[Cell]]]:
+    """Models that train together, of those that are not finished."""
+    todo = context.unfinished([teacher for teacher in context.plan.teachers if not teacher.given])
+    teachers = [[t for t in todo if t.seed == seed] for seed in context.config.teacher.seeds]
+    return [g for g in teachers if g], student_groups(context, context.unfinished(context.plan.cells))
+
+
+def _memory(context: Context, run: MiniRun) -> Memory:
+    """State of all models of a group, and gradients and activations of the one whose turn it is."""
+    teachers, students = _groups(context)
+
+    def at_work(owner: Teacher | Cell) -> int:
+        role = "teacher" if isinstance(owner, Teacher) else "student"
+        return FLOAT * context.parameters_of(owner) + run.activations(role, context.model_section(owner).name)
+
+    def alone(group: list[Any]) -> int:
+        return _state(context, group) + max(map(at_work, group))
+
+    asked = FLOAT * context.parameters_of(context.plan.teachers[0])
+    live = 0 if context.stored_views is not None else len(context.plan.teachers) * asked
+    return Memory(
+        max(map(alone, teachers), default=0),
+        max((live + alone(group) for group in students), default=0),
+        context.compute.free_memory(),
+        max(map(len, students), default=0),
+    )
+
+
+def _disk(context: Context) -> Disk:
+    data, sets = context.data, 1 if context.selection == "last" else 2  # of weights: kept, and last
+    centroids = DOUBLE * data.num_classes * (1 + (len(data.validation) > 0))
+    results, features = REPORT_BYTES, dict[str, int]()
+    owners: list[Teacher | Cell] = [*context.plan.teachers, *context.plan.cells]
+    for owner in owners:
+        section = context.model_section(owner)
+        if section.name not in features:
+            model = context.new_model(section.without_weights(), 0)
+            features[section.name] = find_last_layer(model, model.num_classes, section.last_layer)[1].weight.shape[1]
+        results += sets * FLOAT * context.parameters_of(owner) + centroids * features[section.name]
+    results += CLASS_BYTES * data.num_classes * len(context.plan.cells)
+    teachers, students = _groups(context)
+    checkpoints, groups = 0, list[Sequence[Teacher | Cell]]([*teachers, *students])
+    for group in groups:
+        training = context.config.teacher if isinstance(group[0], Teacher) else context.config.student
+        averaged = training.average_last if training.average_last > 1 else 0
+        weights = FLOAT * sum(map(context.parameters_of, group))
+        # While one is written, those that are kept are still there.
+        checkpoints = max(checkpoints, (KEPT + 1) * _state(context, group) + averaged * weights)
+    views = context.stored_views or 0
+    width = min(data.num_outputs, features[context.config.teacher.model.name])
+    cache = HALF * views * len(data.train) * width * len(context.plan.teachers)
+    parent = next(
+        path for path in (context.directory.path, *context.directory.path.absolute().parents) if path.exists()
+    )
+    return Disk(results, checkpoints, cache, shutil.disk_usage(parent).free)
+
+
+def _problems(context: Context, memory: Memory, disk: Disk) -> list[str]:
+    found = []
+    try:
+        context.directory.check_usable(disk.results + disk.checkpoints + disk.cache)
+        if context.directory.config.exists():
+            context.directory.change_to(context.config)
+    except StudyError as error:
+        found.append(str(error))
+    if memory.peak > memory.free:
+        found.append(
+            f"memory: about {memory.peak / 1e9:,.1f} GB are needed and {memory.free / 1e9:,.1f} GB free; a smaller "
+            "batch_size, or compute.group_size, needs less"
+        )
+    return found
+
+
+def _notes(context: Context) -> list[str]:
+    notes = ["analysis and report come on top, as do checkpoints: minutes, unless classes or students are very many"]
+    published = {
+        model.name for model in (context.config.teacher.model, *context.config.student.all_models) if model.pretrained
+    }
+    if published:
+        notes.append("published weights are not fetched for this; speed does not depend on them")
+    if context.task.measuring is not None:
+        notes.append(
+            f"{context.task.measuring} the test split (BLEU) is not in it: it depends on what models have learnt"
+        )
+    if SEQUENCE in context.config.student.objectives:
+        notes.append("translations of the training split by the teachers (objective sequence) are not in it")
+    if context.stored_views is not None:
+        notes.append(
+            "stored answers count as if none were there; another study of the same teachers may have left them"
+        )
+    return notes

@@ -1,0 +1,152 @@
+"""What a study has to do, counted: steps, samples to load, passes of models over samples. Nothing is measured here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from tosmooth.config import TrainingConfig
+from tosmooth.config_types import SEQUENCE
+from tosmooth.data.batches import Batches
+from tosmooth.study.context import Context
+from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.teacher_views import FEWEST_IMAGES, IMAGES_PER_CLASS
+from tosmooth.study.training import group_size, of_same_labels
+from tosmooth.training.trainee import averaged_epochs
+
+
+class Kind(NamedTuple):
+    """What is done with a sample: it trains a model, a frozen teacher is asked about it, or a model is evaluated."""
+
+    what: Literal["train", "ask", "evaluate"]
+    role: Literal["teacher", "student"]
+    model: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a study.
+
+    Attributes:
+        name: "teachers", "stored answers", "students" or "evaluation".
+        models: how many.
+        epochs: of each of them; of stored answers, the views.
+        steps_per_epoch: batches an epoch.
+        steps: updates of all models together; of stored answers and evaluation, 0.
+        passes: of evaluation: how often a model goes over a split.
+        loaded: samples that are read and augmented; a batch that serves a whole group counts once.
+        work: how many samples go through which model, in which way.
+    """
+
+    name: str
+    models: int
+    epochs: int
+    steps_per_epoch: int
+    steps: int
+    passes: int
+    loaded: int
+    work: dict[Kind, int]
+
+
+def workload(context: Context) -> list[Stage]:
+    """The stages of a study that are still to do, in their order; finished models are left out.
+
+    A model in training counts whole: how far its checkpoint is, is not looked at.
+    """
+    teachers = context.unfinished([teacher for teacher in context.plan.teachers if not teacher.given])
+    cells = context.unfinished(context.plan.cells)
+    stages = [_teachers(context, teachers), _stored(context, cells), _students(context, cells)]
+    return [stage for stage in (*stages, _evaluation(context)) if stage is not None]
+
+
+def _epoch(context: Context, section: TrainingConfig) -> tuple[int, int]:
+    """Steps and samples of an epoch."""
+    batches: Batches = context.training_batches(section, 0)
+    # A last batch of one image is dropped; of sentences, batches hold fewer samples than padded tokens.
+    return len(batches), min(batches.size, len(batches) * section.batch_size)
+
+
+def _teachers(context: Context, todo: Sequence[Teacher]) -> Stage | None:
+    if not todo:
+        return None
+    section = context.config.teacher
+    steps, samples = _epoch(context, section)
+    groups = len({teacher.seed for teacher in todo})  # teachers of one seed share their batches
+    kind = Kind("train", "teacher", section.model.name)
+    work = {kind: len(todo) * section.epochs * samples}
+    whole = section.epochs * steps
+    return Stage(
+        "teachers", len(todo), section.epochs, steps, len(todo) * whole, 0, groups * section.epochs * samples, work
+    )
+
+
+def _stored(context: Context, cells: Sequence[Cell]) -> Stage | None:
+    views = context.stored_views
+    taught = {cell.teacher for cell in cells if cell.objective != SEQUENCE}
+    if views is None or not taught:
+        return None
+    samples = views * len(context.data.train) * len(taught)
+    steps = -(-len(context.data.train) // context.config.compute.eval_batch_size)
+    work = {Kind("ask", "teacher", context.config.teacher.model.name): samples}
+    return Stage("stored answers", len(taught), views, steps, 0, 0, samples, work)
+
+
+def student_groups(context: Context, cells: Iterable[Cell]) -> list[list[Cell]]:
+    """The cells that will train together, as memory looks now."""
+    size, found = group_size(context), []
+    for seed in context.config.student.seeds:
+        for own in of_same_labels([cell for cell in cells if cell.seed == seed]):
+            found += [own[start : start + size] for start in range(0, len(own), size)]
+    return found
+
+
+def _students(context: Context, todo: Sequence[Cell]) -> Stage | None:
+    if not todo:
+        return None
+    section = context.config.student
+    steps, samples = _epoch(context, section)
+    groups = student_groups(context, todo)
+    work: Counter[Kind] = Counter()
+    for group in groups:
+        for cell in group:
+            work[Kind("train", "student", cell.student)] += section.epochs * samples
+        if context.stored_views is None and group[0].objective != SEQUENCE:
+            asked = Kind("ask", "teacher", context.config.teacher.model.name)
+            work[asked] += len({cell.teacher for cell in group}) * section.epochs * samples
+    whole = section.epochs * steps
+    loaded = len(groups) * section.epochs * samples
+    return Stage("students", len(todo), section.epochs, steps, len(todo) * whole, 0, loaded, dict(work))
+
+
+def _evaluation(context: Context) -> Stage | None:
+    """Passes over the split that chooses epochs, and over training, validation and test when a model is finished."""
+    data = context.data
+    owners: list[Teacher | Cell] = [*context.plan.teachers, *context.plan.cells]
+    work: Counter[Kind] = Counter()
+    passes = models = 0
+    for owner in owners:
+        of_teacher = isinstance(owner, Teacher)
+        kind = Kind("evaluate", "teacher" if of_teacher else "student", context.model_section(owner).name)
+        record = context.read_record(owner)
+        looked_at = []
+        if record is None:
+            section = context.config.teacher if of_teacher else context.config.student
+            trained = not (isinstance(owner, Teacher) and owner.given)
+            if trained and len(context.selection_split):
+                looked_at += section.epochs * [len(context.selection_split)]
+            looked_at.append(len(data.train))
+            # The kept epoch's own pass over validation serves, unless the kept weights are the mean of several.
+            known = trained and context.selection_split_name == "val" and not averaged_epochs(section)
+            if len(data.validation) and not known:
+                looked_at.append(len(data.validation))
+        if record is None or context.task.metric.test not in record:
+            looked_at.append(len(data.test))
+            if of_teacher:  # stability and smoothness of its answers
+                looked_at.append(min(len(data.train), max(FEWEST_IMAGES, IMAGES_PER_CLASS * data.num_classes)))
+        passes, models = passes + len(looked_at), models + bool(looked_at)
+        work[kind] += sum(looked_at)
+    if not passes:
+        return None
+    return Stage("evaluation", models, 0, 0, 0, passes, sum(work.values()), {k: n for k, n in work.items() if n})
