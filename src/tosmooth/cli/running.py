@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tosmooth.cli.common import answer, print_json
+from tosmooth.cli.common import answer, out, print_json
 from tosmooth.launch import speaks
 
 if TYPE_CHECKING:  # `--help` does not pay for PyTorch
