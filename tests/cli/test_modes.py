@@ -152,3 +152,11 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path):
         assert run.stderr is not None
         run.stdout.close()
         assert run.stderr.read() == ""
+
+
+def test_a_place_that_cannot_be_written_is_named_and_nothing_is_promised_to_go_on(tmp_path: Path):
+    (tmp_path / "file").touch()
+    run = tosmooth("recipes", "copy", "fashion-mnist", tmp_path / "file" / "mine.yaml")
+    assert run.returncode == 2
+    assert str(tmp_path / "file" / "mine.yaml") in run.stderr
+    assert "checkpoint" not in run.stderr

@@ -24,7 +24,18 @@ from tosmooth.terminal import markup
 
 __all__ = ["app", "main"]
 
-TRAINS = {"study", "search", "train-teacher", "distill"}  # commands that go on where they stopped
+# Calls that do not train, so that nothing goes on where they stopped.
+BEGIN_AGAIN = {
+    "--install-completion",
+    "audit",
+    "doctor",
+    "evaluate",
+    "export",
+    "project",
+    "recipes",
+    "report",
+    "validate",
+}
 
 give_common_options(app)
 
@@ -50,7 +61,8 @@ def _run(command: Callable[[], Any]) -> int:
         err.print(f"[red]error:[/red] {markup(error, lines=True)}", soft_wrap=True)
         return 1
     except OSError as error:  # a disk that fills up, a folder that turns read-only
-        goes_on = "; the same command goes on from the last checkpoint" if TRAINS & set(sys.argv[1:]) else ""
+        begins_again = BEGIN_AGAIN & set(sys.argv[1:2])
+        goes_on = "" if begins_again else "; the same command goes on from the last checkpoint"
         err.print(f"[red]error:[/red] {markup(error, lines=True)}{goes_on}", soft_wrap=True)
         return 1
     except SystemExit as exit_:  # how typer ends, Ctrl-C included
