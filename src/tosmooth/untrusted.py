@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ LONGEST_YAML = 1_000_000  # characters; PyYAML reads some 100,000 a second, and 
 MOST_ENTRIES = 100_000  # of a YAML file: a few nested aliases can stand for more than memory holds
 DEEPEST = 50
 LARGEST_INTEGER_BITS = 512  # beyond it Python refuses to write a number, or to turn it into a float
+_FOLDER_NAME = re.compile(r"[A-Za-z0-9._+-]{1,255}")
 
 
 class UnreadableError(ValueError):
@@ -112,3 +114,9 @@ def _parts_of_value(value: Any) -> Iterable[Any]:
         except UnicodeEncodeError:
             raise UnreadableError("holds text that is not valid Unicode") from None
     return ()
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a name, such as a student's in anybody's results.csv, can be that of a folder below, and leads nowhere
+    else."""
+    return bool(_FOLDER_NAME.fullmatch(name)) and bool(name.strip("."))

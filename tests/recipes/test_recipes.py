@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,21 @@ def model_of(section: dict[str, Any]) -> str:
     return model if isinstance(model, str) else model["name"]
 
 
+def narrow(name: str) -> list[str]:
+    """All layers of ResNet-50, but narrow ones: its weights would be most of the time."""
+    deep = [role for role in ROLES if model_of(settings(name)[role]).startswith("torchvision:resnet50")]
+    return [f"{role}.model.kwargs.width_per_group=8" for role in deep]
+
+
 @pytest.mark.parametrize("name", [*IMAGENET, *CUB])
 def test_a_recipe_of_images_runs_to_its_report(name: str, tmp_path: Path, silent: StudyProgress) -> None:
     data = write_imagenet(tmp_path / "data") if name in IMAGENET else write_cub(tmp_path / "data")
-    # All layers of ResNet-50, but narrow ones in all recipes but one: its weights are most of the time.
-    full = name == "imagenet-resnet50-resnet18"
-    deep = [role for role in ROLES if model_of(settings(name)[role]).startswith("torchvision:resnet50") and not full]
-    narrow = [f"{role}.model.kwargs.width_per_group=8" for role in deep]
-    run(name, data, tmp_path, silent, *SMALL, *SMALL_IMAGES, *narrow)
+    run(name, data, tmp_path, silent, *SMALL, *SMALL_IMAGES, *narrow(name))
+
+
+@pytest.mark.slow
+def test_the_same_with_models_as_wide_as_they_are(tmp_path: Path, silent: StudyProgress) -> None:
+    run("imagenet-resnet50-resnet50", write_imagenet(tmp_path / "data"), tmp_path, silent, *SMALL, *SMALL_IMAGES)
 
 
 def run(name: str, data: Path, root: Path, progress: StudyProgress, *overrides: str) -> None:
@@ -91,7 +99,10 @@ def run(name: str, data: Path, root: Path, progress: StudyProgress, *overrides: 
     results = run_study(config, root / "runs", progress)
     assert list(results.cells.status) == ["done", "done"]
     assert results.cells[find_task(config.task).metric.test].between(0, 100).all()
-    assert (results.path / "report.html").is_file()
+    page = (results.path / "report.html").read_text(encoding="utf-8")
+    # Of ImageNet, three synsets are not the thousand.
+    known = bool(paper_table(recipe_text(name))) and name not in IMAGENET
+    assert ("The paper, same data set and models" in page) == known
 
 
 def test_cifar100_with_its_super_classes_runs_to_its_report(
@@ -215,3 +226,17 @@ def test_every_recipe_is_listed_and_valid(tmp_path: Path) -> None:
         assert config.name == name
         assert row.about
         assert row.students == len(make_plan(config).cells)
+
+
+def test_the_page_says_what_the_recipes_say() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z0-9-]+)`[^|]*\|([^|]+)\|([^|]+)\|([^|]+)\|$", page, flags=re.MULTILINE)
+    assert {name for name, *_ in rows} == {*PAPER, "cifar100"}
+    for name, *cells in rows:
+        teachers, students, hours = (cell.strip() for cell in cells)
+        table = paper_table(recipe_text(name))
+        for said, temperature in ((teachers, None), (students, 1)):
+            assert said == (" / ".join(f"{value:.1f}" for value in table[temperature]) if table else "–")
+        time = listed(name).time
+        assert (time is None) == (hours == "not reckoned")
+        assert time is None or time.split()[1] == hours

@@ -26,7 +26,7 @@ def test_accuracy_has_a_row_per_temperature_and_a_column_per_alpha(effect_files:
 
 def test_the_papers_tables_have_the_same_shape(effect_files: StudyFiles) -> None:
     own = _texts(accuracy_table(effect_files, ("hinton", "resnet8"), main=True))
-    paper = _texts(published_tables()[0])
+    paper = _texts(published_tables(effect_files)[0])
     assert list(paper) == list(own)
     assert paper[""] == own[""]
     assert paper["difference"] == ["+0.1", "+0.2", "−2.5", "−1.9", "−1.8"]

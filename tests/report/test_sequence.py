@@ -118,7 +118,10 @@ def test_other_objectives_say_what_it_stands_against(tmp_path: Path) -> None:
     assert (texts(table)["T"], texts(table)["BLEU (points)"]) == (["–"], ["+2.0"])
     assert table.caption.endswith("sequence has no temperature: it stands against hinton at T = 1, of every teacher.")
     build_report(folder)
-    assert "sequence, which has no temperature, against hinton" in (folder / "report.html").read_text(encoding="utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "sequence, which has no temperature, against hinton" in page
+    assert "What do students of the teacher’s translations learn instead?" in page
+    assert "remove the drift" not in page
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -100,16 +101,21 @@ def test_the_recommendation_is_in_bleu(files: StudyFiles) -> None:
     assert "%" not in recommendation(files)[2][1]
 
 
-def test_the_papers_table_of_the_same_language_comes_first() -> None:
+def test_the_papers_table_of_the_same_language_comes_first(files: StudyFiles) -> None:
+    def tables(language: str) -> list[Table]:
+        data = {"source": "translation_sample", "text": {"source_language": "en", "target_language": language}}
+        return published_tables(replace(files, config=files.config | {"data": data}))
+
     for language, title in (("ru", "Russian"), ("de", "German"), ("", "German"), ("fr", "German")):
-        first, other = published_tables(BLEU, language)
+        first, other = tables(language)
         assert title in first.caption
         assert first.caption != other.caption
     # Table of the authors' repository: IWSLT14 En-De, T = 64.
-    german = texts(published_tables(BLEU, "de")[0])
+    german = texts(tables("de")[0])
     assert german[""] == ["teacher", "T = 1", "T = 2", "T = 3", "T = 64"]
     assert german["α = 0"] == ["26.5", "24.9", "23.1", "22.0", "6.6"]
     assert german["difference"][0] == "+0.3"
+    assert list(german) == ["", "α = 0", "α = 0.1", "difference"], "of other texts: nothing is subtracted"
 
 
 def test_sample_translations_are_evenly_spaced_and_side_by_side(files: StudyFiles) -> None:

@@ -47,7 +47,7 @@ def recipes_list(as_json: AsJson = False) -> None:
         table.add_column(title, no_wrap=title != "data", max_width=17 if title == "data" else None)
     for name, row in rows.items():
         unit = " BLEU" if "iwslt" in name else " %"
-        time = (row.time or "–").replace("minutes", "min").replace("hours", "h")
+        time = (row.time or "–").replace("minutes", "min").replace("hours", "h").replace("hour", "h")
         last = time if row.paper is None else f"paper {row.paper:.1f}{unit}"
         grid = f"{'×'.join(map(str, row.grid))} = {row.students}"
         table.add_row(f"[bold]{markup(name)}[/bold]", markup(row.data), grid, last)

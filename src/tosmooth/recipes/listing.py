@@ -13,7 +13,7 @@ from tosmooth.recipes import recipe_text
 
 # The paper's table in a header: a line for the teacher and one for each T, columns α = 0 and α = 0.1.
 _ROW = re.compile(r"^# +(teacher|T = (\d+)) +(\d+\.\d+) +(\d+\.\d+)$", flags=re.MULTILINE)
-_TIME = re.compile(r"(?:about )?\d+(?: to \d+)? (?:minutes|hours)")
+_TIME = re.compile(r"(?:about )?\d+(?: to \d+)? (?:minutes|hours?)")
 
 
 @dataclass(frozen=True)

@@ -85,18 +85,12 @@ def _refuse_links(path: Path) -> None:
             raise StudyError(f"{there} is a link to {target}, outside the study; delete it, reports follow no links")
 
 
-def _published(files: StudyFiles) -> list[Table]:
-    """The paper's tables of the same task; for translation those of the same target language first."""
-    text = (files.config.get("data") or {}).get("text")
-    return published_tables(files.metric, str(text.get("target_language", "")) if isinstance(text, dict) else "")
-
-
 def make_tables(files: StudyFiles) -> list[Table]:
     """Every table the study has numbers for."""
     made = [accuracy_table(files, setting, main=position == 0) for position, setting in enumerate(files.settings)]
     made += [comparisons_table(files), *(diffusion_table(files, setting) for setting in files.diffusion_keys)]
     made += [class_table(files), sensitivity_table(files)]
     made += [views_table(files), calibration_table(files), objectives_table(files), similarity_table(files)]
-    made += [teachers_table(files), cells_table(files), *_published(files)]
+    made += [teachers_table(files), cells_table(files), *published_tables(files)]
     made += [translations_table(files), failures_table(files), unreadable_table(files)]
     return [table for table in made if table is not None]

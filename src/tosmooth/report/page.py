@@ -15,10 +15,11 @@ from tosmooth.report.figures.figure import PREVIEW_NOTE, Figure
 from tosmooth.report.figures.rendering import vega_javascript
 from tosmooth.report.figures.style import theme
 from tosmooth.report.numbers import alpha_label, unbroken
+from tosmooth.report.paper_match import matching, what_differs
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.similarity_table import how_classes_were_chosen
 from tosmooth.report.tables import Table
-from tosmooth.report.view_tables import objective_sentences, sentences
+from tosmooth.report.view_tables import objective_sentences, objectives_title, sentences
 from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, by_student, headline, how_it_was_run, recommendation
 from tosmooth.tasks.metric import BLEU, capital
 
@@ -68,6 +69,8 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         by_student=by_student(files),
         other_tables=[table for table in tables if table.key.startswith(f"{files.metric.key}-")],
         paper=[table for table in tables if table.key.startswith("paper-")],
+        paper_differs=what_differs(files, matched) if (matched := matching(files, files.settings[0])) else [],
+        objectives_title=objectives_title(files),
         images=images,
         views=sentences(files),
         inherited=str((files.views_info.get("calibration") or {}).get("sentence", "")),

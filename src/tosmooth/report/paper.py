@@ -20,11 +20,13 @@ class PaperTable:
     """One teacher-student pair of the paper.
 
     Attributes:
-        title: data set, teacher and student.
+        pair: data set, teacher and student, as the published figures name them.
+        title: the same for people.
         teacher: top-1 in percent, or BLEU, by α.
         students: the same, index T, columns α.
     """
 
+    pair: tuple[str, str, str]
     title: str
     teacher: pd.Series
     students: pd.DataFrame
@@ -38,26 +40,27 @@ def published_results() -> pd.DataFrame:
 
 def paper_tables() -> list[PaperTable]:
     """The paper's image classification tables, in the paper's order."""
-    return [table for _, table in _tables("image", DATASETS, "top1")]
+    return _tables("image", DATASETS, "top1")
 
 
 def paper_translation_tables(language: str = "") -> list[PaperTable]:
     """The paper's translation tables; first the one whose target language it is (`de`, `ru`)."""
     found = _tables("translation", TRANSLATION_DATASETS, "bleu")
-    return [table for _, table in sorted(found, key=lambda pair: not pair[0].endswith(f"-{language}"))]
+    return sorted(found, key=lambda table: not table.pair[0].endswith(f"-{language}"))
 
 
-def _tables(task: str, datasets: Mapping[str, str], metric: str) -> list[tuple[str, PaperTable]]:
-    """The data set's key and the table, of each teacher-student pair of a task."""
+def _tables(task: str, datasets: Mapping[str, str], metric: str) -> list[PaperTable]:
+    """The table of each teacher-student pair of a task."""
     rows = published_results().query("task == @task")
     students = rows[rows["role"] == "student"]
     tables = []
     for (dataset, teacher, student), part in students.groupby(["dataset", "teacher", "student"], sort=False):
         own = rows[(rows["role"] == "teacher") & (rows["dataset"] == dataset) & (rows["teacher"] == teacher)]
         table = PaperTable(
+            pair=(str(dataset), str(teacher), str(student)),
             title=f"{datasets[dataset]}, {MODELS[teacher]} → {MODELS[student]}",
             teacher=own.set_index("label_smoothing")[metric],
             students=part.pivot(index="temperature", columns="label_smoothing", values=metric).sort_index(),
         )
-        tables.append((str(dataset), table))
+        tables.append(table)
     return tables

@@ -21,9 +21,10 @@ from tosmooth.report.numbers import (
     temperature_label,
 )
 from tosmooth.report.paper import PaperTable, paper_tables, paper_translation_tables
+from tosmooth.report.paper_match import matching
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.tables import Column, Table, text_column
-from tosmooth.tasks.metric import BLEU, TOP1, Metric, capital
+from tosmooth.tasks.metric import BLEU, TOP1, capital
 
 UNITS = "Top-1, top-5 and ECE in percent (ECE on the test split), NLL in nats."
 TRANSLATION_UNITS = (
@@ -94,19 +95,23 @@ def _teacher_scores(files: StudyFiles, column: str) -> dict[float, float]:
     return {float(alpha): float(value) for alpha, value in means.items()}
 
 
-def published_tables(metric: Metric = TOP1, language: str = "") -> list[Table]:
+def published_tables(files: StudyFiles) -> list[Table]:
     """The paper's tables of the same kind of study, in the same shape.
 
-    Args:
-        metric: of the study.
-        language: of its target texts, as `de`: the paper's own table with that one comes first.
+    First the one of the main setting's data and models, beside which the user's own figures stand; then those of its
+    other students; of translation then those of the same target language.
     """
-    found = paper_translation_tables(language) if metric is BLEU else paper_tables()
-    return [_published(table, position, metric) for position, table in enumerate(found)]
+    text = (files.config.get("data") or {}).get("text")
+    language = str(text.get("target_language", "")) if isinstance(text, dict) else ""
+    found = paper_tables() if files.metric is TOP1 else paper_translation_tables(language)
+    matched = {table.pair: setting for setting in reversed(files.settings) if (table := matching(files, setting))}
+    place = {pair: files.settings.index(setting) for pair, setting in matched.items()}
+    found.sort(key=lambda table: place.get(table.pair, len(files.settings)))
+    return [_published(files, table, n, matched.get(table.pair)) for n, table in enumerate(found)]
 
 
-def _published(table: PaperTable, position: int, metric: Metric) -> Table:
-    students = table.students
+def _published(files: StudyFiles, table: PaperTable, position: int, setting: tuple[str, str] | None) -> Table:
+    students, metric = table.students, files.metric
     first, last = students.columns[0], students.columns[-1]
     shown = [text_column("", ["teacher", *[temperature_label(t) for t in students.index]])]
     shown += [
@@ -114,8 +119,17 @@ def _published(table: PaperTable, position: int, metric: Metric) -> Table:
     ]
     gaps = [table.teacher[last] - table.teacher[first], *(students[last] - students[first])]
     shown.append(Column("difference", [signed(gap, 1) for gap in gaps]))
-    selected = "" if metric is BLEU else ", selected on the reported set"
+    selected = ", selected on the reported set" if metric is TOP1 else ""
     caption = f"{table.title}: {metric.quantity}{metric.in_percent}, as published (one run a cell{selected})."
+    if setting is not None and files.accuracy is not None:
+        cells, teachers = files.cells_of(setting), _teacher_scores(files, files.accuracy)
+        means = cells.groupby(["label_smoothing", "temperature"])[files.accuracy].mean()
+        for alpha in students:
+            own = [teachers.get(alpha, math.nan), *(means.get((alpha, float(t)), math.nan) for t in students.index)]
+            theirs = [table.teacher[alpha], *students[alpha]]
+            less = [signed(mine - its, 1) for mine, its in zip(own, theirs, strict=True)]
+            shown.append(Column(f"yours less it, {alpha_label(alpha)}", less))
+        caption += " The last columns: your mean less the paper’s figure."
     return Table(f"paper-{position + 1}", caption, shown, students.reset_index())
 
 

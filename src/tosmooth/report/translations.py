@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +15,10 @@ from tosmooth.report.numbers import alpha_label, temperature_label
 from tosmooth.report.reading import StudyFiles, harmless
 from tosmooth.report.tables import Column, Table, text_column
 from tosmooth.tasks.metric import BLEU
+from tosmooth.untrusted import is_folder_name
 
 SENTENCES = 8
 LONGEST = 300  # characters of a text in the table
-FOLDER = re.compile(r"[A-Za-z0-9._+-]{1,255}")  # of cells; results.csv may be anyone's
 SPLITS = {"test": "test", "val": "validation"}  # the first that was translated is shown
 
 
@@ -89,7 +88,7 @@ def _lowest(files: StudyFiles, cells: pd.DataFrame, chosen: Mapping[str, Any]) -
 
 def _translations(files: StudyFiles, cell: pd.Series, split: str) -> Translations | None:
     name = str(cell["cell"])
-    if not FOLDER.fullmatch(name) or not name.strip("."):
+    if not is_folder_name(name):
         return None
     return read_translations(files.path / "students" / name, split)
 

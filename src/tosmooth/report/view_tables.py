@@ -196,3 +196,10 @@ def sentences(files: StudyFiles) -> list[tuple[str, str]]:
 def objective_sentences(files: StudyFiles) -> list[str]:
     """What each other objective does to systematic diffusion."""
     return [str(text) for text in files.objectives_info.get("sentences") or []]
+
+
+def objectives_title(files: StudyFiles) -> str:
+    """The question that the table of other objectives answers; without a temperature there is no drift over it."""
+    if any(has_temperature(name) for name in files.objectives.get("objective", ())):
+        return "Does another objective remove the drift?"
+    return "What do students of the teacher’s translations learn instead?"

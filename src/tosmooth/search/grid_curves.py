@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from tosmooth.errors import StudyError
 from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
 from tosmooth.study.results import load_study
 from tosmooth.tasks.metric import Metric
-
-FOLDER = re.compile(r"[A-Za-z0-9._+-]{1,255}")  # of cells, which are folders; results.csv may be anyone's
+from tosmooth.untrusted import is_folder_name
 
 REMEDY = "a replay needs the validation figures of every epoch (a study with data.validation above 0)"
 
@@ -66,7 +64,7 @@ def read_grid_curves(path: Path) -> GridCurves:
     kept = "last" if selection == "last" or (done["selection"] == "last").any() else "best"  # auto, as it was resolved
     scores = []
     for name in map(str, done["cell"]):
-        if not FOLDER.fullmatch(name) or not name.strip("."):
+        if not is_folder_name(name):
             raise StudyError(f"{path / 'results.csv'} is damaged: {name[:100]!r} is no name of a student")
         curve = read_curve(path / "students" / name / "metrics.jsonl", REMEDY, metric.val)
         scores.append([score_at(curve, epoch, kept) for epoch in range(1, len(curve) + 1)])
