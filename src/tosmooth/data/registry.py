@@ -83,9 +83,7 @@ def _source(name: str) -> SourceFunction:
         DataError: there is none of that name.
         PluginError: a package adds it, and cannot be used.
     """
-    if name not in _sources() and (added := plugins.load("data_sources", name)) is not None:
-        if not callable(added):
-            raise plugins.wrong("data_sources", name, "a function")
+    if name not in _sources() and (added := plugins.load_function("data_sources", name)) is not None:
         _SOURCES[name] = added
     if name not in _SOURCES:
         raise DataError(f"unknown data source {name!r}; {did_you_mean(name, image_sources())}")

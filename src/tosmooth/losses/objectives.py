@@ -68,9 +68,7 @@ def find_objective(objective: str | Objective) -> Objective:
     """
     if not isinstance(objective, str):
         return objective
-    if objective not in _OBJECTIVES and (added := plugins.load("objectives", objective)) is not None:
-        if not callable(added):
-            raise plugins.wrong("objectives", objective, "a function")
+    if objective not in _OBJECTIVES and (added := plugins.load_function("objectives", objective)) is not None:
         register_objective(objective, topk=getattr(added, "topk", True))(added)
     if objective not in _OBJECTIVES:
         raise ValueError(f"unknown objective {objective!r}; {did_you_mean(objective, objectives())}")

@@ -70,9 +70,7 @@ def read_pairs(source: str, request: PairRequest) -> RawPairs:
         DataError: unknown source, or missing or malformed data.
         PluginError: a package adds it, and cannot be used.
     """
-    if source not in _sources() and (added := plugins.load("translation_sources", source)) is not None:
-        if not callable(added):
-            raise plugins.wrong("translation_sources", source, "a function")
+    if source not in _sources() and (added := plugins.load_function("translation_sources", source)) is not None:
         _SOURCES[source] = added
     if source not in _SOURCES:
         raise DataError(f"unknown source of sentence pairs {source!r}; {did_you_mean(source, translation_sources())}")
