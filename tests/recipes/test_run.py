@@ -110,3 +110,8 @@ def test_a_dry_run_of_a_recipe_writes_nothing(
     assert evaluation["passes"] == 2 * 3 + 8 * 2  # training and test, and of teachers one for the older views
     assert found["problems"] == []
     assert found["seconds"]["low"] <= found["seconds"]["high"]
+
+
+def test_a_cluster_is_not_measured(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tosmooth(monkeypatch, "study", "--dry-run", "--engine", "ray") == 2
+    assert "--dry-run: measures this machine alone" in " ".join(capsys.readouterr().err.split())

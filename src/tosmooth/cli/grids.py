@@ -81,6 +81,8 @@ def study(
         raise ConfigError([f"--engine: unknown engine {engine!r}; {did_you_mean(engine, ['local', 'ray'])}"])
     if address is not None and engine != "ray":
         raise ConfigError(["--address: belongs to --engine ray"])
+    if dry_run and engine == "ray":
+        raise ConfigError(["--dry-run: measures this machine alone; leave out --engine ray"])
     config = read(source, overrides, quick=quick)
 
     if dry_run:
