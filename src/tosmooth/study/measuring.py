@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tosmooth.advice.comparisons import JUDGED_FILE
 from tosmooth.data.batches import Batches
+from tosmooth.errors import NonFiniteError
 from tosmooth.files import write_bytes
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
@@ -70,6 +71,9 @@ class Measuring:
             model: with its kept weights.
             record: how the training ended.
             on_validation: of the same weights, where training has evaluated them already.
+
+        Raises:
+            NonFiniteError: its features are not finite. Nothing is written, then.
         """
         context = self._context
         tensors: dict[str, Tensor] = {}
@@ -85,6 +89,11 @@ class Measuring:
                 figures |= found.columns("val") | context.measure(owner, model, "val")
                 figures |= figures_of_correct(context, split, found, "val")
                 correct = found.correct
+            if not found.finite:
+                raise NonFiniteError(
+                    f"{owner.name}: its features are NaN or infinite in evaluation, though its losses were not; "
+                    "a lower learning rate, gradient_clip=1.0 or larger batches for batch normalisation usually help"
+                )
             assert found.centroids is not None
             tensors |= {f"{name}.{key}": value.cpu() for key, value in found.centroids.state_dict().items()}
             if found.features is not None:

@@ -344,9 +344,8 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
     context.progress.end_stage()
     for owner, trainee in zip(owners, trainees, strict=True):
         if trainee.failure is not None:
-            context.progress.note(f"failed: {trainee.failure}")
             context.compute.processes.on_main(trainee.forget_epochs)
-            context.write_record(owner, {"status": "failed", "failure": trainee.failure})
+            _record_failure(context, owner, trainee.failure)
             continue
         if stop < config.epochs:
             continue
@@ -361,6 +360,14 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
         known = context.selection_split_name == "val" and not averaged_epochs(config)
         # Before the record, after which nobody comes back to clear up; the mean and the last checkpoint are there.
         context.compute.processes.on_main(trainee.forget_epochs)
-        measuring.record(owner, trainee.model, record, evaluations.get(trainee.name) if known else None)
+        try:
+            measuring.record(owner, trainee.model, record, evaluations.get(trainee.name) if known else None)
+        except NonFiniteError as error:
+            _record_failure(context, owner, str(error))
     context.write_unreadable()
     context.compute.processes.on_main(lambda: context.checkpoints.forget(context.finished))
+
+
+def _record_failure(context: Context, owner: Teacher | Cell, reason: str) -> None:
+    context.progress.note(f"failed: {reason}")
+    context.write_record(owner, {"status": "failed", "failure": reason})

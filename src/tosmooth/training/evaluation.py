@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,17 +39,22 @@ class Evaluation:
         centroids: of the penultimate features of every class; None where not asked for.
         features: penultimate features (n, D) and labels (n,), on the CPU, of the classes that were to be kept.
         correct: (N,) int8 on the CPU, by position in the split: 1 = right, 0 = wrong, −1 = could not be read.
+        finite: whether all features were, and no logit was NaN; where not, centroids and metrics are not to be used.
     """
 
     metrics: ClassificationMetrics
     centroids: ClassCentroids | None
     features: tuple[Tensor, Tensor] | None
     correct: Tensor
+    finite: bool = True
 
     def columns(self, split: str) -> dict[str, float]:
         """The metrics under their column names of `split` ("val" or "test")."""
-        values = self.metrics.compute()
-        return {column: values[name] for name, column in COLUMNS[split].items()}
+        if not self.finite:  # what answers nothing is never right
+            known = {name: 0.0 if name.startswith("top") else math.nan for name in COLUMNS[split]}
+        else:
+            known = self.metrics.compute()
+        return {column: known[name] for name, column in COLUMNS[split].items()}
 
 
 def evaluate(
@@ -83,7 +89,7 @@ def evaluate(
     model.eval()
     classes = FollowedClasses(model.num_classes, class_outputs, compute.device)
     metrics = ClassificationMetrics(model.num_classes)
-    seen = 0
+    seen, finite = 0, True
     found: ClassCentroids | None = None
     kept: list[Kept] = []
     judged: list[tuple[Tensor, Tensor]] = []
@@ -95,6 +101,9 @@ def evaluate(
             with compute.autocast():
                 logits, features = read(inputs)
             seen += len(labels)
+            if not finite or not _usable(logits, features):
+                finite = False
+                continue
             if judge and logits is not None:
                 metrics.update(logits.float(), labels)
                 judged.append((indices, logits.argmax(1) == labels))
@@ -108,10 +117,10 @@ def evaluate(
         correct = torch.stack(compute.processes.gather(correct)).amax(0)
         found = _reduced(found, classes.count, compute)
         metrics, kept = _gathered(metrics, kept, compute.processes)
-        seen = sum(compute.processes.gather(seen))
+        seen, finite = sum(compute.processes.gather(seen)), all(compute.processes.gather(finite))
     if not seen:
         raise DataError("nothing of the split could be read")
-    return Evaluation(metrics, found, _joined(kept) if keep else None, correct)
+    return Evaluation(metrics, found, _joined(kept) if keep else None, correct, finite)
 
 
 class FollowedClasses:
@@ -168,6 +177,12 @@ def _reduced(found: ClassCentroids | None, num_classes: int, compute: Compute) -
     found.to(compute.device)
     found.reduce(compute.processes.sum)
     return found
+
+
+def _usable(logits: Tensor | None, features: Tensor | None) -> bool:
+    """Logits may be −∞, of outputs that a model rules out."""
+    answers = logits is None or not bool(logits.isnan().any())
+    return answers and (features is None or bool(torch.isfinite(features).all()))
 
 
 def _gathered(metrics: ClassificationMetrics, kept: list[Kept], processes: Processes) -> tuple[Any, list[Kept]]:
