@@ -58,6 +58,8 @@ def test_a_teacher_of_the_same_classes_is_audited_and_taken_as_it_is(call: Call,
     study = Path(result["study"])
     (teacher,), (student,) = result["teachers"], result["students"]
     assert "taken to be in the same order" in result["relation"]
+    config = yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))
+    assert config["description"].endswith("its label smoothing: undecided")
     assert teacher["verdict"] == "undecided"  # four classes are too few to tell
     assert teacher["temperatures"] == [1.0]
     assert "a raised T is a risk" in teacher["why"]
@@ -191,6 +193,9 @@ def test_what_does_not_go_together(call: Call, tmp_path: Path):
         ({"class_map": tmp_path / "none.yaml", "fine_tune": True}, "Give one of them"),
         ({"source": "translation-en-de"}, "use tosmooth study"),
         ({"path": tmp_path}, "is the folder already"),
+        ({"alphas": (0.0, 0.1)}, "a teacher that is taken as it is has one; --fine-tune"),
+        ({"overrides": ["student.temperatures=[2]"]}, "student.temperatures: .* use that instead"),
+        ({"overrides": ["teacher.label_smoothing=[0.2]"]}, "you with --alpha"),
     ):
         with pytest.raises(ConfigError, match=text):
             distilled(call, tmp_path, **changes)

@@ -17,6 +17,7 @@ from tosmooth.study.plan import path_safe
 
 OWN_IMAGES = "own-images"  # the recipe whose settings fill in what is not told
 LONGEST_NAME = 100
+DECIDED = {"student.temperatures": "-T", "teacher.label_smoothing": "--alpha"}  # keys that the options stand for
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,13 @@ def starting_config(call: Call) -> tuple[StudyConfig, dict[str, Any]]:
         apply_override(raw, key, value)
     for text in call.overrides:
         try:
-            apply_override(raw, *parse_override(text))
+            key, value = parse_override(text)
+            apply_override(raw, key, value)
         except ConfigError as error:
             mistakes += error.mistakes
+            continue
+        if key in DECIDED:
+            mistakes.append(f"{key}: the audit decides, or you with {DECIDED[key]}; use that instead")
     if not any(text.startswith("name=") for text in call.overrides):
         raw["name"] = call.name or _name(raw)
     mistakes += [text for text in find_mistakes(raw) if not _told(text, mistakes)]

@@ -70,10 +70,16 @@ def find_outputs(call: Call, config: StudyConfig, data: ImageData) -> tuple[Outp
     if call.fine_tune:
         return None, theirs
     if call.class_map is not None:
-        return read_class_map(call.class_map, data.classes, theirs), theirs
-    outputs = match(data.classes, theirs)
+        outputs: Outputs | None = read_class_map(call.class_map, data.classes, theirs)
+    else:
+        outputs = match(data.classes, theirs)
     if outputs is None and call.fine_tune is False:
         raise ConfigError([f"--no-fine-tune: {refusal(teacher_name(call, section), data.classes, theirs)}"])
+    if outputs is not None and call.alphas and len(call.alphas) > 1:
+        given = ", ".join(f"{alpha:g}" for alpha in call.alphas)
+        raise ConfigError(
+            [f"--alpha: {given}, but a teacher that is taken as it is has one; --fine-tune trains a teacher for each"]
+        )
     return outputs, theirs
 
 

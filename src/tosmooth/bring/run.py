@@ -127,6 +127,8 @@ def _final_config(call: Call, raw: dict[str, Any], given: Given | None, *, valid
         apply_override(raw, "teacher.train", False)
         apply_override(raw, "teacher.label_smoothing", [alpha])
         apply_override(raw, "teacher.checkpoints", {alpha: str(given.file)})
+        known = "as told" if call.alphas else given.verdict
+        apply_override(raw, "description", f"{given.relation}; its label smoothing: {known}")
         verdicts = [_verdict(call, given.verdict)]
     else:
         alphas = raw["teacher"]["label_smoothing"]
