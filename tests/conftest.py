@@ -35,8 +35,9 @@ TINY: dict[str, Any] = {
 # Handed out first, so that no process works alone on a long file at the end.
 LONG = (
     "docs/test_notebook", "faults/test_kill", "study/test_teaching", "faults/test_processes", "tests/test_cli",
-    "study/test_translation_study", "study/test_run", "study/test_growth", "recipes/test_recipes", "study/test_estimate",
-    "cli/test_modes", "test_extending", "search/test_run", "faults/", "bring/", "trackers/", "export/",
+    "study/test_translation_study", "study/test_run", "study/test_growth", "recipes/test_recipes",
+    "study/test_estimate", "cli/test_modes", "test_extending", "search/test_run", "faults/", "bring/",
+    "trackers/", "export/",
 )  # fmt: skip
 
 

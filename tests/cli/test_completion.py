@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.write_completion_keys import TARGET, content
+from scripts.write_completion_keys import TARGET
 from tests.cli.commands import environment
 from tosmooth.cli import completion
 from tosmooth.recipes import recipe_names
@@ -42,10 +42,9 @@ def offered(line: str, cwd: Path | None = None) -> list[str]:
 
 def test_the_keys_are_those_of_the_schema():
     """In a process of its own: other tests register names of theirs."""
-    program = (
-        "import sys; from scripts.write_completion_keys import content; sys.stdout.buffer.write(content().encode())"
-    )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT, timeout=100, check=True)
+    program = "import sys, scripts.write_completion_keys as w; sys.stdout.buffer.write(w.content().encode())"
+    root = Path(__file__).parents[2]
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=root, timeout=100, check=True)
     assert TARGET.read_bytes() == run.stdout, "run: python -m scripts.write_completion_keys"
 
 
