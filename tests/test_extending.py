@@ -77,6 +77,7 @@ def test_a_task_of_ones_own(package: Path):
     assert (package / "runs" / "vectors" / "tables" / "grid.csv").is_file()
 
 
+@pytest.mark.slow
 def test_sentence_pairs(package: Path):
     run(
         package, "study", "translation-en-de", "name=numbers", "data.source=numbers", 

@@ -58,6 +58,7 @@ def on_terminal(*arguments: object, cwd: Path, **env: str) -> str:
     return seen.decode()
 
 
+@pytest.mark.slow
 def test_json_is_all_of_stdout_and_no_bar_is_drawn_into_a_pipe_even_with_colours_forced(study_file: Path):
     run = tosmooth("train-teacher", study_file, "--json", cwd=study_file.parent, env={"FORCE_COLOR": "1"})
     assert run.returncode == 0, run.stderr
