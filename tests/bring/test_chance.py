@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tosmooth.bring.chance import Confusion, question
+from tosmooth.bring.chance import Confusion, others, question
 from tosmooth.bring.temperature import temperatures_for, warning
 
 
@@ -40,6 +40,20 @@ def test_another_order_is_found_and_judged_on_other_samples():
     assert 0.8 < found.accuracy_in_order < 1
     assert found.accuracy < 0.4
     assert "--class-map here.yaml" in question("t", found, "abcde", "here.yaml")
+
+
+def test_two_of_ten_classes_that_stand_in_each_others_places_are_warned_about():
+    order = np.array([0, 1, 2, 3, 5, 4, 6, 7, 8, 9])
+
+    def swapped(labels, generator, classes):
+        return np.where(generator.random(len(labels)) < 0.8, order[labels], generator.integers(0, classes, len(labels)))
+
+    found = counted(swapped, classes=10, count=600)
+    assert found.order == tuple(order)
+    assert not found.far_better
+    (text,) = others(found, "abcdefghij")
+    assert "outputs for e, f look as if" in text
+    assert others(counted(lambda labels, generator, classes: labels), "abcde") == []
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -22,7 +22,7 @@ from tosmooth.bring.call import Call
 from tosmooth.bring.run import distill_own
 from tosmooth.bring.summary import print_distilled
 from tosmooth.cli.distill import distill
-from tosmooth.errors import ConfigError
+from tosmooth.errors import ConfigError, StudyError
 from tosmooth.models.build import build_image_model
 from tosmooth.models.weights import load_weights, weights_hash
 from tosmooth.study.progress import StudyProgress
@@ -86,6 +86,26 @@ def test_a_teacher_of_the_same_classes_is_audited_and_taken_as_it_is(call: Call,
     again = distilled(call, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert again["students"] == result["students"]
+
+
+def test_another_teacher_never_gets_the_students_of_the_first(call: Call, teachers, tmp_path: Path):
+    first = distilled(call, tmp_path)
+    kept = {path: path.read_bytes() for path in Path(first["study"]).rglob("*.safetensors")}
+    with pytest.raises(StudyError, match=r"holds another study: it differs in teacher\.checkpoints"):
+        distilled(call, tmp_path, teacher=str(teachers[0.1]))
+    assert {path: path.read_bytes() for path in kept} == kept  # the first one's weights are not touched
+    again = distilled(call, tmp_path)
+    assert again["students"] == first["students"]
+
+
+def test_an_export_that_was_edited_is_told_before_the_work(call: Call, tmp_path: Path):
+    result = distilled(call, tmp_path)
+    card = Path(result["export"]["folder"]) / "README.md"
+    card.write_text("mine", encoding="utf-8")
+    students = sorted((Path(result["study"]) / "students").iterdir())
+    with pytest.raises(StudyError, match="was changed since the export"):
+        distilled(call, tmp_path, temperatures=(2.0,))
+    assert sorted((Path(result["study"]) / "students").iterdir()) == students
 
 
 def test_a_smoothed_teacher_at_a_raised_temperature_is_warned_about(call: Call, teachers, tmp_path: Path):
@@ -196,6 +216,7 @@ def test_what_does_not_go_together(call: Call, tmp_path: Path):
         ({"alphas": (0.0, 0.1)}, "a teacher that is taken as it is has one; --fine-tune"),
         ({"overrides": ["student.temperatures=[2]"]}, "student.temperatures: .* use that instead"),
         ({"overrides": ["teacher.label_smoothing=[0.2]"]}, "you with --alpha"),
+        ({"overrides": ["teacher.model.checkpoint=x"]}, "you with --teacher"),
     ):
         with pytest.raises(ConfigError, match=text):
             distilled(call, tmp_path, **changes)

@@ -46,6 +46,8 @@ def test_hidden_files_and_notes_are_no_images(tmp_path: Path):
     write_folder(tmp_path)
     (tmp_path / "train" / "cat" / "notes.txt").write_text("mine", encoding="utf-8")
     (tmp_path / "train" / ".cache").mkdir()
+    write_image(tmp_path / "train" / "cat" / ".ipynb_checkpoints" / "0.png")
+    (tmp_path / "train" / "cat" / "._0.png").write_bytes(b"what macOS leaves")
     assert len(load_image_data("folder", path=tmp_path, validation=0).train) == 12
 
 

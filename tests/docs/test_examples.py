@@ -108,7 +108,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.slow
 def test_start_and_choosing_t_work_as_typed_with_a_folder_of_photos(workplace: Path) -> None:
     for page in ("start", "choosing-t"):
         for command in commands(PAGES[f"docs/{page}.md"]):

@@ -17,7 +17,10 @@ from tosmooth.study.plan import path_safe
 
 OWN_IMAGES = "own-images"  # the recipe whose settings fill in what is not told
 LONGEST_NAME = 100
-DECIDED = {"student.temperatures": "-T", "teacher.label_smoothing": "--alpha"}  # keys that the options stand for
+DECIDED = {
+    "student.temperatures": "-T", "teacher.label_smoothing": "--alpha", "teacher.model.checkpoint": "--teacher",
+    "teacher.checkpoints": "--teacher", "teacher.given": "--teacher", "teacher.train": "--fine-tune",
+}  # fmt: skip  # keys that the options stand for
 
 
 @dataclass(frozen=True)
@@ -228,7 +231,7 @@ def _name(raw: dict[str, Any]) -> str:
         name = str(model.get("name") if isinstance(model, dict) else model)
         prefix, _, rest = name.rpartition(":")
         parts.append(Path(rest).name if prefix == "hf" else rest)
-    text = "-".join(filter(None, (path_safe(part) for part in parts)))
+    text = "-".join(filter(None, (path_safe(part).strip("_") for part in parts)))
     return text[:LONGEST_NAME].rstrip("-._") or "distilled"
 
 

@@ -159,7 +159,10 @@ def _read(path: Path) -> dict[str, Any]:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise ConfigError([f"--class-map {path}: cannot be read: {reason}"]) from None
     if path.suffix.lower() == ".csv":
-        rows = [row for row in csv.reader(io.StringIO(text)) if row]
+        try:
+            rows = [row for row in csv.reader(io.StringIO(text)) if row]
+        except csv.Error as error:
+            raise ConfigError([f"--class-map {path}: is not readable as CSV: {error}"]) from None
         if not rows or any(len(row) != 2 for row in rows):
             raise ConfigError([f"--class-map {path}: expected two columns, the data's class and the teacher's"])
         pairs = [(name.strip(), target.strip()) for name, target in rows]

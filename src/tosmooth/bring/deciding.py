@@ -6,6 +6,7 @@ What was found is kept in the study's state, so that the same command does not l
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from tosmooth.audit.result import Audit, Seen
 from tosmooth.audit.teacher import Outputs as AuditedOutputs
 from tosmooth.audit.teacher import audit_model
 from tosmooth.bring.call import Call, teacher_name
-from tosmooth.bring.chance import Confusion, question
+from tosmooth.bring.chance import Confusion, others, question
 from tosmooth.bring.classes import WORDS, Outputs, TeacherClasses, match, read_class_map, refusal
 from tosmooth.bring.opening import choose_outputs, classes_of, open_teacher
 from tosmooth.config import StudyConfig
@@ -30,7 +31,7 @@ from tosmooth.data.base import ImageData
 from tosmooth.errors import ConfigError, DataError, ModelError
 from tosmooth.files import write_text
 from tosmooth.models.image_model import ImageModel
-from tosmooth.models.weights import save_weights, weights_hash
+from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
 from tosmooth.study.directory import StudyDirectory, load_json, write_json
 
@@ -45,12 +46,15 @@ class Given:
     Attributes:
         file: its weights, with the data's outputs in the data's order.
         relation: how its classes are the data's, in words.
-        audit: what the audit found, in short: `verdict`, `alpha`, `interval`, `headline`, `advice`, `top1`.
+        audit: what the audit found, in short: `verdict`, `alpha`, `interval`, `headline`, `advice`, `top1`; all of it
+            lies beside the file.
+        warnings: what is doubtful about it.
     """
 
     file: Path
     relation: str
     audit: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -98,24 +102,26 @@ def take_as_it_is(call: Call, context: Context, outputs: Outputs, theirs: Teache
     """
     section, data = context.config.teacher.model.without_weights(), cast(ImageData, context.data)
     name, directory = teacher_name(call, section), context.directory
-    file, noted = (directory.state / "teacher.safetensors").resolve(), directory.state / "teacher.json"
     asked = _asked(call, context, outputs)
+    # Another teacher has another folder: it can neither take this one's place unnoticed nor disturb a study at work.
+    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+    folder = directory.state / "given" / key
+    file, noted = (folder / "teacher.safetensors").resolve(), folder / "teacher.json"
     if noted.is_file() and file.is_file():
         known = load_json(noted, dict, "delete it, and the teacher is looked at again")
-        if known.get("asked") == asked:
-            return Given(file, known["relation"], known["audit"])
+        return Given(file, known["relation"], known["audit"], tuple(known["warnings"]))
     context.progress.stage(f"opening {name}")
     teacher = open_teacher(section, call.weights, theirs.count, data.channels)
     fresh = cast(ImageModel, context.new_model(section, 0))
     chosen = choose_outputs(teacher, outputs.index, fresh, _few(context.config, data))
     context.progress.stage(f"auditing {name} on {len(data.train)} training images")
-    audit = _audited(call, context, teacher, outputs, theirs)
+    audit, warnings = _audited(call, context, teacher, outputs, theirs)
     relation = f"{name} {WORDS[outputs.how]}"
     save_weights(chosen, file)
-    write_audit(audit, directory.state / "audit")
+    write_audit(audit, folder)
     found = summary_of(audit)
-    write_json(noted, {"asked": asked, "relation": relation, "audit": found, "weights": weights_hash(chosen)})
-    return Given(file, relation, found)
+    write_json(noted, {"asked": asked, "relation": relation, "audit": found, "warnings": warnings})
+    return Given(file, relation, found, tuple(warnings))
 
 
 def summary_of(audit: Audit) -> dict[str, Any]:
@@ -132,7 +138,9 @@ def summary_of(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _audited(call: Call, context: Context, teacher: ImageModel, outputs: Outputs, theirs: TeacherClasses) -> Audit:
+def _audited(
+    call: Call, context: Context, teacher: ImageModel, outputs: Outputs, theirs: TeacherClasses
+) -> tuple[Audit, list[str]]:
     data, config = context.data, context.config
     confusion = Confusion(data.num_classes)
     index = torch.tensor(outputs.index)
@@ -147,13 +155,15 @@ def _audited(call: Call, context: Context, teacher: ImageModel, outputs: Outputs
     layer = config.teacher.model.last_layer
     audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer, outputs=of_teacher, watch=watch)
     agreement = confusion.agreement()
-    if not agreement.above_chance or agreement.order is not None:
+    told = outputs.how == "class map"  # then the order is no question
+    if not agreement.above_chance or (agreement.far_better and not told):
         suggestion = None
-        if agreement.order is not None:
+        if agreement.far_better and agreement.order is not None:
             places = tuple(outputs.index[place] for place in agreement.order)
             suggestion = str(_suggest(context.directory, data.classes, places, theirs))
         raise ConfigError([f"--teacher: {question(seen.teacher, agreement, data.classes, suggestion)}"])
-    return audit
+    doubts = [] if told else others(agreement, data.classes)
+    return audit, doubts
 
 
 def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence[int], theirs: TeacherClasses) -> Path:
@@ -169,12 +179,17 @@ def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence
 
 def _asked(call: Call, context: Context, outputs: Outputs) -> dict[str, Any]:
     """What the look at a teacher depends on."""
-    digest = None if call.weights is None else hashlib.sha256(call.weights.read_bytes()).hexdigest()
+    name = context.config.teacher.model.name
+    local = Path(name.removeprefix("hf:")).expanduser() if name.startswith("hf:") else None
+    files = [call.weights] if call.weights is not None else []
+    if local is not None and local.is_dir():
+        files = sorted(path for path in local.iterdir() if path.is_file())
+    digest = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
     return {
         "teacher": call.teacher,
         "file": digest,
         "model": context.config.teacher.model.model_dump(mode="json"),
-        "outputs": [list(outputs.index), outputs.how],
+        "outputs": list(outputs.index),
         "data": context.data.fingerprint,
         "transform": [context.config.data.eval_transform, context.config.data.image_size],
     }

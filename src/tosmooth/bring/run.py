@@ -21,6 +21,7 @@ from tosmooth.config_reading import apply_override, load_config
 from tosmooth.data.base import ImageData
 from tosmooth.errors import ConfigError, ModelError, StudyError
 from tosmooth.export.export import export_model
+from tosmooth.export.folder import refuse_unless_ours
 from tosmooth.export.formats import check_formats
 from tosmooth.export.huggingface import library_of
 from tosmooth.models.image_model import ImageModel
@@ -84,6 +85,7 @@ def distill_own(
         find_task(start.task).check(start, data)
         directory = StudyDirectory(root / start.name)
         directory.check_usable(0)
+        refuse_unless_ours(directory.path / "export")  # before all the work, not after it
         given: Given | None = None
         if outputs is not None:
             looking = Context(start, make_plan(start), directory, data, compute, shown)
@@ -167,7 +169,8 @@ def _distill(call: Call, context: Context, given: Given | None, formats: Sequenc
     expect_work(context)
     train_teachers(context)
     audits = {one.teacher.name: _audit(context, one.teacher, given) for one in taught}
-    warnings = [text for one in taught if (text := _raised(call, context, one, given))]
+    warnings = [] if given is None else list(given.warnings)
+    warnings += [text for one in taught if (text := _raised(call, context, one, given))]
     for text in warnings:
         context.progress.note(f"warning: {text}")
     teaching = StudyTeaching(context)
@@ -208,7 +211,7 @@ def _audit(context: Context, teacher: Teacher, given: Given | None) -> dict[str,
     folder = context.folder(teacher)
     if given is not None:
         for name in ("audit.json", "audit.html"):
-            target, made = folder / name, context.directory.state / "audit" / name
+            target, made = folder / name, given.file.parent / name
             if made.is_file() and not target.is_file():
                 target.write_bytes(made.read_bytes())
         return given.audit

@@ -35,12 +35,23 @@ def _read_split(folder: Path, classes: list[str], root: Path | None = None) -> F
     paths: list[Path] = []
     labels: list[int] = []
     for index, name in enumerate(classes):
-        files = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+        files = _images_in(folder / name)
         if not files:
             raise DataError(f"{folder / name}: holds no images; known endings: {', '.join(sorted(EXTENSIONS))}")
         paths += files
         labels += [index] * len(files)
     return FileSplit(paths, labels, root or folder.parent)
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """All images below a folder; hidden ones are copies that programs leave (`.ipynb_checkpoints`, `._x`)."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
 
 
 @register_image_source("folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,7 +69,7 @@ class Tracking:
             state = self._state.setdefault(name, {})
             sink = SINKS[name](self._directory.path / "tracking", self._config.name, state)
             if where := self._tried(name, lambda sink=sink: sink.open(plain)):  # type: ignore[misc]
-                self._warn(f"tracked by {name}: {where}")
+                self._warn(f"tracked by {name}: {without_secrets(where)}")
             if name not in self._failed:
                 self._sinks[name] = sink
         self._note()
@@ -137,12 +138,18 @@ class Tracking:
             self._failed.add(name)
             self._sinks.pop(name, None)
             lines = str(error).strip().splitlines()
-            reason = f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
+            first = without_secrets(lines[0])[:200] if lines else ""
+            reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
             self._warn(
                 f"warning: {name} is given up for this run ({reason}). Training goes on, metrics.jsonl has everything, "
                 "and the next start of this study sends what is missing"
             )
             return None
+
+
+def without_secrets(text: str) -> str:
+    """The text with the user and password of addresses left out: `http://user:secret@host` → `http://…@host`."""
+    return re.sub(r"(?<=://)[^/\s]+@", "…@", text)
 
 
 def _finite(record: Mapping[str, Any]) -> dict[str, float]:
