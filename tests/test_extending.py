@@ -101,11 +101,19 @@ def test_mistakes_name_what_packages_add_and_doctor_lists_it(package: Path, tmp_
     broken = tmp_path / "broken"
     (broken / "broken_example").mkdir(parents=True)
     (broken / "broken_example" / "__init__.py").write_text("raise RuntimeError('out of order')\n", encoding="utf-8")
+    (broken / "half_example").mkdir()
+    (broken / "half_example" / "__init__.py").write_text(
+        "from tosmooth.tasks.base import Task\n\nclass Half(Task):\n    pass\n", encoding="utf-8"
+    )
+    (broken / "half_example" / "exits.py").write_text("import sys\nsys.exit('no licence')\n", encoding="utf-8")
     (broken / "pyproject.toml").write_text(
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n[project]\n'
         'name = "broken-example"\nversion = "2.0"\n[project.entry-points."tosmooth.objectives"]\n'
-        'hinton = "broken_example:hinton"\nbroken = "broken_example:broken"\nreverse_kl = "broken_example:kl"\n'
-        '[project.entry-points."tosmooth.tasks"]\nbroken_task = "broken_example:Task"\n',
+        'hinton = "broken_example:hinton"\ndkd = "half_example:Half"\n'
+        'broken = "broken_example:broken"\nreverse_kl = "broken_example:kl"\n'
+        '[project.entry-points."tosmooth.tasks"]\nbroken_task = "broken_example:Task"\n'
+        'half_task = "half_example:Half"\n[project.entry-points."tosmooth.models"]\nexits = "half_example.exits"\n'
+        '[tool.hatch.build.targets.wheel]\npackages = ["broken_example", "half_example"]\n',
         encoding="utf-8",
     )
     install(broken, tmp_path / "installed")
@@ -130,7 +138,9 @@ for name in ("broken", "reverse_kl"):
     except TosmoothError as error:
         found[name] = str(error)
 found["mistakes"] = {}
-for override in ("data.source=digit", "task=vector", "student.model=example:mpl", "student.objectives=[reverse]"):
+for override in (
+    "data.source=digit", "task=vector", "student.model=example:mpl", "student.objectives=[reverse]", "task=half_task"
+):
     try:
         load_config("fashion-mnist", [override])
     except ConfigError as error:
@@ -146,7 +156,7 @@ print(json.dumps(found))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {"hinton", "dkd", "reverse_kl", "broken"} <= set(found["objectives"])
-    assert found["tasks"] == ["image_classification", "translation", "broken_task", "vectors"]
+    assert found["tasks"] == ["image_classification", "translation", "broken_task", "half_task", "vectors"]
     assert found["imported"] == []  # by the use of built-in names
     assert found["hinton"] == "tosmooth.losses.objectives"
     assert "package broken-example 2.0 cannot be loaded from broken_example:broken" in found["broken"]
@@ -157,8 +167,12 @@ print(json.dumps(found))
         ("task=vector", "did you mean 'vectors'"),
         ("student.model=example:mpl", "unknown model 'example:mpl'; known: mlp, wide_mlp"),
         ("student.objectives=[reverse]", "did you mean 'reverse_kl'"),
+        ("task=half_task", "half_example:Half is not a whole task: it lacks check, "),
     ):
         assert text in found["mistakes"][override]
     state, told, count = found["doctor"]
-    assert (state, count) == ("warning", 9)
-    assert "broken-example 2.0" in told
+    assert (state, count) == ("warning", 12)
+    assert "cannot be loaded from broken_example:broken" in told
+    assert "'dkd' (objectives) of the package broken-example 2.0 is never used: tosmooth has one" in told
+    assert "half_example:Half is not a whole task" in told
+    assert "from half_example.exits: SystemExit: no licence" in told

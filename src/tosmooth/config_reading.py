@@ -19,7 +19,7 @@ from tosmooth.config import (
     TeacherConfig,
     TrainingConfig,
 )
-from tosmooth.config_types import SEQUENCE
+from tosmooth.config_types import SEQUENCE, known_task
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
@@ -30,7 +30,7 @@ from tosmooth.models.translation import validate_translation_model_name
 from tosmooth.models.translation_marian import ARCHITECTURES
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
 from tosmooth.study.plan import path_safe
-from tosmooth.tasks.find import find_task, task_names
+from tosmooth.tasks.find import find_task
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, check_plain, read_yaml
 
@@ -220,7 +220,8 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
     data, teacher = sections.get("data"), sections.get("teacher")
     task = str(raw.get("task", "image_classification"))
     translation = task == "translation"
-    if data is not None and task in task_names():
+    usable = _usable(task)
+    if data is not None and usable:
         yield from _of_other_task(data.source, task)
     if data is not None:
         has_own = data.source in {"huggingface", "folder", *translation_sources()}  # may come with a validation split
@@ -264,7 +265,7 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
         training = sections.get(name)
         if training is None:
             continue
-        if task in task_names():
+        if usable:
             yield from _wrong_models(name, training, task)
         if training.average_last > 1 and raw.get("selection", "auto") not in {"auto", "last"}:
             yield f"{name}.average_last: the mean of the last epochs needs selection: last, not {raw['selection']}"
@@ -275,6 +276,14 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
                 f"{name}.schedule.warmup_epochs: {training.schedule.warmup_epochs:g} leaves nothing of "
                 f"{training.epochs} epochs; give fewer"
             )
+
+
+def _usable(task: str) -> bool:
+    try:
+        known_task(task)
+    except ValueError:
+        return False
+    return True
 
 
 def _of_other_task(source: str, task: str) -> Iterable[str]:

@@ -65,15 +65,20 @@ def _of_added_tasks(ask: Callable[[Any], Any]) -> list[Any]:
     """What the tasks of other packages answer; those that cannot be loaded, or raise, are left out."""
     found = []
     for name in added_tasks():
-        with suppress(TosmoothError):
+        with suppress(Exception):  # another package's code may raise anything; doctor says what
             found.append(ask(find_task(name)))
     return found
 
 
 def known_task(value: str) -> str:
-    """A task's name."""
+    """The name of a task that can be used."""
     if value not in task_names():
         raise ValueError(f"unknown task {value!r}; {did_you_mean(value, task_names())}")
+    if value in added_tasks():
+        try:
+            find_task(value)
+        except TosmoothError as error:
+            raise ValueError(str(error)) from None
     return value
 
 

@@ -20,9 +20,14 @@ from packaging.requirements import Requirement
 
 from tosmooth import plugins
 from tosmooth.config import ComputeConfig
+from tosmooth.data.registry import find_image_source
+from tosmooth.data.translation.registry import find_translation_source
 from tosmooth.errors import TosmoothError
 from tosmooth.files import write_bytes
+from tosmooth.losses.objectives import find_objective
 from tosmooth.memory import free_memory
+from tosmooth.models.build import find_model_source
+from tosmooth.tasks.find import find_task
 from tosmooth.training.compute import Compute
 from tosmooth.trial import train_and_resume
 
@@ -134,15 +139,30 @@ def _devices() -> Check:
     return Check("devices", "ok", f"no GPU; {cpu}", facts=facts)
 
 
+# What a study would use under a name; raises where it could not.
+_USED: dict[plugins.Kind, Callable[[str], Any]] = {
+    "objectives": find_objective,
+    "data_sources": find_image_source,
+    "translation_sources": find_translation_source,
+    "models": lambda prefix: find_model_source(f"{prefix}:any")[0],
+    "tasks": lambda name: type(find_task(name)),
+}
+
+
 def _plugins() -> Check:
     """What other packages add, and whether it can be loaded."""
     facts, wrong = [], []
     for plugin in plugins.installed():
         facts.append(asdict(plugin))
         try:
-            plugins.load(plugin.kind, plugin.name)
-        except plugins.PluginError as error:
+            taken = _USED[plugin.kind](plugin.name) is not plugins.load(plugin.kind, plugin.name)
+        except TosmoothError as error:
             wrong.append(str(error))
+            continue
+        if taken:
+            wrong.append(
+                f"{plugin.name!r} ({plugin.kind}) of the package {plugin.package} is never used: tosmooth has one"
+            )
     if wrong:
         return Check(
             "plugins", "warning", "; ".join(dict.fromkeys(wrong)), "mend or uninstall the package", {"plugins": facts}

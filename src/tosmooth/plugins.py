@@ -82,7 +82,7 @@ def load(kind: Kind, name: str) -> Any:
         return None
     try:
         return points[0].load()
-    except Exception as error:  # another package's code may raise anything
+    except (Exception, SystemExit) as error:  # another package's code may raise anything
         raise PluginError(
             f"{name!r} ({kind}) of the package {_package(points[0])} cannot be loaded from {points[0].value}: "
             f"{type(error).__name__}: {error}"

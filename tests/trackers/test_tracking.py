@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,50 @@ def test_one_that_fails_stops_nothing_and_is_sent_the_rest_later(tmp_path: Path,
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     train_only_teachers(load_config(tiny_raw | {"trackers": ["mlflow"]}), tmp_path / "runs", quiet())
     assert [step for step, _ in in_mlflow(uri, "teachers/a0-s0/train/loss")] == [1, 2]
+
+
+@pytest.mark.parametrize(("told", "attempts"), [(None, 3), ("1", 2)], ids=["ours", "the user's word"])
+def test_a_server_that_is_out_of_order_is_not_asked_for_minutes(tmp_path: Path, tiny_raw, monkeypatch, told, attempts):
+    asked: list[str] = []
+
+    class OutOfOrder(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(503)
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), OutOfOrder) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+        if told is not None:
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", told)
+        said: list[str] = []
+        with Tracking(load_config(tiny_raw | {"trackers": ["mlflow"]}), StudyDirectory(tmp_path), said.append):
+            pass
+        server.shutdown()
+    assert max(Counter(asked).values()) == attempts
+    assert "is given up for this run" in said[0]
+    assert os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES") == told
+
+
+def test_damaged_records_and_a_full_disk_end_no_study(tmp_path: Path, tiny_raw):
+    directory = StudyDirectory(tmp_path / "study")
+    said: list[str] = []
+    with Tracking(load_config(tiny_raw | {"trackers": ["tensorboard"]}), directory, said.append) as one:
+        path = directory.path / "teachers" / "a0-s0" / "metrics.jsonl"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b'{"epoch": 1, "train/loss": 2.5}\n{"epoch": 2, "train/lo\xff')
+        one.update()
+        (directory.state / "tracking.json").unlink()
+        (directory.state / "tracking.json").mkdir()
+        one.update()
+    assert in_tensorboard(directory.path, "teachers/a0-s0", "train/loss") == {1: 2.5}
+    assert any("could not be noted" in line for line in said)
 
 
 def test_missing_libraries_and_unknown_names_are_told_before_any_work(tmp_path: Path, tiny_raw, silent, monkeypatch):

@@ -76,7 +76,7 @@ def image_sources() -> tuple[str, ...]:
     return tuple(sorted({*_sources(), *plugins.names("data_sources")}))
 
 
-def _source(name: str) -> SourceFunction:
+def find_image_source(name: str) -> SourceFunction:
     """The function of a source.
 
     Raises:
@@ -120,7 +120,7 @@ def load_image_data(
     Raises:
         DataError: unknown source, missing or malformed files, an empty class, a label outside the classes.
     """
-    raw = _source(source)(SourceRequest(path, download, dict(options or {})))
+    raw = find_image_source(source)(SourceRequest(path, download, dict(options or {})))
     if len(raw.classes) < 2:
         raise DataError(f"the source {source!r} has {len(raw.classes)} class; a classifier needs at least 2")
     for name, split in (("train", raw.train), ("validation", raw.validation), ("test", raw.test)):

@@ -48,7 +48,13 @@ def register_model_source(prefix: str, source: ModelSource) -> None:
     _SOURCES[prefix] = source
 
 
-def _source(name: str) -> tuple[ModelSource, str]:
+def find_model_source(name: str) -> tuple[ModelSource, str]:
+    """The library of a model's name, and the name without its prefix.
+
+    Raises:
+        ModelError: no library has that prefix, or nothing follows it.
+        PluginError: a package adds it, and cannot be used.
+    """
     prefix, colon, rest = name.partition(":")
     if not colon:
         return cifar_resnet, name
@@ -70,14 +76,14 @@ def validate_model_name(name: str) -> None:
     Raises:
         ModelError: unknown, with the nearest known name; or ``hf:`` without the transformers library.
     """
-    source, rest = _source(name)
+    source, rest = find_model_source(name)
     source.validate(rest)
 
 
 def published_size(name: str) -> int | None:
     """Side of the images that a model's published weights want to see, in pixels; None where the library's tables do
     not say. Nothing is fetched."""
-    source, rest = _source(name)
+    source, rest = find_model_source(name)
     ask: Callable[[str], int | None] | None = getattr(source, "published_size", None)
     return None if ask is None else ask(rest)
 
@@ -115,7 +121,7 @@ def build_image_model(
         ModelError: unknown name, arguments the model does not take, images too small for it, a checkpoint that does
             not fit.
     """
-    source, rest = _source(name)
+    source, rest = find_model_source(name)
     source.validate(rest)
     if num_classes < 2:
         raise ModelError(f"{name}: num_classes is {num_classes}, a classifier needs at least 2")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tosmooth import plugins
-from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
 
 if TYPE_CHECKING:  # names of tasks are asked for without PyTorch
     from tosmooth.tasks.base import Task
@@ -54,9 +54,23 @@ def find_task(name: str) -> Task:
         found = _TASKS.get(name) or plugins.load("tasks", name)
     if found is None:
         raise ConfigError([f"task: unknown task {name!r}; {did_you_mean(name, task_names())}"])
+    return _made(name, found)
+
+
+def _made(name: str, found: Any) -> Task:
     from tosmooth.tasks.base import Task
 
     if not (isinstance(found, type) and issubclass(found, Task)):
-        raise plugins.wrong("tasks", name, "a subclass of tosmooth.tasks.base.Task")
-    task: Task = found()
-    return task
+        raise _wrong(name, found, "a subclass of tosmooth.tasks.base.Task")
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise _wrong(name, found, f"a whole task: it lacks {', '.join(missing)}")
+    try:
+        return found()
+    except Exception as error:  # another package's code may raise anything
+        raise _wrong(name, found, f"one that is made without arguments ({type(error).__name__}: {error})") from error
+
+
+def _wrong(name: str, found: object, expected: str) -> TosmoothError:
+    if name in _TASKS:
+        return ConfigError([f"task: {name!r}: {found!r} is not {expected}"])
+    return plugins.wrong("tasks", name, expected)

@@ -6,13 +6,16 @@ import logging
 import os
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from accelerate.tracking import MLflowTracker, TensorBoardTracker, WandBTracker
 
 PROJECT = "tosmooth"  # where the library's own environment variables name none
+# MLflow asks a server that is away for four minutes and more; a study that waits loses more than the next start sends.
+MLFLOW_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
 
 
 class Sink(ABC):
@@ -157,37 +160,53 @@ class _MLflow(Sink):
             logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table that it makes
             mlflow.set_tracking_uri(f"sqlite:///{(self.folder / 'mlflow.db').resolve()}")
             artifacts = (self.folder / "mlflow-artifacts").resolve().as_uri()
-        tracker = MLflowTracker(
-            experiment_name=PROJECT, logging_dir=artifacts, run_id=self.state.get("id"), run_name=self.study
-        )
-        tracker.start()
-        self._tracker = tracker
-        self.state["id"] = tracker.tracker.info.run_id
-        if not self.state.get("configured"):  # a parameter cannot be changed
-            tracker.store_init_configuration(dict(config))
-            self.state["configured"] = True
+        with _impatient():
+            tracker = MLflowTracker(
+                experiment_name=PROJECT, logging_dir=artifacts, run_id=self.state.get("id"), run_name=self.study
+            )
+            tracker.start()
+            self._tracker = tracker
+            self.state["id"] = tracker.tracker.info.run_id
+            if not self.state.get("configured"):  # a parameter cannot be changed
+                tracker.store_init_configuration(dict(config))
+                self.state["configured"] = True
         where = mlflow.get_tracking_uri()
         return f"mlflow ui --backend-store-uri {where}" if own else f"run {self.state['id']} at {where}"
 
     def send(self, owner: str, epoch: int, values: Mapping[str, float]) -> None:
         assert self._tracker is not None
-        self._tracker.log({f"{owner}/{name}": value for name, value in values.items()}, step=epoch)
+        with _impatient():
+            self._tracker.log({f"{owner}/{name}": value for name, value in values.items()}, step=epoch)
 
     def conclude(self, sentences: Mapping[str, str], figures: Mapping[str, float], report: Path) -> None:
         import mlflow
 
         assert self._tracker is not None
-        mlflow.set_tags(dict(sentences))
-        self._tracker.log(dict(figures))
-        self._tracker.log_artifact(str(report))
+        with _impatient():
+            mlflow.set_tags(dict(sentences))
+            self._tracker.log(dict(figures))
+            self._tracker.log_artifact(str(report))
 
     def close(self) -> None:
         import mlflow
 
         if self._tracker is not None:
-            self._tracker.finish()
+            with _impatient():
+                self._tracker.finish()
         if self._own:  # else the next study of this process would be sent to this one's database
             mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """MLflow's patience as we want it, unless the user has said how much."""
+    ours = {name: value for name, value in MLFLOW_PATIENCE.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
 
 
 def _cell(value: object) -> str:

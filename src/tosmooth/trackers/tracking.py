@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ from tosmooth.config import StudyConfig
 from tosmooth.config_reading import dump_config
 from tosmooth.errors import ConfigError
 from tosmooth.study.directory import StudyDirectory, load_json, write_json
-from tosmooth.untrusted import read_json
+from tosmooth.untrusted import UnreadableError, read_json
 
 if TYPE_CHECKING:
     from tosmooth.trackers.sinks import Sink
@@ -90,10 +91,13 @@ class Tracking:
             return
         for path in sorted(self._directory.path.glob("*/*/metrics.jsonl")):
             owner = path.parent.relative_to(self._directory.path).as_posix()
-            size = path.stat().st_size
-            if not owner.startswith(("teachers/", "students/")) or self._sizes.get(path) == size:
+            if not owner.startswith(("teachers/", "students/")):
                 continue
-            records = [read_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+            try:
+                size = path.stat().st_size
+                records = [] if self._sizes.get(path) == size else _records(path)
+            except OSError:  # training says so, if it matters; here nothing but a look at it is lost
+                continue
             for name in list(self._sinks):
                 self._send(name, owner, records)
             self._sizes[path] = size
@@ -127,8 +131,12 @@ class Tracking:
         return self._directory.state / "tracking.json"
 
     def _note(self) -> None:
-        if self._state:
-            write_json(self._noted, self._state)
+        try:
+            if self._state:
+                write_json(self._noted, self._state)
+        except OSError as error:
+            reason = error.strerror or error
+            self._warn(f"warning: {self._noted}: what was sent could not be noted ({reason}); it will be sent again")
 
     def _tried(self, name: str, work: Callable[[], Any]) -> Any:
         """Do something with a tracker; a study must not end because of its own onlooker."""
@@ -150,6 +158,17 @@ class Tracking:
 def without_secrets(text: str) -> str:
     """The text with the user and password of addresses left out: `http://user:secret@host` → `http://…@host`."""
     return re.sub(r"(?<=://)[^/\s]+@", "…@", text)
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
+    """The epochs in a file of records; a line that is none (a process was killed while it wrote) is left out."""
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(UnreadableError):
+            record = read_json(line)
+            if isinstance(record, dict) and isinstance(record.get("epoch"), int):
+                found.append(record)
+    return found
 
 
 def _finite(record: Mapping[str, Any]) -> dict[str, float]:

@@ -70,8 +70,18 @@ def read_pairs(source: str, request: PairRequest) -> RawPairs:
         DataError: unknown source, or missing or malformed data.
         PluginError: a package adds it, and cannot be used.
     """
+    return find_translation_source(source)(request)
+
+
+def find_translation_source(source: str) -> PairFunction:
+    """The function of a source.
+
+    Raises:
+        DataError: there is none of that name.
+        PluginError: a package adds it, and cannot be used.
+    """
     if source not in _sources() and (added := plugins.load_function("translation_sources", source)) is not None:
         _SOURCES[source] = added
     if source not in _SOURCES:
         raise DataError(f"unknown source of sentence pairs {source!r}; {did_you_mean(source, translation_sources())}")
-    return _SOURCES[source](request)
+    return _SOURCES[source]
