@@ -302,6 +302,8 @@ def _wrong_models(name: str, training: TrainingConfig, task: str) -> Iterable[st
         if task == "image_classification":
             if model.name in ARCHITECTURES:
                 yield f"{key}.name: {model.name!r} translates sentences; task: translation goes with it"
+            elif model.pretrained and ":" not in model.name:
+                yield f"{key}.pretrained: {model.name} has no published weights; give your own ({key}.checkpoint)"
             continue
         check = validate_translation_model_name if task == "translation" else find_task(task).check_model_name
         try:

@@ -29,6 +29,24 @@ class ModelError(TosmoothError):
     """A model that cannot be built, loaded, or that does not fit the data."""
 
 
+class UnfetchedError(ModelError):
+    """Published weights, or a published configuration, that could not be fetched.
+
+    Args:
+        model: the model's name.
+        reason: what happened, in a sentence.
+        remedy: what can be done; None: a file, in a study's words.
+    """
+
+    def __init__(self, model: str, reason: str, remedy: str | None = None) -> None:
+        self.model, self.reason = model, reason
+        way = remedy or "give the file to the model's setting checkpoint, with pretrained: false"
+        super().__init__(
+            f"{reason} If this machine cannot fetch it: fetch it on another, and {way}; or set HF_ENDPOINT to a mirror "
+            "of the Hugging Face hub"
+        )
+
+
 class MissingLibraryError(TosmoothError, ImportError):
     """An optional library that is asked for is not installed; the text says how to install it."""
 

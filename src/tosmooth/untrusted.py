@@ -20,8 +20,12 @@ class UnreadableError(ValueError):
     """The text is not what it should be; the reason is what a sentence says of it: "is nested …"."""
 
 
-def read_yaml(text: str) -> Any:
+def read_yaml(text: str, *, texts: bool = False) -> Any:
     """The plain data of a YAML text; no tag makes an object of any other kind.
+
+    Args:
+        text: the YAML.
+        texts: leave every scalar the text that it is: `yes` and `007` are names, not true and 7.
 
     Raises:
         UnreadableError: not YAML, too large, too deep, or it refers to itself.
@@ -29,7 +33,7 @@ def read_yaml(text: str) -> Any:
     if len(text) > LONGEST_YAML:
         raise UnreadableError(f"is larger than {LONGEST_YAML:,} characters")
     try:
-        loader = yaml.SafeLoader(text)
+        loader = yaml.BaseLoader(text) if texts else yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
             if node is None:

@@ -227,6 +227,18 @@ def test_one_side_for_sure_but_not_which_setting_is_moderate():
     assert {row["relation"] for row in advice["not_told_apart"]} <= {"tied", "undecided"}
 
 
+@pytest.mark.rule("R9")
+def test_nothing_is_said_about_smoothing_where_all_teachers_are_of_one_kind():
+    whole = grid({(0.0, 1.0): 90.0, (0.0, 2.0): 89.9}, noise=0.6)
+    unsmoothed = advise(whole[whole.label_smoothing == 0], teacher_rows(), NOTHING, Rules(margin=0.1))["confidence"]
+    assert unsmoothed["level"] == "low"
+    assert unsmoothed["sentence"].startswith("Not sure: these are behind by less than chance")
+    assert "was not asked: every teacher of this grid is unsmoothed" in unsmoothed["sentence"]
+    single = whole[(whole.label_smoothing == 0) & (whole.temperature == 1)]
+    alone = advise(single, teacher_rows(), NOTHING, Rules())["confidence"]
+    assert alone == {"level": "low", "sentence": "Nothing was compared: the grid has one setting."}
+
+
 @pytest.mark.rule("R18")
 def test_the_best_at_the_edge_of_the_grid_is_a_caveat():
     edge = advise(grid({(0.1, 64.0): 90.0}), teacher_rows(), NOTHING, Rules())["caveats"]

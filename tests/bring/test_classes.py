@@ -79,6 +79,19 @@ def test_a_class_map_as_csv_by_name_and_number(tmp_path: Path):
     assert read_class_map(path, ("cat", "dog"), named("wolf", "bear", "lynx")).index == (2, 0)
 
 
+def test_names_are_the_texts_that_stand_there_and_a_header_is_none(tmp_path: Path):
+    classes = ("007", "no", "yes")
+    theirs = TeacherClasses(3, (("on",), ("1e3",), ("off",)))
+    yaml, csv = tmp_path / "m.yaml", tmp_path / "m.csv"
+    yaml.write_text("yes: on\nno: off\n007: 1e3\n", encoding="utf-8")
+    csv.write_text("data,teacher\nyes,on\nno,off\n007,1e3\n", encoding="utf-8")
+    for path in (yaml, csv):
+        assert read_class_map(path, classes, theirs).index == (1, 2, 0)
+    csv.write_text("data,teacher\nyes,on\nno,off\n", encoding="utf-8")  # no header beside a class that is missing
+    with pytest.raises(ConfigError, match="unknown class of the data 'data'"):
+        read_class_map(csv, classes, theirs)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -87,7 +100,7 @@ def test_a_class_map_as_csv_by_name_and_number(tmp_path: Path):
         ("m.yaml", "- cat\n", "expected lines such as"),
         ("m.yaml", "a: [", "is not readable as YAML"),
         ("m.yaml", "cat: 7\ndog: 1\n", "unknown class of the teacher '7'"),
-        ("m.yaml", "cat: true\ndog: 1\n", "unknown class of the teacher 'True'"),
+        ("m.yaml", "cat: true\ndog: 1\n", "unknown class of the teacher 'true'"),
     ],
 )
 def test_broken_class_maps(tmp_path: Path, name: str, content: str, reason: str):

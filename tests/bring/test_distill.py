@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from safetensors.torch import load_file, save_file
 from tests.bring.conftest import CLASSES, SMALL, STUDENT, TEACHER, write_images
 from tests.bring.hub import serving
 from tests.test_cli import tosmooth as command
-from tosmooth.bring.call import Call
+from tosmooth.bring.call import Call, starting_config
 from tosmooth.bring.run import distill_own
 from tosmooth.bring.summary import print_distilled
 from tosmooth.cli.distill import distill
-from tosmooth.errors import ConfigError, StudyError
+from tosmooth.errors import ConfigError, StudyError, UnfetchedError
 from tosmooth.models.build import build_image_model
 from tosmooth.models.weights import load_weights, weights_hash
 from tosmooth.study.progress import StudyProgress
@@ -37,7 +38,7 @@ def call(images: Path, teachers: dict[float, Path]) -> Call:
 
 def distilled(call: Call, root: Path, **changes: Any) -> dict[str, Any]:
     silent = StudyProgress(Console(quiet=True))
-    return distill_own(dataclasses.replace(call, **changes), root, ["safetensors"], silent)
+    return distill_own(dataclasses.replace(call, **changes), root, silent)
 
 
 def reordered(weights: Path, path: Path, rows: tuple[int, ...], names: tuple[str, ...] | None, extra: int = 0) -> Path:
@@ -57,7 +58,7 @@ def test_a_teacher_of_the_same_classes_is_audited_and_taken_as_it_is(call: Call,
     result = distilled(call, tmp_path)
     study = Path(result["study"])
     (teacher,), (student,) = result["teachers"], result["students"]
-    assert "taken to be in the same order" in result["relation"]
+    assert "the same order was assumed" in result["relation"]
     config = yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))
     assert config["description"].endswith("its label smoothing: undecided")
     assert teacher["verdict"] == "undecided"  # four classes are too few to tell
@@ -221,8 +222,60 @@ def test_what_does_not_go_together(call: Call, tmp_path: Path):
         with pytest.raises(ConfigError, match=text):
             distilled(call, tmp_path, **changes)
     with pytest.raises(ConfigError, match="unknown format 'onx'"):
-        distill_own(call, tmp_path, ["onx"])
+        distilled(call, tmp_path, formats=["onx"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_or_format_that_is_wrong_hides_no_other_mistake(tmp_path: Path):
+    with pytest.raises(ConfigError) as error:
+        distill(
+            "none.yaml", teacher="timm:resnet5000", student="resnet8", data=str(tmp_path / "no"), formats="xml",
+            overrides=["student.model.pretrained=true"],
+        )  # fmt: skip
+    for text in ("none.yaml: no such file", "resnet5000", "neither a folder", "'xml'", "resnet8 has no published"):
+        assert text in str(error.value)
+    with pytest.raises(ConfigError, match=r"--teacher: none\.safetensors is no file, nor a published model"):
+        distill("fashion-mnist", teacher="none.safetensors")
+
+
+def test_the_study_is_named_after_data_and_models_and_both_mean_the_same_everywhere(
+    images: Path, teachers, tmp_path: Path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("con.images", "_x"):
+        shutil.copytree(images, tmp_path / name)
+    folder = tmp_path / "models" / "mine"
+    folder.mkdir(parents=True)
+    config = {"model_type": "resnet", "architectures": ["ResNetForImageClassification"]}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    own = Call(str(teachers[0.0]), "hf:models/mine", data="con.images", teacher_model=TEACHER, overrides=SMALL)
+    start, _ = starting_config(own)
+    assert start.student.model.name == f"hf:{folder}"
+    assert start.name == "images-con.images-test_resnet-mine"
+    named, _ = starting_config(dataclasses.replace(own, data="_x", student="resnet8"))
+    assert named.name == "x-test_resnet-resnet8"
+
+
+def test_two_classes_get_no_study_and_one_temperature_gets_others_to_compare(call: Call, teachers, tmp_path: Path):
+    result = distilled(call, tmp_path)
+    assert result["following"] == (
+        f"tosmooth study {result['study']}/study.yaml student.seeds=[0,1,2] student.temperatures=[1,2,4] -o {tmp_path}"
+    )
+    two = write_images(tmp_path / "two", {name: name for name in CLASSES[:2]})
+    file = reordered(teachers[0.0], tmp_path / "half" / "weights.safetensors", (0, 1), None)
+    (tmp_path / "two" / "Bag" / "000.png").write_bytes(b"torn")
+    result = distilled(call, tmp_path, teacher=str(file), data=str(two), overrides=[*SMALL, "data.on_error=skip"])
+    assert result["following"] is None
+    assert any("1 image could not be read and were left out" in text for text in result["warnings"])
+
+
+def test_weights_that_cannot_be_fetched_can_be_given(call: Call, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UnfetchedError, match=r"--teacher FILE --teacher-model timm:resnet18\.a1_in1k"):
+        distilled(call, tmp_path, teacher="timm:resnet18.a1_in1k", teacher_model=None)
+    with pytest.raises(UnfetchedError, match=r"student\.model\.checkpoint=FILE .*--from-scratch"):
+        distilled(call, tmp_path, student="timm:resnet18.a1_in1k")
 
 
 def test_a_published_teacher_comes_from_the_hub_and_knows_imagenet(teachers, tmp_path: Path):

@@ -260,28 +260,36 @@ def _confidence(
 ) -> dict[str, str]:
     """How sure the choice is, in one sentence."""
     others = [row for row in comparisons if row["relation"] != "best"]
+    if rules.preview:
+        return {"level": "low", "sentence": "Not sure at all: this is a preview, trained too briefly to conclude from."}
+    if not others:
+        return {"level": "low", "sentence": "Nothing was compared: the grid has one setting."}
+    level, text = _how_sure(best, others, number, rules, varied, unit)
+    if all((row["label_smoothing"] > 0) == (best[1] > 0) for row in others):
+        kind = "smoothed" if best[1] > 0 else "unsmoothed"
+        text += f" Whether to smooth was not asked: every teacher of this grid is {kind}."
+    return {"level": level, "sentence": text}
+
+
+def _how_sure(
+    best: Setting, others: list[dict[str, Any]], number: int, rules: Rules, varied: Collection[str], unit: str
+) -> tuple[str, str]:
     open_rows = sorted((row for row in others if row["relation"] != "worse"), key=lambda row: row["difference"])
     names = "; ".join(describe(row, varied) for row in open_rows[:3])
     names += f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
-    if rules.preview:
-        return {"level": "low", "sentence": "Not sure at all: this is a preview, trained too briefly to conclude from."}
     if number < FEWEST_SEEDS:
         text = f"Not sure: {number} {unit}{'s' * (number > 1)} cannot show how much is chance."
-        return {"level": "low", "sentence": text + _for_these_students(others, open_rows, names)}
+        return "low", text + _for_these_students(others, open_rows, names)
     if not open_rows:
-        text = f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
-        return {"level": "high", "sentence": text}
-    same_side = all((row["label_smoothing"] > 0) == (best[1] > 0) for row in open_rows)
+        return "high", f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
     if all(row["relation"] == "tied" for row in open_rows):
         within = f"{rules.margin:g} points"
-        text = f"Sure that nothing beats it by more than {within}; as good within that margin: {names}."
-        return {"level": "high", "sentence": text}
-    if same_side:
+        return "high", f"Sure that nothing beats it by more than {within}; as good within that margin: {names}."
+    rivals = [row for row in others if (row["label_smoothing"] > 0) != (best[1] > 0)]
+    if rivals and all(row["relation"] == "worse" for row in rivals):
         side = "smoothing the teacher" if best[1] > 0 else "leaving the teacher unsmoothed"
-        text = f"Sure about {side}, less so about the exact setting: not told apart from it: {names}."
-        return {"level": "moderate", "sentence": text}
-    text = f"Not sure: these are behind by less than chance allows to call: {names}. More seeds would tell."
-    return {"level": "low", "sentence": text}
+        return "moderate", f"Sure about {side}, less so about the exact setting: not told apart from it: {names}."
+    return "low", f"Not sure: these are behind by less than chance allows to call: {names}. More seeds would tell."
 
 
 def _for_these_students(others: list[dict[str, Any]], open_rows: list[dict[str, Any]], names: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from tosmooth.audit.collecting import Collected
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.config import ModelConfig, StudyConfig
-from tosmooth.errors import ConfigError, DataError, ModelError, did_you_mean
+from tosmooth.errors import ConfigError, DataError, ModelError, UnfetchedError, did_you_mean
 from tosmooth.models import torchvision_models
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.study_model import StudyModel
@@ -107,7 +107,9 @@ def published_classes(name: str) -> int | None:
         try:
             return int(AutoConfig.from_pretrained(str(Path(rest).expanduser()), trust_remote_code=False).num_labels)
         except (OSError, ValueError) as error:
-            raise ModelError(f"{name}: its config.json cannot be read: {' '.join(str(error).split())[:200]}") from None
+            said = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
+            reason = f"{name}: its config.json cannot be read: {said[:300]}."
+            raise UnfetchedError(name, reason, "give the folder (hf:FOLDER)") from None
     raise ModelError(f"{name}: has no published weights; give the file of its weights")
 
 

@@ -13,6 +13,9 @@ from tosmooth.config_reading import apply_override, find_mistakes, load_config, 
 from tosmooth.config_types import known_model
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.export.formats import check_formats
+from tosmooth.export.huggingface import library_of
+from tosmooth.files import unportable
 from tosmooth.study.plan import path_safe
 
 OWN_IMAGES = "own-images"  # the recipe whose settings fill in what is not told
@@ -41,6 +44,7 @@ class Call:
         fine_tune: whether to train the teacher on the data first; None: where its classes are others.
         from_scratch: the student does not start from published weights.
         seed: of the student.
+        formats: of the export, as `tosmooth.export_model` takes them.
         name: of the study's folder; None: made from data, teacher and student.
         mistakes: that were found in the arguments already.
     """
@@ -58,6 +62,7 @@ class Call:
     fine_tune: bool | None = None
     from_scratch: bool = False
     seed: int = 0
+    formats: Sequence[str] = ("safetensors",)
     name: str | None = None
     mistakes: tuple[str, ...] = ()
 
@@ -99,7 +104,15 @@ def starting_config(call: Call) -> tuple[StudyConfig, dict[str, Any]]:
         ConfigError: all mistakes of the call and of the configuration it makes.
     """
     mistakes = list(call.mistakes)
-    raw = read_source(call.source or OWN_IMAGES)
+    try:
+        check_formats([name.strip().replace("-", "_") for name in call.formats], None)
+    except ConfigError as error:
+        mistakes += error.mistakes
+    try:
+        raw = read_source(call.source or OWN_IMAGES)
+    except ConfigError as error:  # what else is wrong is looked for all the same
+        mistakes += error.mistakes
+        raw = read_source(OWN_IMAGES)
     if raw.get("task", "image_classification") != "image_classification":
         raise ConfigError([f"task: {raw['task']} is not distilled by these options; use tosmooth study"])
     _one_teacher(raw)
@@ -129,6 +142,9 @@ def starting_config(call: Call) -> tuple[StudyConfig, dict[str, Any]]:
             mistakes.append(f"{key}: the audit decides, or you with {DECIDED[key]}; use that instead")
     if not any(text.startswith("name=") for text in call.overrides):
         raw["name"] = call.name or _name(raw)
+    student = _model_name(raw, "student")
+    if "huggingface" in call.formats and library_of(student) is None:
+        mistakes.append(f"--format: {student} has no Hugging Face folder; use safetensors or onnx")
     mistakes += [text for text in find_mistakes(raw) if not _told(text, mistakes)]
     if mistakes:
         raise ConfigError(mistakes)
@@ -188,7 +204,7 @@ def _teacher(call: Call, raw: dict[str, Any], mistakes: list[str]) -> None:
         return
     if call.weights is not None:
         if call.teacher_model is not None:
-            apply_override(raw, "teacher.model", {"name": call.teacher_model})
+            apply_override(raw, "teacher.model", {"name": _wherever(call.teacher_model)})
         elif call.source is None:
             mistakes.append(f"--teacher-model: say which architecture {call.teacher} is of, such as timm:resnet50")
         else:
@@ -206,7 +222,7 @@ def _teacher(call: Call, raw: dict[str, Any], mistakes: list[str]) -> None:
     if ":" not in call.teacher:
         mistakes.append(f"--teacher: {call.teacher} has no published weights; give the file of its weights, too")
         return
-    apply_override(raw, "teacher.model", {"name": call.teacher, "pretrained": True})
+    apply_override(raw, "teacher.model", {"name": _wherever(call.teacher), "pretrained": True})
 
 
 def _student(call: Call, raw: dict[str, Any], mistakes: list[str]) -> None:
@@ -218,21 +234,33 @@ def _student(call: Call, raw: dict[str, Any], mistakes: list[str]) -> None:
         except ValueError as error:
             mistakes.append(f"--student: {error}")
             return
-        apply_override(raw, "student.model", {"name": call.student, "pretrained": has_published_weights(call.student)})
+        pretrained = has_published_weights(call.student)
+        apply_override(raw, "student.model", {"name": _wherever(call.student), "pretrained": pretrained})
     if call.from_scratch:
         apply_override(raw, "student.model.pretrained", False)
+
+
+def _wherever(name: str) -> str:
+    """A model's name that means the same in every folder: `hf:mine`, where that is one, with its whole path."""
+    folder = Path(name.removeprefix("hf:")).expanduser()
+    return f"hf:{folder.resolve()}" if name.startswith("hf:") and folder.is_dir() else name
+
+
+def _model_name(raw: dict[str, Any], role: str) -> str:
+    section = raw.get(role)
+    model = section.get("model") if isinstance(section, dict) else None
+    return str(model.get("name") if isinstance(model, dict) else model)
 
 
 def _name(raw: dict[str, Any]) -> str:
     data, parts = raw.get("data", {}), []
     parts.append(Path(str(data.get("path"))).name if data.get("path") else str(data.get("source", "data")))
     for role in ("teacher", "student"):
-        model = raw.get(role, {}).get("model", {})
-        name = str(model.get("name") if isinstance(model, dict) else model)
+        name = _model_name(raw, role)
         prefix, _, rest = name.rpartition(":")
         parts.append(Path(rest).name if prefix == "hf" else rest)
-    text = "-".join(filter(None, (path_safe(part).strip("_") for part in parts)))
-    return text[:LONGEST_NAME].rstrip("-._") or "distilled"
+    text = "-".join(filter(None, (path_safe(part).strip("_") for part in parts)))[:LONGEST_NAME].rstrip("-._")
+    return f"images-{text}" if unportable(text) else text
 
 
 def teacher_name(call: Call, section: ModelConfig) -> str:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import binomtest
 
+from tosmooth.terminal import quoted
+
 CHANCE_LEVEL = 0.01  # of the one-sided test that a teacher agrees with the labels more than by chance
 ORDER_LEVEL = 0.001  # of the test that another order is better: it is looked for, where chance is only looked at
 LEAST_PER_CLASS = 5  # samples: with fewer, an assignment of classes fits anything
@@ -104,7 +106,7 @@ def question(teacher: str, agreement: Agreement, classes: Sequence[str], suggest
         return (
             f"{said}? In another order of its {count} outputs it would be right on "
             f"{100 * agreement.accuracy_in_order:.1f} %. That order was written as a class map; look whether it makes "
-            f"sense, and if so: --class-map {suggestion}"
+            f"sense, and if so: --class-map {quoted(suggestion)}"
         )
     return (
         f"{said}, or are these other classes, or images of another kind? No order of its outputs fits. Say which of "

@@ -19,7 +19,7 @@ WORDS: Mapping[str, str] = {
     "same names": "has the data's classes",
     "other order": "has the data's classes in another order; its outputs were put into the data's, by name",
     "by name": "knows the data's classes among others; its outputs for them were chosen by name",
-    "in order": "has as many classes as the data; without names to compare, they were taken to be in the same order",
+    "in order": "has as many classes as the data; no names tell which is which, so the same order was assumed",
     "class map": "was mapped to the data's classes by the class map",
 }
 MOST_SHOWN = 12  # class names in a message
@@ -84,7 +84,7 @@ def read_class_map(path: Path, classes: Sequence[str], theirs: TeacherClasses) -
     Raises:
         ConfigError: all that is wrong with it.
     """
-    given = _read(path)
+    given = _without_header(_read(path), classes) if path.suffix.lower() == ".csv" else _read(path)
     mistakes, indices = [], {}
     by_name: dict[str, list[int]] = {}
     for index, names in enumerate(theirs.names):
@@ -146,10 +146,16 @@ def _near(name: object, known: Sequence[str]) -> str:
 def _places(target: Any, count: int, by_name: Mapping[str, list[int]]) -> list[int]:
     """Outputs that a target may mean: a name goes before a number, as classes may be called by numbers."""
     named = sorted(set(by_name.get(_plain(str(target)), [])))
-    if named or isinstance(target, bool):
+    if named:
         return named
     text = str(target)
     return [int(text)] if text.isascii() and text.isdigit() and int(text) < count else []
+
+
+def _without_header(given: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """Without a first line that names the columns: no class, while all classes follow."""
+    first, *others = given
+    return {name: given[name] for name in others} if first not in classes and set(classes) <= set(others) else given
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -168,14 +174,14 @@ def _read(path: Path) -> dict[str, Any]:
         pairs = [(name.strip(), target.strip()) for name, target in rows]
     else:
         try:
-            raw = read_yaml(text)
+            raw = read_yaml(text, texts=True)  # a class may be called yes, 007 or 1e3
         except UnreadableError as error:
             raise ConfigError([f"--class-map {path}: {_short(error, 300)}"]) from None
         if not isinstance(raw, dict):
             raise ConfigError(
                 [f"--class-map {path}: expected lines such as `cat: tabby`, class of the data: teacher's"]
             )
-        pairs = [(str(name), target) for name, target in raw.items()]
+        pairs = list(raw.items())
     names = [name for name, _ in pairs]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError([f"--class-map {path}: given twice: {listed(repeated)}"])

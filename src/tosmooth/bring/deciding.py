@@ -201,9 +201,9 @@ def _few(config: StudyConfig, data: ImageData) -> Tensor:
     for index in range(len(data.train)):
         try:
             found.append(transform(data.train[index]))
-        except DataError:
+        except DataError as error:
             if config.data.on_error == "raise":
-                raise
+                raise DataError(f"{error}; data.on_error=skip leaves such images out") from None
         if len(found) == COMPARED:
             break
     if not found:

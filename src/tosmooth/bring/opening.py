@@ -125,7 +125,15 @@ def _of_file(section: ModelConfig, weights: Path) -> tuple[int, tuple[tuple[str,
             "says which architecture the weights are of"
         )
     count = found.pop()
-    return count, _names_beside(weights.with_name(LABELS), count)
+    return count, _names_beside(weights.with_name(LABELS), count) or _names_of_library(section.name, count)
+
+
+def _names_of_library(name: str, count: int) -> tuple[tuple[str, ...], ...]:
+    """Names of the weights that a model's library publishes, where they have as many classes as a file has."""
+    try:
+        return _published_names(name, count) if ":" in name and published_classes(name) == count else ()
+    except ModelError:  # it publishes none, or they cannot be asked
+        return ()
 
 
 def _names_beside(path: Path, count: int) -> tuple[tuple[str, ...], ...]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,20 +12,20 @@ from tosmooth.audit.page import write_audit
 from tosmooth.audit.result import Seen
 from tosmooth.audit.teacher import audit_model
 from tosmooth.bring.call import Call, starting_config, teacher_name
+from tosmooth.bring.classes import TeacherClasses
 from tosmooth.bring.deciding import AUDITED_TEMPERATURES, Given, find_outputs, summary_of, take_as_it_is
-from tosmooth.bring.temperature import Temperatures, temperatures_for, warning
+from tosmooth.bring.outcome import Taught, choose, following, left_out, row_of, shortfalls, teacher_row
+from tosmooth.bring.temperature import temperatures_for, warning
 from tosmooth.config import StudyConfig
 from tosmooth.config_reading import apply_override, load_config
 from tosmooth.data.base import ImageData
-from tosmooth.errors import ConfigError, ModelError, StudyError
+from tosmooth.errors import ConfigError, StudyError, UnfetchedError
 from tosmooth.export.export import export_model
 from tosmooth.export.folder import refuse_unless_ours
-from tosmooth.export.formats import check_formats
-from tosmooth.export.huggingface import library_of
 from tosmooth.models.image_model import ImageModel
 from tosmooth.study.context import Context, load_data
 from tosmooth.study.directory import StudyDirectory, load_json, plain, write_json
-from tosmooth.study.plan import Cell, Plan, Teacher, make_plan
+from tosmooth.study.plan import Plan, Teacher, make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.results import failures, finished_cells, read_test_of
 from tosmooth.study.run import expect_work
@@ -38,28 +36,15 @@ from tosmooth.training.compute import Compute
 
 RESULT = "distill.json"
 USUAL_SIZE = 224  # pixels, where neither model says what it wants to see
-LEAST_LEARNT = 0.1  # of the way from chance to no error, that a teacher should have gone
 LEAST_ALPHA = 0.01  # of a teacher that was found to be smoothed, as its two digits have it
 
 
-@dataclass(frozen=True)
-class Taught:
-    """One teacher of the study, and what is known of its smoothing."""
-
-    teacher: Teacher
-    verdict: Verdict
-    temperatures: Temperatures
-
-
-def distill_own(
-    call: Call, root: Path, formats: Sequence[str] = ("safetensors",), progress: StudyProgress | None = None
-) -> dict[str, Any]:
+def distill_own(call: Call, root: Path, progress: StudyProgress | None = None) -> dict[str, Any]:
     """Audit or fine-tune the teacher, distil, choose by validation, read test once, export.
 
     Args:
         call: the arguments.
         root: folder that holds the studies.
-        formats: of the export, as `tosmooth.export_model` takes them.
         progress: where progress is shown; None = a bar on stderr.
 
     Returns:
@@ -68,55 +53,59 @@ def distill_own(
     Raises:
         TosmoothError: anything wrong with the call, the data, the models or the training, in one sentence.
     """
-    wanted = [name.strip().replace("-", "_") for name in formats]
-    check_formats(wanted, None)
     start, raw = starting_config(call)
-    if "huggingface" in wanted and library_of(start.student.model.name) is None:
-        raise ConfigError([f"--format: {start.student.model.name} has no Hugging Face folder; use safetensors or onnx"])
-    with progress or StudyProgress() as shown:
-        compute = Compute.from_config(start.compute)
-        if compute.processes.world > 1:
-            raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
-        data = cast(ImageData, load_data(start))
-        outputs, theirs = find_outputs(call, start, data)
-        if call.sets_image_size:
-            apply_override(raw, "data.image_size", _image_size(start, data))
-            start = load_config(raw)
-        find_task(start.task).check(start, data)
-        directory = StudyDirectory(root / start.name)
-        directory.check_usable(0)
-        refuse_unless_ours(directory.path / "export")  # before all the work, not after it
-        given: Given | None = None
-        if outputs is not None:
-            looking = Context(start, make_plan(start), directory, data, compute, shown)
-            given = take_as_it_is(call, looking, outputs, theirs)
-            shown.note(f"{given.relation}. {given.audit['headline']}")
-        else:
-            shown.note(
-                f"{teacher_name(call, start.teacher.model)} knows {theirs.count} classes, the data have "
-                f"{data.num_classes}: it is fine-tuned on the data first, "
-                f"α = {', '.join(f'{alpha:g}' for alpha in start.teacher.label_smoothing)}"
-            )
-        config = _final_config(call, raw, given, validated=len(data.validation) > 0)
-        with Context.open(config, root, shown) as context:
-            return _distill(call, context, given, formats)
+    try:
+        with progress or StudyProgress() as shown:
+            return _from_start(call, start, raw, root, shown)
+    except UnfetchedError as error:
+        remedy = f"give the file: --teacher FILE --teacher-model {error.model}"
+        if error.model != start.teacher.model.name:
+            remedy = "give the file: student.model.checkpoint=FILE student.model.pretrained=false (or --from-scratch)"
+        raise UnfetchedError(error.model, error.reason, remedy) from None
+
+
+def _from_start(
+    call: Call, start: StudyConfig, raw: dict[str, Any], root: Path, progress: StudyProgress
+) -> dict[str, Any]:
+    compute = Compute.from_config(start.compute)
+    if compute.processes.world > 1:
+        raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
+    data = cast(ImageData, load_data(start))
+    outputs, theirs = find_outputs(call, start, data)
+    if call.sets_image_size:
+        apply_override(raw, "data.image_size", _image_size(start, data))
+        start = load_config(raw)
+    find_task(start.task).check(start, data)
+    directory = StudyDirectory(root / start.name)
+    directory.check_usable(0)
+    refuse_unless_ours(directory.path / "export")  # before all the work, not after it
+    given: Given | None = None
+    if outputs is not None:
+        looking = Context(start, make_plan(start), directory, data, compute, progress)
+        given = take_as_it_is(call, looking, outputs, theirs)
+        progress.note(f"{given.relation}. {given.audit['headline']}")
+    else:
+        progress.note(_fine_tuned(call, start, data, theirs))
+    config = _final_config(call, raw, given, validated=len(data.validation) > 0)
+    with Context.open(config, root, progress) as context:
+        return _distill(call, context, given)
+
+
+def _fine_tuned(call: Call, config: StudyConfig, data: ImageData, theirs: TeacherClasses) -> str:
+    """Why a teacher is not taken as it is."""
+    name = teacher_name(call, config.teacher.model)
+    why = "as asked for" if call.fine_tune else f"as its {theirs.count} classes are not the data's {data.num_classes}"
+    alphas = ", ".join(f"{alpha:g}" for alpha in config.teacher.label_smoothing)
+    return f"{name} is fine-tuned on the data first, {why}; α = {alphas}"
 
 
 def _image_size(config: StudyConfig, data: ImageData) -> int:
     """The larger of what both models want to see, so that neither is shown enlarged images."""
-    sizes = []
-    for section, remedy in (
-        (config.teacher.model, f"--teacher FILE --teacher-model {config.teacher.model.name}"),
-        (config.student.model, "student.model.checkpoint=FILE student.model.pretrained=false, or --from-scratch"),
-    ):
-        try:
-            model = find_task(config.task).new_model(config, data, section, 0)
-        except ModelError as error:
-            if not section.pretrained:
-                raise
-            raise ModelError(f"{error} If its weights cannot be fetched here: {remedy}") from error
-        sizes.append(cast(ImageModel, model).input.size)
-    return max((size for size in sizes if size), default=USUAL_SIZE)
+    models = [
+        cast(ImageModel, find_task(config.task).new_model(config, data, section, 0))
+        for section in (config.teacher.model, config.student.model)
+    ]
+    return max((model.input.size for model in models if model.input.size), default=USUAL_SIZE)
 
 
 def _final_config(call: Call, raw: dict[str, Any], given: Given | None, *, validated: bool) -> StudyConfig:
@@ -156,7 +145,7 @@ def _estimated(given: Given) -> float:
     return max(LEAST_ALPHA, round(alpha, 2)) if given.verdict == "smoothed" and math.isfinite(alpha) else 0.0
 
 
-def _distill(call: Call, context: Context, given: Given | None, formats: Sequence[str]) -> dict[str, Any]:
+def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any]:
     validated = len(context.data.validation) > 0
     taught = [
         Taught(teacher, verdict, temperatures_for(verdict, call.temperatures, validated=validated))
@@ -179,27 +168,30 @@ def _distill(call: Call, context: Context, given: Given | None, formats: Sequenc
     done = finished_cells(context)
     if not done:
         raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
-    chosen, how = _choose(context, done)
+    chosen, how = choose(context, done)
     teacher = next(one.teacher for one in taught if one.teacher.name == chosen.teacher)
     context.progress.stage("reading the test split, once")
     batches = context.evaluation_batches(context.data.test)
     for owner in (teacher, chosen):
         read_test_of(context, owner, batches)
-    warnings += _shortfalls(context, teacher, chosen)
+    warnings += shortfalls(context, teacher, chosen)
+    context.write_unreadable()
+    warnings += left_out(context)
     context.progress.stage("exporting")
     # A student was chosen once; a later call with other temperatures may choose another, so ours may be replaced.
     folder = context.directory.path / "export"
-    exported = export_model(context.directory.path, chosen.name, formats, folder)
+    exported = export_model(context.directory.path, chosen.name, call.formats, folder)
     result = {
         "study": str(context.directory.path),
         "relation": None if given is None else given.relation,
-        "teachers": [_teacher_row(context, one, audits[one.teacher.name]) for one in taught],
-        "students": [_row(context, cell) for cell in done.values()],
+        "teachers": [teacher_row(context, one, audits[one.teacher.name]) for one in taught],
+        "students": [row_of(context, cell) for cell in done.values()],
         "failures": failures(context),
         "chosen": chosen.name,
         "how": how,
         "warnings": warnings,
         "notes": list(cast(ImageData, context.data).notes),
+        "following": following(call, context),
         "export": {"folder": str(folder), "files": list(exported.files), "differences": exported.differences},
     }
     write_json(context.directory.path / RESULT, result)
@@ -233,64 +225,3 @@ def _raised(call: Call, context: Context, one: Taught, given: Given | None) -> s
     known = teacher_name(call, context.config.teacher.model)
     name = known if given is not None else f"{known} (fine-tuned, α = {one.teacher.label_smoothing:g})"
     return warning(name, one.temperatures.values)
-
-
-def _choose(context: Context, done: dict[str, Cell]) -> tuple[Cell, str]:
-    """The student to keep, and why; test figures have no say."""
-    cells = list(done.values())
-    if len(cells) == 1:
-        return cells[0], "the only student"
-    column = context.task.metric.val
-    scores = {cell.name: (context.read_record(cell) or {}).get(column) for cell in cells}
-    if all(isinstance(score, float) and math.isfinite(score) for score in scores.values()):
-        # Of equals the lower T, then the smoothed teacher: the paper's rule.
-        best = min(cells, key=lambda cell: (-cast(float, scores[cell.name]), cell.temperature, -cell.label_smoothing))
-        return best, f"the best of {len(cells)} students by validation"
-    rule = min(cells, key=lambda cell: (cell.temperature, -cell.label_smoothing))
-    return rule, "by the paper's rule (smoothed teacher, lowest T): there is no validation split to choose by"
-
-
-def _shortfalls(context: Context, teacher: Teacher, chosen: Cell) -> list[str]:
-    """What a user should know before relying on the student."""
-    column, found = context.task.metric.val, []
-    records = {owner.name: context.read_record(owner) or {} for owner in (teacher, chosen)}
-    ours, theirs = records[chosen.name].get(column), records[teacher.name].get(column)
-    chance = 100 / context.data.num_classes
-    if theirs is not None and theirs < chance + LEAST_LEARNT * (100 - chance):
-        found.append(
-            f"the teacher is right on {theirs:.1f} % of validation, and chance on {chance:.1f} %: it hardly knows the "
-            "data; fine-tune it, for longer (teacher.epochs=…) or with another learning rate"
-        )
-    elif ours is not None and theirs is not None and theirs < ours:
-        found.append(
-            f"the teacher ({theirs:.1f} % on validation) is worse than its student ({ours:.1f} %): a better teacher, "
-            "or one that is fine-tuned longer, may give a better student"
-        )
-    if len(context.plan.cells) > 1 or len(context.plan.teachers) > 1:
-        found.append(
-            "one seed chose: differences between these students may be chance; tosmooth study with seeds tells"
-        )
-    return found
-
-
-def _teacher_row(context: Context, one: Taught, audit: dict[str, Any]) -> dict[str, Any]:
-    row = _row(context, one.teacher)
-    return row | {
-        "label_smoothing": one.teacher.label_smoothing,
-        "verdict": one.verdict,
-        "temperatures": list(one.temperatures.values),
-        "why": one.temperatures.why,
-        "audit": audit,
-    }
-
-
-def _row(context: Context, owner: Teacher | Cell) -> dict[str, Any]:
-    record = context.read_record(owner) or {}
-    weights = context.folder(owner) / "model.safetensors"
-    keys = ["status", "parameters", "val/top1", "val/nll", "cal/ece_val"]
-    keys += ["test/top1", "test/top5", "test/nll", "cal/ece"]
-    row: dict[str, Any] = {"name": owner.name, "model": context.model_section(owner).name}
-    if isinstance(owner, Cell):
-        row |= {"teacher": owner.teacher, "temperature": owner.temperature, "seed": owner.seed}
-    row |= {key: record[key] for key in keys if key in record}
-    return row | {"weights": str(weights), "megabytes": round(weights.stat().st_size / 1e6, 2)}

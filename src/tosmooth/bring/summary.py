@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -12,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tosmooth.terminal import markup
+
+LEAST_MILLIONS = 100_000  # parameters, which two digits of a million show
 
 
 def print_distilled(result: Mapping[str, Any], console: Console) -> None:
@@ -40,10 +40,8 @@ def print_distilled(result: Mapping[str, Any], console: Console) -> None:
         ("everything", f"{result['study']}/distill.json"),
     ):
         console.print(f"{label}: {markup(path)}", soft_wrap=True)
-    root = Path(result["study"]).parent
-    elsewhere = "" if str(root) == "runs" else f" -o {shlex.quote(str(root))}"
-    following = f"tosmooth study {shlex.quote(result['study'] + '/study.yaml')} student.seeds=[0,1,2]{elsewhere}"
-    console.print(f"for the whole evidence, with a report: {markup(following)}", soft_wrap=True)
+    if result["following"] is not None:
+        console.print(f"for the whole evidence, with a report: {markup(result['following'])}", soft_wrap=True)
 
 
 def _table(result: Mapping[str, Any]) -> Table:
@@ -67,4 +65,5 @@ def _table(result: Mapping[str, Any]) -> Table:
 
 def _figures(row: Mapping[str, Any]) -> list[str]:
     shown = [f"{row[key]:.1f} %" if row.get(key) is not None else "–" for key in ("val/top1", "test/top1")]
-    return [*shown, f"{row['parameters'] / 1e6:.2f} M", f"{row['megabytes']:.1f}"]
+    size = row["parameters"]
+    return [*shown, f"{size / 1e6:.2f} M" if size >= LEAST_MILLIONS else f"{size:,}", f"{row['megabytes']:.1f}"]

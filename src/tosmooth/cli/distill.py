@@ -73,15 +73,17 @@ def distill(
 
         call = Call(
             teacher, student, source, given, data, path, teacher_model, temperatures, alphas, class_map, fine_tune,
-            from_scratch, seed, mistakes=tuple(mistakes),
+            from_scratch, seed, formats.split(","), mistakes=tuple(mistakes),
         )  # fmt: skip
-        _own(call, output, formats, as_json)
+        _own(call, output, as_json)
         return
+    if teacher is not None and not Path(teacher).expanduser().is_file():
+        mistakes.append(f"--teacher: {teacher} is no file, nor a published model such as timm:resnet50.a1_in1k")
     if alphas is not None and len(alphas) > 1:
         mistakes.append("--alpha: a recipe's own teacher has one")
     if mistakes:
         raise ConfigError(mistakes)
-    weights = None if teacher is None else Path(teacher)
+    weights = None if teacher is None else Path(teacher).expanduser()
     rows = _of_recipe(source or DEFAULT_RECIPE, given, weights, alphas, temperatures or (1.0,), seed, output)
     print_rows(rows, as_json)
 
@@ -94,11 +96,11 @@ def _numbers(text: str | None, option: str, mistakes: list[str], **bounds: Any) 
     return numbers(text, option, mistakes, **bounds)
 
 
-def _own(call: Call, output: Path, formats: str, as_json: bool) -> None:
+def _own(call: Call, output: Path, as_json: bool) -> None:
     from tosmooth.bring.run import distill_own
     from tosmooth.bring.summary import print_distilled
 
-    result = distill_own(call, output, formats.split(","))
+    result = distill_own(call, output)
     if not speaks():
         return
     if as_json:

@@ -68,6 +68,11 @@ def image_folder(request: SourceRequest) -> RawImages:
         raise DataError(f"{root}: no such folder")
     if not (root / "train").is_dir():
         return _parted(root)
+    if not any(entry.is_dir() for entry in (root / "train").iterdir()):
+        raise DataError(
+            f"{root / 'train'}: holds no class folders; expected train/<class>/<image>. If train is one of your "
+            "classes, give its folder another name"
+        )
     classes = _class_names(root / "train")
     train = _read_split(root / "train", classes)
     held_out = next((root / name for name in VALIDATION_NAMES if (root / name).is_dir()), None)
@@ -87,7 +92,8 @@ def _parted(root: Path) -> RawImages:
     lone = [name for name in ("test", *VALIDATION_NAMES) if (root / name).is_dir()]
     if lone:
         raise DataError(
-            f"{root}: holds {lone[0]}/ but no train/; expected train/<class>/<image> beside it, or class folders alone"
+            f"{root}: holds {lone[0]}/ but no train/; expected train/<class>/<image> beside it, or class folders "
+            f"alone. If {lone[0]} is one of your classes, give its folder another name"
         )
     classes = _class_names(root)
     whole = _read_split(root, classes, root)

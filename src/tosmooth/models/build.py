@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tosmooth import plugins
-from tosmooth.errors import ModelError, did_you_mean
+from tosmooth.errors import ModelError, UnfetchedError, did_you_mean
 from tosmooth.models import cifar_resnet, hf_models, timm_models, torchvision_models
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.request import BuildRequest
@@ -139,7 +139,10 @@ def build_image_model(
         except ModelError:
             raise
         except Exception as error:  # a library's constructor may raise anything
-            raise ModelError(f"{name}: could not be built: {type(error).__name__}: {error}") from error
+            reason = f"{name}: could not be built: {type(error).__name__}: {error}"
+            if pretrained and isinstance(error, OSError):  # of files and of the network, in all three libraries
+                raise UnfetchedError(name, reason) from error
+            raise ModelError(reason) from error
         model = ImageModel(backbone, spec, name, num_classes, given).train()
         if checkpoint is not None:
             load_weights(model, checkpoint, replace_head=replace_head)

@@ -13,6 +13,8 @@ from typing import Any
 
 from accelerate.tracking import MLflowTracker, TensorBoardTracker, WandBTracker
 
+from tosmooth.terminal import quoted
+
 PROJECT = "tosmooth"  # where the library's own environment variables name none
 # MLflow asks a server that is away for four minutes and more; a study that waits loses more than the next start sends.
 MLFLOW_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
@@ -73,7 +75,7 @@ class _TensorBoard(Sink):
             rows = [f"| {key} | {_cell(value)} |" for key, value in config.items()]
             self._writer("study").log({"configuration": "\n".join(["| key | value |", "|---|---|", *rows])}, step=0)
             self.state["configured"] = True
-        return f"tensorboard --logdir {self._root}"
+        return f"tensorboard --logdir {quoted(self._root)}"
 
     def send(self, owner: str, epoch: int, values: Mapping[str, float]) -> None:
         self._writer(owner, epoch).log(dict(values), step=epoch)
@@ -120,7 +122,7 @@ class _WeightsAndBiases(Sink):
         self._tracker.start()
         self._tracker.store_init_configuration(dict(config))
         if self._tracker.tracker.offline:
-            return f"offline; wandb sync {self.folder / 'wandb'}/offline-run-*-{self.state['id']}"
+            return f"offline; wandb sync {quoted(self.folder / 'wandb')}/offline-run-*-{self.state['id']}"
         return str(self._tracker.tracker.url)
 
     def send(self, owner: str, epoch: int, values: Mapping[str, float]) -> None:
@@ -171,7 +173,7 @@ class _MLflow(Sink):
                 tracker.store_init_configuration(dict(config))
                 self.state["configured"] = True
         where = mlflow.get_tracking_uri()
-        return f"mlflow ui --backend-store-uri {where}" if own else f"run {self.state['id']} at {where}"
+        return f"mlflow ui --backend-store-uri {quoted(where)}" if own else f"run {self.state['id']} at {where}"
 
     def send(self, owner: str, epoch: int, values: Mapping[str, float]) -> None:
         assert self._tracker is not None
