@@ -20,8 +20,6 @@ from scripts.docs_site import configuration, links, notebook, reference  # noqa:
 # Files of the repository that the navigation shows.
 PLACED = ("CHANGELOG.md", "CONTRIBUTING.md")
 NOTEBOOK = "notebooks/default-study"
-# Pages of the navigation that are being written: left out until they are there.
-AWAITED = {"bring-your-own.md", "reproduce.md", "trackers.md", "extending.md", "command-line.md"}
 
 
 def generated() -> dict[str, str]:
@@ -32,16 +30,6 @@ def generated() -> dict[str, str]:
         "reference/configuration.md": configuration.page(),
         f"{NOTEBOOK}.md": notebook.page(ROOT / "docs" / f"{NOTEBOOK}.ipynb"),
     }
-
-
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Leave out of the navigation what is not written yet."""
-    missing = {page for page in AWAITED if not (ROOT / "docs" / page).is_file()}
-    for section in config.nav or []:
-        for title, pages in section.items():
-            if isinstance(pages, list):
-                section[title] = [page for page in pages if not missing & set(page.values())]
-    return config
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:

@@ -73,6 +73,9 @@ def test_commands_recipes_keys_values_and_options(tmp_path: Path):
     assert offered("tosmooth study --engine r", tmp_path) == ["ray"]
     assert offered("tosmooth recipes show fashion-mnist-", tmp_path) == ["fashion-mnist-fine"]
     assert offered("tosmooth audit --data fo", tmp_path) == ["folder"]
+    assert offered("tosmooth distill --student ti", tmp_path) == ["timm:"]
+    (tmp_path / "folders").mkdir()
+    assert sorted(offered("tosmooth distill --data fo", tmp_path)) == ["folder", "folders/"]
     assert offered("tosmooth study --output ", tmp_path) == []  # the shell's own files
 
 

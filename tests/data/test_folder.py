@@ -117,3 +117,14 @@ def test_class_folders_with_too_few_images_are_named(tmp_path: Path):
 def test_train_and_test_without_validation(tmp_path: Path):
     data = load_image_data("folder", path=write_folder(tmp_path, splits={"train": 10, "test": 3}), validation=0.2)
     assert (len(data.train), len(data.validation), len(data.test)) == (16, 4, 6)
+
+
+def test_a_class_called_train_or_test_is_told(tmp_path: Path):
+    for name in ("car", "train"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "0.png")
+    with pytest.raises(DataError, match="If train is one of your classes, give its folder another name"):
+        load_image_data("folder", path=tmp_path)
+    (tmp_path / "train").rename(tmp_path / "test")
+    with pytest.raises(DataError, match="If test is one of your classes"):
+        load_image_data("folder", path=tmp_path)

@@ -9,6 +9,8 @@ from tosmooth.analysis.label_smoothing import Verdict
 
 CANDIDATES = (1.0, 2.0, 4.0)  # where validation chooses: the paper's unsmoothed teachers were at their best from 1 to 3
 
+UNCHOSEN = 2.0  # where it cannot: better than 1, or within 0.4 points of it, in all of the paper's unsmoothed rows
+
 
 @dataclass(frozen=True)
 class Temperatures:
@@ -35,7 +37,8 @@ def temperatures_for(verdict: Verdict, told: Sequence[float] | None, *, validate
         return Temperatures((1.0,), "T = 1: until it is known whether the teacher was smoothed, a raised T is a risk")
     if not validated:
         return Temperatures(
-            (1.0,), "T = 1: the teacher is not smoothed, but there is no validation split to choose T by"
+            (UNCHOSEN,),
+            f"T = {UNCHOSEN:g}, as the teacher is not label-smoothed and there is no validation split to choose T by",
         )
     shown = ", ".join(f"{value:g}" for value in CANDIDATES)
     return Temperatures(CANDIDATES, f"T of {shown} by validation, as the teacher is not label-smoothed")

@@ -176,7 +176,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="[KEY=VALUE]...", help="such as student.epochs=3", autocompletion=completion.overrides),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="folder that holds the studies")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="folder that holds the studies", file_okay=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="only errors, and what was asked for", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout", show_default=False)]
 Quick = Annotated[bool, typer.Option("--quick", help="in about a minute, marked as a preview", show_default=False)]

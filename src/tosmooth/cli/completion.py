@@ -108,6 +108,13 @@ def teachers(incomplete: str) -> Iterable[Offer]:
     return [*_files(incomplete, (*WEIGHTS, *LOGITS)), *prefixes]
 
 
+def data(incomplete: str) -> Iterable[Offer]:
+    """Folders of images, and the names of the data sources."""
+    place = _parent(incomplete)
+    folders = [f"{place}{path.name}{os.sep}" for path in _listed(place) if path.is_dir()]
+    return [name for name in (*folders, *known()["data_sources"]) if name.startswith(incomplete)]
+
+
 def names(kind: str, *, many: bool = False) -> Callable[[str], Iterable[Offer]]:
     """The names of a kind in `completion_keys.json`; `many`: separated by commas."""
 

@@ -28,16 +28,24 @@ def distill(
         str | None,
         typer.Option("--teacher", help="a published model or a file", autocompletion=completion.teachers),
     ] = None,
-    student: Annotated[str | None, typer.Option("--student", help="its model, such as timm:…")] = None,
-    data: Annotated[str | None, typer.Option("--data", help="folder, or a data source")] = None,
+    student: Annotated[
+        str | None,
+        typer.Option("--student", help="its model, such as timm:…", autocompletion=completion.names("prefixes")),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="folder, or a data source", autocompletion=completion.data)
+    ] = None,
     path: Annotated[Path | None, typer.Option("--path", help="folder of that data source")] = None,
     temperature: Annotated[str | None, typer.Option("--temperature", "-T", help="default: by the audit")] = None,
-    alpha: Annotated[str | None, typer.Option("--alpha", help="smoothing of the teacher")] = None,
+    alpha: Annotated[str | None, typer.Option("--alpha", help="smoothing: known, or to train")] = None,
     class_map: Annotated[Path | None, typer.Option("--class-map", help="data's to teacher's classes")] = None,
     fine_tune: Annotated[
         bool | None, typer.Option("--fine-tune/--no-fine-tune", help="train the teacher first")
     ] = None,
-    teacher_model: Annotated[str | None, typer.Option("--teacher-model", help="of a teacher that is a file")] = None,
+    teacher_model: Annotated[
+        str | None,
+        typer.Option("--teacher-model", help="of a teacher file", autocompletion=completion.names("prefixes")),
+    ] = None,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="no published weights", show_default=False)
     ] = False,
