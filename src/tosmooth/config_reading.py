@@ -20,7 +20,7 @@ from tosmooth.config import (
     TrainingConfig,
 )
 from tosmooth.config_types import SEQUENCE, known_task
-from tosmooth.data.augmentation import eval_transform, train_transform
+from tosmooth.data.augmentation import check_transforms
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
 from tosmooth.errors import ConfigError, ModelError, did_you_mean
@@ -231,11 +231,7 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             yield f"data.path: the source {data.source!r} needs the folder of the data"
         if data.source == "cub200" and data.eval_transform == "none":
             yield "data.eval_transform: images of 'cub200' differ in size and need one; for example resize_center_crop"
-        for build, transform in ((train_transform, data.train_augmentation), (eval_transform, data.eval_transform)):
-            try:
-                build(transform, data.image_size)
-            except ConfigError as error:
-                yield from error.mistakes
+        yield from check_transforms(data.train_augmentation, data.eval_transform, data.image_size)
     if teacher is not None:
         unknown = [alpha for alpha in teacher.checkpoints if alpha not in teacher.label_smoothing]
         if unknown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import ALL, environment
+from tosmooth.study.results import StudyResults
 
 # Not pydantic: typer reads values with it.
-HEAVY = ("torch", "torchvision", "timm", "pandas", "numpy", "scipy", "yaml", "accelerate", "altair")
+HEAVY = (
+    "torch", "torch._dynamo", "torchvision", "torchmetrics", "timm", "pandas", "numpy", "scipy", "yaml", "accelerate",
+    "altair",
+)  # fmt: skip
 
 
 def loaded(code: str, cwd: Path, **env: str) -> set[str]:
@@ -21,7 +26,7 @@ def loaded(code: str, cwd: Path, **env: str) -> set[str]:
         [sys.executable, "-c", code + look], capture_output=True, text=True, cwd=cwd, env=environment(**env)
     )
     assert run.returncode == 0, run.stderr
-    return set(run.stderr.split())
+    return set(run.stderr.split()) & set(HEAVY)
 
 
 CALL = """
@@ -57,6 +62,16 @@ def test_completion(tmp_path: Path, words: str):
         "_TOSMOOTH_COMPLETE": "complete_bash",
     }
     assert loaded(CALL.format(calls=[[]]), tmp_path, **env) == set()
+
+
+def test_a_configuration_is_read_without_what_trains_and_draws(tmp_path: Path):
+    assert loaded(CALL.format(calls=[["validate"]]), tmp_path) <= {"torch", "numpy", "yaml"}
+
+
+def test_a_report_is_written_without_what_trains(tmp_path: Path, tiny_study: StudyResults):
+    shutil.copytree(tiny_study.path, tmp_path / "tiny")
+    slow = {"torch._dynamo", "torchvision", "torchmetrics", "timm"}
+    assert not slow & loaded(CALL.format(calls=[["report", "tiny"]]), tmp_path)
 
 
 def test_what_is_public_is_loaded_by_its_first_use(tmp_path: Path):

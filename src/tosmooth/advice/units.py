@@ -8,8 +8,10 @@ are over teacher seeds. With one teacher per α the student seed is the unit, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # plans of studies, for which T₀ is all that is asked, are made without
+    import pandas as pd
 
 # Columns that say which setting a row of a study's tables is about. Tables of older studies lack some of them.
 SETTING = (
@@ -85,6 +87,8 @@ def balanced(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
     """
     if unit_of(table) == "seed":
         return table
+    import pandas as pd
+
     parts = []
     for _, own in table.groupby("teacher_seed"):
         counts = own.groupby("seed").size()

@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
 
 BINS = 15
 MOST_AT_ONCE = 2**24  # logits that are looked at at once
@@ -35,6 +34,9 @@ class ClassificationMetrics:
     def __init__(self, num_classes: int) -> None:
         if num_classes < 2:
             raise ValueError(f"a classifier has at least 2 classes, got {num_classes}")
+        # Imports a great deal that only those who evaluate should wait for.
+        from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
+
         self.num_classes = num_classes
         local: dict[str, Any] = {"sync_on_compute": False}
         self._top1 = MulticlassAccuracy(num_classes, average="micro", **local)

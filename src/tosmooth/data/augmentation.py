@@ -7,34 +7,44 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torchvision.transforms import v2
+from torch import nn
 
 from tosmooth.errors import ConfigError, did_you_mean
 
-Builder = Callable[[int | None], v2.Transform]
+# torchvision takes more than a second to import, and configurations are read without: each builder imports it.
+Transform = nn.Module  # of which torchvision's transforms are
 
 
-def _side(size: int | None, name: str) -> int:
-    if size is None:
-        raise ConfigError([f"data.image_size: {name!r} needs the side of the crop in pixels, for example 224"])
-    return size
+def _flip() -> Transform:
+    from torchvision.transforms import v2
+
+    flip: Transform = v2.RandomHorizontalFlip()
+    return flip
 
 
-def _crop_flip(size: int | None) -> v2.Transform:
+def _crop_flip(side: int) -> Transform:
     """Shift by up to 4 pixels (zero padding), flip: the usual recipe of CIFAR."""
-    return v2.Compose([v2.RandomCrop(_side(size, "crop_flip"), padding=4), v2.RandomHorizontalFlip()])
+    from torchvision.transforms import v2
+
+    composed: Transform = v2.Compose([v2.RandomCrop(side, padding=4), v2.RandomHorizontalFlip()])
+    return composed
 
 
-def _imagenet(size: int | None) -> v2.Transform:
+def _imagenet(side: int) -> Transform:
     """The paper's for ImageNet-1K: random resized crop, flip."""
-    return v2.Compose([v2.RandomResizedCrop(_side(size, "imagenet"), antialias=True), v2.RandomHorizontalFlip()])
+    from torchvision.transforms import v2
+
+    composed: Transform = v2.Compose([v2.RandomResizedCrop(side, antialias=True), v2.RandomHorizontalFlip()])
+    return composed
 
 
-def _cub(size: int | None) -> v2.Transform:
+def _cub(side: int) -> Transform:
     """The paper's for CUB-200-2011: gentler crop, flip, rotation, grayscale, jitter of brightness and contrast."""
-    return v2.Compose(
+    from torchvision.transforms import v2
+
+    composed: Transform = v2.Compose(
         [
-            v2.RandomResizedCrop(_side(size, "cub"), scale=(0.2, 1.0), ratio=(0.8, 1.25), antialias=True),
+            v2.RandomResizedCrop(side, scale=(0.2, 1.0), ratio=(0.8, 1.25), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.RandomRotation(45, interpolation=v2.InterpolationMode.BILINEAR),
             v2.RandomGrayscale(0.2),
@@ -42,53 +52,76 @@ def _cub(size: int | None) -> v2.Transform:
             v2.ColorJitter(brightness=0.2, contrast=0.2),
         ]
     )
+    return composed
 
 
-def _resize_center_crop(size: int | None) -> v2.Transform:
+def _resize_center_crop(side: int) -> Transform:
     """Shorter side to 256/224 of the crop, centre crop: the paper's evaluation."""
-    side = _side(size, "resize_center_crop")
-    return v2.Compose([v2.Resize(round(side * 256 / 224), antialias=True), v2.CenterCrop(side)])
+    from torchvision.transforms import v2
+
+    composed: Transform = v2.Compose([v2.Resize(round(side * 256 / 224), antialias=True), v2.CenterCrop(side)])
+    return composed
 
 
-_TRAIN: dict[str, Builder] = {
-    "none": lambda size: v2.Identity(),
-    "flip": lambda size: v2.RandomHorizontalFlip(),
+# Those that take the side of their crop in pixels, and those that leave an image's size alone.
+_SIZED: dict[str, Callable[[int], Transform]] = {
     "crop_flip": _crop_flip,
     "imagenet": _imagenet,
     "cub": _cub,
+    "resize_center_crop": _resize_center_crop,
 }
-_EVAL: dict[str, Builder] = {"none": lambda size: v2.Identity(), "resize_center_crop": _resize_center_crop}
+_SIZELESS: dict[str, Callable[[], Transform]] = {"none": nn.Identity, "flip": _flip}
+_TRAIN = ("none", "flip", "crop_flip", "imagenet", "cub")
+_EVAL = ("none", "resize_center_crop")
 
 
 def train_transform_names() -> tuple[str, ...]:
     """Names of the training augmentations."""
-    return tuple(_TRAIN)
+    return _TRAIN
 
 
 def eval_transform_names() -> tuple[str, ...]:
     """Names of the evaluation transforms."""
-    return tuple(_EVAL)
+    return _EVAL
 
 
-def train_transform(name: str, size: int | None) -> v2.Transform:
+def check_transforms(train: str, evaluation: str, size: int | None) -> list[str]:
+    """What is wrong with the names of both transforms, and with the size of their crops; nothing is built."""
+    found = []
+    for kind, names, name in (("train augmentation", _TRAIN, train), ("evaluation transform", _EVAL, evaluation)):
+        try:
+            _check(kind, names, name, size)
+        except ConfigError as error:
+            found += error.mistakes
+    return found
+
+
+def train_transform(name: str, size: int | None) -> Transform:
     """A training augmentation, uint8 (C, H, W) → uint8 (C, size, size).
 
     Raises:
         ConfigError: unknown name, or it needs a size and there is none.
     """
-    return _build(_TRAIN, "train augmentation", name, size)
+    _check("train augmentation", _TRAIN, name, size)
+    return _build(name, size)
 
 
-def eval_transform(name: str, size: int | None) -> v2.Transform:
+def eval_transform(name: str, size: int | None) -> Transform:
     """An evaluation transform; the same in, the same out.
 
     Raises:
         ConfigError: unknown name, or it needs a size and there is none.
     """
-    return _build(_EVAL, "evaluation transform", name, size)
+    _check("evaluation transform", _EVAL, name, size)
+    return _build(name, size)
 
 
-def _build(registry: dict[str, Builder], kind: str, name: str, size: int | None) -> v2.Transform:
-    if name not in registry:
-        raise ConfigError([f"unknown {kind} {name!r}; {did_you_mean(name, registry)}"])
-    return registry[name](size)
+def _check(kind: str, names: tuple[str, ...], name: str, size: int | None) -> None:
+    if name not in names:
+        raise ConfigError([f"unknown {kind} {name!r}; {did_you_mean(name, names)}"])
+    if name in _SIZED and size is None:
+        raise ConfigError([f"data.image_size: {name!r} needs the side of the crop in pixels, for example 224"])
+
+
+def _build(name: str, size: int | None) -> Transform:
+    return _SIZELESS[name]() if size is None or name in _SIZELESS else _SIZED[name](size)

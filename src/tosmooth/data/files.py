@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
 
 from tosmooth.data.base import ImageSplit
 from tosmooth.errors import DataError
@@ -29,7 +28,9 @@ def to_rgb(image: Image.Image) -> Tensor:
     """
     if image.mode.startswith(("I", "F")):
         raise ValueError(f"pixels of mode {image.mode} (more than 8 bits); convert it to 8 bits a channel")
-    pixels: Tensor = transforms.pil_to_tensor(image.convert("RGB"))
+    from torchvision.transforms.v2 import functional  # more than a second to import: only image files need it
+
+    pixels: Tensor = functional.pil_to_tensor(image.convert("RGB"))
     return pixels
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from tosmooth.config import DataConfig
-from tosmooth.data.augmentation import eval_transform, train_transform
+from tosmooth.data.augmentation import Transform, eval_transform, train_transform
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches, ResidentBatches, SeededBatches
 from tosmooth.data.views import ViewSchedule, outcomes_of
@@ -66,7 +65,7 @@ class ImagePipeline:
         found = outcomes_of(self._config.train_augmentation, self._config.image_size, _shape(split))
         return None if found is None else found.count
 
-    def _batches(self, split: ImageSplit, name: str, transform: v2.Transform, **settings: Any) -> Batches:
+    def _batches(self, split: ImageSplit, name: str, transform: Transform, **settings: Any) -> Batches:
         settings = {"process": self._process, **settings}
         outcomes = outcomes_of(name, self._config.image_size, _shape(split))
         held = split.in_memory() if self._config.in_memory == "auto" else None

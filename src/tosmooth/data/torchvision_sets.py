@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torchvision import datasets
 
 from tosmooth.data.base import RawImages, TensorSplit
 from tosmooth.data.idx import read_idx
@@ -42,10 +39,11 @@ CIFAR100_SUPERCLASSES = {
 _IDX_FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
-def _splits(
-    name: str, build: Callable[..., Any], request: SourceRequest
-) -> tuple[TensorSplit, TensorSplit, tuple[str, ...]]:
+def _splits(name: str, kind: str, request: SourceRequest) -> tuple[TensorSplit, TensorSplit, tuple[str, ...]]:
+    from torchvision import datasets  # more than a second to import: only these sets pay
+
     request.no_options(name)
+    build = getattr(datasets, kind)
     root = request.need_path(name, "the folder torchvision keeps the data set in (data.download=true fetches it)")
     found = []
     for split in ("train", "test"):
@@ -70,7 +68,9 @@ def fashion_mnist(request: SourceRequest) -> RawImages:
     """
     folder = _gzipped_folder(request)
     if folder is None:
-        return RawImages(*_splits("fashion_mnist", datasets.FashionMNIST, request))
+        return RawImages(*_splits("fashion_mnist", "FashionMNIST", request))
+    from torchvision import datasets
+
     request.no_options("fashion_mnist")
     train, test = (_read_gzipped(folder, prefix, name) for prefix, name in (("train", "train"), ("t10k", "test")))
     return RawImages(train, test, tuple(datasets.FashionMNIST.classes))
@@ -99,13 +99,13 @@ def _read_gzipped(folder: Path, prefix: str, name: str) -> TensorSplit:
 @register_image_source("cifar10")
 def cifar10(request: SourceRequest) -> RawImages:
     """CIFAR-10: 50,000 and 10,000 images of 32 × 32."""
-    return RawImages(*_splits("cifar10", datasets.CIFAR10, request))
+    return RawImages(*_splits("cifar10", "CIFAR10", request))
 
 
 @register_image_source("cifar100")
 def cifar100(request: SourceRequest) -> RawImages:
     """CIFAR-100: 50,000 and 10,000 images of 32 × 32, with the 20 super-classes."""
-    train, test, classes = _splits("cifar100", datasets.CIFAR100, request)
+    train, test, classes = _splits("cifar100", "CIFAR100", request)
     of = {name: group for group, members in CIFAR100_SUPERCLASSES.items() for name in members}
     superclasses = tuple(of[name] for name in classes) if all(name in of for name in classes) else None
     return RawImages(train, test, classes, superclasses=superclasses)

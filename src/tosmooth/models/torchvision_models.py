@@ -7,16 +7,17 @@ ResNet-50 (IMAGENET1K_V2) were trained with label smoothing, the older IMAGENET1
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torchvision
 from torch import Tensor, nn
-from torchvision.models import WeightsEnum
 
 from tosmooth.errors import ModelError, did_you_mean
 from tosmooth.models.image_model import InputSpec
 from tosmooth.models.last_layer import final_layers
 from tosmooth.models.request import BuildRequest
+
+if TYPE_CHECKING:  # more than a second to import: only studies that use it pay
+    from torchvision.models import WeightsEnum
 
 _OURS = {
     "num_classes": "the data sets it",
@@ -32,19 +33,23 @@ _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
 
 def validate(name: str) -> None:
     """Raise a ModelError unless torchvision has this classifier, and the weights behind a dot, if they are given."""
-    known = torchvision.models.list_models(module=torchvision.models)
+    from torchvision import models
+
+    known = models.list_models(module=models)
     architecture, dot, tag = name.partition(".")
     if architecture not in known:
         raise ModelError(f"unknown model 'torchvision:{name}'; {did_you_mean(architecture, known)}")
-    tags = [weights.name for weights in torchvision.models.get_model_weights(architecture)]
+    tags = [weights.name for weights in models.get_model_weights(architecture)]
     if dot and tag not in tags:
         raise ModelError(f"unknown weights {tag!r} of 'torchvision:{architecture}'; {did_you_mean(tag, tags)}")
 
 
 def published_weights(name: str) -> WeightsEnum:
     """The published weights that a valid name speaks of; nothing is fetched."""
+    from torchvision import models
+
     architecture, _, tag = name.partition(".")
-    known = torchvision.models.get_model_weights(architecture)
+    known = models.get_model_weights(architecture)
     return known[tag] if tag else known.DEFAULT  # type: ignore[attr-defined, no-any-return]
 
 
@@ -55,6 +60,8 @@ def published_size(name: str) -> int:
 
 def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
     """The torchvision model, and what its published weights were trained to see."""
+    from torchvision import models
+
     request.refuse(f"torchvision:{name}", _OURS, width="some take width_mult in kwargs")
     weights, name = published_weights(name), name.partition(".")[0]
     seen = weights.transforms()
@@ -68,7 +75,7 @@ def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
     if name in _WITH_AUXILIARY_HEADS:
         options |= {"aux_logits": False, "transform_input": False, "init_weights": True}
         mean = std = [0.5] * 3
-    backbone = torchvision.models.get_model(name, weights=None, num_classes=request.num_classes, **options)
+    backbone = models.get_model(name, weights=None, num_classes=request.num_classes, **options)
     if request.pretrained:
         # Not get_model(weights=…): that opens the download as a full pickle.
         load_pretrained(backbone, weights.get_state_dict(progress=False, check_hash=True, weights_only=True))

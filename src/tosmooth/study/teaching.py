@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from torch import nn
 
 from tosmooth.config import ModelConfig
@@ -70,7 +69,11 @@ def filling_work(context: Context) -> float:
 def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -> CachedTeacher:
     layer_name, layer = find_last_layer(model, model.num_classes, context.last_layer(teacher))
     head = head_to_apply(context, model, layer_name, layer)
-    numbered = context.pipeline.training_outcomes(context.data.train) is not None
+    transforms = "outcomes"
+    if context.pipeline.training_outcomes(context.data.train) is None:  # they are torchvision's own
+        import torchvision
+
+        transforms = f"torchvision {torchvision.__version__}"
     section = context.config.teacher.model
     structure = structure_of(model, section)
     stamp = Stamp(
@@ -78,7 +81,7 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
         teacher=weights_digest(model, layer_name, *structure),
         data=context.data.train.digest(with_times=True),
         augmentation=context.config.data.train_augmentation,
-        transforms="outcomes" if numbered else f"torchvision {torchvision.__version__}",
+        transforms=transforms,
         image_size=context.config.data.image_size,
         views=views,
         view_seed=context.config.cache.view_seed,

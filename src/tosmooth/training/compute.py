@@ -6,13 +6,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import Tensor, nn
-from torch._dynamo.exc import BackendCompilerFailed
 
 from tosmooth.config import ComputeConfig
 from tosmooth.data.batches import Batch
@@ -28,8 +27,13 @@ def _classify(model: StudyModel, prepared: Any) -> torch.Tensor:
     return model.classify(prepared)
 
 
-# One function for all models: those of one architecture share its graph, instead of compiling one each.
-_compiled_classify = torch.compile(_classify)
+@cache
+def _compiled_classify() -> Callable[[StudyModel, Any], torch.Tensor]:
+    """One function for all models: those of one architecture share its graph, instead of compiling one each.
+
+    Made when it is asked for: the compiler takes two seconds to import.
+    """
+    return torch.compile(_classify)
 
 
 class _Classifier(nn.Module):
@@ -125,8 +129,10 @@ class Compute:
         """
         if not self.compiled:
             return model.classify(prepared)
+        from torch._dynamo.exc import BackendCompilerFailed
+
         try:
-            return _compiled_classify(model, prepared)
+            return _compiled_classify()(model, prepared)
         except BackendCompilerFailed as error:
             reason = str(error).strip().splitlines()[0]
             raise ConfigError([f"compute.compile: on does not work here ({reason}); set compute.compile=off"]) from None
