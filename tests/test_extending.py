@@ -139,7 +139,8 @@ for name in ("broken", "reverse_kl"):
         found[name] = str(error)
 found["mistakes"] = {}
 for override in (
-    "data.source=digit", "task=vector", "student.model=example:mpl", "student.objectives=[reverse]", "task=half_task"
+    "data.source=digit", "task=vector", "student.model=example:mpl", "student.objectives=[reverse]", "task=half_task",
+    "student.objectives=[broken]",
 ):
     try:
         load_config("fashion-mnist", [override])
@@ -167,6 +168,10 @@ print(json.dumps(found))
         ("task=vector", "did you mean 'vectors'"),
         ("student.model=example:mpl", "unknown model 'example:mpl'; known: mlp, wide_mlp"),
         ("student.objectives=[reverse]", "did you mean 'reverse_kl'"),
+        (
+            "student.objectives=[broken]",
+            "student.objectives.0: 'broken' (objectives) of the package broken-example 2.0",
+        ),
         ("task=half_task", "half_example:Half is not a whole task: it lacks check, "),
     ):
         assert text in found["mistakes"][override]

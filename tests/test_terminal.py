@@ -5,6 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
+from tosmooth.cli import common
+from tosmooth.study.progress import StudyProgress
 from tosmooth.terminal import markup, shown
 
 
@@ -48,3 +50,15 @@ def test_the_console_gets_no_hidden_sign():
     Console(file=printed, width=100_000, highlight=False).print(markup(every))
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in printed.getvalue().removesuffix("\n"))
     assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c") & set(printed.getvalue())
+
+
+def test_colons_are_no_pictures(capsys: pytest.CaptureFixture[str]):
+    path = "e:x:/:cat:"
+    common.out.print(markup(path))
+    common.err.print(markup(path))
+    with StudyProgress() as progress:
+        progress.stage(path)
+        progress.note(path)
+    printed = capsys.readouterr()
+    assert printed.out.split() == [path]
+    assert printed.err.split() == [path] * 3

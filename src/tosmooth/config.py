@@ -26,12 +26,12 @@ from tosmooth.config_types import (
     distinct,
     finite,
     known_model,
+    known_objective,
     known_source,
     known_task,
     on_off,
     one_of,
     portable,
-    student_objectives,
 )
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 
@@ -188,6 +188,11 @@ class TeacherConfig(TrainingConfig):
         "the order of `seeds`); the architecture is `model`",
     )
     train: bool = Field(True, description="false: use the checkpoints as they are")
+    smoothing: Literal["known", "estimated", "unknown"] = Field(
+        "known",
+        description="what is known of the `label_smoothing` of given teachers: known; estimated, by an audit; or "
+        "unknown, so that α stands for nothing, and advice, report and model card say so",
+    )
 
     def is_given(self, alpha: float) -> bool:
         """Whether teachers of this α are taken as they are."""
@@ -206,7 +211,7 @@ class StudentConfig(TrainingConfig):
         [1.0, 2.0, 3.0, 64.0], min_length=1, description="distillation temperatures T, each > 0"
     )
     objectives: Annotated[
-        list[Annotated[str, one_of("objective", student_objectives)]],
+        list[Annotated[str, AfterValidator(known_objective)]],
         BeforeValidator(as_list),
         AfterValidator(distinct),
     ] = Field(

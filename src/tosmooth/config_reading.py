@@ -237,6 +237,8 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
         if unknown:
             yield f"teacher.checkpoints: {unknown[0]} is not in teacher.label_smoothing {teacher.label_smoothing}"
         yield from _wrong_given(teacher)
+        if teacher.smoothing != "known" and teacher.train:
+            yield f"teacher.smoothing: {teacher.smoothing!r} is of given teachers (train: false); here α is known"
         if not teacher.train and len(teacher.seeds) > 1 and set(teacher.label_smoothing) - set(teacher.given):
             yield (
                 f"teacher.seeds: a given teacher is one teacher; {len(teacher.seeds)} seeds of it would be the same, "

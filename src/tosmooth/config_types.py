@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from tosmooth.data.registry import image_sources
-from tosmooth.data.translation.registry import translation_sources
+from tosmooth import plugins
+from tosmooth.data.registry import find_image_source, image_sources
+from tosmooth.data.translation.registry import find_translation_source, translation_sources
 from tosmooth.errors import TosmoothError, did_you_mean
 from tosmooth.files import unportable
+from tosmooth.losses.objectives import find_objective
 from tosmooth.losses.objectives import objectives as objective_names
 from tosmooth.models.build import validate_model_name
 from tosmooth.models.translation_marian import ARCHITECTURES as TRANSLATION_MODELS
@@ -26,16 +28,37 @@ def one_of(kind: str, names: Any) -> AfterValidator:
     """A validator for a name out of a registry that is read when the config is, so that user additions count."""
 
     def check(value: str) -> str:
-        if value not in names():
-            raise ValueError(f"unknown {kind} {value!r}; {did_you_mean(value, names())}")
+        one_of_them(value, kind, names())
         return value
 
     return AfterValidator(check)
 
 
+def one_of_them(value: str, kind: str, names: Collection[str]) -> None:
+    """Raise a ValueError for a name that is not among these."""
+    if value not in names:
+        raise ValueError(f"unknown {kind} {value!r}; {did_you_mean(value, names)}")
+
+
 def student_objectives() -> tuple[str, ...]:
     """Names of what students can learn by: losses on the teacher's logits, and its translations."""
     return (*objective_names(), SEQUENCE)
+
+
+def known_objective(value: str) -> str:
+    """The name of an objective that can be used: one that a package adds is loaded."""
+    one_of_them(value, "objective", student_objectives())
+    if value != SEQUENCE:
+        _loaded(find_objective, value)
+    return value
+
+
+def _loaded(find: Callable[[str], Any], name: str) -> None:
+    """Find what may be another package's now, and not in the middle of the work."""
+    try:
+        find(name)
+    except TosmoothError as error:
+        raise ValueError(str(error)) from None
 
 
 def known_source(value: str) -> str:
@@ -46,6 +69,10 @@ def known_source(value: str) -> str:
         if not any(value in names for names in added):
             known += tuple(name for names in added for name in names)
             raise ValueError(f"unknown data source {value!r}; {did_you_mean(value, known)}")
+    elif value in plugins.names("data_sources") and value in image_sources():
+        _loaded(find_image_source, value)
+    elif value in plugins.names("translation_sources"):
+        _loaded(find_translation_source, value)
     return value
 
 
@@ -75,10 +102,7 @@ def known_task(value: str) -> str:
     if value not in task_names():
         raise ValueError(f"unknown task {value!r}; {did_you_mean(value, task_names())}")
     if value in added_tasks():
-        try:
-            find_task(value)
-        except TosmoothError as error:
-            raise ValueError(str(error)) from None
+        _loaded(find_task, value)
     return value
 
 

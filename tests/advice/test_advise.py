@@ -239,6 +239,22 @@ def test_nothing_is_said_about_smoothing_where_all_teachers_are_of_one_kind():
     assert alone == {"level": "low", "sentence": "Nothing was compared: the grid has one setting."}
 
 
+@pytest.mark.rule("R22")
+def test_what_is_not_known_of_a_teacher_is_not_claimed():
+    whole = grid({(0.0, 1.0): 90.0, (0.0, 2.0): 89.9}, noise=0.6)
+    table = whole[whole.label_smoothing == 0]
+    unknown = advise(table, teacher_rows(), NOTHING, Rules(smoothing="unknown"))
+    said = [unknown["headline"], *(unknown[part]["sentence"] for part in ("confidence", "effect", "rule"))]
+    assert "from the teacher (its label smoothing is not known) at T = " in said[0]
+    assert not any("unsmoothed" in sentence for sentence in said)
+    assert all("not known whether the teacher was label-smoothed" in sentence for sentence in said[1:])
+    assert any("where figures and tables say α, read: not known" in caveat for caveat in unknown["caveats"])
+    assert "not known" in final_verdict(unknown, table, preview=False)["sentence"]
+    estimated = advise(table, teacher_rows(), NOTHING, Rules(smoothing="estimated"))
+    assert "the unsmoothed teacher (by its audit)" in estimated["headline"]
+    assert any("estimated by an audit" in caveat for caveat in estimated["caveats"])
+
+
 @pytest.mark.rule("R18")
 def test_the_best_at_the_edge_of_the_grid_is_a_caveat():
     edge = advise(grid({(0.1, 64.0): 90.0}), teacher_rows(), NOTHING, Rules())["caveats"]

@@ -157,7 +157,7 @@ def test_every_mistake_of_a_call_at_once():
     for wrong in ("0", "", "nan", "inf", "-1", ",".join(map(str, range(1, 30)))):
         with pytest.raises(ConfigError, match="--temperatures"):
             audit_teacher("timm:resnet18", "fashion-mnist", [], temperatures=wrong)
-    with pytest.raises(ConfigError, match="did you mean 'resnet50'"):
+    with pytest.raises(ConfigError, match="did you mean 'timm:resnet50'"):
         audit_teacher("timm:resnet5", "fashion-mnist", [])
 
 

@@ -25,9 +25,9 @@ def test_known_names_pass(name):
         ("resnet116", "did you mean 'resnet110'"),
         ("tim:resnet18", "unknown model source 'tim' in 'tim:resnet18'; did you mean 'timm'"),
         ("torchvision:", "after the colon is missing"),
-        ("torchvision:resnet19", "unknown model 'torchvision:resnet19'; did you mean 'resnet1"),
+        ("torchvision:resnet19", "unknown model 'torchvision:resnet19'; did you mean 'torchvision:resnet1"),
         ("torchvision:fcn_resnet50", "unknown model"),  # a segmentation model
-        ("timm:vit_tiny_patch16_22", "did you mean 'vit_tiny_patch16_224'"),
+        ("timm:vit_tiny_patch16_22", "did you mean 'timm:vit_tiny_patch16_224'"),
         ("timm:resnet18.a1_ink", "unknown weights 'a1_ink' of 'timm:resnet18'; did you mean 'a1_in1k'"),
     ],
 )

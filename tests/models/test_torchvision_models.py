@@ -105,7 +105,7 @@ def test_weights_are_chosen_by_their_name_behind_a_dot():
     assert published_size("vit_h_14.IMAGENET1K_SWAG_LINEAR_V1") == 224
     with pytest.raises(ModelError, match=r"unknown weights 'IMAGENET1K_V3' of 'torchvision:resnet50'; did you mean"):
         validate_model_name("torchvision:resnet50.IMAGENET1K_V3")
-    with pytest.raises(ModelError, match="did you mean 'resnet50'"):
+    with pytest.raises(ModelError, match="did you mean 'torchvision:resnet50'"):
         validate_model_name("torchvision:resnet51.IMAGENET1K_V1")
 
 

@@ -57,6 +57,23 @@ def test_a_recipe_that_needs_data_says_what_it_expects(
     assert "2 mistakes" in text
 
 
+def one_heap(root: Path) -> None:
+    """As ImageNet's validation images come."""
+    write_image(write_folder(root, splits={"train": 2}) / "val" / "ILSVRC2012_val_00000001.png")
+
+
+def test_the_folder_above_or_its_parts_apart_is_what_was_meant(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_cub(tmp_path / "cub")
+    below = next(tmp_path.rglob("images.txt")).parent / "images"
+    text = refusal(monkeypatch, capsys, "cub200-resnet50-resnet18", "--data", below)
+    assert f"Did you mean --data {below.parent}?" in text
+    write_imagenet(tmp_path / "imagenet")
+    text = refusal(monkeypatch, capsys, "imagenet-resnet50-resnet18", "--data", tmp_path / "imagenet" / "train")
+    assert f"Did you mean --data {tmp_path / 'imagenet'}?" in text
+
+
 @pytest.mark.parametrize(
     ("recipe", "write", "words"),
     [
@@ -70,6 +87,9 @@ def test_a_recipe_that_needs_data_says_what_it_expects(
         ("imagenet-resnet50-resnet18", lambda root: write_imagenet(root / "CLS-LOC"), "/CLS-LOC?"),
         ("imagenet-resnet50-resnet18", lambda root: write_folder(root, splits={"train": 2}), "has no val/"),
         ("imagenet-resnet50-resnet18", lambda root: write_folder(root, splits={"val": 2}), "there: val/"),
+        # What lies in train/ is no data set, although class folders alone are one to the source.
+        ("imagenet-resnet50-resnet18", lambda root: write_folder(root, splits={"": 9}), "has no train/"),
+        ("imagenet-resnet50-resnet18", one_heap, "has no val/<class>/: its images have to be sorted into class"),
         ("cub200-resnet50-resnet18", write_folder, "has no images.txt; expected images.txt, classes.txt"),
         ("cub200-resnet50-resnet18", lambda root: (write_cub(root) / "classes.txt").unlink(), "has no classes.txt"),
         ("cifar100", write_folder, "has no cifar-100-python/train; expected cifar-100-python/ with train"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from tosmooth.advice.comparisons import KEY, TESTS, Evidence, Judged, Setting, c
 from tosmooth.advice.consequence import judge_consequence
 from tosmooth.advice.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
 from tosmooth.advice.leading import has_temperature, leading_objective
+from tosmooth.advice.teacher_words import UNKNOWN, Smoothing, which_teacher
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.report.numbers import decimals_for, half_width, plus_minus
@@ -26,13 +27,12 @@ from tosmooth.tasks.metric import TOP1, Metric
 SEQUENCE_WORDS = "sequence-level distillation"
 
 
-def describe(setting: Mapping[str, Any], varied: Collection[str] = ()) -> str:
+def describe(setting: Mapping[str, Any], varied: Collection[str] = (), smoothing: Smoothing = "known") -> str:
     """`the smoothed teacher (α = 0.1) at T = 1`; with "objective" or "student" among the varied keys, these as well.
 
     Sequence-level distillation is named in any case, and has no T.
     """
-    alpha = setting["label_smoothing"]
-    which = f"the smoothed teacher (α = {alpha:g})" if alpha > 0 else "the unsmoothed teacher (α = 0)"
+    which = which_teacher(setting["label_smoothing"], smoothing)
     into = f" into {setting['student']}" if "student" in varied else ""
     if not has_temperature(setting.get("objective")):
         return f"{which}{into} by {SEQUENCE_WORDS}"
@@ -99,11 +99,15 @@ def _advise(
     done = results[results.status == "done"]
     objective = leading_objective(done.objective)
     effect, metric = judge_effect(diffusion, objective), rules.metric
+    unknown = rules.smoothing == "unknown"
+    if unknown:
+        effect = replace(effect, sentence=f"Systematic diffusion is of students of smoothed teachers; {UNKNOWN}.")
     advice: dict[str, Any] = {
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "metric": metric.val,
         "selection": rules.selection,
         "margin": rules.margin,
+        "smoothing": rules.smoothing,
         "effect": {
             "verdict": effect.verdict,
             "sentence": effect.sentence,
@@ -123,7 +127,8 @@ def _advise(
     chosen = dict(zip(KEY, best, strict=True))
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores)
-    headline = f"Distil from {describe(chosen, varied)}: {written(own, metric.unit)} validation {metric.words}"
+    which = describe(chosen, varied, rules.smoothing)
+    headline = f"Distil from {which}: {written(own, metric.unit)} validation {metric.words}"
     headline += _over(own.n, unit_word(results))
     if rival is not None:
         row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
@@ -140,7 +145,11 @@ def _advise(
         "headline": headline + ".",
         "comparisons": comparisons,
         "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
-        "rule": _rule_here(best, scores, comparisons, rules.margin, evidence),
+        "rule": (
+            {"agrees": None, "sentence": f"The paper's rule could not be checked: {UNKNOWN}."}
+            if unknown
+            else _rule_here(best, scores, comparisons, rules.margin, evidence)
+        ),
         "consequence": judge_consequence(scores, effect.shown, objective, best[3], metric),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
@@ -266,8 +275,8 @@ def _confidence(
         return {"level": "low", "sentence": "Nothing was compared: the grid has one setting."}
     level, text = _how_sure(best, others, number, rules, varied, unit)
     if all((row["label_smoothing"] > 0) == (best[1] > 0) for row in others):
-        kind = "smoothed" if best[1] > 0 else "unsmoothed"
-        text += f" Whether to smooth was not asked: every teacher of this grid is {kind}."
+        kind = f"every teacher of this grid is {'smoothed' if best[1] > 0 else 'unsmoothed'}"
+        text += f" Whether to smooth was not asked: {UNKNOWN if rules.smoothing == 'unknown' else kind}."
     return {"level": level, "sentence": text}
 
 
@@ -275,7 +284,7 @@ def _how_sure(
     best: Setting, others: list[dict[str, Any]], number: int, rules: Rules, varied: Collection[str], unit: str
 ) -> tuple[str, str]:
     open_rows = sorted((row for row in others if row["relation"] != "worse"), key=lambda row: row["difference"])
-    names = "; ".join(describe(row, varied) for row in open_rows[:3])
+    names = "; ".join(describe(row, varied, rules.smoothing) for row in open_rows[:3])
     names += f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
     if number < FEWEST_SEEDS:
         text = f"Not sure: {number} {unit}{'s' * (number > 1)} cannot show how much is chance."
@@ -323,8 +332,8 @@ def _advice_without_validation(
     return {
         "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done[unit_of(results)].nunique())},
         "rival": None,
-        "headline": f"By the paper's rule alone, distil from {describe(chosen)}: {reason}, so nothing was "
-        "selected on data.",
+        "headline": f"By the paper's rule alone, distil from {describe(chosen, (), rules.smoothing)}: {reason}, so "
+        "nothing was selected on data.",
         "comparisons": [],
         "rule": {"agrees": None, "sentence": "The paper's rule was applied, not checked."},
         "confidence": {"level": "low", "sentence": f"Not sure: {reason}. Test figures are shown for every setting."},
@@ -354,7 +363,8 @@ def _with_test_figures(
     chosen = advice["recommendation"]
     key = tuple(chosen[name] for name in KEY)
     own = t_interval(scores.loc[key].dropna().to_numpy())
-    sentence = f"Distil from {describe(chosen, varied_keys(results))}: {written(own, metric.unit)} test {metric.words}"
+    which = describe(chosen, varied_keys(results), advice.get("smoothing", "known"))
+    sentence = f"Distil from {which}: {written(own, metric.unit)} test {metric.words}"
     sentence += _over(own.n, unit_word(results))
     test: dict[str, Any] = {"recommended": asdict(own)}
     rival = advice.get("rival")

@@ -9,6 +9,7 @@ import pandas as pd
 from tosmooth.advice.comparisons import Setting, scores_by_seed
 from tosmooth.advice.effect import Effect
 from tosmooth.advice.leading import has_temperature, leading_objective
+from tosmooth.advice.teacher_words import UNKNOWN, Smoothing
 from tosmooth.advice.units import unit_of, unit_word
 from tosmooth.tasks.metric import TOP1, Metric
 
@@ -21,6 +22,7 @@ class Rules:
     preview: bool = False
     selection: str = "best"
     metric: Metric = TOP1
+    smoothing: Smoothing = "known"  # what is known of the teachers' label smoothing
 
 
 def advice_caveats(
@@ -47,6 +49,10 @@ def advice_caveats(
         found.append(f"{len(results) - len(done)} of {len(results)} students did not finish and are left out.")
     if teachers.groupby("label_smoothing").size().max() == 1:
         found.append("One teacher per α: the conclusion holds for this pair of teachers, not for smoothing in general.")
+    if rules.smoothing == "unknown":
+        found.append(f"{UNKNOWN[0].upper()}{UNKNOWN[1:]}: where figures and tables say α, read: not known.")
+    elif rules.smoothing == "estimated":
+        found.append("The teacher's α was estimated by an audit, from its outputs on training images.")
     if "status" in teachers and {"given", "done"} <= set(teachers.status):
         given = ", ".join(
             f"{alpha:g}" for alpha in sorted(teachers[teachers.status == "given"].label_smoothing.unique())

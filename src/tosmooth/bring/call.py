@@ -16,13 +16,15 @@ from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.export.formats import check_formats
 from tosmooth.export.huggingface import library_of
 from tosmooth.files import unportable
+from tosmooth.recipes import OWN_IMAGES
 from tosmooth.study.plan import path_safe
 
-OWN_IMAGES = "own-images"  # the recipe whose settings fill in what is not told
 LONGEST_NAME = 100
+NO_TEACHER = "--teacher: {} is no file, nor a published model such as timm:resnet50.a1_in1k"
 DECIDED = {
     "student.temperatures": "-T", "teacher.label_smoothing": "--alpha", "teacher.model.checkpoint": "--teacher",
-    "teacher.checkpoints": "--teacher", "teacher.given": "--teacher", "teacher.train": "--fine-tune",
+    "teacher.checkpoints": "--teacher", "teacher.smoothing": "--alpha", "teacher.given": "--teacher",
+    "teacher.train": "--fine-tune",
 }  # fmt: skip  # keys that the options stand for
 
 
@@ -158,6 +160,9 @@ def _told(text: str, mistakes: Sequence[str]) -> bool:
         "data.source": "--data",
         "teacher.model": "--teacher",
         "student.model": "--student",
+        "student.temperatures": "--temperature",
+        "teacher.label_smoothing": "--alpha",
+        "student.seeds": "--seed",
     }
     return any(
         text.startswith(key) and any(known.startswith(option) for known in mistakes) for key, option in options.items()
@@ -212,15 +217,15 @@ def _teacher(call: Call, raw: dict[str, Any], mistakes: list[str]) -> None:
         apply_override(raw, "teacher.model.checkpoint", str(call.weights.resolve()))
         apply_override(raw, "teacher.model.replace_head", True)
         return
+    if ":" not in call.teacher:
+        mistakes.append(NO_TEACHER.format(call.teacher))
+        return
     if call.teacher_model is not None:
         mistakes.append("--teacher-model: is for a --teacher that is a file of weights")
     try:
         known_model(call.teacher)
     except ValueError as error:
         mistakes.append(f"--teacher: no such file, and {error}")
-        return
-    if ":" not in call.teacher:
-        mistakes.append(f"--teacher: {call.teacher} has no published weights; give the file of its weights, too")
         return
     apply_override(raw, "teacher.model", {"name": _wherever(call.teacher), "pretrained": True})
 

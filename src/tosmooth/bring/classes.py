@@ -85,7 +85,7 @@ def read_class_map(path: Path, classes: Sequence[str], theirs: TeacherClasses) -
         ConfigError: all that is wrong with it.
     """
     given = _without_header(_read(path), classes) if path.suffix.lower() == ".csv" else _read(path)
-    mistakes, indices = [], {}
+    mistakes, indices, unknown = [], {}, 0
     by_name: dict[str, list[int]] = {}
     for index, names in enumerate(theirs.names):
         for name in names:
@@ -93,6 +93,7 @@ def read_class_map(path: Path, classes: Sequence[str], theirs: TeacherClasses) -
     for name, target in given.items():
         if name not in classes:
             mistakes.append(f"unknown class of the data {_short(name)!r}; {_near(name, classes)}")
+            unknown += 1
             continue
         places = _places(target, theirs.count, by_name)
         if len(places) != 1:
@@ -103,8 +104,10 @@ def read_class_map(path: Path, classes: Sequence[str], theirs: TeacherClasses) -
             )
             continue
         indices[name] = places[0]
-    if missing := [name for name in classes if name not in given]:
-        mistakes.append(f"{len(missing)} classes of the data are missing: {listed(missing)}")
+    missing = [name for name in classes if name not in given]
+    if len(missing) > unknown:  # else they are those that are misspelt
+        count = "1 class of the data is" if len(missing) == 1 else f"{len(missing)} classes of the data are"
+        mistakes.append(f"{count} missing: {listed(missing)}")
     for index in sorted({place for place in indices.values() if list(indices.values()).count(place) > 1}):
         doubled = [name for name, place in indices.items() if place == index]
         mistakes.append(

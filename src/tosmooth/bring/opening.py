@@ -61,16 +61,21 @@ def open_teacher(section: ModelConfig, weights: Path | None, count: int, channel
     Raises:
         ModelError: it cannot be built or fetched, or the weights do not fit.
     """
-    model = build_image_model(
-        section.name,
-        count,
-        channels=channels,
-        pretrained=weights is None,
-        checkpoint=weights,
-        width=section.width,
-        kwargs=section.kwargs,
-        seed=0,
-    )
+    try:
+        model = build_image_model(
+            section.name,
+            count,
+            channels=channels,
+            pretrained=weights is None,
+            checkpoint=weights,
+            width=section.width,
+            kwargs=section.kwargs,
+            seed=0,
+        )
+    except ModelError as error:
+        if weights is None:
+            raise
+        raise ModelError(f"{error}. Are they of another architecture than --teacher-model {section.name}?") from None
     return model.requires_grad_(False).eval()
 
 

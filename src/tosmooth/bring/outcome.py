@@ -39,7 +39,9 @@ def choose(context: Context, done: dict[str, Cell]) -> tuple[Cell, str]:
     if all(isinstance(score, float) and math.isfinite(score) for score in scores.values()):
         # Of equals the lower T, then the smoothed teacher: the paper's rule.
         best = min(cells, key=lambda cell: (-cast(float, scores[cell.name]), cell.temperature, -cell.label_smoothing))
-        return best, f"the best of {len(cells)} students by validation"
+        equals = sum(score == scores[best.name] for score in scores.values()) - 1
+        tie = f" ({equals} {'is' if equals == 1 else 'are'} as good; then the lower T, then the smoothed teacher)"
+        return best, f"the best of {len(cells)} students by validation{tie if equals else ''}"
     rule = min(cells, key=lambda cell: (cell.temperature, -cell.label_smoothing))
     return rule, "by the paper's rule (smoothed teacher, lowest T): there is no validation split to choose by"
 
@@ -59,6 +61,11 @@ def shortfalls(context: Context, teacher: Teacher, chosen: Cell) -> list[str]:
         found.append(
             f"the teacher ({theirs:.1f} % on validation) is worse than its student ({ours:.1f} %): a better teacher, "
             "or one that is fine-tuned longer, may give a better student"
+        )
+    if ours is not None and ours < chance + LEAST_LEARNT * (100 - chance):
+        found.append(
+            f"the student is right on {ours:.1f} % of validation, and chance on {chance:.1f} %: it has hardly learnt "
+            "anything; more epochs (student.epochs=…), another learning rate, or --student of another size"
         )
     if len(context.plan.cells) > 1 or len(context.plan.teachers) > 1:
         found.append(
@@ -80,13 +87,14 @@ def following(call: Call, context: Context) -> str | None:
     if context.data.num_classes < LEAST_CLASSES:
         return None
     seeds = ",".join(str(call.seed + number) for number in range(SEEDS))
-    words = ["tosmooth", "study", quoted(context.directory.path / "study.yaml"), f"student.seeds=[{seeds}]"]
+    words = ["tosmooth", "study", str(context.directory.path / "study.yaml"), f"student.seeds=[{seeds}]"]
     temperatures = context.config.student.temperatures
     if len(temperatures) == 1:  # nothing to compare
         compared = sorted({*CANDIDATES, *temperatures})
         words.append(f"student.temperatures=[{','.join(f'{value:g}' for value in compared)}]")
     root = context.directory.path.parent
-    return " ".join([*words, *(["-o", quoted(root)] if str(root) != "runs" else [])])
+    words += ["-o", str(root)] if str(root) != "runs" else []
+    return " ".join(quoted(word) for word in words)  # brackets, too: zsh takes them for a pattern
 
 
 def teacher_row(context: Context, one: Taught, audit: dict[str, Any]) -> dict[str, Any]:

@@ -87,8 +87,19 @@ def _from_start(
     else:
         progress.note(_fine_tuned(call, start, data, theirs))
     config = _final_config(call, raw, given, validated=len(data.validation) > 0)
+    _refuse_another_teacher(call, config, directory)
     with Context.open(config, root, progress) as context:
         return _distill(call, context, given)
+
+
+def _refuse_another_teacher(call: Call, config: StudyConfig, directory: StudyDirectory) -> None:
+    """In words of the call: a study's folder would name keys that nobody has set."""
+    there = directory.config.exists()
+    if there and any(key.startswith("teacher.") for key in directory.compared_with(config).refused):
+        raise StudyError(
+            f"{directory.path} holds students of another teacher, or of one that was trained or taken otherwise than "
+            f"{teacher_name(call, config.teacher.model)} now is; give this one its own name (name=…) or --output"
+        )
 
 
 def _fine_tuned(call: Call, config: StudyConfig, data: ImageData, theirs: TeacherClasses) -> str:
@@ -117,9 +128,11 @@ def _final_config(call: Call, raw: dict[str, Any], given: Given | None, *, valid
         apply_override(raw, "teacher.model", section)
         apply_override(raw, "teacher.train", False)
         apply_override(raw, "teacher.label_smoothing", [alpha])
+        known = "known" if call.alphas else "unknown" if given.verdict == "undecided" else "estimated"
+        apply_override(raw, "teacher.smoothing", known)
         apply_override(raw, "teacher.checkpoints", {alpha: str(given.file)})
-        known = "as told" if call.alphas else given.verdict
-        apply_override(raw, "description", f"{given.relation}; its label smoothing: {known}")
+        said = "as told" if call.alphas else given.verdict
+        apply_override(raw, "description", f"{given.relation}; its label smoothing: {said}")
         verdicts = [_verdict(call, given.verdict)]
     else:
         alphas = raw["teacher"]["label_smoothing"]
@@ -194,7 +207,15 @@ def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any
         "following": following(call, context),
         "export": {"folder": str(folder), "files": list(exported.files), "differences": exported.differences},
     }
-    write_json(context.directory.path / RESULT, result)
+    path = context.directory.path / RESULT
+    write_json(path, result)
+    if context.tracking is not None:
+        column = context.task.metric.test
+        rows = {"teachers": [row_of(context, teacher)], "students": [row_of(context, chosen)]}
+        figures = {
+            f"{kind}/{row['name']}/{column}": row[column] for kind, own in rows.items() for row in own if column in row
+        }
+        context.tracking.conclude({"verdict": f"Kept {chosen.name}, {how}."}, figures, path)
     return cast(dict[str, Any], plain(result))
 
 

@@ -37,9 +37,9 @@ PANELS = {
 }
 ORDER = [name for names in PANELS.values() for name in names]
 
-answer = Console(highlight=False)  # what a command was asked for; --quiet leaves it
-out = Console(highlight=False)  # what it tells besides, for people
-err = Console(stderr=True, highlight=False)
+answer = Console(highlight=False, emoji=False)  # what a command was asked for; --quiet leaves it
+out = Console(highlight=False, emoji=False)  # what it tells besides, for people
+err = Console(stderr=True, highlight=False, emoji=False)
 _json_stream: TextIO | None = None
 
 

@@ -74,6 +74,8 @@ def distill(
     mistakes: list[str] = []
     temperatures = _numbers(temperature, "--temperature", mistakes)
     alphas = _numbers(alpha, "--alpha", mistakes, below=1, zero=True)
+    if not 0 <= seed < 2**31:
+        mistakes.append(f"--seed: {seed}, must be from 0 to {2**31 - 1}")
     own = student, data, path, class_map, fine_tune, teacher_model
     published = teacher is not None and not Path(teacher).expanduser().is_file() and ":" in teacher
     if published or from_scratch or any(value is not None for value in own):
@@ -86,7 +88,9 @@ def distill(
         _own(call, output, as_json)
         return
     if teacher is not None and not Path(teacher).expanduser().is_file():
-        mistakes.append(f"--teacher: {teacher} is no file, nor a published model such as timm:resnet50.a1_in1k")
+        from tosmooth.bring.call import NO_TEACHER
+
+        mistakes.append(NO_TEACHER.format(teacher))
     if alphas is not None and len(alphas) > 1:
         mistakes.append("--alpha: a recipe's own teacher has one")
     if mistakes:

@@ -22,7 +22,7 @@ from tosmooth.cli.common import (
 )
 from tosmooth.cli.running import DryRun, estimate, run
 from tosmooth.errors import ConfigError
-from tosmooth.recipes import DEFAULT_RECIPE, recipe_names, recipe_text
+from tosmooth.recipes import DEFAULT_RECIPE, OWN_DATA, OWN_IMAGES, recipe_names, recipe_text
 from tosmooth.terminal import markup, quoted
 
 recipes_app = typer.Typer(help="The recipes that come along: list, show, copy, run.", no_args_is_help=True)
@@ -92,7 +92,8 @@ def recipes_copy(
     if as_json:
         print_json({"recipe": name, "file": str(path)})
     else:
-        out.print(f"{markup(path)} written; run it with: tosmooth study {markup(quoted(path))}", soft_wrap=True)
+        own = " data.path=DIR" if OWN_DATA in text else ""
+        out.print(f"{markup(path)} written; run it with: tosmooth study {markup(quoted(path))}{own}", soft_wrap=True)
 
 
 @recipes_app.command("run")
@@ -117,7 +118,7 @@ def recipes_run(
 
     text = recipe_text(name)
     given = list(overrides or [])
-    asked = "path: null" in text  # whether the data are the user's
+    asked = OWN_DATA in text
     mistakes = []
     if data is not None and any(override.startswith("data.path=") for override in given):
         mistakes.append("--data: is data.path; give one of the two")
@@ -130,7 +131,7 @@ def recipes_run(
     if mistakes:
         raise ConfigError(mistakes)
     config = read(name, given)
-    check_layout(config.data)
+    check_layout(config.data, parted=name != OWN_IMAGES)
     if dry_run:
         estimate(config, output, as_json=as_json)
     else:

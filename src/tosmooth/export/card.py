@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tosmooth.advice.leading import has_temperature
+from tosmooth.advice.teacher_words import how_trained, in_figures
 from tosmooth.config import TrainingConfig
 from tosmooth.export import reload
 from tosmooth.export.formats import FORMATS
@@ -82,11 +83,7 @@ def _head(subject: Subject, formats: Sequence[str]) -> str:
 
 def _what(subject: Subject) -> str:
     owner = subject.owner
-    of = (
-        f"trained with label smoothing α = {owner.label_smoothing:g}"
-        if owner.label_smoothing
-        else "trained without label smoothing (α = 0)"
-    )
+    of = how_trained(owner.label_smoothing, subject.config.teacher.smoothing)
     if isinstance(owner, Teacher):
         how = "taken as given" if owner.given else of
         text = f"A teacher, {plain(subject.model.name)}, {how}, seed {owner.seed}."
@@ -126,7 +123,7 @@ def _facts(subject: Subject) -> str:
     if not isinstance(owner, Teacher):
         rows += [
             ("Teacher", f"{config.teacher.model.name} ({owner.teacher}{', taken as given' if given else ''})"),
-            ("Label smoothing of the teacher", f"α = {owner.label_smoothing:g}"),
+            ("Label smoothing of the teacher", in_figures(owner.label_smoothing, config.teacher.smoothing)),
             *([("Temperature", f"T = {owner.temperature:g}")] if has_temperature(owner.objective) else []),
             ("Objective", owner.objective),
             ("Seeds in the study", ", ".join(map(str, config.student.seeds))),

@@ -26,7 +26,8 @@ def validate(name: str) -> None:
 
     architecture, dot, tag = name.partition(".")
     if not timm.is_model(architecture):
-        raise ModelError(f"unknown model 'timm:{name}'; {did_you_mean(architecture, timm.list_models())}")
+        known = [f"timm:{one}" for one in timm.list_models()]
+        raise ModelError(f"unknown model 'timm:{name}'; {did_you_mean(f'timm:{architecture}', known)}")
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if dot and tag not in tags:
         raise ModelError(f"unknown weights {tag!r} of 'timm:{architecture}'; {did_you_mean(tag, tags)}")

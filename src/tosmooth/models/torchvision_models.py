@@ -38,7 +38,8 @@ def validate(name: str) -> None:
     known = models.list_models(module=models)
     architecture, dot, tag = name.partition(".")
     if architecture not in known:
-        raise ModelError(f"unknown model 'torchvision:{name}'; {did_you_mean(architecture, known)}")
+        near = did_you_mean(f"torchvision:{architecture}", [f"torchvision:{one}" for one in known])
+        raise ModelError(f"unknown model 'torchvision:{name}'; {near}")
     tags = [weights.name for weights in models.get_model_weights(architecture)]
     if dot and tag not in tags:
         raise ModelError(f"unknown weights {tag!r} of 'torchvision:{architecture}'; {did_you_mean(tag, tags)}")

@@ -7,6 +7,8 @@ from importlib import resources
 from tosmooth.errors import ConfigError, did_you_mean
 
 DEFAULT_RECIPE = "fashion-mnist"
+OWN_IMAGES = "own-images"  # of a folder of the user's, which it may part itself
+OWN_DATA = "path: null"  # in the text of a recipe whose data are the user's
 
 
 def recipe_names() -> list[str]:

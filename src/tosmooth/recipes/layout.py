@@ -55,8 +55,12 @@ def expected(data: Data) -> str | None:
     return found and found.format(source=data.text.source_language, target=data.text.target_language)
 
 
-def check_layout(data: Data) -> None:
+def check_layout(data: Data, *, parted: bool = True) -> None:
     """Look at the names in the folder, before anything is read: whether this can be the data at all.
+
+    Args:
+        data: of the configuration.
+        parted: training and held-out images have to be apart already; otherwise class folders alone will do.
 
     Raises:
         ConfigError: it cannot; with what is expected, what is there, and the folder below that was probably meant.
@@ -66,19 +70,19 @@ def check_layout(data: Data) -> None:
         return
     if not path.is_dir():
         raise ConfigError([f"--data: {shown(str(path))} is no folder; expected one with {words}"])
-    missing = _missing(data, path)
+    missing = _missing(data, path, parted)
     if not missing:
         return
     names = sorted(entry.name + "/" * entry.is_dir() for entry in path.iterdir() if not entry.name.startswith("."))
     there = ", ".join(names[:SHOWN]) + (f", … ({len(names)} in all)" if len(names) > SHOWN else "") or "nothing"
-    below = next((entry for entry in sorted(path.iterdir()) if entry.is_dir() and not _missing(data, entry)), None)
-    meant = f". Did you mean --data {shown(str(below))}?" if below is not None else ""
+    near = [*(entry for entry in sorted(path.iterdir()) if entry.is_dir()), path.resolve().parent]
+    meant = next((f". Did you mean --data {shown(str(one))}?" for one in near if not _missing(data, one, True)), "")
     raise ConfigError(
         [f"--data: {shown(str(path))} has no {missing[0]}; expected {words}; there: {shown(there)}{meant}"]
     )
 
 
-def _missing(data: Data, path: Path) -> list[str]:
+def _missing(data: Data, path: Path, parted: bool) -> list[str]:
     """The names that must be in the folder and are not."""
     if data.source == "folder":
         if not (path / "train").is_dir():
@@ -86,8 +90,13 @@ def _missing(data: Data, path: Path) -> list[str]:
             classes = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
             # Class folders alone are parted by the source itself; folders of folders are none.
             alone = bool(classes) and all(any(p.is_file() for p in entry.iterdir()) for entry in classes[:3])
-            return ["train/"] if held_out or not alone else []
-        return [] if any((path / name).is_dir() for name in HELD_OUT) else ["val/"]
+            return ["train/"] if held_out or parted or not alone else []
+        there = [name for name in ("train", *HELD_OUT) if (path / name).is_dir()]
+        if there == ["train"]:
+            return ["val/"]
+        # ImageNet's validation images come in one heap, to be sorted into class folders.
+        heaps = [name for name in there if not any(entry.is_dir() for entry in (path / name).iterdir())]
+        return [f"{name}/<class>/: its images have to be sorted into class folders" for name in heaps]
     if data.source == "cub200":
         root = path if (path / "images.txt").is_file() else path / "CUB_200_2011"
         return [name for name in CUB_FILES if not (root / name).exists()]

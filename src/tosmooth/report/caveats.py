@@ -46,7 +46,8 @@ def _seen(files: StudyFiles) -> Iterator[tuple[str, str]]:
             r"(no|without an) unsmoothed teacher",
             "There is no unsmoothed teacher (α = 0) in this study: what smoothing itself does cannot be told.",
         )
-    if not any(alpha > 0 for alpha in files.alphas):
+    known = (files.config.get("teacher") or {}).get("smoothing") != "unknown"
+    if known and not any(alpha > 0 for alpha in files.alphas):
         yield r"no smoothed teacher", "There is no smoothed teacher (α > 0) in this study: smoothing cannot be judged."
     if files.config.get("selection") == "best_on_test":
         yield (

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.advice.leading import has_temperature
+from tosmooth.advice.teacher_words import how_trained
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.numbers import count_of, decimals_for, half_width, plus_minus
 from tosmooth.report.reading import StudyFiles
@@ -46,9 +47,7 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
     if not isinstance(chosen, Mapping):
         return []
     alpha = chosen.get("label_smoothing")
-    teacher = (
-        "–" if alpha is None else f"trained with label smoothing α = {alpha:g}" if alpha else "without label smoothing"
-    )
+    teacher = "–" if alpha is None else how_trained(alpha, files.advice.get("smoothing", "known"))
     items = [("Teacher", teacher)]
     if has_temperature(chosen.get("objective")):
         items.append(("Temperature", f"T = {chosen['temperature']:g}"))

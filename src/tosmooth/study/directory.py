@@ -170,17 +170,25 @@ class StudyDirectory:
             raise StudyError(f"{self.path} cannot be written: {error.strerror}; choose another --output") from None
         return change if change is not None and change.grid else None
 
+    def compared_with(self, config: StudyConfig) -> Change:
+        """How a configuration differs from that of the study which is there, be it another study.
+
+        Raises:
+            StudyError: what is there cannot be read.
+        """
+        try:
+            there = read_yaml(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise StudyError(f"{self.config} is not readable; move {self.path} away or choose another name=…") from None
+        return compare(there, config)
+
     def change_to(self, config: StudyConfig) -> Change:
         """How a configuration differs from that of the study which is there.
 
         Raises:
             StudyError: they are two studies, or what is there cannot be read.
         """
-        try:
-            there = read_yaml(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise StudyError(f"{self.config} is not readable; move {self.path} away or choose another name=…") from None
-        change = compare(there, config)
+        change = self.compared_with(config)
         if change.refused:
             keys = ", ".join(change.refused[:6]) + (", …" if len(change.refused) > 6 else "")
             raise StudyError(

@@ -26,6 +26,7 @@ GRID = {
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
     "student.objective_options": "options of an objective",
     "teacher.given": "given teacher of α",
+    "teacher.smoothing": "label smoothing of the teacher",
 }  # fmt: skip
 
 
@@ -77,6 +78,8 @@ def compare(there: Any, config: StudyConfig) -> Change:
         elif grid_key == "student.objective_options":  # they are part of a cell's name, so others are other cells
             added += [_options(name, after[name]) for name in after if after[name] != before.get(name)]
             removed += [_options(name, before[name]) for name in before if before[name] != after.get(name)]
+        elif grid_key == "teacher.smoothing":  # the cells are the same; what is said of them is not
+            added.append(f"{GRID[grid_key]}: {after}")
         elif grid_key == "student.models" and _changed_models(before, after):
             refused.add(grid_key)
         elif grid_key is not None and isinstance(before, list) and isinstance(after, list):

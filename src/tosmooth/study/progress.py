@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tosmooth.launch import narrates
-from tosmooth.terminal import markup, shown
+from tosmooth.terminal import shown
 
 
 def clock(seconds: float) -> str:
@@ -27,11 +27,11 @@ class StudyProgress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, quiet=not narrates())
+        self.console = console or Console(stderr=True, quiet=not narrates(), emoji=False)
         # FORCE_COLOR makes the console take a pipe for a terminal: good for colours, wrong for what moves the cursor.
         self._live = self.console.is_terminal and not self.console.is_dumb_terminal and self.console.file.isatty()
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[detail]}"),
@@ -86,9 +86,9 @@ class StudyProgress:
     def stage(self, title: str, *, epochs: int = 0, cost: float = 1.0, models: int = 1) -> None:
         """Announce what comes next; `cost` is the parameter count of one model in it."""
         self._stage, self._epochs, self._cost, self._models, self._epoch = title, epochs, cost, models, -1
-        self._bar.update(self._task, description=markup(title), detail="")
+        self._bar.update(self._task, description=shown(title), detail="")
         if not self._live:
-            self.console.print(markup(title), highlight=False, soft_wrap=True)
+            self.console.print(shown(title), markup=False, highlight=False, soft_wrap=True)
 
     def batch(self, epoch: int, samples: int) -> None:
         """Count one batch: `samples` sample-steps over all models of the group."""

@@ -141,7 +141,8 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
     path = context.directory.analysis / "advice.json"
     if not path.is_file():  # once frozen, it stays
         metric = context.task.metric
-        rules = Rules(context.config.analysis.margin, context.config.preview, context.selection, metric)
+        config = context.config
+        rules = Rules(config.analysis.margin, config.preview, context.selection, metric, config.teacher.smoothing)
         judged = read_judged({name: context.folder(cell) for name, cell in done.items()}, metric, results)
         advice = advise(results, teacher_table(context), diffusion, rules, judged)
         advice["caveats"] += caveats(context.directory.changes())

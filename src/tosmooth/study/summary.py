@@ -19,7 +19,11 @@ from tosmooth.tasks.metric import metric_of
 from tosmooth.terminal import markup
 
 
-def grid_table(cells: pd.DataFrame, metric: str, title: str) -> Table:
+def _column(alpha: float, smoothing: str | None) -> str:
+    return "teacher" if smoothing == "unknown" else f"teacher α = {alpha:g}"
+
+
+def grid_table(cells: pd.DataFrame, metric: str, title: str, smoothing: str | None = None) -> Table:
     """Temperatures as rows, α as columns, mean ± 95 % half-width over units."""
     keys = ["objective", "student", "label_smoothing", "temperature"]
     done = by_unit(cells[cells.status == "done"], [metric], keys, unit=unit_of(cells))
@@ -30,7 +34,7 @@ def grid_table(cells: pd.DataFrame, metric: str, title: str) -> Table:
     table.add_column("T", justify="right")
     alphas = sorted(done.label_smoothing.unique())
     for alpha in alphas:
-        table.add_column(f"teacher α = {alpha:g}", justify="right")
+        table.add_column(_column(alpha, smoothing), justify="right")
     for (student, objective, temperature), rows in done.groupby(["student", "objective", "temperature"]):
         identity = {"student": student, "objective": objective}
         values = (rows[rows.label_smoothing == alpha][metric].to_numpy(dtype=float) for alpha in alphas)
@@ -53,14 +57,15 @@ def print_summary(results: StudyResults, console: Console) -> None:
     word = unit_word(results.cells)
     metric = metric_of(results.config.get("task"))
     column, unit = metric.test, f",{metric.unit}" if metric.unit else ""
+    smoothing = (results.config.get("teacher") or {}).get("smoothing")
     if column in results.cells and results.cells[column].notna().any():
         title = f"Test {metric.words}{unit} (mean ± 95 % interval over {word}s)"
-        console.print(grid_table(results.cells, column, title))
+        console.print(grid_table(results.cells, column, title, smoothing))
     if {"label_smoothing", column} <= set(results.teachers):
         for alpha, own in results.teachers.dropna(subset=[column]).groupby("label_smoothing"):
             # One teacher has no interval, and is written as its value alone.
             score = written(t_interval(own[column].to_numpy()), metric.unit)
-            console.print(f"teacher α = {alpha:g}: {score} test {metric.words}")
+            console.print(f"{_column(alpha, smoothing)}: {score} test {metric.words}")
     if results.config.get("preview"):
         console.print("[yellow]Preview: too short to conclude from. The full study: tosmooth study[/yellow]")
     console.print(f"report: {markup(results.path / 'report.html')}", soft_wrap=True)

@@ -72,6 +72,8 @@ def _named(context: Context, teachers: Sequence[Teacher]) -> str:
     """`α = 0, 0.1`, with the seed where there are several."""
     seed, seeds = teachers[0].seed, context.config.teacher.seeds
     which = f", seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})" if len(seeds) > 1 else ""
+    if context.config.teacher.smoothing == "unknown":
+        return f"label smoothing not known{which}"
     return f"α = {', '.join(f'{teacher.label_smoothing:g}' for teacher in teachers)}{which}"
 
 

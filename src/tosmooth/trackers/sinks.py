@@ -71,10 +71,11 @@ class _TensorBoard(Sink):
         self._writers: dict[str, TensorBoardTracker] = {}
 
     def open(self, config: Mapping[str, Any]) -> str:
-        if not self.state.get("configured"):
-            rows = [f"| {key} | {_cell(value)} |" for key, value in config.items()]
-            self._writer("study").log({"configuration": "\n".join(["| key | value |", "|---|---|", *rows])}, step=0)
-            self.state["configured"] = True
+        rows = [f"| {key} | {_cell(value)} |" for key, value in config.items()]
+        text = "\n".join(["| key | value |", "|---|---|", *rows])
+        if self.state.get("configured") != text:  # a grid may grow
+            self._writer("study").log({"configuration": text}, step=0)
+            self.state["configured"] = text
         return f"tensorboard --logdir {quoted(self._root)}"
 
     def send(self, owner: str, epoch: int, values: Mapping[str, float]) -> None:
