@@ -32,7 +32,7 @@ def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_js
     """Check a configuration, and print it whole; nothing is run.
 
     Example:
-      tosmooth validate my-study.yaml student.temperatures=[1,4]
+      tosmooth validate my-study.yaml 'student.temperatures=[1,4]'
     """
     from tosmooth.config_reading import dump_config
     from tosmooth.study.plan import make_plan

@@ -39,7 +39,7 @@ def train_teacher(
     `tosmooth study` with the same arguments goes on from them.
 
     Example:
-      tosmooth train-teacher fashion-mnist teacher.label_smoothing=[0,0.05,0.1]
+      tosmooth train-teacher fashion-mnist 'teacher.label_smoothing=[0,0.05,0.1]'
     """
     from tosmooth.study.single import train_only_teachers
 
