@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from tosmooth.advice.teacher_words import Knowledge
 from tosmooth.config_types import (
     Beta,
     ExistingPath,
@@ -188,7 +189,7 @@ class TeacherConfig(TrainingConfig):
         "the order of `seeds`); the architecture is `model`",
     )
     train: bool = Field(True, description="false: use the checkpoints as they are")
-    smoothing: Literal["known", "estimated", "unknown"] = Field(
+    smoothing: Knowledge = Field(
         "known",
         description="what is known of the `label_smoothing` of given teachers: known; estimated, by an audit; or "
         "unknown, so that α stands for nothing, and advice, report and model card say so",

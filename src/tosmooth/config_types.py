@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field
 
-from tosmooth import plugins
 from tosmooth.data.registry import find_image_source, image_sources
 from tosmooth.data.translation.registry import find_translation_source, translation_sources
 from tosmooth.errors import TosmoothError, did_you_mean
@@ -69,9 +68,9 @@ def known_source(value: str) -> str:
         if not any(value in names for names in added):
             known += tuple(name for names in added for name in names)
             raise ValueError(f"unknown data source {value!r}; {did_you_mean(value, known)}")
-    elif value in plugins.names("data_sources") and value in image_sources():
+    elif value in image_sources():
         _loaded(find_image_source, value)
-    elif value in plugins.names("translation_sources"):
+    else:
         _loaded(find_translation_source, value)
     return value
 

@@ -42,8 +42,8 @@ class UnfetchedError(ModelError):
         self.model, self.reason = model, reason
         way = remedy or "give the file to the model's setting checkpoint, with pretrained: false"
         super().__init__(
-            f"{reason} If this machine cannot fetch it: fetch it on another, and {way}; or set HF_ENDPOINT to a mirror "
-            "of the Hugging Face hub"
+            f"{reason.rstrip('.')}. If this machine cannot fetch it: fetch it on another, and {way}; or set "
+            "HF_ENDPOINT to a mirror of the Hugging Face hub"
         )
 
 

@@ -169,6 +169,21 @@ def test_a_teacher_near_chance_asks_about_the_order_and_finds_it(call: Call, tea
     assert "by the class map" in result["relation"]
 
 
+def test_swapped_classes_are_doubted_until_a_class_map_settles_it(call: Call, teachers, tmp_path: Path):
+    file = reordered(teachers[0.0], tmp_path / "weights.safetensors", (1, 0, 2, 3), None)
+    doubt = "outputs for Ankle boot, Bag look as if they stood in each other's places"
+    result = distilled(call, tmp_path / "runs", teacher=str(file))
+    assert any(doubt in text for text in result["warnings"])
+    as_it_is = tmp_path / "map.yaml"
+    as_it_is.write_text("".join(f"{name}: {place}\n" for place, name in enumerate(CLASSES)), encoding="utf-8")
+    settled = distilled(call, tmp_path / "runs", teacher=str(file), class_map=as_it_is)
+    assert not any(doubt in text for text in settled["warnings"])
+    assert "by the class map" in settled["relation"]
+    assert settled["students"] == result["students"]  # nothing was trained again
+    again = distilled(call, tmp_path / "runs", teacher=str(file))
+    assert any(doubt in text for text in again["warnings"])
+
+
 def test_a_teacher_that_knows_nothing_is_not_distilled(call: Call, tmp_path: Path):
     path = tmp_path / "random.safetensors"
     torch.manual_seed(0)

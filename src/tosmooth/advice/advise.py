@@ -18,7 +18,7 @@ from tosmooth.advice.comparisons import KEY, TESTS, Evidence, Judged, Setting, c
 from tosmooth.advice.consequence import judge_consequence
 from tosmooth.advice.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
 from tosmooth.advice.leading import has_temperature, leading_objective
-from tosmooth.advice.teacher_words import UNKNOWN, Smoothing, which_teacher
+from tosmooth.advice.teacher_words import UNKNOWN, Knowledge, which_teacher
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.report.numbers import decimals_for, half_width, plus_minus
@@ -27,7 +27,7 @@ from tosmooth.tasks.metric import TOP1, Metric
 SEQUENCE_WORDS = "sequence-level distillation"
 
 
-def describe(setting: Mapping[str, Any], varied: Collection[str] = (), smoothing: Smoothing = "known") -> str:
+def describe(setting: Mapping[str, Any], varied: Collection[str] = (), smoothing: Knowledge = "known") -> str:
     """`the smoothed teacher (α = 0.1) at T = 1`; with "objective" or "student" among the varied keys, these as well.
 
     Sequence-level distillation is named in any case, and has no T.

@@ -9,7 +9,7 @@ import pandas as pd
 from tosmooth.advice.comparisons import Setting, scores_by_seed
 from tosmooth.advice.effect import Effect
 from tosmooth.advice.leading import has_temperature, leading_objective
-from tosmooth.advice.teacher_words import UNKNOWN, Smoothing
+from tosmooth.advice.teacher_words import UNKNOWN, Knowledge
 from tosmooth.advice.units import unit_of, unit_word
 from tosmooth.tasks.metric import TOP1, Metric
 
@@ -22,7 +22,7 @@ class Rules:
     preview: bool = False
     selection: str = "best"
     metric: Metric = TOP1
-    smoothing: Smoothing = "known"  # what is known of the teachers' label smoothing
+    smoothing: Knowledge = "known"  # what is known of the teachers' label smoothing
 
 
 def advice_caveats(

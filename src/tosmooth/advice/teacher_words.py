@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-Smoothing = Literal["known", "estimated", "unknown"]  # of a configuration's `teacher.smoothing`
+Knowledge = Literal["known", "estimated", "unknown"]  # of a configuration's `teacher.smoothing`
 UNKNOWN = "it is not known whether the teacher was label-smoothed"
 
 
-def which_teacher(alpha: float, smoothing: Smoothing = "known") -> str:
+def which_teacher(alpha: float, smoothing: Knowledge = "known") -> str:
     """`the smoothed teacher (α = 0.1)`."""
     if smoothing == "unknown":
         return "the teacher (its label smoothing is not known)"
@@ -19,7 +19,7 @@ def which_teacher(alpha: float, smoothing: Smoothing = "known") -> str:
     return f"the smoothed teacher (α = {alpha:g})" if alpha > 0 else "the unsmoothed teacher (α = 0)"
 
 
-def how_trained(alpha: float, smoothing: Smoothing = "known") -> str:
+def how_trained(alpha: float, smoothing: Knowledge = "known") -> str:
     """`trained with label smoothing α = 0.1`, of a teacher."""
     if smoothing == "unknown":
         return "whose label smoothing is not known"
@@ -32,6 +32,6 @@ def how_trained(alpha: float, smoothing: Smoothing = "known") -> str:
     return f"trained with label smoothing α = {alpha:g}" if alpha > 0 else "trained without label smoothing (α = 0)"
 
 
-def in_figures(alpha: float, smoothing: Smoothing = "known") -> str:
+def in_figures(alpha: float, smoothing: Knowledge = "known") -> str:
     """`α = 0.1`."""
     return {"known": f"α = {alpha:g}", "estimated": f"α ≈ {alpha:g}, estimated", "unknown": "not known"}[smoothing]

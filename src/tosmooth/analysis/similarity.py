@@ -10,6 +10,8 @@ from torch import Tensor
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import BLOCK, relative_rows
 
+FEWEST_CLASSES = 3  # beside a class there must be one that is similar and one that is not
+
 
 def default_similar_count(num_classes: int) -> int:
     """m = min(5, max(1, ⌊(K − 1)/3⌋)): classes in S1, and in S2."""
@@ -38,8 +40,8 @@ def similar_classes(
     if len({len(one) for one in models}) != 1:
         raise ValueError(f"need models of the same classes, got {[len(one) for one in models]}")
     classes = len(models[0])
-    if classes < 3:
-        raise ValueError(f"similar and dissimilar classes need at least 3 classes, got {classes}")
+    if classes < FEWEST_CLASSES:
+        raise ValueError(f"similar and dissimilar classes need at least {FEWEST_CLASSES} classes, got {classes}")
     if not 1 <= m <= (classes - 1) // 2:
         raise ValueError(f"m must be in [1, {(classes - 1) // 2}] for {classes} classes, got {m}")
     present = torch.stack([~torch.isnan(one).any(1) for one in models]).all(0)

@@ -108,7 +108,7 @@ def published_classes(name: str) -> int | None:
             return int(AutoConfig.from_pretrained(str(Path(rest).expanduser()), trust_remote_code=False).num_labels)
         except (OSError, ValueError) as error:
             said = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
-            reason = f"{name}: its config.json cannot be read: {said[:300]}."
+            reason = f"{name}: its config.json cannot be read: {said[:300]}"
             raise UnfetchedError(name, reason, "give the folder (hf:FOLDER)") from None
     raise ModelError(f"{name}: has no published weights; give the file of its weights")
 

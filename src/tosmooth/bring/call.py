@@ -13,7 +13,7 @@ from tosmooth.config_reading import apply_override, find_mistakes, load_config, 
 from tosmooth.config_types import known_model
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import ConfigError, did_you_mean
-from tosmooth.export.formats import check_formats
+from tosmooth.export.formats import check_formats, named_formats
 from tosmooth.export.huggingface import library_of
 from tosmooth.files import unportable
 from tosmooth.recipes import OWN_IMAGES
@@ -105,9 +105,9 @@ def starting_config(call: Call) -> tuple[StudyConfig, dict[str, Any]]:
     Raises:
         ConfigError: all mistakes of the call and of the configuration it makes.
     """
-    mistakes = list(call.mistakes)
+    mistakes, formats = list(call.mistakes), named_formats(call.formats)
     try:
-        check_formats([name.strip().replace("-", "_") for name in call.formats], None)
+        check_formats(formats, None)
     except ConfigError as error:
         mistakes += error.mistakes
     try:
@@ -145,7 +145,7 @@ def starting_config(call: Call) -> tuple[StudyConfig, dict[str, Any]]:
     if not any(text.startswith("name=") for text in call.overrides):
         raw["name"] = call.name or _name(raw)
     student = _model_name(raw, "student")
-    if "huggingface" in call.formats and library_of(student) is None:
+    if "huggingface" in formats and library_of(student) is None:
         mistakes.append(f"--format: {student} has no Hugging Face folder; use safetensors or onnx")
     mistakes += [text for text in find_mistakes(raw) if not _told(text, mistakes)]
     if mistakes:

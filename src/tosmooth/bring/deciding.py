@@ -107,21 +107,26 @@ def take_as_it_is(call: Call, context: Context, outputs: Outputs, theirs: Teache
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     folder = directory.state / "given" / key
     file, noted = (folder / "teacher.safetensors").resolve(), folder / "teacher.json"
+    relation = f"{name} {WORDS[outputs.how]}"
     if noted.is_file() and file.is_file():
         known = load_json(noted, dict, "delete it, and the teacher is looked at again")
-        return Given(file, known["relation"], known["audit"], tuple(known["warnings"]))
+        return Given(file, relation, known["audit"], _open_doubts(known["doubts"], outputs))
     context.progress.stage(f"opening {name}")
     teacher = open_teacher(section, call.weights, theirs.count, data.channels)
     fresh = cast(ImageModel, context.new_model(section, 0))
     chosen = choose_outputs(teacher, outputs.index, fresh, _few(context.config, data))
     context.progress.stage(f"auditing {name} on {len(data.train)} training images")
-    audit, warnings = _audited(call, context, teacher, outputs, theirs)
-    relation = f"{name} {WORDS[outputs.how]}"
+    audit, doubts = _audited(call, context, teacher, outputs, theirs)
     save_weights(chosen, file)
     write_audit(audit, folder)
     found = summary_of(audit)
-    write_json(noted, {"asked": asked, "relation": relation, "audit": found, "warnings": warnings})
-    return Given(file, relation, found, tuple(warnings))
+    write_json(noted, {"asked": asked, "audit": found, "doubts": doubts})
+    return Given(file, relation, found, _open_doubts(doubts, outputs))
+
+
+def _open_doubts(doubts: Sequence[str], outputs: Outputs) -> tuple[str, ...]:
+    """Doubts about the order of the classes; who gave a class map has answered them."""
+    return () if outputs.how == "class map" else tuple(doubts)
 
 
 def summary_of(audit: Audit) -> dict[str, Any]:
@@ -155,15 +160,13 @@ def _audited(
     layer = config.teacher.model.last_layer
     audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer, outputs=of_teacher, watch=watch)
     agreement = confusion.agreement()
-    told = outputs.how == "class map"  # then the order is no question
-    if not agreement.above_chance or (agreement.far_better and not told):
+    if not agreement.above_chance or (agreement.far_better and outputs.how != "class map"):
         suggestion = None
         if agreement.far_better and agreement.order is not None:
             places = tuple(outputs.index[place] for place in agreement.order)
             suggestion = str(_suggest(context.directory, data.classes, places, theirs))
         raise ConfigError([f"--teacher: {question(seen.teacher, agreement, data.classes, suggestion)}"])
-    doubts = [] if told else others(agreement, data.classes)
-    return audit, doubts
+    return audit, others(agreement, data.classes)
 
 
 def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence[int], theirs: TeacherClasses) -> Path:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
 from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.analysis.similarity import FEWEST_CLASSES
 from tosmooth.bring.call import Call
 from tosmooth.bring.temperature import CANDIDATES, Temperatures
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.terminal import quoted
 
-LEAST_LEARNT = 0.1  # of the way from chance to no error, that a teacher should have gone
-LEAST_CLASSES = 3  # of a study of diffusion: without a third class there is no other similar one
+LEAST_LEARNT = 0.1  # of the way from chance to no error, that a model should have gone
+ONE_SEED = "one seed chose: differences between these students may be chance; tosmooth study with seeds tells"
 SEEDS = 3  # that a study has at least
 
 
@@ -29,30 +31,37 @@ class Taught:
     temperatures: Temperatures
 
 
-def choose(context: Context, done: dict[str, Cell]) -> tuple[Cell, str]:
-    """The student to keep, and why; test figures have no say."""
-    cells = list(done.values())
+def choose(cells: Sequence[Cell], scores: Mapping[str, float | None]) -> tuple[Cell, str]:
+    """The student to keep, and why; test figures have no say.
+
+    Args:
+        cells: the finished students.
+        scores: validation accuracy by name, in percent; None or NaN where there is no validation.
+    """
     if len(cells) == 1:
         return cells[0], "the only student"
-    column = context.task.metric.val
-    scores = {cell.name: (context.read_record(cell) or {}).get(column) for cell in cells}
-    if all(isinstance(score, float) and math.isfinite(score) for score in scores.values()):
+    known = {name: score for name, score in scores.items() if score is not None and math.isfinite(score)}
+    if len(known) == len(cells):
         # Of equals the lower T, then the smoothed teacher: the paper's rule.
-        best = min(cells, key=lambda cell: (-cast(float, scores[cell.name]), cell.temperature, -cell.label_smoothing))
-        equals = sum(score == scores[best.name] for score in scores.values()) - 1
+        best = min(cells, key=lambda cell: (-known[cell.name], cell.temperature, -cell.label_smoothing))
+        equals = sum(score == known[best.name] for score in known.values()) - 1
         tie = f" ({equals} {'is' if equals == 1 else 'are'} as good; then the lower T, then the smoothed teacher)"
         return best, f"the best of {len(cells)} students by validation{tie if equals else ''}"
     rule = min(cells, key=lambda cell: (cell.temperature, -cell.label_smoothing))
     return rule, "by the paper's rule (smoothed teacher, lowest T): there is no validation split to choose by"
 
 
-def shortfalls(context: Context, teacher: Teacher, chosen: Cell) -> list[str]:
-    """What a user should know before relying on the student."""
-    column, found = context.task.metric.val, []
-    records = {owner.name: context.read_record(owner) or {} for owner in (teacher, chosen)}
-    ours, theirs = records[chosen.name].get(column), records[teacher.name].get(column)
-    chance = 100 / context.data.num_classes
-    if theirs is not None and theirs < chance + LEAST_LEARNT * (100 - chance):
+def shortfalls(theirs: float | None, ours: float | None, classes: int) -> list[str]:
+    """What a user should know before relying on the student.
+
+    Args:
+        theirs: validation accuracy of the teacher, in percent; None: there is no validation.
+        ours: the same of the student.
+        classes: K.
+    """
+    found, chance = [], 100 / classes
+    least = chance + LEAST_LEARNT * (100 - chance)
+    if theirs is not None and theirs < least:
         found.append(
             f"the teacher is right on {theirs:.1f} % of validation, and chance on {chance:.1f} %: it hardly knows the "
             "data; fine-tune it, for longer (teacher.epochs=…) or with another learning rate"
@@ -62,14 +71,10 @@ def shortfalls(context: Context, teacher: Teacher, chosen: Cell) -> list[str]:
             f"the teacher ({theirs:.1f} % on validation) is worse than its student ({ours:.1f} %): a better teacher, "
             "or one that is fine-tuned longer, may give a better student"
         )
-    if ours is not None and ours < chance + LEAST_LEARNT * (100 - chance):
+    if ours is not None and ours < least:
         found.append(
             f"the student is right on {ours:.1f} % of validation, and chance on {chance:.1f} %: it has hardly learnt "
             "anything; more epochs (student.epochs=…), another learning rate, or --student of another size"
-        )
-    if len(context.plan.cells) > 1 or len(context.plan.teachers) > 1:
-        found.append(
-            "one seed chose: differences between these students may be chance; tosmooth study with seeds tells"
         )
     return found
 
@@ -84,7 +89,7 @@ def left_out(context: Context) -> list[str]:
 
 def following(call: Call, context: Context) -> str | None:
     """The command that makes the whole study of this folder; None where there can be none."""
-    if context.data.num_classes < LEAST_CLASSES:
+    if context.data.num_classes < FEWEST_CLASSES:
         return None
     seeds = ",".join(str(call.seed + number) for number in range(SEEDS))
     words = ["tosmooth", "study", str(context.directory.path / "study.yaml"), f"student.seeds=[{seeds}]"]

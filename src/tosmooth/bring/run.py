@@ -14,7 +14,7 @@ from tosmooth.audit.teacher import audit_model
 from tosmooth.bring.call import Call, starting_config, teacher_name
 from tosmooth.bring.classes import TeacherClasses
 from tosmooth.bring.deciding import AUDITED_TEMPERATURES, Given, find_outputs, summary_of, take_as_it_is
-from tosmooth.bring.outcome import Taught, choose, following, left_out, row_of, shortfalls, teacher_row
+from tosmooth.bring.outcome import ONE_SEED, Taught, choose, following, left_out, row_of, shortfalls, teacher_row
 from tosmooth.bring.temperature import temperatures_for, warning
 from tosmooth.config import StudyConfig
 from tosmooth.config_reading import apply_override, load_config
@@ -58,8 +58,12 @@ def distill_own(call: Call, root: Path, progress: StudyProgress | None = None) -
         with progress or StudyProgress() as shown:
             return _from_start(call, start, raw, root, shown)
     except UnfetchedError as error:
-        remedy = f"give the file: --teacher FILE --teacher-model {error.model}"
-        if error.model != start.teacher.model.name:
+        teachers = error.model == start.teacher.model.name
+        if error.model.startswith("hf:"):  # of which a file of weights is not enough
+            remedy = f"give its folder: {'--teacher' if teachers else '--student'} hf:FOLDER"
+        elif teachers:
+            remedy = f"give the file: --teacher FILE --teacher-model {error.model}"
+        else:
             remedy = "give the file: student.model.checkpoint=FILE student.model.pretrained=false (or --from-scratch)"
         raise UnfetchedError(error.model, error.reason, remedy) from None
 
@@ -181,20 +185,26 @@ def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any
     done = finished_cells(context)
     if not done:
         raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
-    chosen, how = choose(context, done)
+    column = context.task.metric.val
+    chosen, how = choose(
+        list(done.values()), {name: (context.read_record(cell) or {}).get(column) for name, cell in done.items()}
+    )
     teacher = next(one.teacher for one in taught if one.teacher.name == chosen.teacher)
     context.progress.stage("reading the test split, once")
     batches = context.evaluation_batches(context.data.test)
     for owner in (teacher, chosen):
         read_test_of(context, owner, batches)
-    warnings += shortfalls(context, teacher, chosen)
+    theirs, ours = ((context.read_record(owner) or {}).get(column) for owner in (teacher, chosen))
+    warnings += shortfalls(theirs, ours, context.data.num_classes)
+    if len(context.plan.cells) > 1:
+        warnings.append(ONE_SEED)
     context.write_unreadable()
     warnings += left_out(context)
     context.progress.stage("exporting")
     # A student was chosen once; a later call with other temperatures may choose another, so ours may be replaced.
     folder = context.directory.path / "export"
     exported = export_model(context.directory.path, chosen.name, call.formats, folder)
-    result = {
+    result: dict[str, Any] = {
         "study": str(context.directory.path),
         "relation": None if given is None else given.relation,
         "teachers": [teacher_row(context, one, audits[one.teacher.name]) for one in taught],
@@ -210,10 +220,12 @@ def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any
     path = context.directory.path / RESULT
     write_json(path, result)
     if context.tracking is not None:
-        column = context.task.metric.test
-        rows = {"teachers": [row_of(context, teacher)], "students": [row_of(context, chosen)]}
+        test = context.task.metric.test
         figures = {
-            f"{kind}/{row['name']}/{column}": row[column] for kind, own in rows.items() for row in own if column in row
+            f"{kind}/{row['name']}/{test}": row[test]
+            for kind in ("teachers", "students")
+            for row in result[kind]
+            if test in row
         }
         context.tracking.conclude({"verdict": f"Kept {chosen.name}, {how}."}, figures, path)
     return cast(dict[str, Any], plain(result))

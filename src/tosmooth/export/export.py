@@ -11,7 +11,7 @@ from tosmooth.config_reading import dump_config
 from tosmooth.export import huggingface, reload, tokenizer
 from tosmooth.export.card import model_card
 from tosmooth.export.folder import refuse_unless_ours, write_whole
-from tosmooth.export.formats import check_formats, write_and_compare
+from tosmooth.export.formats import check_formats, named_formats, write_and_compare
 from tosmooth.export.preprocessing import LABELS, PREPROCESSING, labels, preprocessing, write_readable
 from tosmooth.export.subject import Subject, choose
 from tosmooth.files import write_text
@@ -64,7 +64,7 @@ def export_model(
         StudyError: no study, no such model yet, other data than the study's, or a folder that must not be written.
         ModelError: a library cannot write the model, or what it wrote answers otherwise.
     """
-    wanted = list(dict.fromkeys(name.strip().replace("-", "_") for name in formats))
+    wanted = named_formats(formats)
     target = Path(output).resolve()
     check_formats(wanted, None)
     choice = choose(Path(study_path), name_or_role)

@@ -51,6 +51,11 @@ FORMATS: dict[str, Format] = {
 }  # fmt: skip
 
 
+def named_formats(texts: Sequence[str]) -> list[str]:
+    """Formats as they are called here, from what was typed: ` torch-export` → `torch_export`; each once."""
+    return list(dict.fromkeys(text.strip().replace("-", "_") for text in texts))
+
+
 def check_formats(formats: Sequence[str], choice: Choice | None) -> None:
     """Look for all mistakes in a list of formats, before any work.
 

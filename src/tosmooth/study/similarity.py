@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.class_groups import agreement, groups_by_ending, groups_by_label
-from tosmooth.analysis.similarity import default_similar_count, farthest_classes, masks_from_groups
+from tosmooth.analysis.similarity import FEWEST_CLASSES, default_similar_count, farthest_classes, masks_from_groups
 from tosmooth.config import AnalysisConfig, StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.study.directory import write_csv, write_json
@@ -46,8 +46,10 @@ def given_similarity(config: StudyConfig, data: StudyData) -> Similarity | None:
             synsets.
     """
     section, count = config.analysis, data.num_classes
-    if count < 3:
-        raise ConfigError([f"the data has {count} classes; diffusion towards similar classes needs at least 3"])
+    if count < FEWEST_CLASSES:
+        raise ConfigError(
+            [f"the data has {count} classes; diffusion towards similar classes needs at least {FEWEST_CLASSES}"]
+        )
     most = (count - 1) // 2
     if section.dissimilar_choice == "farthest" and section.similar is not None and section.similar > most:
         raise ConfigError([f"analysis.similar: {section.similar} is too many for {count} classes; at most {most}"])
