@@ -186,16 +186,15 @@ def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any
     if not done:
         raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
     column = context.task.metric.val
-    chosen, how = choose(
-        list(done.values()), {name: (context.read_record(cell) or {}).get(column) for name, cell in done.items()}
-    )
+    scores = {name: (context.read_record(cell) or {}).get(column) for name, cell in done.items()}
+    chosen, how = choose(list(done.values()), scores)
     teacher = next(one.teacher for one in taught if one.teacher.name == chosen.teacher)
     context.progress.stage("reading the test split, once")
     batches = context.evaluation_batches(context.data.test)
     for owner in (teacher, chosen):
         read_test_of(context, owner, batches)
-    theirs, ours = ((context.read_record(owner) or {}).get(column) for owner in (teacher, chosen))
-    warnings += shortfalls(theirs, ours, context.data.num_classes)
+    theirs = (context.read_record(teacher) or {}).get(column)
+    warnings += shortfalls(theirs, scores[chosen.name], context.data.num_classes)
     if len(context.plan.cells) > 1:
         warnings.append(ONE_SEED)
     context.write_unreadable()
@@ -217,18 +216,23 @@ def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any
         "following": following(call, context),
         "export": {"folder": str(folder), "files": list(exported.files), "differences": exported.differences},
     }
-    path = context.directory.path / RESULT
-    write_json(path, result)
-    if context.tracking is not None:
-        test = context.task.metric.test
-        figures = {
-            f"{kind}/{row['name']}/{test}": row[test]
-            for kind in ("teachers", "students")
-            for row in result[kind]
-            if test in row
-        }
-        context.tracking.conclude({"verdict": f"Kept {chosen.name}, {how}."}, figures, path)
+    write_json(context.directory.path / RESULT, result)
+    _tell_trackers(context, result)
     return cast(dict[str, Any], plain(result))
+
+
+def _tell_trackers(context: Context, result: dict[str, Any]) -> None:
+    if context.tracking is None:
+        return
+    column = context.task.metric.test
+    figures = {
+        f"{kind}/{row['name']}/{column}": row[column]
+        for kind in ("teachers", "students")
+        for row in result[kind]
+        if column in row
+    }
+    sentences = {"verdict": f"Kept {result['chosen']}, {result['how']}."}
+    context.tracking.conclude(sentences, figures, context.directory.path / RESULT)
 
 
 def _audit(context: Context, teacher: Teacher, given: Given | None) -> dict[str, Any]:
