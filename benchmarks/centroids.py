@@ -11,7 +11,7 @@ from benchmarks.common import Result, arguments, compute_of, interleave, median_
 from benchmarks.memory import in_process, peak_extra
 from benchmarks.workload import default_grid
 from tosmooth.analysis.centroids import ClassCentroids
-from tosmooth.config import DataConfig
+from tosmooth.config.schema import DataConfig
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.training.evaluation import evaluate
 

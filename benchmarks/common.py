@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from tosmooth.config import ComputeConfig
+from tosmooth.config.schema import ComputeConfig
 from tosmooth.study.environment import describe_environment
 from tosmooth.training.compute import Compute
 

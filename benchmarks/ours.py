@@ -14,7 +14,7 @@ from torch import nn
 
 from benchmarks.common import synchronize
 from benchmarks.workload import TEACHERS, TEMPERATURES, Workload
-from tosmooth.config import DataConfig, StudentConfig
+from tosmooth.config.schema import DataConfig, StudentConfig
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.views import EachView, StoredViews
 from tosmooth.training.compute import Compute

@@ -16,7 +16,7 @@ from benchmarks.ours import Ours, Unsaved
 from benchmarks.traffic import traffic
 from benchmarks.workload import TEACHERS, default_grid, heavy_grid
 from tosmooth.analysis.diffusion import diffusion_index
-from tosmooth.config import StudentConfig
+from tosmooth.config.schema import StudentConfig
 from tosmooth.training.checkpoint import CheckpointStore, Position
 from tosmooth.training.inputs import SharedInputs
 from tosmooth.training.teacher_cache import Stamp

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from benchmarks.common import Result, arguments, compute_of
 from tosmooth.analysis.inference import t_interval
-from tosmooth.config_reading import load_config
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import train_here

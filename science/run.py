@@ -12,11 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from tosmooth.audit.teacher import audit_weights
-from tosmooth.config import StudyConfig
-from tosmooth.config_reading import load_config
+from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError
+from tosmooth.folder.directory import write_csv, write_json
+from tosmooth.recipes.reading import load_config
 from tosmooth.search.replay import replay
-from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.run import run_study
 
 ROOT = Path(__file__).parent

@@ -18,8 +18,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
-from tosmooth.config import ModelConfig, StudyConfig
-from tosmooth.config_reading import read_source
+from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
 from tosmooth.export.formats import FORMATS
@@ -28,6 +27,7 @@ from tosmooth.models.translation_marian import ARCHITECTURES
 from tosmooth.plugins import KINDS
 from tosmooth.plugins import names as added_names
 from tosmooth.recipes import DEFAULT_RECIPE
+from tosmooth.recipes.reading import read_source
 from tosmooth.tasks.find import task_names
 
 TARGET = Path(__file__).parents[1] / "src" / "tosmooth" / "cli" / "completion_keys.json"

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tosmooth.config_reading import load_config
+from tosmooth.folder.results import StudyResults
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study
 
 TINY: dict[str, Any] = {
@@ -34,9 +34,9 @@ TINY: dict[str, Any] = {
 
 # Handed out first, so that no process works alone on a long file at the end.
 LONG = (
-    "docs/test_notebook", "faults/test_kill", "study/test_teaching", "faults/test_processes", "tests/test_cli",
-    "study/test_translation_study", "study/test_run", "study/test_growth", "recipes/test_recipes",
-    "study/test_estimate", "cli/test_modes", "test_extending", "search/test_run", "faults/", "bring/",
+    "docs/test_notebook", "faults/test_kill", "study/test_teacher_answers", "faults/test_processes", "tests/test_cli",
+    "study/test_translation_study", "study/test_run", "folder/test_growth", "recipes/test_recipes",
+    "study/test_estimate", "cli/test_modes", "test_extending", "search/test_run", "faults/", "distill/",
     "trackers/", "export/",
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tosmooth.study.results import StudyResults
+from tosmooth.folder.results import StudyResults
 
 
 def tosmooth(

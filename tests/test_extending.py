@@ -123,7 +123,7 @@ def test_mistakes_name_what_packages_add_and_doctor_lists_it(package: Path, tmp_
     program = """
 import json, sys
 from tosmooth import plugins
-from tosmooth.config_reading import find_mistakes, load_config
+from tosmooth.recipes.reading import find_mistakes, load_config
 from tosmooth.doctor import _plugins
 from tosmooth.errors import ConfigError, TosmoothError
 from tosmooth.losses.objectives import find_objective, objectives

@@ -18,11 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tosmooth import cli
-from tosmooth.config import SECTIONS, StudyConfig
-from tosmooth.config_reading import dump_config, load_config
+from tosmooth.config.schema import SECTIONS, StudyConfig, dump_config
 from tosmooth.errors import ConfigError
+from tosmooth.files import path_safe
 from tosmooth.recipes import recipe_text
-from tosmooth.study.plan import path_safe
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.similarity import _read_groups
 from tosmooth.terminal import shown
 

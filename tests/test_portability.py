@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.cli.commands import environment
-from tosmooth.config import StudyConfig
-from tosmooth.files import unportable
-from tosmooth.study.plan import make_plan, objective_label, path_safe
+from tosmooth.config.schema import StudyConfig
+from tosmooth.files import path_safe, unportable
+from tosmooth.study.plan import make_plan, objective_label
 
 SOURCES = sorted((Path(__file__).parents[1] / "src").rglob("*.py"))
 POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty", "syslog"}

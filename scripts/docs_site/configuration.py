@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from tosmooth.config import StudyConfig
-from tosmooth.config_types import student_objectives
+from tosmooth.config.schema import StudyConfig
+from tosmooth.config.types import student_objectives
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
@@ -26,7 +26,7 @@ NAMES: dict[str, Callable[[], Iterable[str]]] = {
 }
 HEAD = """# Configuration
 
-Every key of a study, made from the schema (`tosmooth.config`). `tosmooth recipes copy fashion-mnist my-study.yaml`
+Every key of a study, made from the schema. `tosmooth recipes copy fashion-mnist my-study.yaml`
 writes a file to start from, `tosmooth validate my-study.yaml` prints it whole and names all mistakes at once, and any
 key can be set on the command line: `student.temperatures=[1,4]`. Short forms: a single value for a list of one,
 `model: resnet8` for `model: {name: resnet8}`, `cache: off` for `cache: {views: off}`.

@@ -1,7 +1,7 @@
 """Links of the documentation to files of the repository: on a code host they work as they are, on the site by a copy.
 
-A page says ``../src/tosmooth/config.py``. The site shows only ``docs/``, so each file that some page links to becomes a
-page of its own under ``repository/``, and the link is turned towards it.
+A page says ``../src/tosmooth/config/schema.py``. The site shows only ``docs/``, so each file that some page links to
+becomes a page of its own under ``repository/``, and the link is turned towards it.
 """
 
 from __future__ import annotations

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from tosmooth.analysis.similarity import similar_classes
     from tosmooth.analysis.smoothness import smoothness
     from tosmooth.analysis.stability import stability
-    from tosmooth.config_reading import load_config
     from tosmooth.export.export import export_model
+    from tosmooth.folder.results import load_study
     from tosmooth.losses.distillation import DistillationLoss, distillation_loss
     from tosmooth.losses.fused_linear import fused_linear_distillation
     from tosmooth.models.features import PenultimateFeatures
-    from tosmooth.study.results import load_study
+    from tosmooth.recipes.reading import load_config
     from tosmooth.study.run import run_study
 
 # Loaded on first use: `import tosmooth` for one loss does not pay for timm, pandas and the report.
@@ -38,7 +38,7 @@ _HOME = {
     "estimate_label_smoothing": "tosmooth.analysis.label_smoothing",
     "export_model": "tosmooth.export.export",
     "fused_linear_distillation": "tosmooth.losses.fused_linear",
-    "load_config": "tosmooth.config_reading",
+    "load_config": "tosmooth.recipes.reading",
     "load_study": "tosmooth.study.results",
     "mutual_information": "tosmooth.analysis.information",
     "run_study": "tosmooth.study.run",

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from packaging.requirements import Requirement
 
 from tosmooth import plugins
-from tosmooth.config import ComputeConfig
+from tosmooth.config.schema import ComputeConfig
 from tosmooth.data.registry import find_image_source
 from tosmooth.data.translation.registry import find_translation_source
 from tosmooth.errors import TosmoothError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from pathlib import Path
@@ -71,3 +72,22 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+LONGEST_PART = 100  # characters of a model's name in a folder name, which has other parts, and 255 at most
+
+
+def path_safe(name: str) -> str:
+    """A model's name as part of a folder name: `timm:resnet18.a1_in1k` → `timm-resnet18.a1_in1k`.
+
+    Every system takes it: long names are cut and end with a digest of the whole, devices of Windows get a sign before.
+    """
+    text = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
+    if len(text) > LONGEST_PART:
+        text = f"{text[: LONGEST_PART - 9]}-{short_digest(name)}"
+    return f"_{text}" if unportable(text) else text
+
+
+def short_digest(text: str) -> str:
+    """The first signs of a text's SHA-256, where a name must say which text it is of."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]

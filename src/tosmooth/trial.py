@@ -11,8 +11,8 @@ from typing import Any
 from rich.console import Console
 from safetensors.torch import load_file
 
-from tosmooth.config_reading import load_config
 from tosmooth.errors import Interrupted, StudyError
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import train_here

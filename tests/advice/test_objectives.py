@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from tests.study.grids import diffusion_table, results_table
-from tosmooth.advice.leading import reference_objective
 from tosmooth.advice.objectives import COLUMNS, answers, compare_objectives
-from tosmooth.config_reading import load_config
+from tosmooth.losses.objectives import reference_objective
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
 

@@ -11,8 +11,8 @@ from tests.study.grids import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise, describe, final_verdict
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
-from tosmooth.advice.leading import leading_objective, reference_objective
 from tosmooth.advice.objectives import answers, compare_objectives
+from tosmooth.losses.objectives import leading_objective, reference_objective
 from tosmooth.tasks.metric import BLEU, TOP1
 
 SMOOTHED_WINS = {(0.1, 1.0): 90.0, (0.0, 1.0): 88.0, (0.0, 2.0): 88.5}

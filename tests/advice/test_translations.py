@@ -14,12 +14,13 @@ from safetensors.numpy import save_file
 from tests.study.grids import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise, final_verdict
 from tosmooth.advice.caveats import Rules
-from tosmooth.advice.comparisons import JUDGED_FILE, compare_with, read_judged, scores_by_seed
+from tosmooth.advice.comparisons import FEWEST_SENTENCES, compare_with, over_sentences, read_judged, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
 from tosmooth.advice.objectives import answers, compare_objectives
-from tosmooth.advice.translations import FEWEST_SENTENCES, Translations, over_sentences, read_translations
 from tosmooth.analysis.translation_metrics import paired_bootstrap
 from tosmooth.errors import StudyError
+from tosmooth.folder.directory import JUDGED_FILE
+from tosmooth.folder.translations import Translations, read_translations
 from tosmooth.tasks.metric import BLEU
 
 REFERENCES = [f"the file number {i} could not be saved in folder {i % 7}" for i in range(120)]

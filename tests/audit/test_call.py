@@ -24,9 +24,9 @@ from tosmooth.audit.page import render_audit, write_audit
 from tosmooth.audit.summary import print_audit
 from tosmooth.audit.teacher import published_classes
 from tosmooth.errors import ConfigError, DataError, ModelError
+from tosmooth.folder.results import StudyResults
 from tosmooth.models.build import build_image_model
 from tosmooth.models.weights import save_weights
-from tosmooth.study.results import StudyResults
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m"
 

@@ -49,7 +49,7 @@ def test_the_keys_are_those_of_the_schema():
 
 
 def test_every_offered_value_is_one_that_the_schema_takes(tiny_raw):
-    from tosmooth.config_reading import apply_override, find_mistakes, parse_override
+    from tosmooth.recipes.reading import apply_override, find_mistakes, parse_override
 
     for key, entry in completion.known()["keys"].items():
         if key.startswith(("teacher.model", "student.model")) or key in {"name", "teacher.smoothing"}:

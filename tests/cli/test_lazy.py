@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import ALL, environment
-from tosmooth.study.results import StudyResults
+from tosmooth.folder.results import StudyResults
 
 # Not pydantic: typer reads values with it.
 HEAVY = (

@@ -9,11 +9,12 @@ from typing import Any
 import torch
 
 from tests.conftest import TINY
-from tosmooth.config_reading import dump_config, load_config
+from tosmooth.config.schema import dump_config
 from tosmooth.export.subject import Subject, choose
 from tosmooth.files import write_text
+from tosmooth.folder.directory import StudyDirectory, write_json
 from tosmooth.models.weights import save_weights
-from tosmooth.study.directory import StudyDirectory, write_json
+from tosmooth.recipes.reading import load_config
 from tosmooth.tasks.find import find_task
 
 TEACHER = "a0.1-s0"

@@ -16,11 +16,11 @@ from PIL import Image
 import tosmooth
 from tests.export.folders import TEACHER, raw_study, write_untrained
 from tosmooth import cli
-from tosmooth.config_reading import load_config
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.export import export as exporting
 from tosmooth.export.subject import choose
 from tosmooth.models.build import build_image_model
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.single import distill_one, evaluate_weights
 
 

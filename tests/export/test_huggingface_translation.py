@@ -13,12 +13,12 @@ import transformers
 
 from tests.export.folders import TEACHER, subject_of, write_untrained
 from tests.tasks.sentences import raw_study, write_pairs
-from tosmooth.config_reading import load_config
 from tosmooth.data.translation.vocabulary import load_vocabulary
 from tosmooth.errors import ConfigError
 from tosmooth.export import huggingface_translation
 from tosmooth.export.export import export_model
 from tosmooth.models.translation_search import translate
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.single import evaluate_weights
 
 

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 
 from tosmooth.cli import _run
-from tosmooth.config_reading import load_config
+from tosmooth.recipes.reading import load_config
 
 # A server that has imported PyTorch but computed nothing: its forks start at once, and no thread pool is inherited.
 _CONTEXT = multiprocessing.get_context("forkserver")

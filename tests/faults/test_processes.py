@@ -20,7 +20,7 @@ import yaml
 from safetensors.torch import load_file
 
 from tests.faults.studies import assert_same, content
-from tosmooth.config_reading import load_config
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.single import evaluate_weights
 
 # Group normalisation: batch normalisation would see other batches. Everything in float32, as the rounding of stored

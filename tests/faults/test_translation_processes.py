@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from tests.faults.test_processes import WEIGHTS, run
 from tests.tasks.sentences import SMALL_MODEL, raw_study, write_pairs
-from tosmooth.config_reading import load_config
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.single import evaluate_weights
 
 

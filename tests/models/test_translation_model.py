@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional as F
 
 from tests.models.test_translation import Tokens, small
-from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.models.features import PenultimateFeatures
+from tosmooth.models.translation_inputs import TokenInputs
 
 transformers = pytest.importorskip("transformers")
 

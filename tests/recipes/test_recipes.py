@@ -15,7 +15,6 @@ from torchvision import datasets
 
 from tests.data.image_files import write_cub, write_imagenet
 from tests.data.test_torchvision_sets import write_cifar
-from tosmooth.config_reading import load_config
 from tosmooth.data.torchvision_sets import CIFAR100_SUPERCLASSES
 from tosmooth.data.translation.registry import PairRequest, read_pairs
 from tosmooth.models.build import build_image_model
@@ -23,6 +22,7 @@ from tosmooth.models.weights import save_weights
 from tosmooth.recipes import recipe_names, recipe_text
 from tosmooth.recipes.layout import check_layout
 from tosmooth.recipes.listing import listed, paper_table
+from tosmooth.recipes.reading import load_config
 from tosmooth.report.paper import published_results
 from tosmooth.study.context import Context
 from tosmooth.study.plan import make_plan

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tosmooth.config_reading import load_config
 from tosmooth.errors import StudyError
+from tosmooth.recipes.reading import load_config
 from tosmooth.search.findings import conclude
 from tosmooth.search.learning_curves import curve_metric, read_curve
 from tosmooth.search.record import candidates_of, new_record, score_table, setting_of

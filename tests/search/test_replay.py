@@ -12,9 +12,9 @@ from rich.console import Console
 
 from tests.report.study_files import SPREAD, Variant, write_study
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.folder.results import StudyResults
 from tosmooth.search.replay import replay
 from tosmooth.search.summary import print_replay
-from tosmooth.study.results import StudyResults
 
 Curve = Callable[[float, int, int, int], float]  # (α, T, seed, epoch from 1) → validation top-1
 EPOCHS = 4

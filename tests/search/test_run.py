@@ -14,13 +14,13 @@ from rich.console import Console
 
 from tests.faults.studies import assert_same, changed, content, finish, kill_after, start
 from tosmooth.advice.comparisons import KEY
-from tosmooth.config_reading import load_config
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.folder.results import StudyResults
+from tosmooth.recipes.reading import load_config
 from tosmooth.search.plan import planned
 from tosmooth.search.run import SearchResult, run_search
 from tosmooth.search.summary import print_plan, print_search
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study
 
 # Dropout, batch normalisation, stored logits, AdamW. Of 4 candidates, 2 go on after epoch 1 and 1 after epoch 2 of 3.

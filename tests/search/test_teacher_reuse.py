@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tosmooth.config_reading import dump_config, load_config
+from tosmooth.config.schema import dump_config
+from tosmooth.folder.directory import StudyDirectory, write_json
+from tosmooth.recipes.reading import load_config
 from tosmooth.search.teacher_reuse import same_teachers
-from tosmooth.study.directory import StudyDirectory, write_json
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from tests.study.grids import diffusion_table
 from tests.tasks.sentences import raw_study
-from tosmooth.config_reading import load_config
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.diffusion import reference_cell, summarise_diffusion
 from tosmooth.study.plan import make_plan
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tests.tasks.sentences import raw_study
-from tosmooth.config import StudyConfig
-from tosmooth.config_reading import load_config
+from tosmooth.config.schema import StudyConfig
+from tosmooth.recipes.reading import load_config
 from tosmooth.study import measuring, results
 from tosmooth.study.context import Context
 from tosmooth.study.estimate import Estimate, estimate_study

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tosmooth.config_reading import load_config
 from tosmooth.errors import StudyError
 from tosmooth.models.build import register_model_source
 from tosmooth.models.image_model import InputSpec
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.run import run_study
 from tosmooth.study.single import train_only_teachers
 

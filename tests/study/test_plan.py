@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tosmooth.config_reading import load_config
-from tosmooth.study.plan import make_plan, objective_label, path_safe
+from tosmooth.files import path_safe
+from tosmooth.recipes.reading import load_config
+from tosmooth.study.plan import make_plan, objective_label
 
 
 def test_the_default_grid(tiny_raw):

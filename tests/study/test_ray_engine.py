@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tosmooth.config_reading import load_config
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.ray_engine import Unit, units_of

@@ -16,10 +16,10 @@ from safetensors.torch import load_file
 import tosmooth
 from tests.data.image_files import write_folder, write_image
 from tosmooth.advice.comparisons import read_judged
-from tosmooth.config_reading import load_config
 from tosmooth.errors import DataError, StudyError, TosmoothError
+from tosmooth.folder.results import StudyResults
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study
 from tosmooth.study.single import distill_one
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.tasks.sentences import SMALL_MODEL, raw_study, write_pairs
-from tosmooth.config_reading import load_config
 from tosmooth.errors import CacheError
 from tosmooth.models.weights import save_weights
+from tosmooth.recipes.reading import load_config
 from tosmooth.study import sequence_level
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress

@@ -12,10 +12,10 @@ import torch
 from tests.analysis.test_wordnet import write_wordnet
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.similarity import similar_classes
-from tosmooth.config import StudyConfig
-from tosmooth.config_reading import load_config
+from tosmooth.config.schema import StudyConfig
 from tosmooth.data.base import ImageData, TensorSplit
 from tosmooth.errors import ConfigError
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.similarity import Similarity, complete_similarity, given_similarity, set_size, write_similarity
 
 BIRDS = ("Black footed Albatross", "Hooded Warbler", "Laysan Albatross", "Pine Warbler", "Ovenbird", "Yellow Warbler")

@@ -13,9 +13,9 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tests.conftest import TINY
-from tosmooth.config_reading import load_config
+from tosmooth.folder.results import StudyResults
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.results import StudyResults
 from tosmooth.study.run import run_study
 from tosmooth.study.single import distill_one
 from tosmooth.study.summary import print_summary

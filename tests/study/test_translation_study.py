@@ -19,11 +19,11 @@ from tests.tasks.sentences import raw_study, write_pairs
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.analysis.translation_metrics import score_translations
 from tosmooth.cli import app
-from tosmooth.config_reading import load_config
 from tosmooth.data.translation.vocabulary import load_vocabulary
+from tosmooth.folder.results import StudyResults, load_study
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import load_data
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.results import StudyResults, load_study
 from tosmooth.study.run import run_study
 from tosmooth.study.single import distill_one
 

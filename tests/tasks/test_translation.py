@@ -14,14 +14,14 @@ import sacrebleu
 import torch
 
 from tests.tasks.sentences import raw_study
-from tosmooth.config import StudyConfig
-from tosmooth.config_reading import load_config
+from tosmooth.config.schema import StudyConfig
 from tosmooth.data.translation.data import TranslationData
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.translation.vocabulary import load_vocabulary
 from tosmooth.errors import ConfigError
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.translation_search import translate
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import load_data
 from tosmooth.tasks.find import find_task
 from tosmooth.tasks.translation import LIBRARIES, Translation

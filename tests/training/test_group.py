@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tosmooth.config import ComputeConfig, StudentConfig
+from tosmooth.config.schema import ComputeConfig, StudentConfig
 from tosmooth.data.augmentation import train_transform
 from tosmooth.data.batches import SeededBatches
 from tosmooth.data.registry import load_image_data

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tosmooth.config import OptimizerConfig, ScheduleConfig
+from tosmooth.config.schema import OptimizerConfig, ScheduleConfig
 from tosmooth.training.optimization import build_optimizer, learning_rate
 
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tosmooth.config import ComputeConfig, DataConfig
+from tosmooth.config.schema import ComputeConfig, DataConfig
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import load_image_data
 from tosmooth.data.views import EachView, StoredViews

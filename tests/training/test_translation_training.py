@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.tasks.sentences import raw_study, write_pairs
-from tosmooth.config_reading import load_config
 from tosmooth.data.batches import Batch
 from tosmooth.data.translation.batches import TokenBatches
 from tosmooth.data.translation.data import TranslationData
-from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.views import EachView, StoredViews
 from tosmooth.models.translation import TranslationModel, build_translation_model
+from tosmooth.models.translation_inputs import TokenInputs
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import load_data
 from tosmooth.training.answers import Answer, Hidden
 from tosmooth.training.compute import Compute

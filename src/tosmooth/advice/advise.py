@@ -16,13 +16,14 @@ import pandas as pd
 from tosmooth.advice.caveats import Rules, advice_caveats
 from tosmooth.advice.comparisons import KEY, TESTS, Evidence, Judged, Setting, compare_with, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
-from tosmooth.advice.effect import FEWEST_SEEDS, Effect, eta_intervals, judge_effect
-from tosmooth.advice.leading import has_temperature, leading_objective
-from tosmooth.advice.teacher_words import UNKNOWN, Knowledge, which_teacher
-from tosmooth.advice.units import reference_temperature, unit_of, unit_word
+from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
+from tosmooth.advice.units import FEWEST_SEEDS, reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
-from tosmooth.report.numbers import decimals_for, half_width, plus_minus
+from tosmooth.config.types import Knowledge
+from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.words.numbers import decimals_for, half_width, plus_minus
+from tosmooth.words.teachers import UNKNOWN, which_teacher
 
 SEQUENCE_WORDS = "sequence-level distillation"
 

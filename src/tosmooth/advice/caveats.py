@@ -8,10 +8,11 @@ import pandas as pd
 
 from tosmooth.advice.comparisons import Setting, scores_by_seed
 from tosmooth.advice.effect import Effect
-from tosmooth.advice.leading import has_temperature, leading_objective
-from tosmooth.advice.teacher_words import UNKNOWN, Knowledge
 from tosmooth.advice.units import unit_of, unit_word
+from tosmooth.config.types import Knowledge
+from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.words.teachers import UNKNOWN
 
 
 @dataclass(frozen=True)

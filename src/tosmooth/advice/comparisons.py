@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 from scipy import stats
 
-from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE
-from tosmooth.advice.translations import Translations, all_translations, over_sentences
-from tosmooth.advice.units import balanced, by_unit, unit_of, unit_word
+from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, balanced, by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, holm, mcnemar, paired_bootstrap, t_interval
+from tosmooth.analysis.translation_metrics import bootstrap_difference
+from tosmooth.folder.directory import JUDGED_FILE
+from tosmooth.folder.translations import Translations, all_translations
 from tosmooth.tasks.metric import BLEU, TOP1, Metric
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
@@ -24,9 +25,9 @@ Setting = tuple[str, float, float, str]
 # What one student did on the validation split: (N,) 1 = right, 0 = wrong, −1 = not read, by image; or its translations.
 Evidence = NDArray[np.int8] | Translations
 Judged = Mapping[str, Evidence]  # by cell
+FEWEST_SENTENCES = 100  # fewer can agree by accident, and resampling them would call that certain
 # The test behind a comparison of two students of one seed, by what they are compared over.
 TESTS = {"images": "McNemar's test", "sentences": "paired bootstrap of BLEU"}
-JUDGED_FILE = "judged.safetensors"
 
 
 def read_judged(
@@ -150,3 +151,14 @@ def _relation(row: Mapping[str, Any], margin: float) -> str:
     if row["low"] >= -margin and row["high"] <= margin:
         return "tied"
     return "worse" if row["p_holm"] < SIGNIFICANCE and row["difference"] > 0 else "undecided"
+
+
+def over_sentences(best: Translations, other: Translations) -> tuple[Interval, float] | None:
+    """The difference in BLEU (best − other, points) with its interval over sentences, and p by the paired bootstrap.
+
+    None where they cannot be compared: other sentences, or too few of them.
+    """
+    if list(best.references) != list(other.references) or len(best.references) < FEWEST_SENTENCES:
+        return None
+    found = bootstrap_difference(best.statistics, other.statistics)
+    return Interval(found.difference, found.low, found.high, found.sentences), found.p

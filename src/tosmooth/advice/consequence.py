@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tosmooth.advice.effect import FEWEST_SEEDS, SIGNIFICANCE, AlphaT
-from tosmooth.advice.units import reference_temperature
+from tosmooth.advice.effect import AlphaT
+from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, reference_temperature
 from tosmooth.analysis.inference import holm, t_interval
 from tosmooth.tasks.metric import TOP1, Metric, capital
 

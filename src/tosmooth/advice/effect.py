@@ -17,11 +17,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from tosmooth.advice.units import by_unit, less_unsmoothed, unit_of, unit_word
+from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, by_unit, less_unsmoothed, unit_of, unit_word
 from tosmooth.analysis.inference import holm, t_interval
 
-SIGNIFICANCE = 0.05
-FEWEST_SEEDS = 3  # with two, chance agreement makes a t-test certain of anything
 Verdict = Literal["shown", "not shown", "opposite", "mixed", "inconclusive"]
 AlphaT = tuple[float, float]
 

@@ -12,11 +12,9 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from tosmooth.advice.effect import SIGNIFICANCE
-from tosmooth.advice.leading import has_temperature
-from tosmooth.advice.pairs import FEWEST_UNITS, adjusted, less_partner, over_units
-from tosmooth.advice.units import unit_of
-from tosmooth.report.numbers import fixed, signed
+from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, adjusted, less_partner, over_units, unit_of
+from tosmooth.losses.objectives import has_temperature
+from tosmooth.words.numbers import fixed, signed
 
 Verdict = Literal["shown", "in part", "opposite", "mixed", "not shown", "nothing to inherit", "inconclusive"]
 SAME_ECE = 0.005  # teachers' gaps below half a percentage point are no difference to inherit
@@ -72,7 +70,7 @@ def _relation(row: pd.Series) -> str:
         return ""
     if abs(row.teacher_gap) < SAME_ECE:
         return "nothing to inherit"
-    if row.n < FEWEST_UNITS or not row.p_holm < SIGNIFICANCE:
+    if row.n < FEWEST_SEEDS or not row.p_holm < SIGNIFICANCE:
         return "undecided"
     return "inherited" if row.gap * row.teacher_gap > 0 else "reversed"
 
@@ -88,7 +86,7 @@ def judge_inheritance(table: pd.DataFrame) -> dict[str, str]:
         gap = fixed(100 * judged.teacher_gap.abs().max(), 1)
         text = f"The teachers hardly differ in calibration (by {gap} points of ECE), so there is nothing to inherit."
         return _found("nothing to inherit", text)
-    if able.n.max() < FEWEST_UNITS:
+    if able.n.max() < FEWEST_SEEDS:
         text = "Too few seeds to tell whether calibration is inherited: train at least three, better six."
         return _found("inconclusive", text)
     several = tuple(key for key in ("objective", "student") if able[key].nunique() > 1)

@@ -17,14 +17,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from tosmooth.advice.effect import SIGNIFICANCE, declared, judge_effect
-from tosmooth.advice.leading import has_temperature, reference_objective
-from tosmooth.advice.pairs import FEWEST_UNITS, Paired, adjusted, less_partner, over_units
-from tosmooth.advice.units import unit_of
-from tosmooth.report.numbers import fixed, listed, signed
-from tosmooth.study.context import Context
-from tosmooth.study.directory import write_csv, write_json
-from tosmooth.tasks.metric import TOP1, Metric, metric_of
+from tosmooth.advice.effect import declared, judge_effect
+from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, Paired, adjusted, less_partner, over_units, unit_of
+from tosmooth.losses.objectives import has_temperature, reference_objective
+from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.words.numbers import fixed, listed, signed
 
 Verdict = Literal["removes", "reduces", "does not", "undecided", "no diffusion", "no temperature"]
 LEFT = 0.2  # "removes": of the reference's η_S1 − η_S2, no more than this share may be left (upper 95 % limit)
@@ -120,7 +117,7 @@ def _top1(found: Paired | None) -> dict[str, float]:
 def _verdict(row: pd.Series) -> Verdict:
     if not has_temperature(row.objective):
         return "no temperature"
-    if row.n < FEWEST_UNITS:
+    if row.n < FEWEST_SEEDS:
         return "undecided"
     if not row.diffuses:
         return "no diffusion"
@@ -151,25 +148,9 @@ def answers(table: pd.DataFrame, metric: Metric = TOP1) -> list[str]:
     return found
 
 
-def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.DataFrame) -> None:
-    """Write `analysis/objectives.csv` and the sentences, where the study has several objectives.
-
-    A study that has lost its other objectives loses the files of an earlier run, too.
-    """
-    metric = metric_of(context.config.task)
-    table = compare_objectives(diffusion, results, list(context.config.student.objectives), metric)
-    paths = [context.directory.analysis / f"objectives.{kind}" for kind in ("csv", "json")]
-    if table.empty:
-        for path in paths:
-            path.unlink(missing_ok=True)
-        return
-    write_csv(paths[0], table)
-    write_json(paths[1], {"reference": table.reference.iloc[0], "sentences": answers(table, metric)})
-
-
 def _sentence(row: pd.Series, metric: Metric) -> str:
     where = f"at T = {row.temperature:g} (α = {row.label_smoothing:g})"
-    if row.n < FEWEST_UNITS:
+    if row.n < FEWEST_SEEDS:
         return f"{row.objective}: too few seeds to compare it with {row.reference} {where}; train at least three."
     if row.verdict == "no diffusion":
         return (

@@ -8,10 +8,10 @@ from pathlib import Path
 from tosmooth.audit.logits_files import SUFFIXES, holds_logits
 from tosmooth.audit.result import Audit
 from tosmooth.audit.saved import audit_logits
-from tosmooth.config_reading import load_config
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
 from tosmooth.models.build import validate_model_name
+from tosmooth.recipes.reading import load_config
 
 SPLITS = ("train", "validation", "test")
 FOLDERS_OF_IMAGES = ("folder", "cub200", "huggingface")  # photographs of any size: brought to that of ImageNet models

@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from tosmooth.audit.result import Audit
 from tosmooth.errors import StudyError
 from tosmooth.files import write_text
-from tosmooth.report.numbers import fixed, unbroken
-from tosmooth.study.directory import write_json
+from tosmooth.folder.directory import write_json
+from tosmooth.words.numbers import fixed, unbroken
 
 MOST_ROWS = 200  # of the list of similar classes
 HEADLINES = {

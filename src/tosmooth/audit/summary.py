@@ -11,8 +11,8 @@ from rich.table import Table
 
 from tosmooth.audit.page import HEADLINES
 from tosmooth.audit.result import Audit
-from tosmooth.report.numbers import fixed
 from tosmooth.terminal import markup
+from tosmooth.words.numbers import fixed
 
 
 def print_audit(audit: Audit, written: Sequence[Path], out: Console) -> None:

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from tosmooth.audit.collecting import Collected
 from tosmooth.audit.result import Audit, Seen, conclude
-from tosmooth.config import ModelConfig, StudyConfig
+from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.errors import ConfigError, DataError, ModelError, UnfetchedError, did_you_mean
+from tosmooth.folder.directory import StudyDirectory
 from tosmooth.models import torchvision_models
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context, load_data
-from tosmooth.study.directory import StudyDirectory
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.training.compute import Compute

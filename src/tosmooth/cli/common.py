@@ -196,7 +196,7 @@ def arguments(source: str, overrides: list[str] | None) -> tuple[str, list[str]]
 
 def read(source: str, overrides: list[str] | None, *, quick: bool = False) -> Any:
     """The checked configuration that the call names."""
-    from tosmooth.config_reading import load_config
+    from tosmooth.recipes.reading import load_config
 
     return load_config(*arguments(source, overrides), quick=quick)
 

@@ -14,7 +14,7 @@ from tosmooth.launch import speaks
 from tosmooth.recipes import DEFAULT_RECIPE
 
 if TYPE_CHECKING:
-    from tosmooth.bring.call import Call
+    from tosmooth.distill.call import Call
 
 
 @app.command()
@@ -79,7 +79,7 @@ def distill(
     own = student, data, path, class_map, fine_tune, teacher_model
     published = teacher is not None and not Path(teacher).expanduser().is_file() and ":" in teacher
     if published or from_scratch or any(value is not None for value in own):
-        from tosmooth.bring.call import Call
+        from tosmooth.distill.call import Call
 
         call = Call(
             teacher, student, source, given, data, path, teacher_model, temperatures, alphas, class_map, fine_tune,
@@ -88,7 +88,7 @@ def distill(
         _own(call, output, as_json)
         return
     if teacher is not None and not Path(teacher).expanduser().is_file():
-        from tosmooth.bring.call import NO_TEACHER
+        from tosmooth.distill.call import NO_TEACHER
 
         mistakes.append(NO_TEACHER.format(teacher))
     if alphas is not None and len(alphas) > 1:
@@ -103,14 +103,14 @@ def distill(
 def _numbers(text: str | None, option: str, mistakes: list[str], **bounds: Any) -> tuple[float, ...] | None:
     if text is None:
         return None
-    from tosmooth.bring.call import numbers
+    from tosmooth.distill.call import numbers
 
     return numbers(text, option, mistakes, **bounds)
 
 
 def _own(call: Call, output: Path, as_json: bool) -> None:
-    from tosmooth.bring.run import distill_own
-    from tosmooth.bring.summary import print_distilled
+    from tosmooth.distill.run import distill_own
+    from tosmooth.distill.summary import print_distilled
 
     result = distill_own(call, output)
     if not speaks():
@@ -131,7 +131,7 @@ def _of_recipe(
     output: Path,
 ) -> list[dict[str, Any]]:
     """Distil a recipe's student from a file of its teacher's weights, or from a teacher that is trained first."""
-    from tosmooth.config_reading import apply_override, load_config, read_source
+    from tosmooth.recipes.reading import apply_override, load_config, read_source
     from tosmooth.study.single import distill_one
 
     smoothing = 0.1 if alphas is None else alphas[0]

@@ -34,7 +34,7 @@ def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_js
     Example:
       tosmooth validate my-study.yaml 'student.temperatures=[1,4]'
     """
-    from tosmooth.config_reading import dump_config
+    from tosmooth.config.schema import dump_config
     from tosmooth.study.plan import make_plan
 
     config = read(source, overrides)
@@ -151,7 +151,7 @@ def search(
     if not speaks():
         return
     if as_json:
-        from tosmooth.study.directory import plain
+        from tosmooth.folder.directory import plain
 
         print_json(plain(found))
         return

@@ -61,8 +61,8 @@ def report(
     Example:
       tosmooth report runs/fashion-mnist
     """
+    from tosmooth.folder.results import load_study
     from tosmooth.report.build import build_report
-    from tosmooth.study.results import load_study
     from tosmooth.study.summary import print_summary
 
     results = load_study(study)

@@ -12,7 +12,7 @@ from tosmooth.cli.common import answer, out, print_json
 from tosmooth.launch import speaks
 
 if TYPE_CHECKING:  # `--help` does not pay for PyTorch
-    from tosmooth.config import StudyConfig
+    from tosmooth.config.schema import StudyConfig
 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="print time, memory and disk, measured; write nothing", show_default=False)

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tosmooth.data.base import ImageSplit
-from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.data.views import EpochViews, FreshViews, Outcomes, ViewSchedule
 from tosmooth.errors import DataError
+from tosmooth.models.translation_inputs import TokenInputs
 
 
 class Batch(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tosmooth.config import DataConfig
+from tosmooth.config.schema import DataConfig
 from tosmooth.data.augmentation import Transform, eval_transform, train_transform
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches, ResidentBatches, SeededBatches

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tosmooth.advice.leading import has_temperature
-from tosmooth.advice.teacher_words import how_trained, in_figures
-from tosmooth.config import TrainingConfig
+from tosmooth.config.schema import TrainingConfig
 from tosmooth.export import reload
 from tosmooth.export.formats import FORMATS
 from tosmooth.export.huggingface import FOLDER, library_of
 from tosmooth.export.markdown import code, plain, table
 from tosmooth.export.preprocessing import steps
 from tosmooth.export.subject import FINISHED
+from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.caveats import caveats
-from tosmooth.report.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
 from tosmooth.study.plan import Teacher
 from tosmooth.terminal import shown
+from tosmooth.words.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
+from tosmooth.words.teachers import how_trained, in_figures
 
 if TYPE_CHECKING:
     from tosmooth.export.subject import Subject

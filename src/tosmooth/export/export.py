@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tosmooth.config_reading import dump_config
+from tosmooth.config.schema import dump_config
 from tosmooth.export import huggingface, reload, tokenizer
 from tosmooth.export.card import model_card
 from tosmooth.export.folder import refuse_unless_ours, write_whole

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tosmooth.config import AnalysisConfig, CacheConfig, StudyConfig
+from tosmooth.config.schema import AnalysisConfig, CacheConfig, StudyConfig
 from tosmooth.export import tokenizer
 
 if TYPE_CHECKING:

@@ -12,22 +12,21 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from tosmooth.config import ModelConfig, StudyConfig
-from tosmooth.config_reading import load_config
+from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform
 from tosmooth.data.base import ImageData, readable
 from tosmooth.data.translation.data import TranslationData
 from tosmooth.errors import ConfigError, StudyError, did_you_mean
 from tosmooth.export.torch_export import trace
+from tosmooth.folder.directory import StudyDirectory, load_json
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import load_weights
+from tosmooth.recipes.reading import load_config
 from tosmooth.report.reading import StudyFiles, read_study
-from tosmooth.study.directory import StudyDirectory, load_json
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.tasks.base import StudyData
-from tosmooth.tasks.find import find_task
-from tosmooth.tasks.metric import metric_of
+from tosmooth.tasks.find import find_task, metric_of
 
 EXAMPLES = 8  # real inputs that every export is compared on
 FINISHED = ("done", "given")  # status of a model that was trained to its end, or taken as it is

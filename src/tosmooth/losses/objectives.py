@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +21,8 @@ from tosmooth.errors import did_you_mean
 
 # (student logits (N, K), teacher logits (N, K), temperature, targets (N,) or None, **kwargs) → (N,)
 Objective = Callable[..., Tensor]
+
+SEQUENCE = "sequence"  # the objective of Kim and Rush (2016): no loss on logits, but other labels
 
 _OBJECTIVES: dict[str, Objective] = {}
 _WHOLE_TEACHER: set[Objective] = set()  # objectives that a teacher cut off by top-k means nothing to
@@ -216,3 +218,20 @@ def logit_standard(
 
 def _standardised(logits: Tensor) -> Tensor:
     return (logits - logits.mean(-1, keepdim=True)) / (logits.std(-1, keepdim=True) + 1e-7)
+
+
+def has_temperature(objective: object) -> bool:
+    """Whether students of that objective were distilled at a temperature."""
+    return objective != SEQUENCE
+
+
+def leading_objective(objectives: Iterable[str]) -> str:
+    """The first with a temperature; the first where none has one; `hinton` where there is none at all."""
+    found = list(objectives)
+    return next(filter(has_temperature, found), found[0] if found else "hinton")
+
+
+def reference_objective(objectives: Iterable[str]) -> str:
+    """What others are compared with: `hinton` where it is among them, else the first with a temperature."""
+    found = list(objectives)
+    return "hinton" if "hinton" in found else leading_objective(found)

@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.errors import ModelError, did_you_mean
 from tosmooth.models import hf_models, translation_hf, translation_marian
+from tosmooth.models.translation_inputs import TokenInputs
 from tosmooth.models.translation_model import SpecialTokens, TranslationModel
 from tosmooth.models.weights import load_weights
 

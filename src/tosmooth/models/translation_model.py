@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.errors import ModelError
 from tosmooth.models.study_model import HiddenStateModel
+from tosmooth.models.translation_inputs import TokenInputs
 
 _BIAS = "final_logits_bias"  # the library's name of a constant added to the logits: a buffer (1, K) of its own
 _HEAD_BIAS = "lm_head.bias"

@@ -16,9 +16,9 @@ from tosmooth.report.page import render_page
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.results_tables import accuracy_table, cells_table, published_tables, teachers_table
 from tosmooth.report.similarity_table import similarity_table
+from tosmooth.report.smoothing_view_tables import calibration_table, objectives_table, views_table
 from tosmooth.report.tables import Table
 from tosmooth.report.translations import translations_table
-from tosmooth.report.view_tables import calibration_table, objectives_table, views_table
 
 FIGURES, TABLES, REPORT = "figures", "tables", "report.html"
 

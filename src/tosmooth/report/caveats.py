@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tosmooth.report.numbers import count_of
 from tosmooth.report.reading import StudyFiles
+from tosmooth.words.numbers import count_of
 
 SIGN_FLIP_SEEDS = 6  # 2 / 2**6 = 0.03 is the first exact two-sided p below 0.05
 

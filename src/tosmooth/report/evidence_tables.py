@@ -8,7 +8,10 @@ import pandas as pd
 
 from tosmooth.advice.comparisons import TESTS
 from tosmooth.report.figures.diffusion import declared_summary
-from tosmooth.report.numbers import (
+from tosmooth.report.reading import StudyFiles
+from tosmooth.report.results_tables import temperature_column
+from tosmooth.report.tables import Column, Table, text_column
+from tosmooth.words.numbers import (
     MISSING,
     alpha_label,
     between,
@@ -21,9 +24,6 @@ from tosmooth.report.numbers import (
     signed,
     temperature_label,
 )
-from tosmooth.report.reading import StudyFiles
-from tosmooth.report.results_tables import temperature_column
-from tosmooth.report.tables import Column, Table, text_column
 
 QUANTITIES = {
     "eta_s1": "η similar",

@@ -14,14 +14,14 @@ from tosmooth.report.caveats import caveats
 from tosmooth.report.figures.figure import PREVIEW_NOTE, Figure
 from tosmooth.report.figures.rendering import vega_javascript
 from tosmooth.report.figures.style import theme
-from tosmooth.report.numbers import alpha_label, unbroken
 from tosmooth.report.paper_match import matching, what_differs
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.similarity_table import how_classes_were_chosen
+from tosmooth.report.smoothing_view_tables import objective_sentences, objectives_title, sentences
 from tosmooth.report.tables import Table
-from tosmooth.report.view_tables import objective_sentences, objectives_title, sentences
 from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, by_student, headline, how_it_was_run, recommendation
 from tosmooth.tasks.metric import BLEU, capital
+from tosmooth.words.numbers import alpha_label, unbroken
 
 
 def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str], tables: list[Table]) -> str:

@@ -9,10 +9,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tosmooth.report.numbers import count_of
 from tosmooth.report.paper import PaperTable, paper_tables, paper_translation_tables
 from tosmooth.report.reading import StudyFiles
 from tosmooth.tasks.metric import BLEU
+from tosmooth.words.numbers import count_of
 
 IMAGENET_CLASSES = 1000
 SYNSET = re.compile(r"n\d{8}")

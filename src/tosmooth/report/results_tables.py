@@ -7,9 +7,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from tosmooth.advice.leading import has_temperature
 from tosmooth.analysis.inference import Interval
-from tosmooth.report.numbers import (
+from tosmooth.losses.objectives import has_temperature
+from tosmooth.report.paper import PaperTable, paper_tables, paper_translation_tables
+from tosmooth.report.paper_match import matching
+from tosmooth.report.reading import StudyFiles
+from tosmooth.report.tables import Column, Table, text_column
+from tosmooth.tasks.metric import BLEU, TOP1, capital
+from tosmooth.words.numbers import (
     MISSING,
     alpha_label,
     decimals_for,
@@ -20,11 +25,6 @@ from tosmooth.report.numbers import (
     signed,
     temperature_label,
 )
-from tosmooth.report.paper import PaperTable, paper_tables, paper_translation_tables
-from tosmooth.report.paper_match import matching
-from tosmooth.report.reading import StudyFiles
-from tosmooth.report.tables import Column, Table, text_column
-from tosmooth.tasks.metric import BLEU, TOP1, capital
 
 UNITS = "Top-1, top-5 and ECE in percent (ECE on the test split), NLL in nats."
 TRANSLATION_UNITS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tosmooth.report.numbers import MISSING
+from tosmooth.words.numbers import MISSING
 
 # Brackets and stars too: at the start of a row they would be read as arguments of the \\\\ before it.
 LATEX = {

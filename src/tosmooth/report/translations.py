@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from tosmooth.advice.comparisons import KEY
-from tosmooth.advice.leading import has_temperature
-from tosmooth.advice.translations import Translations, read_translations
-from tosmooth.report.numbers import alpha_label, temperature_label
-from tosmooth.report.reading import StudyFiles, harmless
+from tosmooth.folder.reading import harmless
+from tosmooth.folder.translations import Translations, read_translations
+from tosmooth.losses.objectives import has_temperature
+from tosmooth.report.reading import StudyFiles
 from tosmooth.report.tables import Column, Table, text_column
 from tosmooth.tasks.metric import BLEU
 from tosmooth.untrusted import is_folder_name
+from tosmooth.words.numbers import alpha_label, temperature_label
 
 SENTENCES = 8
 LONGEST = 300  # characters of a text in the table

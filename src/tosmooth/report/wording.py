@@ -8,12 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from tosmooth.advice.leading import has_temperature
-from tosmooth.advice.teacher_words import how_trained
 from tosmooth.analysis.inference import Interval
-from tosmooth.report.numbers import count_of, decimals_for, half_width, plus_minus
+from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.reading import StudyFiles
 from tosmooth.tasks.metric import BLEU
+from tosmooth.words.numbers import count_of, decimals_for, half_width, plus_minus
+from tosmooth.words.teachers import how_trained
 
 EFFECT_WORDS = {
     "shown": "Systematic diffusion: shown",

@@ -7,7 +7,7 @@ from typing import Any
 
 from tosmooth.advice.advise import describe, written
 from tosmooth.advice.comparisons import KEY, Setting, compare_with
-from tosmooth.advice.effect import FEWEST_SEEDS
+from tosmooth.advice.units import FEWEST_SEEDS
 from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.search.record import named, score_table, stored_scores
 from tosmooth.study.plan import Cell

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
 from tosmooth.advice.units import unit_word
 from tosmooth.errors import StudyError
+from tosmooth.folder.results import load_study
 from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
-from tosmooth.study.results import load_study
 from tosmooth.tasks.metric import Metric
 from tosmooth.untrusted import is_folder_name
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tosmooth.errors import StudyError
-from tosmooth.tasks.metric import BLEU, TOKENS, TOP1, Metric, metric_of
+from tosmooth.tasks.find import metric_of
+from tosmooth.tasks.metric import BLEU, TOKENS, TOP1, Metric
 from tosmooth.untrusted import UnreadableError, read_json
 
 LARGEST_FILE = 50_000_000  # bytes; an epoch takes some 200

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tosmooth.config import StudyConfig
+from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError
 from tosmooth.search.learning_curves import curve_metric
 from tosmooth.search.record import candidates_of, new_record
 from tosmooth.search.rungs import Rungs, plan_rungs
 from tosmooth.study.plan import make_plan
-from tosmooth.tasks.metric import BLEU, metric_of
+from tosmooth.tasks.find import metric_of
+from tosmooth.tasks.metric import BLEU
 
 SUFFIX = "-search"
 LONGEST_NAME = 100  # of a folder, as the schema has it

@@ -17,7 +17,7 @@ from typing import Any
 
 from tosmooth.advice.comparisons import Setting
 from tosmooth.analysis.inference import t_interval
-from tosmooth.config import StudyConfig
+from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import climb, ranked
@@ -40,10 +40,10 @@ from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
 from tosmooth.study.results import read_test_of
 from tosmooth.study.run import write_environment
-from tosmooth.study.teaching import StudyTeaching, filling_work
-from tosmooth.study.training import train_students, train_teachers
+from tosmooth.study.stages import train_students, train_teachers
+from tosmooth.study.teacher_answers import StudyTeaching, filling_work
 from tosmooth.tasks.base import StudyData
-from tosmooth.tasks.metric import metric_of
+from tosmooth.tasks.find import metric_of
 
 
 @dataclass(frozen=True)

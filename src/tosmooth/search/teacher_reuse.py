@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tosmooth.advice.translations import TRANSLATIONS_FILE
-from tosmooth.config import StudyConfig
+from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import StudyError
+from tosmooth.folder.directory import StudyDirectory, load_json, write_json
+from tosmooth.folder.growth import compare
+from tosmooth.folder.translations import TRANSLATIONS_FILE
 from tosmooth.study.context import Context
-from tosmooth.study.directory import StudyDirectory, load_json, write_json
-from tosmooth.study.growth import compare
 from tosmooth.training.evaluation import COLUMNS
 from tosmooth.untrusted import read_yaml
 

@@ -11,23 +11,23 @@ from typing import Any, Literal, TypeVar
 
 import pandas as pd
 
-from tosmooth.config import ModelConfig, StudyConfig, TrainingConfig
-from tosmooth.config_types import SEQUENCE
+from tosmooth.config.schema import ModelConfig, StudyConfig, TrainingConfig
 from tosmooth.data.batches import Batches
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.folder.directory import StudyDirectory, load_json, write_csv, write_json
+from tosmooth.folder.growth import Change, in_words
+from tosmooth.folder.lock import StudyLock
 from tosmooth.losses.fused_linear import OBJECTIVES as FUSED_OBJECTIVES
+from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
-from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
-from tosmooth.study.growth import Change, in_words
-from tosmooth.study.lock import StudyLock
 from tosmooth.study.peers import one_message
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.study.progress import StudyProgress
 from tosmooth.tasks.base import Pipeline, Split, StudyData, Task
 from tosmooth.tasks.find import find_task
-from tosmooth.trackers.tracking import Tracking, check_trackers
+from tosmooth.trackers.outbox import Tracking, check_trackers
 from tosmooth.training.checkpoint import CheckpointStore
 from tosmooth.training.compute import Compute
 from tosmooth.training.stopping import Stopping

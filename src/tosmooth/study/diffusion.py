@@ -10,14 +10,14 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
-from tosmooth.advice.leading import reference_objective
 from tosmooth.advice.units import by_unit, less_unsmoothed, reference_temperature, unit_of
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
 from tosmooth.analysis.inference import sign_flip_test, t_interval
 from tosmooth.analysis.similarity import similar_classes
+from tosmooth.folder.directory import write_csv
+from tosmooth.losses.objectives import reference_objective
 from tosmooth.study.context import Context
-from tosmooth.study.directory import write_csv
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.similarity import Similarity, complete_similarity, set_size, write_similarity
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from tosmooth.config import StudyConfig
-from tosmooth.config_types import SEQUENCE
+from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.study.context import Context
 from tosmooth.study.mini_run import MiniRun, Speed

@@ -5,14 +5,14 @@ from __future__ import annotations
 from safetensors.torch import save
 from torch import Tensor
 
-from tosmooth.advice.comparisons import JUDGED_FILE
 from tosmooth.data.batches import Batches
 from tosmooth.errors import NonFiniteError
 from tosmooth.files import write_bytes
+from tosmooth.folder.directory import FEATURES_FILE, JUDGED_FILE
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.study.projection import FEATURES_FILE, choose_classes, is_shown
+from tosmooth.study.projection import choose_classes, is_shown
 from tosmooth.tasks.base import Split
 from tosmooth.training.evaluation import Evaluation, evaluate
 

@@ -14,10 +14,10 @@ import psutil
 import torch
 from torch import Tensor
 
-from tosmooth.config import ModelConfig, TrainingConfig
-from tosmooth.config_types import SEQUENCE
+from tosmooth.config.schema import ModelConfig, TrainingConfig
 from tosmooth.data.batches import Batch, Batches
 from tosmooth.errors import DataError
+from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.build import published_size
 from tosmooth.models.image_model import ImageModel

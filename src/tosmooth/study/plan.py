@@ -6,9 +6,7 @@ first teacher seed go without its number: a study that was begun with one teache
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -16,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tosmooth.advice.units import reference_temperature
-from tosmooth.config import ModelConfig, StudyConfig
-from tosmooth.config_types import SEQUENCE
-from tosmooth.files import unportable
-
-LONGEST_PART = 100  # characters of a model's name in a folder name, which has other parts, and 255 at most
+from tosmooth.config.schema import ModelConfig, StudyConfig
+from tosmooth.files import path_safe, short_digest
+from tosmooth.losses.objectives import SEQUENCE
 
 
 @dataclass(frozen=True)
@@ -68,34 +64,19 @@ def section_of(config: StudyConfig, owner: Teacher | Cell) -> ModelConfig:
     return next(model for model in config.student.all_models if model.name == owner.student)
 
 
-def path_safe(name: str) -> str:
-    """A model's name as part of a folder name: `timm:resnet18.a1_in1k` → `timm-resnet18.a1_in1k`.
-
-    Every system takes it: long names are cut and end with a digest of the whole, devices of Windows get a sign before.
-    """
-    text = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
-    if len(text) > LONGEST_PART:
-        text = f"{text[: LONGEST_PART - 9]}-{_digest(name)}"
-    return f"_{text}" if unportable(text) else text
-
-
 def objective_label(objective: str, options: Mapping[str, Any]) -> str:
     """An objective with its options as part of a folder name: `dkd-alpha1-beta4`; without options, its name alone.
 
     Other options are another loss, and must never take over the students of these.
     """
     if objective != path_safe(objective):  # a user's own, with signs that no folder takes
-        objective = f"{path_safe(objective)}-{_digest(objective)}"
+        objective = f"{path_safe(objective)}-{short_digest(objective)}"
     if not options:
         return objective
     ordered = sorted(options.items())
     if all(isinstance(value, int | float) and not isinstance(value, bool) for _, value in ordered):
         return "-".join([objective, *(f"{key}{float(value):.12g}" for key, value in ordered)])
-    return f"{objective}-{_digest(json.dumps(ordered, default=str))}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{objective}-{short_digest(json.dumps(ordered, default=str))}"
 
 
 def _weights(config: StudyConfig, alpha: float, position: int) -> Path | None:

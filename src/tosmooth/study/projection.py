@@ -9,21 +9,20 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tosmooth.advice.leading import leading_objective
 from tosmooth.analysis.diffusion import relative_distances
 from tosmooth.analysis.projection import PenultimateProjection
-from tosmooth.config import StudyConfig
+from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.folder.directory import FEATURES_FILE, write_csv, write_json
+from tosmooth.losses.objectives import leading_objective
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import least_smoothed, read_centroids
-from tosmooth.study.directory import write_csv, write_json
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.tasks.base import StudyData
 from tosmooth.training.evaluation import features_of_classes
 
-FEATURES_FILE = "projection.safetensors"  # penultimate features of the shown classes, kept when a model is measured
 POINTS_PER_CLASS = 60  # enough to see a cluster's shape; 20 panels stay light
 
 

@@ -17,15 +17,15 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
-from tosmooth.config import StudyConfig
-from tosmooth.config_reading import dump_config, load_config
-from tosmooth.config_types import SEQUENCE
+from tosmooth.config.schema import StudyConfig, dump_config
 from tosmooth.errors import ConfigError, Interrupted, StudyError, TosmoothError
+from tosmooth.folder.lock import StudyLock
+from tosmooth.losses.objectives import SEQUENCE
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
-from tosmooth.study.lock import StudyLock
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.teaching import StudyTeaching
-from tosmooth.study.training import train_students, train_teachers
+from tosmooth.study.stages import train_students, train_teachers
+from tosmooth.study.teacher_answers import StudyTeaching
 from tosmooth.training.stopping import Stopping
 
 RETRIES = 20  # of a unit whose machine or process was lost

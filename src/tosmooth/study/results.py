@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tosmooth.data.batches import Batches
-from tosmooth.errors import StudyError
-from tosmooth.report.reading import read_config, read_mapping, read_table
+from tosmooth.folder.directory import load_json, write_csv, write_json
 from tosmooth.study.context import Context
-from tosmooth.study.directory import StudyDirectory, load_json, write_csv, write_json
 from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.tasks.metric import BLEU, metric_of
+from tosmooth.tasks.find import metric_of
+from tosmooth.tasks.metric import BLEU
 from tosmooth.training.evaluation import evaluate
 
 METRICS = [
@@ -146,52 +143,3 @@ def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> l
         on_main(lambda: write_json(saved, rows))
         context.write_record(owner, record | figures)
     return on_main(lambda: load_json(saved, list, "delete it, and the same command makes it again"))
-
-
-@dataclass(frozen=True)
-class StudyResults:
-    """A finished (or running) study, read from disk.
-
-    Attributes:
-        path: the study's folder.
-        config: the resolved configuration, as a nested mapping.
-        cells: one row per student; columns as in `results.csv`.
-        teachers: one row per teacher.
-        diffusion: η per cell, split, normalisation and debiasing; empty until the analysis has run.
-        advice: the frozen advice; None until given.
-        verdict: the final sentence with its test figures; None until the test split was read.
-        figures: the static figures, by file name.
-    """
-
-    path: Path
-    config: dict[str, Any]
-    cells: pd.DataFrame
-    teachers: pd.DataFrame
-    diffusion: pd.DataFrame
-    advice: dict[str, Any] | None
-    verdict: dict[str, Any] | None
-    figures: dict[str, Path]
-
-
-def load_study(path: str | Path) -> StudyResults:
-    """Read a study's results from its folder.
-
-    Raises:
-        StudyError: the folder is not a study, has no results yet, or one of its files is damaged.
-    """
-    directory = StudyDirectory(Path(path))
-    if not directory.config.is_file():
-        raise StudyError(f"{path} is not a study: it has no study.yaml")
-    if not directory.results.is_file():
-        raise StudyError(f"{path} has no results yet; run the study again with the same command to go on")
-
-    return StudyResults(
-        path=directory.path,
-        config=read_config(directory.config),
-        cells=read_table(directory.results),
-        teachers=read_table(directory.teacher_results),
-        diffusion=read_table(directory.analysis / "diffusion.csv"),
-        advice=read_mapping(directory.analysis / "advice.json") or None,
-        verdict=read_mapping(directory.analysis / "verdict.json") or None,
-        figures={file.name: file for file in sorted((directory.path / "figures").glob("*.p*"))},
-    )

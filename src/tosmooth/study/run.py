@@ -18,31 +18,24 @@ import pandas as pd
 from tosmooth.advice.advise import advise, final_verdict
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
-from tosmooth.advice.objectives import write_objectives
-from tosmooth.config import StudyConfig
+from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import StudyError
+from tosmooth.folder.directory import load_json, write_json
+from tosmooth.folder.growth import caveats
+from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.report.build import build_report
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity
-from tosmooth.study.directory import load_json, write_json
 from tosmooth.study.environment import describe_environment
-from tosmooth.study.growth import caveats
+from tosmooth.study.objectives import write_objectives
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
-from tosmooth.study.results import (
-    StudyResults,
-    failures,
-    finished_cells,
-    load_study,
-    read_test,
-    teacher_table,
-    write_results,
-)
+from tosmooth.study.results import failures, finished_cells, read_test, teacher_table, write_results
 from tosmooth.study.similarity import given_similarity
-from tosmooth.study.teaching import StudyTeaching, filling_work
-from tosmooth.study.training import train_students, train_teachers
-from tosmooth.study.views import analyse_views
+from tosmooth.study.smoothing_views import analyse_views
+from tosmooth.study.stages import train_students, train_teachers
+from tosmooth.study.teacher_answers import StudyTeaching, filling_work
 from tosmooth.tasks.base import StudyData
 
 

@@ -17,12 +17,12 @@ from typing import cast
 from tosmooth.data.translation.data import TranslationData
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.errors import CacheError
-from tosmooth.files import write_text
+from tosmooth.files import path_safe, write_text
 from tosmooth.models.translation import TranslationModel
 from tosmooth.models.translation_search import translate
 from tosmooth.study.context import Context
-from tosmooth.study.plan import Teacher, path_safe
-from tosmooth.study.teaching import cache_directory, structure_of
+from tosmooth.study.plan import Teacher
+from tosmooth.study.teacher_answers import cache_directory, structure_of
 from tosmooth.training.teacher_cache import weights_digest
 from tosmooth.untrusted import UnreadableError, read_json
 

@@ -13,9 +13,9 @@ from torch import Tensor
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.class_groups import agreement, groups_by_ending, groups_by_label
 from tosmooth.analysis.similarity import FEWEST_CLASSES, default_similar_count, farthest_classes, masks_from_groups
-from tosmooth.config import AnalysisConfig, StudyConfig
+from tosmooth.config.schema import AnalysisConfig, StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
-from tosmooth.study.directory import write_csv, write_json
+from tosmooth.folder.directory import write_csv, write_json
 from tosmooth.tasks.base import StudyData
 from tosmooth.untrusted import UnreadableError, read_yaml
 

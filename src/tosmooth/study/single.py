@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tosmooth.config import StudyConfig
-from tosmooth.config_reading import load_config
+from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError, did_you_mean
+from tosmooth.folder.directory import StudyDirectory
+from tosmooth.folder.results import load_study
+from tosmooth.recipes.reading import load_config
 from tosmooth.report.build import build_report
 from tosmooth.study.context import Context, load_data
-from tosmooth.study.directory import StudyDirectory
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
-from tosmooth.study.results import failures, finished_cells, load_study, read_test_of
-from tosmooth.study.teaching import StudyTeaching
-from tosmooth.study.training import train_students, train_teachers
+from tosmooth.study.results import failures, finished_cells, read_test_of
+from tosmooth.study.stages import train_students, train_teachers
+from tosmooth.study.teacher_answers import StudyTeaching
 from tosmooth.training.compute import Compute
 from tosmooth.training.evaluation import evaluate
 

@@ -14,8 +14,8 @@ from rich.table import Table
 from tosmooth.advice.advise import written
 from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import t_interval
-from tosmooth.study.results import StudyResults
-from tosmooth.tasks.metric import metric_of
+from tosmooth.folder.results import StudyResults
+from tosmooth.tasks.find import metric_of
 from tosmooth.terminal import markup
 
 

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from tosmooth.config import TrainingConfig
-from tosmooth.config_types import SEQUENCE
+from tosmooth.config.schema import TrainingConfig
 from tosmooth.data.batches import Batches
+from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.study.teacher_views import FEWEST_IMAGES, IMAGES_PER_CLASS
-from tosmooth.study.training import group_size, of_same_labels
+from tosmooth.study.stages import group_size, of_same_labels
+from tosmooth.study.teacher_smoothing_views import FEWEST_IMAGES, IMAGES_PER_CLASS
 from tosmooth.training.trainee import averaged_epochs
 
 

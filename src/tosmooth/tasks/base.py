@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from tosmooth.config import DataConfig, ModelConfig, StudyConfig
+from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.batches import Batches
 from tosmooth.data.views import ViewSchedule
 from tosmooth.models.study_model import StudyModel

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tosmooth import plugins
 from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
+from tosmooth.tasks.metric import METRICS, TOP1, Metric
 
 if TYPE_CHECKING:  # names of tasks are asked for without PyTorch
     from tosmooth.tasks.base import Task
@@ -74,3 +75,13 @@ def _wrong(name: str, found: object, expected: str) -> TosmoothError:
     if name in _TASKS:
         return ConfigError([f"task: {name!r}: {found!r} is not {expected}"])
     return plugins.wrong("tasks", name, expected)
+
+
+def metric_of(task: object) -> Metric:
+    """The metric of a task by its name, as `study.yaml` has it; accuracy for studies of versions that had one task, and
+    where the package that adds the task is not installed."""
+    if task is None or task in METRICS:
+        return METRICS.get(str(task), TOP1)
+    from tosmooth.tasks.find import added_tasks, find_task
+
+    return find_task(str(task)).metric if task in added_tasks() else TOP1

@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tosmooth.config import DataConfig, ModelConfig, StudyConfig
+from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.base import ImageData, readable
 from tosmooth.data.pipeline import ImagePipeline

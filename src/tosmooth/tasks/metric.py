@@ -58,16 +58,6 @@ TOKENS = Metric("top1", "token accuracy", " %", "Token accuracy, %", "token accu
 METRICS = {"image_classification": TOP1, "translation": BLEU}
 
 
-def metric_of(task: object) -> Metric:
-    """The metric of a task by its name, as `study.yaml` has it; accuracy for studies of versions that had one task, and
-    where the package that adds the task is not installed."""
-    if task is None or task in METRICS:
-        return METRICS.get(str(task), TOP1)
-    from tosmooth.tasks.find import added_tasks, find_task
-
-    return find_task(str(task)).metric if task in added_tasks() else TOP1
-
-
 def capital(text: str) -> str:
     """The text with a capital letter at its beginning; the others as they are: "BLEU" stays."""
     return text[:1].upper() + text[1:]

@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tosmooth.advice.translations import TRANSLATIONS_FILE
 from tosmooth.analysis.translation_metrics import score_translations
-from tosmooth.config import DataConfig, ModelConfig, StudyConfig
+from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.translation.data import TranslationData, load_translation_data
 from tosmooth.data.translation.pipeline import TranslationPipeline
 from tosmooth.data.translation.registry import translation_sources
@@ -23,6 +22,7 @@ from tosmooth.data.translation.vocabulary import FILE as VOCABULARY_FILE
 from tosmooth.data.translation.vocabulary import load_vocabulary
 from tosmooth.errors import ConfigError, ModelError
 from tosmooth.files import write_text
+from tosmooth.folder.translations import TRANSLATIONS_FILE
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.translation import TranslationModel, build_translation_model, validate_translation_model_name
 from tosmooth.models.translation_hf import check_published

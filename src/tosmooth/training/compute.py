@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 from torch import Tensor, nn
 
-from tosmooth.config import ComputeConfig
+from tosmooth.config.schema import ComputeConfig
 from tosmooth.data.batches import Batch
 from tosmooth.errors import ConfigError
 from tosmooth.memory import free_memory

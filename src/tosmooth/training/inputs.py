@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
+from tosmooth.models.translation_inputs import TokenInputs
 
 
 class SharedInputs:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from tosmooth.config import OptimizerConfig, ScheduleConfig
+from tosmooth.config.schema import OptimizerConfig, ScheduleConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

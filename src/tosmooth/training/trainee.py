@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tosmooth.config import TrainingConfig
+from tosmooth.config.schema import TrainingConfig
 from tosmooth.errors import CheckpointError, ModelError
 from tosmooth.files import write_text
 from tosmooth.losses.distillation import distillation_loss

@@ -12,11 +12,11 @@ from torch import Tensor
 from tests.data.translation.toy import split_of
 from tosmooth.data.batches import Batch, Batches
 from tosmooth.data.translation.batches import TokenBatches
-from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.data.translation.pairs import SentencePairs
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.views import EachView, FreshViews, StoredViews
 from tosmooth.errors import DataError
+from tosmooth.models.translation_inputs import TokenInputs
 
 SPLIT = split_of()
 

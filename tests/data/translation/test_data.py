@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.data.translation.toy import ENGLISH, RUSSIAN, write_parallel
-from tosmooth.config import DataConfig, TextConfig
+from tosmooth.config.schema import DataConfig, TextConfig
 from tosmooth.data.translation.byte_pairs import train_vocabulary
 from tosmooth.data.translation.data import TranslationData, load_translation_data
 from tosmooth.data.translation.words import whole_words

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from tests.data.translation.toy import split_of
-from tosmooth.config import DataConfig
+from tosmooth.config.schema import DataConfig
 from tosmooth.data.translation.pipeline import TranslationPipeline
 from tosmooth.data.views import EachView
 

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from tosmooth.data.batches import Batch, Batches
-from tosmooth.data.translation.inputs import TokenInputs
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.views import EpochViews, FreshViews, ViewSchedule
 from tosmooth.errors import DataError
+from tosmooth.models.translation_inputs import TokenInputs
 
 Numbers = NDArray[np.int64]
 

@@ -21,7 +21,7 @@ from tosmooth.data.translation.words import frequent_words
 from tosmooth.errors import DataError
 
 if TYPE_CHECKING:
-    from tosmooth.config import DataConfig, TextConfig
+    from tosmooth.config.schema import DataConfig, TextConfig
 
 
 @dataclass(frozen=True)

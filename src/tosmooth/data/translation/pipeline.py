@@ -11,7 +11,7 @@ from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.views import ViewSchedule
 
 if TYPE_CHECKING:
-    from tosmooth.config import DataConfig
+    from tosmooth.config.schema import DataConfig
 
 
 class TranslationPipeline:

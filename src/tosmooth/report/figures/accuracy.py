@@ -6,12 +6,14 @@ import math
 
 import pandas as pd
 
-from tosmooth.advice.leading import has_temperature
 from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval
+from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.lines import Axis, Series, temperature_chart
-from tosmooth.report.numbers import (
+from tosmooth.report.reading import StudyFiles
+from tosmooth.tasks.metric import Metric, capital
+from tosmooth.words.numbers import (
     alpha_label,
     count_of,
     decimals_for,
@@ -23,8 +25,6 @@ from tosmooth.report.numbers import (
     signed,
     temperature_label,
 )
-from tosmooth.report.reading import StudyFiles
-from tosmooth.tasks.metric import Metric, capital
 
 MOST_TOLD = 3  # values of α whose change a title can tell one by one
 

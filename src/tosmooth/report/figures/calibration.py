@@ -7,13 +7,13 @@ import json
 import altair as alt
 import pandas as pd
 
-from tosmooth.advice.leading import has_temperature
+from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.figures.accuracy import seeds_note, series_of
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.lines import Axis, temperature_chart
 from tosmooth.report.figures.style import shapes
-from tosmooth.report.numbers import alpha_label, decimals_for, fixed, half_width, listed, plus_minus, temperature_label
 from tosmooth.report.reading import StudyFiles
+from tosmooth.words.numbers import alpha_label, decimals_for, fixed, half_width, listed, plus_minus, temperature_label
 
 WELL_CALIBRATED = 0.5  # points between mean confidence and accuracy that are not worth a word
 

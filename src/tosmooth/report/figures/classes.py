@@ -9,8 +9,8 @@ import pandas as pd
 
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.style import shapes
-from tosmooth.report.numbers import alpha_label, fixed, listed, quoted, temperature_label
 from tosmooth.report.reading import StudyFiles
+from tosmooth.words.numbers import alpha_label, fixed, listed, quoted, temperature_label
 
 
 def class_figure(files: StudyFiles, most: int = 24) -> Figure | None:

@@ -8,7 +8,8 @@ from tosmooth.advice.units import by_unit, unit_of
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.lines import Axis, Series, temperature_chart
-from tosmooth.report.numbers import (
+from tosmooth.report.reading import StudyFiles
+from tosmooth.words.numbers import (
     alpha_label,
     between,
     decimals_for,
@@ -18,7 +19,6 @@ from tosmooth.report.numbers import (
     signed,
     temperature_label,
 )
-from tosmooth.report.reading import StudyFiles
 
 MOST_WITH_BOTH = 3  # values of α, each of which takes two lines
 QUANTITIES = {"eta_s1": "similar", "eta_s2": "dissimilar"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import altair as alt
 
-from tosmooth.report.numbers import unbroken
+from tosmooth.words.numbers import unbroken
 
 COLUMN_WIDTH = 234  # points; the column of a two-column paper
 TEXT_WIDTH = 487  # points; both columns

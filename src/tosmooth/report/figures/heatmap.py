@@ -8,12 +8,14 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from tosmooth.advice.leading import has_temperature
 from tosmooth.advice.units import by_unit
 from tosmooth.analysis.inference import Interval
+from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.figures.diffusion import declared_summary
 from tosmooth.report.figures.figure import Figure, Size
-from tosmooth.report.numbers import (
+from tosmooth.report.reading import StudyFiles
+from tosmooth.tasks.metric import capital
+from tosmooth.words.numbers import (
     MISSING,
     alpha_label,
     between,
@@ -26,8 +28,6 @@ from tosmooth.report.numbers import (
     signed,
     temperature_label,
 )
-from tosmooth.report.reading import StudyFiles
-from tosmooth.tasks.metric import capital
 
 Cells = dict[tuple[float, float], Interval]  # by (α, T)
 FEWEST = 3  # values of α, and of T, from which on a map shows more than lines do

@@ -15,7 +15,7 @@ import pandas as pd
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Size
 from tosmooth.report.figures.style import shapes
-from tosmooth.report.numbers import alpha_label, between, fixed
+from tosmooth.words.numbers import alpha_label, between, fixed
 
 LABEL_LINE = 15  # pixels that one line of an end label needs
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.style import STAR
-from tosmooth.report.numbers import alpha_label, fixed, listed, quoted, temperature_label
 from tosmooth.report.reading import StudyFiles
+from tosmooth.words.numbers import alpha_label, fixed, listed, quoted, temperature_label
 
 SPLITS = {"train": "training", "val": "validation"}
 

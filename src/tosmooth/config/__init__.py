@@ -1,0 +1,1 @@
+"""The schema of a study: its sections and fields, and what a field may be."""

@@ -1,0 +1,401 @@
+"""The schema of a study: typed, documented, and checked whole before any work starts.
+
+Every section is a small frozen structure. The text beside a field is what `tosmooth recipes show` and the documentation
+print, so a field is explained in exactly one place.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from tosmooth.config.types import (
+    Beta,
+    ExistingPath,
+    Knowledge,
+    Language,
+    Positive,
+    PositiveNumber,
+    Seed,
+    Smoothing,
+    Temperature,
+    as_cache_section,
+    as_list,
+    as_model_section,
+    distinct,
+    finite,
+    known_model,
+    known_objective,
+    known_source,
+    known_task,
+    on_off,
+    one_of,
+    portable,
+)
+from tosmooth.data.augmentation import eval_transform_names, train_transform_names
+from tosmooth.terminal import shown
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are mistakes, values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TextConfig(Section):
+    """Sentence pairs: languages, cleaning and the vocabulary (task: translation)."""
+
+    source_language: Language = Field("en", description="code of the language that is translated from")
+    target_language: Language = Field("de", description="code of the language that is translated into")
+    vocabulary: Annotated[int, Field(ge=260, le=200_000)] = Field(
+        4000, description="tokens of the joint byte-pair vocabulary, trained on both sides of the training split"
+    )
+    tokenizer: str | None = Field(
+        None, description="hub id or folder of a Hugging Face tokenizer to use instead (for models that bring theirs)"
+    )
+    lowercase: bool = Field(False, description="lower-case both sides (the paper's recipe)")
+    max_length: Positive = Field(128, description="training pairs with more tokens on a side are left out")
+    max_ratio: PositiveNumber = Field(
+        4.0, description="training pairs whose sides differ in length by more than this factor are left out"
+    )
+
+
+class DataConfig(Section):
+    """Where the images or sentences come from, and how they are split and augmented."""
+
+    source: Annotated[str, AfterValidator(known_source)] = Field(
+        "fashion_mnist_sample", description="name of the data source"
+    )
+    path: ExistingPath | None = Field(None, description="root folder of the data, where the source reads one")
+    options: dict[str, Any] = Field(default_factory=dict, description="further options of the source (huggingface)")
+    download: bool = Field(False, description="let torchvision download the data set into `path`")
+    validation: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of training held out for selection, where the source has no split of its own; 0 = none",
+    )
+    split_seed: Seed = Field(0, description="seed of that split")
+    image_size: Positive | None = Field(None, description="side of the square training crop, pixels; null = as stored")
+    train_augmentation: Annotated[str, one_of("train augmentation", train_transform_names)] = Field(
+        "none", description="training augmentation by name"
+    )
+    eval_transform: Annotated[str, one_of("evaluation transform", eval_transform_names)] = Field(
+        "none", description="evaluation transform by name"
+    )
+    in_memory: Annotated[Literal["auto", "off"], BeforeValidator(on_off)] = Field(
+        "auto", description="auto: images that memory holds stay on the device, augmented a batch at a time; off: never"
+    )
+    workers: Annotated[int, Field(ge=0)] = Field(
+        0, description="loader processes, for images that are not held in memory; 0 = load in the main process"
+    )
+    on_error: Literal["raise", "skip"] = Field(
+        "raise",
+        description="an image that cannot be read: raise stops the study; skip leaves it out, counts and lists it",
+    )
+    limit_train: Positive | None = Field(
+        None, description="use only this many training images (stratified), or sentence pairs"
+    )
+    limit_test: Positive | None = Field(None, description="use only this many test images (stratified), or pairs")
+    limit_validation: Positive | None = Field(
+        None, description="the same of validation, where the source has such a split of its own"
+    )
+    text: TextConfig = Field(default_factory=TextConfig, description="of sentence pairs")
+
+
+class ModelConfig(Section):
+    """A model by name, with its weights."""
+
+    name: Annotated[str, AfterValidator(known_model)] = Field(
+        description="resnet8 … resnet110 (CIFAR style), timm:…, torchvision:…, hf:…; of sentences: "
+        "transformer_small, transformer_iwslt_de_en, hf:…"
+    )
+    pretrained: bool = Field(False, description="start from the library's pretrained weights, with a new head")
+    checkpoint: ExistingPath | None = Field(None, description="start from this safetensors or PyTorch file")
+    replace_head: bool = Field(False, description="drop the checkpoint's last layer when its class count differs")
+    width: PositiveNumber | None = Field(None, description="channel multiplier of the CIFAR ResNets")
+    kwargs: dict[str, Any] = Field(default_factory=dict, description="further arguments of the model's constructor")
+    last_layer: str | None = Field(None, description="name of the last linear layer, where it is ambiguous")
+
+    def without_weights(self) -> ModelConfig:
+        """The same architecture, starting from nothing: for models whose weights are about to be loaded, or counted."""
+        return self.model_copy(update={"pretrained": False, "checkpoint": None})
+
+
+ModelSection = Annotated[ModelConfig, BeforeValidator(as_model_section)]
+
+
+class OptimizerConfig(Section):
+    """SGD with momentum (the paper's for images), Adam (the paper's for sentences) or AdamW."""
+
+    name: Literal["sgd", "adam", "adamw"] = Field("sgd", description="sgd, adam or adamw")
+    learning_rate: PositiveNumber = Field(0.1, description="peak learning rate")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    nesterov: bool = Field(False, description="Nesterov momentum of SGD")
+    betas: Annotated[tuple[Beta, Beta], Field()] = Field((0.9, 0.999), description="of Adam and AdamW")
+    weight_decay: Annotated[float, Field(ge=0), AfterValidator(finite)] = Field(1e-4, description="weight decay")
+
+
+class ScheduleConfig(Section):
+    """The learning rate over epochs: linear warm-up, then cosine, steps, inverse square root, or constant."""
+
+    name: Literal["cosine", "step", "inverse_sqrt", "constant"] = Field(
+        "cosine", description="cosine, step, inverse_sqrt (of the step, from the end of the warm-up on) or constant"
+    )
+    warmup_epochs: Annotated[float, Field(ge=0), AfterValidator(finite)] = Field(
+        0, description="epochs of linear warm-up"
+    )
+    warmup_steps: Annotated[int, Field(ge=0)] = Field(0, description="the same in steps; the longer of both counts")
+    step_epochs: Positive = Field(30, description="epochs between two steps (step)")
+    gamma: float = Field(0.1, gt=0, le=1, description="factor of one step (step)")
+
+
+class TrainingConfig(Section):
+    """What the training of teachers and of students has in common."""
+
+    model: ModelSection
+    epochs: Positive = Field(description="passes over the training split")
+    batch_size: Positive = Field(
+        128,
+        description="images a step, over all processes; of sentences: tokens a step, padding and longer side counted",
+    )
+    optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    gradient_clip: PositiveNumber | None = Field(None, description="largest gradient norm; null = off")
+    average_last: Positive = Field(
+        1, description="keep the mean of the weights after each of the last so many epochs (needs selection: last)"
+    )
+
+
+class TeacherConfig(TrainingConfig):
+    """The teachers: one per label-smoothing factor and seed, trained together."""
+
+    label_smoothing: Annotated[list[Smoothing], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
+        [0.0, 0.1], min_length=1, description="smoothing factors α, each in [0, 1)"
+    )
+    seeds: Annotated[list[Seed], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
+        [0],
+        min_length=1,
+        description="one teacher per α for each seed, each with students of all student seeds; several make the "
+        "teacher seed the unit of inference. New ones go to the end of the list",
+    )
+    checkpoints: dict[Smoothing, ExistingPath] = Field(
+        default_factory=dict, description="weights a teacher of this α starts from (α: file); with `train: false`, is"
+    )
+    given: dict[Smoothing, Annotated[list[ExistingPath], BeforeValidator(as_list), Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="teachers taken as they are, whatever the others are (α: file; or α: one file per teacher seed, in "
+        "the order of `seeds`); the architecture is `model`",
+    )
+    train: bool = Field(True, description="false: use the checkpoints as they are")
+    smoothing: Knowledge = Field(
+        "known",
+        description="what is known of the `label_smoothing` of given teachers: known; estimated, by an audit; or "
+        "unknown, so that α stands for nothing, and advice, report and model card say so",
+    )
+
+    def is_given(self, alpha: float) -> bool:
+        """Whether teachers of this α are taken as they are."""
+        return not self.train or alpha in self.given
+
+
+class StudentConfig(TrainingConfig):
+    """The students: the grid of models, temperatures, objectives and seeds."""
+
+    models: list[ModelSection] = Field(
+        default_factory=list,
+        description="further student models beside `model`, each with all its cells; names must differ",
+    )
+
+    temperatures: Annotated[list[Temperature], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
+        [1.0, 2.0, 3.0, 64.0], min_length=1, description="distillation temperatures T, each > 0"
+    )
+    objectives: Annotated[
+        list[Annotated[str, AfterValidator(known_objective)]],
+        BeforeValidator(as_list),
+        AfterValidator(distinct),
+    ] = Field(
+        ["hinton"],
+        min_length=1,
+        description="distillation objectives; of sentences also `sequence`: the teacher's translations are the labels, "
+        "once for all T",
+    )
+    seeds: Annotated[list[Seed], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
+        [0, 1, 2], min_length=1, description="one group of students per seed"
+    )
+    objective_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="further arguments of an objective, by its name (dkd: {alpha: 1, beta: 8})"
+    )
+    topk: Positive | None = Field(
+        None, description="distil only the teacher's k most likely outputs, renormalised; null = all"
+    )
+    hard_weight: float = Field(0.0, ge=0, le=1, description="weight of the hard-label cross-entropy (paper: 0)")
+    label_smoothing: Smoothing = Field(0.0, description="smoothing of those hard labels, the student's own")
+
+    @property
+    def all_models(self) -> list[ModelConfig]:
+        """`model`, and those of `models`."""
+        return [self.model, *self.models]
+
+
+class AnalysisConfig(Section):
+    """How diffusion is measured and how close a tie is."""
+
+    tokens: Annotated[int, Field(ge=3, le=4096)] = Field(
+        100, description="of sentences: how many frequent whole-word target tokens are the classes that are followed"
+    )
+
+    similar: Positive | None = Field(None, description="classes in S1 and in S2; null = min(5, max(1, (K − 1) // 3))")
+    similarity: Literal["teacher", "superclasses", "name_endings", "wordnet", "groups"] | None = Field(
+        None,
+        description="which classes are similar: teacher (its geometry), superclasses (the data set's), name_endings "
+        "(last word of the names), wordnet (parent synsets), groups (a file); null = groups or superclasses where one "
+        "is given below, else teacher",
+    )
+    groups: ExistingPath | None = Field(None, description="YAML of similar classes: {group: [class names]}")
+    superclasses: bool = Field(False, description="short for similarity: superclasses")
+    wordnet: ExistingPath | None = Field(None, description="WordNet 3.0 as a WN-LMF file (similarity: wordnet)")
+    dissimilar: Literal["auto", "farthest", "others"] = Field(
+        "auto",
+        description="S2: farthest (the m farthest by the teacher's geometry, of other groups), others (all classes "
+        "outside S1, of other groups); auto = farthest with similarity: teacher, else others",
+    )
+    projection_classes: Annotated[list[int | str], Field(min_length=3, max_length=3)] | None = Field(
+        None,
+        description="two similar classes and one that is not, by index or name; null = chosen from the teacher's "
+        "geometry",
+    )
+    margin: PositiveNumber = Field(0.5, description="points of top-1 or BLEU within which two cells may be tied")
+
+    @property
+    def similarity_source(self) -> str:
+        """The source of S1 by name, the short forms resolved."""
+        if self.similarity is not None:
+            return self.similarity
+        return "groups" if self.groups is not None else "superclasses" if self.superclasses else "teacher"
+
+    @property
+    def dissimilar_choice(self) -> str:
+        """How S2 is chosen: "farthest" or "others"."""
+        if self.dissimilar != "auto":
+            return self.dissimilar
+        return "farthest" if self.similarity_source == "teacher" else "others"
+
+
+class TranslationConfig(Section):
+    """How finished models translate, for BLEU (task: translation)."""
+
+    beam: Annotated[int, Field(ge=1, le=64)] = Field(5, description="beams; 1 = greedy")
+    length_penalty: Annotated[float, Field(ge=0), AfterValidator(finite)] = Field(
+        1.0, description="scores are divided by length to this power"
+    )
+
+
+class CacheConfig(Section):
+    """Teacher logits on disk, computed once instead of in every epoch of every seed."""
+
+    views: Annotated[Literal["auto", "off"] | Positive, BeforeValidator(on_off)] = Field(
+        "auto",
+        description="augmented views of each image that the teachers are asked about; auto: all of them where the "
+        "augmentation has few (nothing is lost), else off; a number limits what students see; off: teachers run live",
+    )
+    view_seed: Seed = Field(0, description="seed of the views, apart from the students' seeds")
+    directory: Path | None = Field(None, description="folder of all caches; null = `.cache` beside the studies")
+
+
+class ComputeConfig(Section):
+    """Where and in which precision the work is done."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU if there is one")
+    precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto", description="auto: bf16 autocast on a GPU that has it, float32 elsewhere"
+    )
+    teacher_precision: Literal["auto", "float32", "bf16"] = Field(
+        "auto",
+        description="of frozen teachers, which only run forward; auto: bf16 where the hardware computes in it (CPUs "
+        "with AVX-512 BF16 included), else as `precision`",
+    )
+    channels_last: bool = Field(True, description="convolution memory layout")
+    compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_off)] = Field(
+        "auto",
+        description="torch.compile, one graph for all models of an architecture; auto: where it was measured to pay, "
+        "which is nowhere yet (docs/benchmarks.md)",
+    )
+    fused_loss: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_off)] = Field(
+        "auto",
+        description="of sentences: last layers and distillation loss in one, without ever holding all logits; auto: "
+        "where the vocabulary has at least 1,000 tokens and one process works",
+    )
+    group_size: Positive | None = Field(
+        None, description="students trained together; null = all of a seed, or as many as memory holds"
+    )
+    threads: Positive | None = Field(None, description="CPU threads; null = PyTorch's default")
+    checkpoint_minutes: PositiveNumber = Field(
+        10, description="minutes between two checkpoints within an epoch; every epoch also ends with one"
+    )
+    sync_batchnorm: bool = Field(
+        False, description="several processes with GPUs: batch normalisation over all of them, not in each by itself"
+    )
+    timeout_minutes: PositiveNumber = Field(
+        30, description="several processes: minutes to wait for one that does not answer"
+    )
+    eval_batch_size: Positive = Field(500, description="images (or target tokens) a step in evaluation")
+
+
+class StudyConfig(Section):
+    """A whole study, as `study.yaml` holds it."""
+
+    name: Annotated[str, AfterValidator(portable)] = Field(
+        "study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="folder name under `runs/`"
+    )
+    description: str = Field("", description="one line about the study, printed in the report")
+    task: Annotated[str, AfterValidator(known_task)] = Field(
+        "image_classification", description="what is learnt: image_classification, translation, or what packages add"
+    )
+    preview: bool = Field(False, description="mark every page: too short to conclude from")
+    selection: Literal["auto", "best", "last", "best_on_test"] = Field(
+        "auto",
+        description="epoch of the kept weights: best validation top-1 (of sentences: token accuracy), last, or (to "
+        "compare with the paper's scripts only) best on test; auto = best where there is a validation split, else last",
+    )
+    data: DataConfig = Field(default_factory=DataConfig)
+    teacher: TeacherConfig
+    student: StudentConfig
+    analysis: AnalysisConfig = Field(default_factory=AnalysisConfig)
+    translation: TranslationConfig = Field(default_factory=TranslationConfig)
+    trackers: Annotated[
+        list[Literal["tensorboard", "wandb", "mlflow"]], BeforeValidator(as_list), AfterValidator(distinct)
+    ] = Field(
+        default_factory=list, description="experiment trackers that are told of every epoch, beside metrics.jsonl"
+    )
+    cache: Annotated[CacheConfig, BeforeValidator(as_cache_section)] = Field(default_factory=CacheConfig)
+    compute: ComputeConfig = Field(default_factory=ComputeConfig)
+
+    def kept_epoch(self, *, validated: bool) -> Literal["best", "last", "best_on_test"]:
+        """The selection rule with `auto` resolved; `validated`: whether there is a validation split."""
+        if self.selection != "auto":
+            return self.selection
+        averaged = max(self.teacher.average_last, self.student.average_last) > 1  # a mean of epochs is no best one
+        return "best" if validated and not averaged else "last"
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataConfig,
+    "teacher": TeacherConfig,
+    "student": StudentConfig,
+    "analysis": AnalysisConfig,
+    "translation": TranslationConfig,
+    "cache": CacheConfig,
+    "compute": ComputeConfig,
+}
+
+
+def dump_config(config: StudyConfig) -> str:
+    """The resolved configuration as YAML, complete and readable by `load_config`."""
+    values = config.model_dump(mode="json")
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    # Letters stay letters; where a text holds signs that a terminal would obey, all of it is written as escapes.
+    return text if shown(text, lines=True) == text else yaml.safe_dump(values, sort_keys=False)

@@ -1,0 +1,214 @@
+"""Before any training: can the teacher be taken as it is, was it smoothed, and does it know the data?
+
+What was found is kept in the study's state, so that the same command does not look twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+import yaml
+from torch import Tensor
+
+from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.audit.page import HEADLINES, write_audit
+from tosmooth.audit.result import Audit, Seen
+from tosmooth.audit.teacher import Outputs as AuditedOutputs
+from tosmooth.audit.teacher import audit_model
+from tosmooth.config.schema import StudyConfig
+from tosmooth.data.augmentation import eval_transform
+from tosmooth.data.base import ImageData
+from tosmooth.distill.call import Call, teacher_name
+from tosmooth.distill.chance import Confusion, others, question
+from tosmooth.distill.classes import WORDS, Outputs, TeacherClasses, match, read_class_map, refusal
+from tosmooth.distill.opening import choose_outputs, classes_of, open_teacher
+from tosmooth.errors import ConfigError, DataError, ModelError
+from tosmooth.files import write_text
+from tosmooth.folder.directory import StudyDirectory, load_json, write_json
+from tosmooth.models.image_model import ImageModel
+from tosmooth.models.weights import save_weights
+from tosmooth.study.context import Context
+
+AUDITED_TEMPERATURES = (1.0, 2.0, 3.0, 4.0, 8.0, 64.0)
+COMPARED = 4  # real images on which the chosen outputs must agree with all of them
+
+
+@dataclass(frozen=True)
+class Given:
+    """A teacher that is taken as it is.
+
+    Attributes:
+        file: its weights, with the data's outputs in the data's order.
+        relation: how its classes are the data's, in words.
+        audit: what the audit found, in short: `verdict`, `alpha`, `interval`, `headline`, `advice`, `top1`; all of it
+            lies beside the file.
+        warnings: what is doubtful about it.
+    """
+
+    file: Path
+    relation: str
+    audit: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the audit."""
+        return cast(Verdict, self.audit["verdict"])
+
+
+def find_outputs(call: Call, config: StudyConfig, data: ImageData) -> tuple[Outputs | None, TeacherClasses]:
+    """Which outputs of the teacher are the data's classes; None: it is to be fine-tuned.
+
+    Raises:
+        ConfigError: the class map is wrong, or there is no way to take the teacher.
+        ModelError: the teacher cannot be opened.
+    """
+    section = config.teacher.model
+    theirs = classes_of(section.without_weights(), call.weights)
+    if call.fine_tune:
+        return None, theirs
+    if call.class_map is not None:
+        outputs: Outputs | None = read_class_map(call.class_map, data.classes, theirs)
+    else:
+        outputs = match(data.classes, theirs)
+    if outputs is None and call.fine_tune is False:
+        raise ConfigError([f"--no-fine-tune: {refusal(teacher_name(call, section), data.classes, theirs)}"])
+    if outputs is not None and call.alphas and len(call.alphas) > 1:
+        given = ", ".join(f"{alpha:g}" for alpha in call.alphas)
+        raise ConfigError(
+            [f"--alpha: {given}, but a teacher that is taken as it is has one; --fine-tune trains a teacher for each"]
+        )
+    return outputs, theirs
+
+
+def take_as_it_is(call: Call, context: Context, outputs: Outputs, theirs: TeacherClasses) -> Given:
+    """Open the teacher, audit it, ask where it does not know the data, and write its weights for the study.
+
+    Args:
+        call: the arguments.
+        context: of the data and the device; its folder is where things are written.
+        outputs: which of the teacher's outputs are the data's classes.
+        theirs: what its outputs are called.
+
+    Raises:
+        ConfigError: the teacher does not know the data; a question about the order of its classes.
+        TosmoothError: the teacher or the data cannot be read.
+    """
+    section, data = context.config.teacher.model.without_weights(), cast(ImageData, context.data)
+    name, directory = teacher_name(call, section), context.directory
+    asked = _asked(call, context, outputs)
+    # Another teacher has another folder: it can neither take this one's place unnoticed nor disturb a study at work.
+    key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
+    folder = directory.state / "given" / key
+    file, noted = (folder / "teacher.safetensors").resolve(), folder / "teacher.json"
+    relation = f"{name} {WORDS[outputs.how]}"
+    if noted.is_file() and file.is_file():
+        known = load_json(noted, dict, "delete it, and the teacher is looked at again")
+        return Given(file, relation, known["audit"], _open_doubts(known["doubts"], outputs))
+    context.progress.stage(f"opening {name}")
+    teacher = open_teacher(section, call.weights, theirs.count, data.channels)
+    fresh = cast(ImageModel, context.new_model(section, 0))
+    chosen = choose_outputs(teacher, outputs.index, fresh, _few(context.config, data))
+    context.progress.stage(f"auditing {name} on {len(data.train)} training images")
+    audit, doubts = _audited(call, context, teacher, outputs, theirs)
+    save_weights(chosen, file)
+    write_audit(audit, folder)
+    found = summary_of(audit)
+    write_json(noted, {"asked": asked, "audit": found, "doubts": doubts})
+    return Given(file, relation, found, _open_doubts(doubts, outputs))
+
+
+def _open_doubts(doubts: Sequence[str], outputs: Outputs) -> tuple[str, ...]:
+    """Doubts about the order of the classes; who gave a class map has answered them."""
+    return () if outputs.how == "class map" else tuple(doubts)
+
+
+def summary_of(audit: Audit) -> dict[str, Any]:
+    """An audit in short, as plain data."""
+    smoothing = audit.smoothing
+    return {
+        "verdict": smoothing.verdict,
+        "alpha": smoothing.alpha,
+        "interval": list(smoothing.interval),
+        "headline": HEADLINES[smoothing.verdict],
+        "reasons": list(smoothing.reasons),
+        "advice": [item.text for item in audit.advice],
+        "top1": audit.metrics["top1"],
+    }
+
+
+def _audited(
+    call: Call, context: Context, teacher: ImageModel, outputs: Outputs, theirs: TeacherClasses
+) -> tuple[Audit, list[str]]:
+    data, config = context.data, context.config
+    confusion = Confusion(data.num_classes)
+    index = torch.tensor(outputs.index)
+
+    def watch(logits: Tensor, labels: Tensor) -> None:
+        predicted = logits[:, index.to(logits.device)].argmax(dim=1)
+        confusion.update(labels.cpu().numpy(), predicted.cpu().numpy())
+
+    model = context.compute.place(teacher)
+    seen = Seen(teacher_name(call, config.teacher.model), "", "train", None)
+    of_teacher = AuditedOutputs(index, theirs.shown)
+    layer = config.teacher.model.last_layer
+    audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer, outputs=of_teacher, watch=watch)
+    agreement = confusion.agreement()
+    if not agreement.above_chance or (agreement.far_better and outputs.how != "class map"):
+        suggestion = None
+        if agreement.far_better and agreement.order is not None:
+            places = tuple(outputs.index[place] for place in agreement.order)
+            suggestion = str(_suggest(context.directory, data.classes, places, theirs))
+        raise ConfigError([f"--teacher: {question(seen.teacher, agreement, data.classes, suggestion)}"])
+    return audit, others(agreement, data.classes)
+
+
+def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence[int], theirs: TeacherClasses) -> Path:
+    """Write a class map that fits the data better than the order as it is."""
+    path = directory.state / "class-map.yaml"
+    shown = theirs.shown
+    known = len(set(shown)) == len(shown) and bool(theirs.names)
+    targets = {name: shown[place] if known else place for name, place in zip(classes, places, strict=True)}
+    heading = "# Class of the data: class of the teacher. Found from its predictions; look whether it makes sense.\n"
+    write_text(path, heading + yaml.safe_dump(targets, allow_unicode=True, sort_keys=False))
+    return path
+
+
+def _asked(call: Call, context: Context, outputs: Outputs) -> dict[str, Any]:
+    """What the look at a teacher depends on."""
+    name = context.config.teacher.model.name
+    local = Path(name.removeprefix("hf:")).expanduser() if name.startswith("hf:") else None
+    files = [call.weights] if call.weights is not None else []
+    if local is not None and local.is_dir():
+        files = sorted(path for path in local.iterdir() if path.is_file())
+    digest = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return {
+        "teacher": call.teacher,
+        "file": digest,
+        "model": context.config.teacher.model.model_dump(mode="json"),
+        "outputs": list(outputs.index),
+        "data": context.data.fingerprint,
+        "transform": [context.config.data.eval_transform, context.config.data.image_size],
+    }
+
+
+def _few(config: StudyConfig, data: ImageData) -> Tensor:
+    """A few real images as evaluation brings them, (n, C, H, W) uint8."""
+    transform, found = eval_transform(config.data.eval_transform, config.data.image_size), []
+    for index in range(len(data.train)):
+        try:
+            found.append(transform(data.train[index]))
+        except DataError as error:
+            if config.data.on_error == "raise":
+                raise DataError(f"{error}; data.on_error=skip leaves such images out") from None
+        if len(found) == COMPARED:
+            break
+    if not found:
+        raise ModelError("none of the training images can be read, so the teacher cannot be tried on any")
+    return torch.stack(found)

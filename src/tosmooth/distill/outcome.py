@@ -1,0 +1,126 @@
+"""What came of it: which student is kept, what to know before relying on it, and the rows of `distill.json`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.analysis.similarity import FEWEST_CLASSES
+from tosmooth.distill.call import Call
+from tosmooth.distill.temperature import CANDIDATES, Temperatures
+from tosmooth.study.context import Context
+from tosmooth.study.plan import Cell, Teacher
+from tosmooth.terminal import quoted
+
+LEAST_LEARNT = 0.1  # of the way from chance to no error, that a model should have gone
+ONE_SEED = "one seed chose: differences between these students may be chance; tosmooth study with seeds tells"
+SEEDS = 3  # that a study has at least
+
+
+@dataclass(frozen=True)
+class Taught:
+    """One teacher of the study, and what is known of its smoothing."""
+
+    teacher: Teacher
+    verdict: Verdict
+    temperatures: Temperatures
+
+
+def choose(cells: Sequence[Cell], scores: Mapping[str, float | None]) -> tuple[Cell, str]:
+    """The student to keep, and why; test figures have no say.
+
+    Args:
+        cells: the finished students.
+        scores: validation accuracy by name, in percent; None or NaN where there is no validation.
+    """
+    if len(cells) == 1:
+        return cells[0], "the only student"
+    known = {name: score for name, score in scores.items() if score is not None and math.isfinite(score)}
+    if len(known) == len(cells):
+        # Of equals the lower T, then the smoothed teacher: the paper's rule.
+        best = min(cells, key=lambda cell: (-known[cell.name], cell.temperature, -cell.label_smoothing))
+        equals = sum(score == known[best.name] for score in known.values()) - 1
+        tie = f" ({equals} {'is' if equals == 1 else 'are'} as good; then the lower T, then the smoothed teacher)"
+        return best, f"the best of {len(cells)} students by validation{tie if equals else ''}"
+    rule = min(cells, key=lambda cell: (cell.temperature, -cell.label_smoothing))
+    return rule, "by the paper's rule (smoothed teacher, lowest T): there is no validation split to choose by"
+
+
+def shortfalls(theirs: float | None, ours: float | None, classes: int) -> list[str]:
+    """What a user should know before relying on the student.
+
+    Args:
+        theirs: validation accuracy of the teacher, in percent; None: there is no validation.
+        ours: the same of the student.
+        classes: K.
+    """
+    found, chance = [], 100 / classes
+    least = chance + LEAST_LEARNT * (100 - chance)
+    if theirs is not None and theirs < least:
+        found.append(
+            f"the teacher is right on {theirs:.1f} % of validation, and chance on {chance:.1f} %: it hardly knows the "
+            "data; fine-tune it, for longer (teacher.epochs=…) or with another learning rate"
+        )
+    elif ours is not None and theirs is not None and theirs < ours:
+        found.append(
+            f"the teacher ({theirs:.1f} % on validation) is worse than its student ({ours:.1f} %): a better teacher, "
+            "or one that is fine-tuned longer, may give a better student"
+        )
+    if ours is not None and ours < least:
+        found.append(
+            f"the student is right on {ours:.1f} % of validation, and chance on {chance:.1f} %: it has hardly learnt "
+            "anything; more epochs (student.epochs=…), another learning rate, or --student of another size"
+        )
+    return found
+
+
+def left_out(context: Context) -> list[str]:
+    """A warning about images that could not be read, where there were any and `data.on_error: skip` lets them be."""
+    path = context.directory.path / "unreadable.csv"
+    count = len(pd.read_csv(path)) if path.is_file() else 0
+    images = "image" if count == 1 else "images"
+    return [f"{count} {images} could not be read and were left out: {path}"] if count else []
+
+
+def following(call: Call, context: Context) -> str | None:
+    """The command that makes the whole study of this folder; None where there can be none."""
+    if context.data.num_classes < FEWEST_CLASSES:
+        return None
+    seeds = ",".join(str(call.seed + number) for number in range(SEEDS))
+    words = ["tosmooth", "study", str(context.directory.path / "study.yaml"), f"student.seeds=[{seeds}]"]
+    temperatures = context.config.student.temperatures
+    if len(temperatures) == 1:  # nothing to compare
+        compared = sorted({*CANDIDATES, *temperatures})
+        words.append(f"student.temperatures=[{','.join(f'{value:g}' for value in compared)}]")
+    root = context.directory.path.parent
+    words += ["-o", str(root)] if str(root) != "runs" else []
+    return " ".join(quoted(word) for word in words)  # brackets, too: zsh takes them for a pattern
+
+
+def teacher_row(context: Context, one: Taught, audit: dict[str, Any]) -> dict[str, Any]:
+    """A teacher of `distill.json`."""
+    return row_of(context, one.teacher) | {
+        "label_smoothing": one.teacher.label_smoothing,
+        "verdict": one.verdict,
+        "temperatures": list(one.temperatures.values),
+        "why": one.temperatures.why,
+        "audit": audit,
+    }
+
+
+def row_of(context: Context, owner: Teacher | Cell) -> dict[str, Any]:
+    """A student of `distill.json`, and what a teacher has besides."""
+    record = context.read_record(owner) or {}
+    weights = context.folder(owner) / "model.safetensors"
+    keys = ["status", "parameters", "val/top1", "val/nll", "cal/ece_val"]
+    keys += ["test/top1", "test/top5", "test/nll", "cal/ece"]
+    row: dict[str, Any] = {"name": owner.name, "model": context.model_section(owner).name}
+    if isinstance(owner, Cell):
+        row |= {"teacher": owner.teacher, "temperature": owner.temperature, "seed": owner.seed}
+    row |= {key: record[key] for key in keys if key in record}
+    return row | {"weights": str(weights), "megabytes": round(weights.stat().st_size / 1e6, 2)}

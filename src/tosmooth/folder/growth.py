@@ -1,0 +1,161 @@
+"""What becomes of a study's folder when its configuration changes: the grid may grow or shrink, all else may not."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from tosmooth.config.schema import StudyConfig, dump_config
+
+# Keys that say how the work is done, not what comes out. `on_error`: a run that would have stopped at an unreadable
+# image has met none so far, so up to there both ways are one.
+FREE = {
+    "cache.directory", "compute.checkpoint_minutes", "compute.compile", "compute.fused_loss", "compute.group_size",
+    "compute.threads", "compute.timeout_minutes", "data.in_memory", "data.on_error", "data.workers", "description",
+    "trackers",
+}  # fmt: skip
+# Keys that say which cells there are. A cell's result depends on no other cell.
+GRID = {
+    "student.models": "student model",
+    "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
+    "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
+    "student.objective_options": "options of an objective",
+    "teacher.given": "given teacher of α",
+    "teacher.smoothing": "label smoothing of the teacher",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a configuration differs from the one a study was begun with.
+
+    Attributes:
+        refused: keys that would make it another study.
+        added: values new to the grid, in words.
+        removed: values that the grid no longer has, in words.
+    """
+
+    refused: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    @property
+    def grid(self) -> bool:
+        """Whether the grid has changed."""
+        return bool(self.added or self.removed)
+
+
+def compare(there: Any, config: StudyConfig) -> Change:
+    """How `config` differs from a `study.yaml` that was read."""
+    here = yaml.safe_load(dump_config(config))
+    with contextlib.suppress(ValidationError):  # an older tosmooth wrote it: keys it did not know have their defaults
+        there = yaml.safe_load(dump_config(StudyConfig.model_validate(there)))
+    differing = _differences(there, here) - FREE
+    if {_cache_views(there), _cache_views(here)} <= {"auto", "off"}:
+        differing.discard("cache.views")  # what `auto` stores is what students would see live
+    if not isinstance(there, dict):
+        return Change((("study.yaml",)), (), ())
+    added, removed, refused = [], [], set()
+    for key in differing:
+        grid_key = next((name for name in GRID if key == name or key.startswith(f"{name}.")), None)
+        before, after = _at(there, grid_key), _at(here, grid_key)
+        if grid_key in {"teacher.checkpoints", "teacher.given"}:
+            # Another start of a teacher that is there already would be another teacher under its name.
+            changed = [a for a in before.keys() & after.keys() if not _same_teachers(before[a], after[a])]
+            lost_or_new = before.keys() ^ after.keys()
+            same = {str(float(a)) for a in lost_or_new}
+            for grid in (there, here):  # an α that comes or goes brings or takes its checkpoint
+                same &= {str(float(a)) for a in _at(grid, "teacher.label_smoothing")}
+            if changed or same:
+                refused.add(grid_key)
+        elif grid_key == "teacher.seeds" and (not isinstance(before, list) or before[:1] != after[:1]):
+            refused.add(grid_key)  # the names of the students count from it
+        elif grid_key == "student.objective_options":  # they are part of a cell's name, so others are other cells
+            added += [_options(name, after[name]) for name in after if after[name] != before.get(name)]
+            removed += [_options(name, before[name]) for name in before if before[name] != after.get(name)]
+        elif grid_key == "teacher.smoothing":  # the cells are the same; what is said of them is not
+            added.append(f"{GRID[grid_key]}: {after}")
+        elif grid_key == "student.models" and _changed_models(before, after):
+            refused.add(grid_key)
+        elif grid_key is not None and isinstance(before, list) and isinstance(after, list):
+            label = GRID[grid_key]
+            added += [f"{label} = {_short(value)}" for value in after if value not in before]
+            removed += [f"{label} = {_short(value)}" for value in before if value not in after]
+        else:
+            refused.add(key)
+    return Change(tuple(sorted(refused)), tuple(sorted(set(added))), tuple(sorted(set(removed))))
+
+
+def _options(name: str, options: Any) -> str:
+    given = options.items() if isinstance(options, dict) else ()
+    return f"{name} with {', '.join(f'{key} = {_short(value)}' for key, value in given) or 'its defaults'}"
+
+
+def _same_teachers(before: Any, after: Any) -> bool:
+    """Whether those teacher seeds that are in both have the same files."""
+    if isinstance(before, list) and isinstance(after, list):
+        return all(one == other for one, other in zip(before, after, strict=False))
+    return bool(before == after)
+
+
+def _changed_models(before: Any, after: Any) -> bool:
+    """Whether a model that is in both lists is not the same in both."""
+    if not isinstance(before, list) or not isinstance(after, list):
+        return True
+    known = {model.get("name"): model for model in before if isinstance(model, dict)}
+    return any(known.get(model["name"], model) != model for model in after)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value.get("name"))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _at(config: Any, key: str | None) -> Any:
+    for part in (key or "").split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config if config is not None else {}
+
+
+def _cache_views(config: Any) -> Any:
+    return (config.get("cache") or {}).get("views", "auto") if isinstance(config, dict) else None
+
+
+def _differences(one: Any, other: Any, prefix: str = "") -> set[str]:
+    """Dotted keys at which two nested mappings differ."""
+    if not (isinstance(one, dict) and isinstance(other, dict)):
+        return set() if one == other else {prefix}
+    found: set[str] = set()
+    for key in one.keys() | other.keys():
+        found |= _differences(one.get(key), other.get(key), f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def in_words(change: Change, new: int, kept: int, aside: int) -> str:
+    """One sentence for the terminal: what changed, and how many students run, are kept, and leave the results."""
+    parts = []
+    if change.added:
+        parts.append(f"new: {', '.join(change.added)}")
+    if change.removed:
+        parts.append(f"no longer: {', '.join(change.removed)}")
+    left = f"; {aside} students leave the results and stay on disk" if aside else ""
+    return f"the grid has changed ({'; '.join(parts)}): {new} students to train, {kept} kept as they are{left}"
+
+
+def caveats(changes: list[dict[str, Any]]) -> list[str]:
+    """What a reader must know about a grid that was changed under way."""
+    found = []
+    for change in changes:
+        what = "; ".join(
+            f"{word} {', '.join(change[key])}"
+            for key, word in (("added", "new:"), ("removed", "no longer:"))
+            if change[key]
+        )
+        when = "after its test split had been read" if change.get("test_was_read") else "before its test split was read"
+        found.append(f"The grid was changed {when} ({what}); this advice was made anew from validation figures.")
+    return found

@@ -1,0 +1,110 @@
+"""The files of a study's folder, read as if a stranger had written them: checked, and harmless to show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tosmooth.errors import StudyError
+from tosmooth.terminal import shown
+from tosmooth.untrusted import UnreadableError, read_json, read_yaml
+
+# Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
+TEXT_COLUMNS = (
+    "cell", "objective", "student", "teacher", "status", "failure", "selection", "name", "role", "split", "class_name",
+    "image", "relation", "reference", "verdict", "bleu_signature",
+)  # fmt: skip
+RESULT_COLUMNS = ("cell", "objective", "label_smoothing", "temperature", "student", "seed", "status")
+LONGEST_TEXT = 1000  # characters of a name or a sentence
+GRID_COLUMNS = ("label_smoothing", "temperature", "seed")  # numbers that every cell has
+NUMBER_COLUMNS = (
+    *GRID_COLUMNS, "teacher_seed", "selected_epoch", "parameters", "train/loss", "val/top1", "val/top5", "val/nll",
+    "cal/ece_val", "test/top1", "test/top5", "test/nll", "cal/ece", "diffusion/eta_s1", "diffusion/eta_s2",
+    "eta_s1", "eta_s2", "n", "mean", "low", "high", "p", "class_index", "x", "y", "bin", "confidence", "accuracy",
+    "count", "compactness", "compactness_val", "stability", "mi_similar", "mi_dissimilar", "smoothness", "teacher_ece",
+    "teacher_gap", "ece", "gap", "p_holm", "reference_eta", "eta", "eta_low", "eta_high", "change", "change_low",
+    "change_high", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm", "val/bleu", "val/chrf",
+    "val/bleu_novel", "test/bleu", "test/chrf", "test/bleu_novel", "val/chrf_novel", "val/top1_novel",
+    "test/chrf_novel", "test/top1_novel",
+)  # fmt: skip
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The configuration of a study as a nested mapping, for display: it is not checked against the schema.
+
+    Raises:
+        StudyError: not a YAML mapping, or not within bearable limits.
+    """
+    try:
+        config = read_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path} is not readable as YAML: {error}") from None
+    except UnreadableError as error:
+        raise StudyError(f"{path} {error}") from None
+    if not isinstance(config, dict):
+        raise StudyError(f"{path}: expected a mapping of keys to values, found {type(config).__name__}")
+    safe: dict[str, Any] = harmless(config, lines=True)
+    return safe
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV file; an empty frame where it is missing or empty.
+
+    Raises:
+        StudyError: not CSV, or no numbers where numbers belong.
+    """
+    if not path.is_file() or path.stat().st_size <= 1:
+        return pd.DataFrame()
+    try:
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, object))
+    except (ValueError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path} is not readable as CSV: {' '.join(str(error).split())}") from None
+    for column in set(NUMBER_COLUMNS) & set(frame.columns):
+        try:
+            frame[column] = pd.to_numeric(frame[column])
+        except (ValueError, TypeError, OverflowError):
+            raise StudyError(f"{path}: the column {column!r} must hold numbers") from None
+    for column in frame.columns:
+        if column in TEXT_COLUMNS:
+            frame[column] = frame[column].fillna("")
+        if not pd.api.types.is_numeric_dtype(frame[column]):
+            frame[column] = harmless(list(frame[column]))
+    return frame.rename(columns=shown)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON object; an empty one where the file is missing.
+
+    Raises:
+        StudyError: not a JSON object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        value = read_json(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise StudyError(f"{path} is not readable as JSON: {error}") from None
+    except UnreadableError as error:
+        raise StudyError(f"{path} {error}") from None
+    if not isinstance(value, dict):
+        raise StudyError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    safe: dict[str, Any] = harmless(value)
+    return safe
+
+
+def harmless(value: Any, *, lines: bool = False) -> Any:
+    """The same data; control and direction characters in its texts are written out, as on a terminal.
+
+    In a page, a direction override in a class's name would turn the rest of the sentence round; a line end would break
+    a table for LaTeX; and the library that draws the charts ends the whole process at a control character.
+    """
+    if isinstance(value, str):
+        # Drawing a text takes time in proportion to its length; no name or sentence of ours is nearly as long.
+        return shown(value if lines or len(value) <= LONGEST_TEXT else f"{value[:LONGEST_TEXT]}…", lines=lines)
+    if isinstance(value, dict):
+        return {harmless(key, lines=lines): harmless(item, lines=lines) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [harmless(item, lines=lines) for item in value]
+    return value

@@ -1,0 +1,26 @@
+"""The files in which a study says what its other objectives do."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tosmooth.advice.objectives import answers, compare_objectives
+from tosmooth.folder.directory import write_csv, write_json
+from tosmooth.study.context import Context
+from tosmooth.tasks.find import metric_of
+
+
+def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.DataFrame) -> None:
+    """Write `analysis/objectives.csv` and the sentences, where the study has several objectives.
+
+    A study that has lost its other objectives loses the files of an earlier run, too.
+    """
+    metric = metric_of(context.config.task)
+    table = compare_objectives(diffusion, results, list(context.config.student.objectives), metric)
+    paths = [context.directory.analysis / f"objectives.{kind}" for kind in ("csv", "json")]
+    if table.empty:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return
+    write_csv(paths[0], table)
+    write_json(paths[1], {"reference": table.reference.iloc[0], "sentences": answers(table, metric)})

@@ -1,0 +1,130 @@
+"""How the students of a study are taught: live, or from stored logits; and the filling of what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tosmooth.config.schema import ModelConfig
+from tosmooth.data.views import EachView, StoredViews
+from tosmooth.files import path_safe
+from tosmooth.models.features import PenultimateFeatures
+from tosmooth.models.last_layer import LinearLayer, find_last_layer
+from tosmooth.models.study_model import HiddenStateModel, StudyModel
+from tosmooth.study.context import Context
+from tosmooth.study.plan import Teacher
+from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
+from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill
+
+
+def student_views(context: Context, seed: int) -> StoredViews | None:
+    """Which views the students of a seed see; None for fresh ones."""
+    views = context.stored_views
+    return None if views is None else StoredViews(views, context.config.cache.view_seed, seed)
+
+
+def cache_directory(context: Context) -> Path:
+    """The folder of all caches: beside the studies, so that they share it."""
+    given = context.config.cache.directory
+    return given.expanduser() if given is not None else context.directory.path.parent / ".cache"
+
+
+class StudyTeaching:
+    """The teachers of a study for its groups of students, each loaded (or its stored logits checked) once."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._live: dict[str, StudyModel] = {}
+        self._stored: dict[str, CachedTeacher] = {}
+
+    def of(self, teachers: Sequence[Teacher]) -> Teaching:
+        """Teaching by these teachers; what is to be stored of them is computed now, as far as it is not there.
+
+        Raises:
+            CacheError: a cache is another teacher's, damaged, being filled by another process, or cannot be written.
+        """
+        context, views = self._context, self._context.stored_views
+        for teacher in teachers:
+            if views is None and teacher.name not in self._live:
+                self._live[teacher.name] = context.trained_model(teacher)
+            elif views is not None and teacher.name not in self._stored:
+                self._stored[teacher.name] = _stored(context, teacher, context.trained_model(teacher), views)
+        names = [teacher.name for teacher in teachers]
+        if views is None:
+            return LiveTeachers({name: self._live[name] for name in names}, context.compute, fused=context.fused_loss)
+        return CachedTeachers({name: self._stored[name] for name in names}, fused=context.fused_loss)
+
+
+def filling_work(context: Context) -> float:
+    """What filling the caches costs, in the progress bar's image-steps × parameters; a forward is a third of a step."""
+    views = context.stored_views or 0
+    parameters = context.count_parameters(context.config.teacher.model)
+    return views * len(context.data.train) * len(context.plan.teachers) * parameters / 3
+
+
+def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -> CachedTeacher:
+    layer_name, layer = find_last_layer(model, model.num_classes, context.last_layer(teacher))
+    head = head_to_apply(context, model, layer_name, layer)
+    transforms = "outcomes"
+    if context.pipeline.training_outcomes(context.data.train) is None:  # they are torchvision's own
+        import torchvision
+
+        transforms = f"torchvision {torchvision.__version__}"
+    section = context.config.teacher.model
+    structure = structure_of(model, section)
+    stamp = Stamp(
+        model=model.name,
+        teacher=weights_digest(model, layer_name, *structure),
+        data=context.data.train.digest(with_times=True),
+        augmentation=context.config.data.train_augmentation,
+        transforms=transforms,
+        image_size=context.config.data.image_size,
+        views=views,
+        view_seed=context.config.cache.view_seed,
+        samples=len(context.data.train),
+        content="logits" if head is None else "features",
+        width=model.num_classes if head is None else head.in_features,
+        precision=context.compute.teacher_precision,
+    )
+    folder = cache_directory(context) / f"{path_safe(model.name)}-{stamp.key}"
+    cache = TeacherCache(folder, stamp, batch_size=context.config.compute.eval_batch_size)
+    cost = sum(p.numel() for p in model.parameters()) / 3
+    (lacking,) = context.compute.processes.any(not cache.complete)
+    if not lacking:
+        context.progress.skip(cost * views * len(context.data.train))
+        return CachedTeacher(cache, head)
+    batches = context.pipeline.in_order(
+        context.data.train, batch_size=cache.batch_size, views=EachView(views, stamp.view_seed)
+    )
+    context.progress.stage(f"storing the logits of teacher {teacher.name}", epochs=views, cost=cost)
+    fill(cache, model, batches, context.compute, layer=layer_name, on_batch=context.progress.batch)
+    context.progress.end_stage()
+    return CachedTeacher(cache, head)
+
+
+def structure_of(model: StudyModel, section: ModelConfig) -> tuple[object, ...]:
+    """All that a model's answers depend on beside its weights: what is stored of it has this in its name."""
+    seen = getattr(model, "input", None)  # how images are prepared
+    config: Any = getattr(model.backbone, "config", None)  # a model of transformers: heads and scales are no weights
+    written = config.to_json_string() if hasattr(config, "to_json_string") else None
+    library = "timm" if written is None else "transformers"
+    return (model.name, section.kwargs, section.width, seen, repr(model.backbone), written, version(library))
+
+
+def head_to_apply(context: Context, model: StudyModel, name: str, layer: LinearLayer) -> nn.Linear | None:
+    """The last layer, if it alone turns penultimate features into logits and the features are fewer; else None."""
+    if not isinstance(layer, nn.Linear) or layer.in_features >= model.num_classes:
+        return None
+    if isinstance(model, HiddenStateModel):
+        return model.last_layer
+    batch = next(context.evaluation_batches(context.data.train).epoch(0))
+    images = context.compute.put(batch).inputs[:4]
+    with torch.no_grad(), PenultimateFeatures(model, model.num_classes, name) as features_of:
+        logits, features = features_of(images)
+        same = torch.allclose(layer(features), logits, rtol=1e-3, atol=1e-4)
+    return layer if same else None

@@ -1,0 +1,205 @@
+"""Studies taught from stored logits: equal to live ones, shared between studies, and refused when they do not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from torch import nn
+
+from tosmooth.errors import CacheError, StudyError
+from tosmooth.recipes.reading import load_config
+from tosmooth.study.context import Context
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.run import run_study
+from tosmooth.study.stages import students_that_fit
+from tosmooth.study.teacher_answers import head_to_apply
+from tosmooth.training.compute import Compute
+
+
+def run(raw: dict[str, Any], root: Path, *overrides: str):
+    return run_study(load_config(raw, list(overrides)), root, StudyProgress(Console(quiet=True)))
+
+
+def views_of(raw: dict[str, Any], root: Path, *overrides: str) -> int | None:
+    config = load_config(raw, list(overrides))
+    return Context.join(config, root, StudyProgress(Console(quiet=True))).stored_views
+
+
+@pytest.fixture
+def one_seed(tiny_raw: dict[str, Any]) -> dict[str, Any]:
+    tiny_raw["data"]["train_augmentation"] = "flip"
+    tiny_raw["selection"] = "last"  # the best epoch may change with the last digit
+    tiny_raw["student"] |= {"seeds": [0], "epochs": 4}
+    tiny_raw["compute"]["teacher_precision"] = "float32"
+    return tiny_raw
+
+
+def test_students_of_stored_logits_are_those_of_live_teachers(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """All outcomes of the augmentation are stored: the batches are the same, the logits differ by float16 alone."""
+    live = run(one_seed, tmp_path / "live", "cache=off")
+    stored = run(one_seed, tmp_path / "stored", "cache=auto")
+    assert not (tmp_path / "live" / ".cache").exists()
+    assert len(list((tmp_path / "stored" / ".cache").iterdir())) == 2
+    for cell in live.cells.cell:
+        one, other = (load_file(s.path / "students" / cell / "model.safetensors") for s in (live, stored))
+        for key, value in one.items():
+            torch.testing.assert_close(value, other[key], rtol=0.02, atol=0.02, msg=lambda text, k=key: f"{k}: {text}")
+    # Without the shared batches they would be this far apart:
+    other_seed = run(one_seed, tmp_path / "seed", "cache=auto", "student.seeds=[1]")
+    name = live.cells.cell[0]
+    fc = [
+        load_file(s.path / "students" / cell / "model.safetensors")["fc.weight"]
+        for s, cell in ((live, name), (stored, name), (other_seed, other_seed.cells.cell[0]))
+    ]
+    assert (fc[0] - fc[1]).norm() < 0.02 * (fc[0] - fc[2]).norm()
+
+
+def test_another_study_with_the_same_teachers_uses_the_same_cache(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    first = run(one_seed, tmp_path)
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / ".cache").rglob("view-*")}
+    assert len(shards) == 4  # two teachers, two views
+    weights = [str(first.path / "teachers" / name / "model.safetensors") for name in ("a0-s0", "a0.1-s0")]
+    one_seed["name"] = "second"
+    one_seed["teacher"] |= {"train": False, "checkpoints": dict(zip([0.0, 0.1], weights, strict=True))}
+    run(one_seed, tmp_path, "student.temperatures=[3]", "student.seeds=[5]")
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / ".cache").rglob("view-*")} == shards
+
+
+def test_a_damaged_cache_stops_the_study_before_any_student(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    first = run(one_seed, tmp_path)
+    shard = next((tmp_path / ".cache").rglob("view-001-*"))
+    shard.write_bytes(shard.read_bytes()[:-2])
+    one_seed["name"] = "second"
+    with pytest.raises(CacheError, match=rf"{shard.name} is damaged"):
+        run(one_seed, tmp_path)
+    assert not list((tmp_path / "second" / "students").glob("*"))
+    shard.unlink()
+    again = run(one_seed, tmp_path)
+    assert again.cells["val/top1"].tolist() == first.cells["val/top1"].tolist()
+
+
+def test_few_views_of_many(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """`cache: 3` of a shifted crop: three shards a teacher, and students that were trained on nothing else."""
+    done = run(one_seed, tmp_path, "cache=3", "data.train_augmentation=crop_flip", "data.image_size=28")
+    assert len(list((tmp_path / ".cache").rglob("view-*"))) == 6
+    assert (done.cells.status == "done").all()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "views"),
+    [
+        ([], 2),
+        (["cache=off"], None),
+        (["cache=1"], 1),
+        (["cache=5"], 2),  # all that a flip has
+        (["cache=5", "data.train_augmentation=imagenet", "data.image_size=28"], 5),
+        (["data.train_augmentation=none"], 1),
+        (["student.epochs=3"], None),  # 3 passes saved, 2 to be paid
+        (["student.epochs=3", "student.seeds=[0,1]"], 2),
+        (["data.train_augmentation=crop_flip", "data.image_size=28"], None),  # 162 outcomes
+        (["data.train_augmentation=imagenet", "data.image_size=28"], None),
+    ],
+)
+def test_auto_stores_only_what_loses_nothing_and_pays(
+    one_seed: dict[str, Any], tmp_path: Path, overrides: list[str], views: int | None
+) -> None:
+    assert views_of(one_seed, tmp_path, *overrides) == views
+
+
+@pytest.mark.parametrize("text", ["cache=0", "cache=-1", "cache=some", "cache.views=0.5", "cache.view=2"])
+def test_a_wrong_setting_is_a_mistake_of_the_configuration(one_seed: dict[str, Any], text: str) -> None:
+    with pytest.raises(Exception, match=r"cache\.view"):
+        load_config(one_seed, [text])
+
+
+def test_off_as_yaml_reads_it(one_seed: dict[str, Any]) -> None:
+    assert load_config(one_seed | {"cache": False}).cache.views == "off"
+    assert load_config(one_seed | {"cache": {"views": False}}).cache.views == "off"
+    assert load_config(one_seed | {"data": {**one_seed["data"], "in_memory": False}}).data.in_memory == "off"
+
+
+def weights(study: Any) -> dict[str, dict[str, torch.Tensor]]:
+    return {cell: load_file(study.path / "students" / cell / "model.safetensors") for cell in study.cells.cell}
+
+
+def test_how_students_are_grouped_changes_nothing(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """All at once, or three and then one: bit-equal."""
+    together = weights(run(one_seed, tmp_path / "together"))
+    apart = weights(run(one_seed, tmp_path / "apart", "compute.group_size=3"))
+    for cell, state in together.items():
+        assert all(torch.equal(value, apart[cell][name]) for name, value in state.items()), cell
+
+
+def test_a_group_is_as_large_as_memory_allows(
+    one_seed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context.join(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
+    parameters = context.count_parameters(context.config.student.model)
+    assert students_that_fit(context) > 1000
+    # Weights and momentum, in float32, and as much again for gradients and activations.
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * 8 * parameters)
+    assert students_that_fit(context) == 3
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 0)
+    assert students_that_fit(context) == 1
+
+
+def test_features_are_stored_where_they_are_fewer_than_the_logits(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """A teacher of 6 features for 10 classes: its last layer is applied on reading, and students learn the same."""
+    one_seed["teacher"]["model"]["width"] = 0.1
+    live = weights(run(one_seed, tmp_path / "live", "cache=off"))
+    stored = weights(run(one_seed, tmp_path / "stored"))
+    stamps = [json.loads(path.read_text(encoding="utf-8"))["stamp"] for path in tmp_path.rglob("stamp.json")]
+    assert [(stamp["content"], stamp["width"]) for stamp in stamps] == [("features", 6)] * 2
+    for cell, state in live.items():
+        for name, value in state.items():
+            torch.testing.assert_close(value, stored[cell][name], rtol=0.02, atol=0.02)
+
+
+class TwoHeads(nn.Module):
+    """A backbone that averages two last layers at test time, as distilled vision transformers do."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.other = inner, nn.Linear(inner.fc.in_features, inner.fc.out_features)
+        self.fc, inner.fc = inner.fc, nn.Identity()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.inner(images)
+        averaged: torch.Tensor = (self.fc(features) + self.other(features)) / 2
+        return averaged
+
+
+def test_a_head_that_is_not_the_whole_of_it_is_not_applied_to_stored_features(
+    one_seed: dict[str, Any], tmp_path: Path
+) -> None:
+    one_seed["teacher"]["model"]["width"] = 0.1
+    context = Context.join(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
+    model = context.new_model(context.config.teacher.model, 0).eval()
+    assert head_to_apply(context, model, "backbone.fc", model.backbone.fc) is model.backbone.fc
+    model.backbone = TwoHeads(model.backbone).eval()
+    assert head_to_apply(context, model, "backbone.fc", model.backbone.fc) is None
+
+
+def test_the_same_weights_in_another_structure_are_another_teacher(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """A stride changes no weight's shape, but what the network says."""
+    first = run(one_seed, tmp_path)
+    paths = [str(first.path / "teachers" / name / "model.safetensors") for name in ("a0-s0", "a0.1-s0")]
+    one_seed["name"] = "second"
+    one_seed["teacher"] |= {"train": False, "checkpoints": dict(zip([0.0, 0.1], paths, strict=True))}
+    run(one_seed, tmp_path, "teacher.model.kwargs={stem_stride: 1}")
+    assert len(list((tmp_path / ".cache").iterdir())) == 4
+
+
+def test_what_changes_no_result_may_change_between_runs(one_seed: dict[str, Any], tmp_path: Path) -> None:
+    """So that the remedies the errors name can be used."""
+    first = weights(run(one_seed, tmp_path))
+    free = ["compute.group_size=2", f"cache.directory={tmp_path / 'c'}", "data.workers=1", "cache=off"]
+    assert weights(run(one_seed, tmp_path, *free)).keys() == first.keys()
+    with pytest.raises(StudyError, match=r"differs in cache\.views"):
+        run(one_seed, tmp_path, "cache=1")
