@@ -101,7 +101,7 @@ class Schedule:
     """How a grid runs on a cluster. Times in seconds; `read` in bytes a second over all devices."""
 
     group: int
-    units: int
+    jobs: int
     teachers: float
     storing: float
     students: float
@@ -112,17 +112,17 @@ class Schedule:
 def schedule(grid: Grid, student: Model, teacher: Model, devices: int, cores: float, group: int) -> Schedule:
     """Groups of `group` students fanned out over `devices`, each with that many CPU cores."""
     per_seed = ceil(grid.cells / group)
-    units = grid.seeds * per_seed
+    jobs = grid.seeds * per_seed
     epoch = group_seconds(grid, student, teacher, group, cores)
     computing = group_seconds(grid, student, teacher, group, float("inf"))
-    waves = ceil(units / devices)
+    waves = ceil(jobs / devices)
     slowest_source = cores * grid.decoded
     teachers = grid.teacher_epochs * grid.images / min(teacher.trained, slowest_source)
     storing = grid.views * grid.images / min(teacher.asked, slowest_source)
-    at_work = min(units, devices)
+    at_work = min(jobs, devices)
     return Schedule(
         group,
-        units,
+        jobs,
         ceil(grid.teachers / devices) * teachers,
         ceil(grid.teachers / devices) * storing,
         waves * grid.student_epochs * epoch,
@@ -141,12 +141,12 @@ DEVICES, CORES = 64, 12.0
 def main() -> None:
     grid, student, teacher = IMAGENET_21K, RESNET18, RESNET50
     title = f"ImageNet-21k, ResNet-50 → ResNet-18, 100 students, {DEVICES} GPUs with {CORES:g} CPU cores each"
-    columns = ["students a group", "units", "teachers, days", "students, days", "slowed by images", "read, GB/s"]
+    columns = ["students a group", "jobs", "teachers, days", "students, days", "slowed by images", "read, GB/s"]
     result = Result("cost_model", title, columns)
     for group in (20, 10, 4, 2, 1):
         plan = schedule(grid, student, teacher, DEVICES, CORES, group)
         days = [f"{seconds / 86400:.1f}" for seconds in (plan.teachers, plan.students)]
-        result.add(group, plan.units, *days, f"{plan.waiting_for_images:.2f} ×", f"{plan.read / 1e9:.1f}")
+        result.add(group, plan.jobs, *days, f"{plan.waiting_for_images:.2f} ×", f"{plan.read / 1e9:.1f}")
     shared = max(grid.teachers / (DEVICES * teacher.trained), 1 / (DEVICES * CORES * grid.decoded))
     hours, one_view = grid.teacher_epochs * grid.images * shared / 3600, replace(grid, views=1)
     as_logits = replace(teacher, features=grid.classes)

@@ -18,7 +18,7 @@ from tosmooth.config.schema import DataConfig, StudentConfig
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.views import EachView, StoredViews
 from tosmooth.training.compute import Compute
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import SharedInputs
 from tosmooth.training.loop import train_group
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill

@@ -18,7 +18,7 @@ from benchmarks.workload import TEACHERS, default_grid, heavy_grid
 from tosmooth.analysis.diffusion import diffusion_index
 from tosmooth.config.schema import StudentConfig
 from tosmooth.training.checkpoint import CheckpointStore, Position
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import SharedInputs
 from tosmooth.training.teacher_cache import Stamp
 from tosmooth.training.trainee import label_smoothing_loss
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.report.study_files import Variant, write_study
 from tosmooth.report.caveats import caveats
-from tosmooth.report.reading import read_study
+from tosmooth.report.reading import StudyFiles, read_study
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,13 @@ def test_each_weakness_is_said(tmp_path: Path, variant: Variant, expected: str) 
 def test_what_the_advice_already_says_is_not_repeated(tmp_path: Path) -> None:
     found = caveats(read_study(write_study(tmp_path / "s")))
     assert found == ["One teacher per α: the conclusion holds for this pair of teachers, not for smoothing in general."]
+
+
+def test_notes_on_similar_classes_are_caveats(effect_files: StudyFiles) -> None:
+    note = "3 of 10 classes have no similar class (by the endings): η leaves them out."
+    assert note not in caveats(effect_files)
+    effect_files.similarity["notes"] = [note]
+    try:
+        assert caveats(effect_files).count(note) == 1
+    finally:
+        effect_files.similarity["notes"] = []

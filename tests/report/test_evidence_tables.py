@@ -3,7 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.report.study_files import Variant, write_study
-from tosmooth.report.evidence_tables import class_table, comparisons_table, diffusion_table, sensitivity_table
+from tosmooth.report.evidence_tables import (
+    MOST_NAMES,
+    class_table,
+    comparisons_table,
+    diffusion_table,
+    sensitivity_table,
+    similarity_table,
+)
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.tables import Table
 
@@ -52,3 +59,28 @@ def test_classes_with_the_classes_they_resemble(effect_files: StudyFiles) -> Non
     assert texts["class"][0] == "T-shirt"
     assert texts["similar classes"][0] == "Trouser"
     assert texts["η similar, α = 0.1"][0] == "0.192"  # 0.12 · 1.6
+
+
+def test_each_class_with_both_sets_and_the_other_source(effect_files: StudyFiles) -> None:
+    table = similarity_table(effect_files)
+    assert table is not None
+    classes = effect_files.similarity["classes"]
+    titles = ["class", "similar", "dissimilar", "similar by the super-classes of the data set"]
+    assert [column.title for column in table.columns] == titles
+    assert [column.texts[0] for column in table.columns] == [classes[0], classes[1], classes[2], "–"]
+    assert "50 % are also similar by the super-classes of the data set; chance would give 25 %" in table.caption
+
+
+def test_long_sets_are_cut_in_the_page_and_whole_in_the_file(tmp_path: Path) -> None:
+    names = tuple(f"class {number}" for number in range(20))
+    files = read_study(write_study(tmp_path / "study", Variant(classes=names)))
+    files.similarity["dissimilar"]["0"] = list(range(1, 20))
+    table = similarity_table(files)
+    assert table is not None
+    assert table.columns[2].texts[0].endswith(f"class {MOST_NAMES} and 11 more")
+    assert "class 19" in table.csv().splitlines()[1]
+
+
+def test_an_older_study_has_no_such_table(effect_files: StudyFiles, tmp_path: Path) -> None:
+    files = read_study(write_study(tmp_path / "study", Variant(skip=("analysis/similarity.json",))))
+    assert similarity_table(files) is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.report.study_files import Variant, write_study
 from tosmooth.report.reading import StudyFiles, read_study
-from tosmooth.report.wording import duration, headline, how_it_was_run, recommendation
+from tosmooth.report.wording import duration, headline, how_classes_were_chosen, how_it_was_run, recommendation
 
 
 def test_headline_prefers_the_verdict_then_the_advice(effect_files: StudyFiles, tmp_path: Path) -> None:
@@ -38,3 +38,15 @@ def test_how_it_was_run_names_grid_versions_and_time(effect_files: StudyFiles) -
 
 def test_duration() -> None:
     assert [duration(s) for s in (3.2, 60, 3725)] == ["3 s", "1 min 0 s", "1 h 2 min"]
+
+
+def test_how_the_classes_were_chosen_in_words() -> None:
+    old = {"source": "geometry of the teacher with α = 0", "m": 3}
+    assert how_classes_were_chosen(old).startswith(
+        "The 3 nearest and the 3 farthest classes of each class, by the geom"
+    )
+    groups = {"source": "groups of g.yaml", "m": None, "dissimilar_source": "all classes of other groups"}
+    assert how_classes_were_chosen(groups) == (
+        "The other classes of each class’s own group, by the groups of g.yaml; dissimilar: all classes of other groups."
+    )
+    assert how_classes_were_chosen({})

@@ -11,10 +11,10 @@ from rich.console import Console
 from tosmooth.errors import StudyError
 from tosmooth.recipes.reading import load_config
 from tosmooth.search.findings import conclude
+from tosmooth.search.halving import plan_rungs
 from tosmooth.search.learning_curves import curve_metric, read_curve
 from tosmooth.search.record import candidates_of, new_record, score_table, setting_of
 from tosmooth.search.run import SearchResult, _rows
-from tosmooth.search.rungs import plan_rungs
 from tosmooth.search.summary import print_search
 from tosmooth.study.plan import Cell, make_plan
 

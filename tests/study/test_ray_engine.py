@@ -1,4 +1,4 @@
-"""How a grid is cut into units of work for a cluster."""
+"""How a grid is cut into jobs for a cluster."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.ray_engine import Unit, units_of
+from tosmooth.study.ray_engine import Job, jobs_of
 
 
-def sizes(units: list[Unit]) -> list[int]:
-    return [len(unit.names) for unit in units]
+def sizes(jobs: list[Job]) -> list[int]:
+    return [len(job.names) for job in jobs]
 
 
 @pytest.mark.parametrize(
@@ -34,18 +34,18 @@ def test_groups_stay_whole_unless_workers_would_be_idle(
     tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress, workers: int, overrides: list[str], expected: Any
 ):
     context = Context.join(load_config(tiny_raw, overrides), tmp_path, silent)
-    teachers, _, students = units_of(context, workers)
-    assert [unit.names for unit in teachers] == [("a0-s0",), ("a0.1-s0",)]
+    teachers, _, students = jobs_of(context, workers)
+    assert [job.names for job in teachers] == [("a0-s0",), ("a0.1-s0",)]
     assert sizes(students) == expected
-    names = [name for unit in students for name in unit.names]
+    names = [name for job in students for name in job.names]
     assert sorted(names) == sorted(cell.name for cell in context.plan.cells)
-    assert len({unit.key for unit in (*teachers, *students)}) == len(teachers) + len(students)
+    assert len({job.key for job in (*teachers, *students)}) == len(teachers) + len(students)
 
 
 def test_what_is_finished_is_no_work(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
     context = Context.join(load_config(tiny_raw), tmp_path, silent)
     for owner in (context.plan.teachers[0], *context.plan.groups[0]):
         context.write_record(owner, {"status": "done"})
-    teachers, _, students = units_of(context, 2)
-    assert [unit.names for unit in teachers] == [("a0.1-s0",)]
-    assert [unit.key for unit in students] == ["seed-1-part-0", "seed-1-part-1"]
+    teachers, _, students = jobs_of(context, 2)
+    assert [job.names for job in teachers] == [("a0.1-s0",)]
+    assert [job.key for job in students] == ["seed-1-part-0", "seed-1-part-1"]

@@ -19,7 +19,7 @@ from tosmooth.models.build import ImageModel, build_image_model
 from tosmooth.models.image_model import InputSpec
 from tosmooth.training.checkpoint import Position
 from tosmooth.training.compute import Compute
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import SharedInputs
 from tosmooth.training.loop import train_group
 from tosmooth.training.teaching import LiveTeachers
 from tosmooth.training.trainee import Trainee, distillation_from, label_smoothing_loss

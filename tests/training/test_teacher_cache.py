@@ -25,7 +25,7 @@ from tosmooth.errors import CacheError
 from tosmooth.models.build import build_image_model
 from tosmooth.training import teacher_cache
 from tosmooth.training.compute import Compute
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import SharedInputs
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, LiveTeachers, fill
 

@@ -23,10 +23,9 @@ from tosmooth.models.translation import TranslationModel, build_translation_mode
 from tosmooth.models.translation_inputs import TokenInputs
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import load_data
-from tosmooth.training.answers import Answer, Hidden
 from tosmooth.training.compute import Compute
 from tosmooth.training.evaluation import features_of_classes
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import Answer, Hidden, SharedInputs
 from tosmooth.training.loop import train_group
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill

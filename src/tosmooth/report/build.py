@@ -6,16 +6,27 @@ from pathlib import Path
 
 from tosmooth.errors import StudyError, TosmoothError
 from tosmooth.files import write_bytes
-from tosmooth.report.evidence_tables import class_table, comparisons_table, diffusion_table, sensitivity_table
-from tosmooth.report.fault_tables import failures_table, unreadable_table
+from tosmooth.report.evidence_tables import (
+    class_table,
+    comparisons_table,
+    diffusion_table,
+    sensitivity_table,
+    similarity_table,
+)
 from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.figure import PREVIEW_NOTE
 from tosmooth.report.figures.rendering import inline_image, pdf, png
 from tosmooth.report.figures.style import theme
 from tosmooth.report.page import render_page
 from tosmooth.report.reading import StudyFiles, read_study
-from tosmooth.report.results_tables import accuracy_table, cells_table, published_tables, teachers_table
-from tosmooth.report.similarity_table import similarity_table
+from tosmooth.report.results_tables import (
+    accuracy_table,
+    cells_table,
+    failures_table,
+    published_tables,
+    teachers_table,
+    unreadable_table,
+)
 from tosmooth.report.smoothing_view_tables import calibration_table, objectives_table, views_table
 from tosmooth.report.tables import Table
 from tosmooth.report.translations import translations_table

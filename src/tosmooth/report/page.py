@@ -16,10 +16,17 @@ from tosmooth.report.figures.rendering import vega_javascript
 from tosmooth.report.figures.style import theme
 from tosmooth.report.paper_match import matching, what_differs
 from tosmooth.report.reading import StudyFiles
-from tosmooth.report.similarity_table import how_classes_were_chosen
 from tosmooth.report.smoothing_view_tables import objective_sentences, objectives_title, sentences
 from tosmooth.report.tables import Table
-from tosmooth.report.wording import EFFECT_WORDS, LEVEL_WORDS, by_student, headline, how_it_was_run, recommendation
+from tosmooth.report.wording import (
+    EFFECT_WORDS,
+    LEVEL_WORDS,
+    by_student,
+    headline,
+    how_classes_were_chosen,
+    how_it_was_run,
+    recommendation,
+)
 from tosmooth.tasks.metric import BLEU, capital
 from tosmooth.words.numbers import alpha_label, unbroken
 

@@ -1,4 +1,4 @@
-"""The tables of results: accuracy in the paper's shape, the paper's own beside it, every cell, every teacher."""
+"""The tables of results: accuracy in the paper's shape, the paper's own beside it, cells, teachers, and what failed."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ TRANSLATION_UNITS = (
     "BLEU and chrF from 0 to 100; novel: on the sentences that are unlike those in training. Token accuracy and ECE "
     "(on the test split) in percent, NLL in nats a token: all three of the next token, given the reference so far."
 )
+MOST_IMAGES = 50  # that could not be read, as the page shows them; the table's CSV file has all
 
 
 def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Table | None:
@@ -225,3 +226,34 @@ def number_columns(frame: pd.DataFrame, wanted: Sequence[tuple[str, str, int, fl
         values = [factor * float(value) for value in frame[name]]
         columns.append(Column(title, [fixed(v, decimals) if math.isfinite(v) else MISSING for v in values], values))
     return columns
+
+
+def failures_table(files: StudyFiles) -> Table | None:
+    """Every student that failed, with its reason."""
+    failed = files.failed
+    if failed.empty:
+        return None
+    columns = [
+        Column("α", [f"{a:g}" for a in failed["label_smoothing"]]),
+        Column("T", [f"{t:g}" for t in failed["temperature"]]),
+        Column("seed", [f"{s:g}" for s in failed["seed"]]),
+        text_column("reason", [_reason(*pair) for pair in zip(failed["cell"], failed["failure"], strict=True)]),
+    ]
+    wanted = ["cell", "label_smoothing", "temperature", "seed", "failure"]
+    return Table("failures", "Students that failed, and why; no figure counts them.", columns, failed[wanted])
+
+
+def _reason(cell: str, failure: str) -> str:
+    """Without the cell's name, which the other columns say."""
+    return failure.removeprefix(f"{cell}: ")
+
+
+def unreadable_table(files: StudyFiles) -> Table | None:
+    """The images that were left out because they could not be read."""
+    images = [str(image) for image in files.unreadable]
+    if not images:
+        return None
+    more = f" (the first {MOST_IMAGES} of {len(images)})" if len(images) > MOST_IMAGES else ""
+    caption = f"Images that could not be read and were left out{more}."
+    shown = text_column("image", images[:MOST_IMAGES])
+    return Table("unreadable", caption, [shown], pd.DataFrame({"image": images}))

@@ -168,3 +168,13 @@ def _training(section: Mapping[str, Any]) -> str:
     name = model.get("name") if isinstance(model, Mapping) else model
     epochs = section.get("epochs")
     return f"{name}, {count_of(epochs, 'epoch')}" if name and epochs else str(name or "")
+
+
+def how_classes_were_chosen(similarity: Mapping[str, Any]) -> str:
+    """One sentence for the list of words."""
+    source, m = similarity.get("source"), similarity.get("m")
+    by = f", by the {source}" if source else ""
+    if m and "dissimilar_source" not in similarity:
+        return f"The {m} nearest and the {m} farthest classes of each class{by}."
+    similar = f"The {m} nearest classes of each class{by}" if m else f"The other classes of each class’s own group{by}"
+    return f"{similar}; dissimilar: {similarity.get('dissimilar_source', 'all classes of other groups')}."

@@ -6,9 +6,9 @@ from typing import Any
 
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError
+from tosmooth.search.halving import Rungs, plan_rungs
 from tosmooth.search.learning_curves import curve_metric
 from tosmooth.search.record import candidates_of, new_record
-from tosmooth.search.rungs import Rungs, plan_rungs
 from tosmooth.study.plan import make_plan
 from tosmooth.tasks.find import metric_of
 from tosmooth.tasks.metric import BLEU

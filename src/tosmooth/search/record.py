@@ -11,7 +11,7 @@ import pandas as pd
 from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
 from tosmooth.errors import StudyError
 from tosmooth.folder.directory import load_json, write_csv, write_json
-from tosmooth.search.rungs import Rungs
+from tosmooth.search.halving import Rungs
 from tosmooth.study.plan import Cell
 from tosmooth.tasks.metric import TOP1, Metric
 

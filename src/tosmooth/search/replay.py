@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from tosmooth.advice.advise import describe
 from tosmooth.advice.comparisons import Setting
 from tosmooth.search.grid_curves import GridCurves, read_grid_curves
-from tosmooth.search.halving import Decision, climb, ranked
+from tosmooth.search.halving import Decision, Rungs, climb, plan_rungs, ranked
 from tosmooth.search.record import named
-from tosmooth.search.rungs import Rungs, plan_rungs
 
 RESAMPLES = 2000
 RESAMPLING_SEED = 0

@@ -20,7 +20,7 @@ from tosmooth.analysis.inference import t_interval
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.search.findings import conclude
-from tosmooth.search.halving import climb, ranked
+from tosmooth.search.halving import Rungs, climb, ranked
 from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
 from tosmooth.search.plan import NO_VALIDATION, SUFFIX, planned
 from tosmooth.search.record import (
@@ -32,7 +32,6 @@ from tosmooth.search.record import (
     stored_means,
     write_record,
 )
-from tosmooth.search.rungs import Rungs
 from tosmooth.search.teacher_reuse import take_over_teachers
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell

@@ -24,7 +24,7 @@ from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.workload import Kind
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import SharedInputs
 from tosmooth.training.teaching import LiveTeachers
 from tosmooth.training.trainee import Trainee, distillation_from, label_smoothing_loss
 

@@ -28,12 +28,12 @@ from tosmooth.study.stages import train_students, train_teachers
 from tosmooth.study.teacher_answers import StudyTeaching
 from tosmooth.training.stopping import Stopping
 
-RETRIES = 20  # of a unit whose machine or process was lost
+RETRIES = 20  # of a job whose machine or process was lost
 PATIENCE_SECONDS = 60.0  # for a lost worker to let go of its group, and for workers to save when the study is stopped
 REPORT_SECONDS = 0.5
 
 
-class Unit(NamedTuple):
+class Job(NamedTuple):
     """A piece of work for one worker: a teacher, its stored logits or translations, or a group of students."""
 
     key: str
@@ -41,19 +41,19 @@ class Unit(NamedTuple):
     names: tuple[str, ...]
 
 
-def units_of(context: Context, workers: int) -> tuple[list[Unit], list[Unit], list[Unit]]:
-    """What is left to do, stage by stage; the units of a stage can be worked on at the same time.
+def jobs_of(context: Context, workers: int) -> tuple[list[Job], list[Job], list[Job]]:
+    """What is left to do, stage by stage; the jobs of a stage can be worked on at the same time.
 
     The students of a seed share their batches, so they stay one group unless that would leave workers idle.
 
     Args:
         context: of the study.
-        workers: how many units the cluster has room for at once.
+        workers: how many jobs the cluster has room for at once.
     """
     plan = context.plan
-    teachers = [Unit(f"teacher-{t.name}", "teacher", (t.name,)) for t in context.unfinished(plan.teachers)]
+    teachers = [Job(f"teacher-{t.name}", "teacher", (t.name,)) for t in context.unfinished(plan.teachers)]
     left = [todo for group in plan.groups if (todo := context.unfinished(group))]
-    students: list[Unit] = []
+    students: list[Job] = []
     taught_by: set[str] = set()
     translating: set[str] = set()
     for todo in left:
@@ -63,10 +63,10 @@ def units_of(context: Context, workers: int) -> tuple[list[Unit], list[Unit], li
         translating |= {cell.teacher for cell in todo if cell.objective == SEQUENCE}
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
-            students.append(Unit(f"seed-{part[0].seed}-part-{start // size}", "students", tuple(c.name for c in part)))
+            students.append(Job(f"seed-{part[0].seed}-part-{start // size}", "students", tuple(c.name for c in part)))
     stored = context.stored_views is not None
-    logits = [Unit(f"logits-{t.name}", "logits", (t.name,)) for t in plan.teachers if stored and t.name in taught_by]
-    logits += [Unit(f"sequences-{t.name}", "sequences", (t.name,)) for t in plan.teachers if t.name in translating]
+    logits = [Job(f"logits-{t.name}", "logits", (t.name,)) for t in plan.teachers if stored and t.name in taught_by]
+    logits += [Job(f"sequences-{t.name}", "sequences", (t.name,)) for t in plan.teachers if t.name in translating]
     return teachers, logits, students
 
 
@@ -87,8 +87,8 @@ def train_with_ray(address: str | None) -> Callable[[Context], None]:
             board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
             each = _resources(ray, context.config)
             with context.stopping.deferred():  # an exception out of Ray's compiled code would arrive as another one
-                for units in units_of(context, _room(ray, each)):
-                    _run_units(ray, context, units, board, each)
+                for jobs in jobs_of(context, _room(ray, each)):
+                    _run_jobs(ray, context, jobs, board, each)
         except SystemError:
             if context.stopping.requested is None:
                 raise
@@ -117,7 +117,7 @@ def _connected(address: str | None, stopping: Stopping) -> Any:
 
 
 def _resources(ray: Any, config: StudyConfig) -> dict[str, float]:
-    """What a unit asks for: a GPU where there are any, else `compute.threads` CPUs, or all of the smallest machine."""
+    """What a job asks for: a GPU where there are any, else `compute.threads` CPUs, or all of the smallest machine."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     threads = config.compute.threads
     if config.compute.device in {"auto", "cuda"} and any(node.get("GPU", 0) for node in alive):
@@ -126,7 +126,7 @@ def _resources(ray: Any, config: StudyConfig) -> dict[str, float]:
 
 
 def _room(ray: Any, each: dict[str, float]) -> int:
-    """How many units the cluster's machines can work on at once.
+    """How many jobs the cluster's machines can work on at once.
 
     Raises:
         ConfigError: not even one; Ray would wait for ever for a machine that can.
@@ -140,8 +140,8 @@ def _room(ray: Any, each: dict[str, float]) -> int:
     return room
 
 
-def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, each: dict[str, float]) -> None:
-    """Work on units until all are done.
+def _run_jobs(ray: Any, context: Context, jobs: Sequence[Job], board: Any, each: dict[str, float]) -> None:
+    """Work on jobs until all are done.
 
     Raises:
         TosmoothError: what one of them failed with; the others are stopped, and have saved.
@@ -149,7 +149,7 @@ def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, ea
     """
     config, root = dump_config(context.config), str(context.directory.path.parent.absolute())
     task = ray.remote(max_retries=RETRIES, **each)(_work)
-    pending = {task.remote(unit, config, root, str(Path.cwd()), board): unit for unit in units}
+    pending = {task.remote(job, config, root, str(Path.cwd()), board): job for job in jobs}
     try:
         while pending:
             ready, _ = ray.wait(list(pending), timeout=REPORT_SECONDS)
@@ -159,7 +159,7 @@ def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, ea
             if context.stopping.requested is not None:
                 raise Interrupted(context.stopping.requested)
             for reference in ready:
-                unit = pending.pop(reference)
+                job = pending.pop(reference)
                 try:
                     ray.get(reference)
                 except ray.exceptions.RayTaskError as error:
@@ -170,7 +170,7 @@ def _run_units(ray: Any, context: Context, units: Sequence[Unit], board: Any, ea
                 except ray.exceptions.RayError as error:
                     reason = str(error).strip().splitlines()[0]
                     raise StudyError(
-                        f"the workers on {unit.key} were lost {RETRIES} times ({reason}); the same command goes "
+                        f"the workers on {job.key} were lost {RETRIES} times ({reason}); the same command goes "
                         "on from the last checkpoint"
                     ) from None
     finally:
@@ -204,7 +204,7 @@ class _Board:
             self._notes.append(note)
 
     def read(self) -> tuple[float, float, int, list[str]]:
-        """Work done, work left out, units at work, and the notes since the last reading."""
+        """Work done, work left out, jobs at work, and the notes since the last reading."""
         notes, self._notes = self._notes, []
         done, skipped = (sum(values) for values in zip(*self._done.values(), strict=True)) if self._done else (0.0, 0.0)
         return done, skipped, len(self._running), notes
@@ -240,13 +240,13 @@ class _Reporting(StudyProgress):
         self._board.report.remote(self._key, self._done, self._skipped, running, note)
 
 
-def _work(unit: Unit, config: str, root: str, folder: str, board: Any) -> None:
-    """One unit, in a worker process of the cluster."""
+def _work(job: Job, config: str, root: str, folder: str, board: Any) -> None:
+    """One job, in a worker process of the cluster."""
     import yaml
 
     if Path(folder).is_dir():
         os.chdir(folder)  # relative paths of the configuration mean what they meant where the study was started
-    progress = _Reporting(board, unit.key)
+    progress = _Reporting(board, job.key)
     study = load_config(yaml.safe_load(config))
     if not (Path(root) / study.name / "study.yaml").is_file():
         raise StudyError(
@@ -256,11 +256,11 @@ def _work(unit: Unit, config: str, root: str, folder: str, board: Any) -> None:
     try:
         with Stopping() as stopping:
             context = Context.join(study, Path(root), progress, stopping=stopping)
-            lock = context.directory.state / "workers" / unit.key
-            with StudyLock(lock, f"{study.name}: {unit.key}", progress.note, wait=PATIENCE_SECONDS):
-                _do(context, unit)
+            lock = context.directory.state / "workers" / job.key
+            with StudyLock(lock, f"{study.name}: {job.key}", progress.note, wait=PATIENCE_SECONDS):
+                _do(context, job)
     except Interrupted:
-        # Saved. Not a result: a machine that shuts down must lose its unit to another one. (A cancelled unit ends here
+        # Saved. Not a result: a machine that shuts down must lose its job to another one. (A cancelled job ends here
         # too, and is not given to anybody.)
         progress.send(running=False)
         os._exit(1)
@@ -273,17 +273,17 @@ def _work(unit: Unit, config: str, root: str, folder: str, board: Any) -> None:
         progress.send(running=False)
 
 
-def _do(context: Context, unit: Unit) -> None:
+def _do(context: Context, job: Job) -> None:
     teaching = StudyTeaching(context)
-    teachers = [teacher for teacher in context.plan.teachers if teacher.name in unit.names]
-    if unit.stage == "teacher":
+    teachers = [teacher for teacher in context.plan.teachers if teacher.name in job.names]
+    if job.stage == "teacher":
         train_teachers(context, teachers)
-    elif unit.stage == "logits":
+    elif job.stage == "logits":
         teaching.of(teachers)
-    elif unit.stage == "sequences":
+    elif job.stage == "sequences":
         from tosmooth.study.sequence_level import translated_training  # studies of images need none of it
 
         for teacher in teachers:
             translated_training(context, teacher)
     else:
-        train_students(context, [cell for cell in context.plan.cells if cell.name in unit.names], teaching)
+        train_students(context, [cell for cell in context.plan.cells if cell.name in job.names], teaching)

@@ -21,7 +21,7 @@ from tosmooth.data.batches import Batch, Batches
 from tosmooth.errors import Interrupted, NonFiniteError
 from tosmooth.training.checkpoint import BEGINNING, Position
 from tosmooth.training.compute import Compute
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import SharedInputs
 from tosmooth.training.processes import Processes
 from tosmooth.training.stopping import Stopping
 from tosmooth.training.teaching import Teaching

@@ -15,9 +15,8 @@ from tosmooth.data.batches import Batch, Batches
 from tosmooth.errors import CacheError
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
-from tosmooth.training.answers import Answer, Hidden
 from tosmooth.training.compute import Compute
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import Answer, Hidden, SharedInputs
 from tosmooth.training.processes import Processes
 from tosmooth.training.teacher_cache import CachedTeacher, TeacherCache
 

@@ -20,10 +20,9 @@ from tosmooth.losses.fused_linear import fused_linear_distillation
 from tosmooth.models.averaging import average_weights
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights, save_weights
-from tosmooth.training.answers import Answer, Hidden, logits_of
 from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
-from tosmooth.training.inputs import SharedInputs
+from tosmooth.training.forward import Answer, Hidden, SharedInputs, logits_of
 from tosmooth.training.optimization import build_optimizer, learning_rate
 from tosmooth.training.randomness import RandomStream
 

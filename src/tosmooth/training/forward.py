@@ -1,11 +1,11 @@
-"""A batch as each model wants to see it, prepared once for all models that want the same."""
+"""What goes into the forward pass of a model on a shared batch, and what comes out of it for the losses."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
@@ -38,3 +38,27 @@ class SharedInputs:
             prepared = model.prepare(self._inputs).contiguous(memory_format=self._format)
             self._prepared[key] = prepared, prepared._version
         return prepared
+
+
+class Hidden(NamedTuple):
+    """Logits that were not computed: `layer(features)`.
+
+    Attributes:
+        features: penultimate features (N, D).
+        layer: the last layer, weight (K, D).
+    """
+
+    features: Tensor
+    layer: nn.Linear
+
+
+# Logits (N, K), or what makes them.
+Answer: TypeAlias = Tensor | Hidden
+
+
+def logits_of(answer: Answer) -> Tensor:
+    """Logits (N, K), made now where they were not."""
+    if isinstance(answer, Tensor):
+        return answer
+    logits: Tensor = answer.layer(answer.features)
+    return logits
