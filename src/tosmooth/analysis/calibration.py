@@ -43,7 +43,6 @@ class ClassificationMetrics:
         self._top5 = MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes), **local)
         self._ece = MulticlassCalibrationError(num_classes, n_bins=BINS, norm="l1", **local)
         self._sums = torch.zeros(2, dtype=torch.float64)  # NLL, Brier score
-        self._bins = torch.zeros(3, BINS, dtype=torch.float64)  # count, summed confidence, correct
         self._count = 0
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
@@ -83,11 +82,6 @@ class ClassificationMetrics:
         brier = (exact.softmax(1) - F.one_hot(labels, self.num_classes)).square().sum()
         self._sums += torch.stack([F.cross_entropy(exact, labels, reduction="sum"), brier])
         self._count += len(labels)
-        confidence, prediction = probabilities.max(1)
-        edges = torch.linspace(0, 1, BINS + 1, dtype=confidence.dtype, device=device)
-        index = torch.bucketize(confidence, edges, right=True) - 1  # as torchmetrics does, so that both agree
-        correct = (prediction == labels).double()
-        self._bins.index_add_(1, index, torch.stack([torch.ones_like(correct), confidence.double(), correct]))
 
     def merge(self, other: ClassificationMetrics) -> None:
         """Add the samples another accumulator has seen.
@@ -99,10 +93,10 @@ class ClassificationMetrics:
             raise ValueError(f"cannot merge metrics of {other.num_classes} classes into those of {self.num_classes}")
         if not other._count:
             return
-        other._to(self._bins.device)
+        other._to(self._sums.device)
         for own, more in ((self._top1, other._top1), (self._top5, other._top5), (self._ece, other._ece)):
             own.merge_state(more)
-        self._sums, self._bins = self._sums + other._sums, self._bins + other._bins
+        self._sums = self._sums + other._sums
         self._count += other._count
 
     @property
@@ -116,9 +110,9 @@ class ClassificationMetrics:
         return self
 
     def _to(self, device: torch.device) -> None:
-        if self._bins.device != device:
+        if self._sums.device != device:
             self._top1, self._top5, self._ece = (m.to(device) for m in (self._top1, self._top5, self._ece))
-            self._sums, self._bins = self._sums.to(device), self._bins.to(device)
+            self._sums = self._sums.to(device)
 
     def compute(self) -> dict[str, float]:
         """`top1` and `top5` in percent, `nll` in nats, `ece` in [0, 1] (15 bins), `brier` in [0, 2].
@@ -141,7 +135,13 @@ class ClassificationMetrics:
 
         Confidence and accuracy are means in [0, 1], NaN for an empty bin.
         """
-        count, confidence, correct = self._bins.cpu()
+        bins = torch.zeros(3, BINS, dtype=torch.float64)  # count, summed confidence, correct
+        if self._count:  # the calibration error has kept every sample's confidence, and whether it was right
+            seen = torch.cat(self._ece.confidences).cpu()
+            right = torch.cat(self._ece.accuracies).cpu().double()
+            index = torch.bucketize(seen, torch.linspace(0, 1, BINS + 1), right=True) - 1  # as for the error itself
+            bins.index_add_(1, index, torch.stack([torch.ones_like(right), seen.double(), right]))
+        count, confidence, correct = bins
         filled = count.masked_fill(count == 0, float("nan"))
         return pd.DataFrame(
             {
