@@ -14,7 +14,7 @@ import pandas as pd
 from tosmooth.audit.teacher import audit_weights
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError
-from tosmooth.folder.directory import write_csv, write_json
+from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.recipes.reading import load_config
 from tosmooth.search.replay import replay
 from tosmooth.study.run import run_study

@@ -12,6 +12,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tosmooth.errors import Interrupted, StudyError
+from tosmooth.folder.paths import WEIGHTS_FILE
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
@@ -99,7 +100,7 @@ def train_and_resume(folder: Path) -> Trial:
     else:
         raise StudyError("the trial came to its end although it was asked to stop")
     differences = []
-    for path in sorted(whole.directory.path.rglob("model.safetensors")):
+    for path in sorted(whole.directory.path.rglob(WEIGHTS_FILE)):
         one, other = load_file(path), load_file(resumed.directory.path / path.relative_to(whole.directory.path))
         differences.append(max(float((one[name].double() - other[name].double()).abs().max()) for name in one))
     seconds = time.perf_counter() - started

@@ -19,7 +19,7 @@ from tosmooth.advice.consequence import judge_consequence
 from tosmooth.advice.objectives import answers, compare_objectives
 from tosmooth.analysis.translation_metrics import paired_bootstrap
 from tosmooth.errors import StudyError
-from tosmooth.folder.directory import JUDGED_FILE
+from tosmooth.folder.paths import JUDGED_FILE
 from tosmooth.folder.translations import Translations, read_translations
 from tosmooth.tasks.metric import BLEU
 

@@ -12,7 +12,8 @@ from tests.conftest import TINY
 from tosmooth.config.schema import dump_config
 from tosmooth.export.subject import Subject, choose
 from tosmooth.files import write_text
-from tosmooth.folder.directory import StudyDirectory, write_json
+from tosmooth.folder.paths import StudyDirectory
+from tosmooth.folder.writing import write_json
 from tosmooth.models.weights import save_weights
 from tosmooth.recipes.reading import load_config
 from tosmooth.tasks.find import find_task

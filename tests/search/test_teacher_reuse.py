@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tosmooth.config.schema import dump_config
-from tosmooth.folder.directory import StudyDirectory, write_json
+from tosmooth.folder.paths import StudyDirectory
+from tosmooth.folder.writing import write_json
 from tosmooth.recipes.reading import load_config
 from tosmooth.search.teacher_reuse import same_teachers
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import tosmooth
-from tosmooth.folder.directory import StudyDirectory
+from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context, load_data

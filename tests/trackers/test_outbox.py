@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.trackers.wandb_files import records_of
 from tosmooth.errors import ConfigError
-from tosmooth.folder.directory import StudyDirectory
+from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress

@@ -16,7 +16,7 @@ from scipy import stats
 from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, balanced, by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, holm, mcnemar, paired_bootstrap, t_interval
 from tosmooth.analysis.translation_metrics import bootstrap_difference
-from tosmooth.folder.directory import JUDGED_FILE
+from tosmooth.folder.paths import JUDGED_FILE
 from tosmooth.folder.translations import Translations, all_translations
 from tosmooth.tasks.metric import BLEU, TOP1, Metric
 

@@ -14,7 +14,8 @@ from markupsafe import Markup, escape
 from tosmooth.audit.result import Audit
 from tosmooth.errors import StudyError
 from tosmooth.files import write_text
-from tosmooth.folder.directory import write_json
+from tosmooth.folder.paths import AUDIT_FILE, AUDIT_PAGE_FILE
+from tosmooth.folder.writing import write_json
 from tosmooth.words.numbers import fixed, unbroken
 
 MOST_ROWS = 200  # of the list of similar classes
@@ -36,7 +37,7 @@ def write_audit(audit: Audit, folder: Path) -> tuple[Path, Path]:
         StudyError: the folder cannot be written.
     """
     page = render_audit(audit)
-    paths = folder / "audit.json", folder / "audit.html"
+    paths = folder / AUDIT_FILE, folder / AUDIT_PAGE_FILE
     try:
         write_json(paths[0], audit.as_dict())
         write_text(paths[1], page)

@@ -14,7 +14,7 @@ from tosmooth.audit.collecting import Collected
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.errors import ConfigError, DataError, ModelError, UnfetchedError, did_you_mean
-from tosmooth.folder.directory import StudyDirectory
+from tosmooth.folder.paths import StudyDirectory
 from tosmooth.models import torchvision_models
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.study_model import StudyModel

@@ -20,6 +20,7 @@ from typing import Any
 import typer
 
 from tosmooth import plugins
+from tosmooth.folder.paths import CONFIG_FILE, STUDENTS, TEACHERS
 from tosmooth.recipes import recipe_names
 
 VARIABLE = "_TOSMOOTH_COMPLETE"  # what the shells' scripts set
@@ -79,7 +80,7 @@ def studies(incomplete: str) -> Iterable[Offer]:
         f"{place}{path.name}"
         for place in places
         for path in _listed(place)
-        if path.is_dir() and (path / "study.yaml").is_file()
+        if path.is_dir() and (path / CONFIG_FILE).is_file()
     ]
     return [name for name in found if name.startswith(incomplete)] or _files(incomplete, ())
 
@@ -91,7 +92,7 @@ def models(ctx: typer.Context, incomplete: str) -> Iterable[Offer]:
         return []
     return [
         path.name
-        for kind in ("teachers", "students")
+        for kind in (TEACHERS, STUDENTS)
         for path in _listed(f"{study}{os.sep}{kind}{os.sep}")
         if path.name.startswith(incomplete)
     ]

@@ -151,7 +151,7 @@ def search(
     if not speaks():
         return
     if as_json:
-        from tosmooth.folder.directory import plain
+        from tosmooth.folder.writing import plain
 
         print_json(plain(found))
         return

@@ -177,7 +177,7 @@ def audit(
         return
     written = [] if output is None else write_audit(found, output)
     if as_json:
-        from tosmooth.folder.directory import plain
+        from tosmooth.folder.writing import plain
 
         print_json(plain(found.as_dict()) | {"written": [str(file) for file in written]})
     else:

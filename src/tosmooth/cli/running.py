@@ -23,6 +23,7 @@ def run(
     config: StudyConfig, output: Path, *, train: Callable[[Any], None] | None = None, as_json: bool = False
 ) -> None:
     """Run a study, and print what it found."""
+    from tosmooth.folder.paths import StudyDirectory
     from tosmooth.study.run import run_study
     from tosmooth.study.summary import print_summary
 
@@ -30,7 +31,7 @@ def run(
     if not speaks():
         return
     if as_json:
-        paths = {"study": str(results.path), "report": str(results.path / "report.html")}
+        paths = {"study": str(results.path), "report": str(StudyDirectory(results.path).report)}
         print_json({"verdict": results.verdict, "advice": results.advice} | paths)
     else:
         print_summary(results, out)

@@ -30,7 +30,8 @@ from tosmooth.distill.classes import WORDS, Outputs, TeacherClasses, match, read
 from tosmooth.distill.opening import choose_outputs, classes_of, open_teacher
 from tosmooth.errors import ConfigError, DataError, ModelError
 from tosmooth.files import write_text
-from tosmooth.folder.directory import StudyDirectory, load_json, write_json
+from tosmooth.folder.paths import CLASS_MAP_FILE, GIVEN, GIVEN_NOTE_FILE, GIVEN_WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.writing import load_json, write_json
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
@@ -105,8 +106,8 @@ def take_as_it_is(call: Call, context: Context, outputs: Outputs, theirs: Teache
     asked = _asked(call, context, outputs)
     # Another teacher has another folder: it can neither take this one's place unnoticed nor disturb a study at work.
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
-    folder = directory.state / "given" / key
-    file, noted = (folder / "teacher.safetensors").resolve(), folder / "teacher.json"
+    folder = directory.state / GIVEN / key
+    file, noted = (folder / GIVEN_WEIGHTS_FILE).resolve(), folder / GIVEN_NOTE_FILE
     relation = f"{name} {WORDS[outputs.how]}"
     if noted.is_file() and file.is_file():
         known = load_json(noted, dict, "delete it, and the teacher is looked at again")
@@ -171,7 +172,7 @@ def _audited(
 
 def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence[int], theirs: TeacherClasses) -> Path:
     """Write a class map that fits the data better than the order as it is."""
-    path = directory.state / "class-map.yaml"
+    path = directory.state / CLASS_MAP_FILE
     shown = theirs.shown
     known = len(set(shown)) == len(shown) and bool(theirs.names)
     targets = {name: shown[place] if known else place for name, place in zip(classes, places, strict=True)}

@@ -13,6 +13,7 @@ from tosmooth.analysis.label_smoothing import Verdict
 from tosmooth.analysis.similarity import FEWEST_CLASSES
 from tosmooth.distill.call import Call
 from tosmooth.distill.temperature import CANDIDATES, Temperatures
+from tosmooth.folder.paths import WEIGHTS_FILE
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.terminal import quoted
@@ -81,7 +82,7 @@ def shortfalls(theirs: float | None, ours: float | None, classes: int) -> list[s
 
 def left_out(context: Context) -> list[str]:
     """A warning about images that could not be read, where there were any and `data.on_error: skip` lets them be."""
-    path = context.directory.path / "unreadable.csv"
+    path = context.directory.unreadable
     count = len(pd.read_csv(path)) if path.is_file() else 0
     images = "image" if count == 1 else "images"
     return [f"{count} {images} could not be read and were left out: {path}"] if count else []
@@ -92,7 +93,7 @@ def following(call: Call, context: Context) -> str | None:
     if context.data.num_classes < FEWEST_CLASSES:
         return None
     seeds = ",".join(str(call.seed + number) for number in range(SEEDS))
-    words = ["tosmooth", "study", str(context.directory.path / "study.yaml"), f"student.seeds=[{seeds}]"]
+    words = ["tosmooth", "study", str(context.directory.config), f"student.seeds=[{seeds}]"]
     temperatures = context.config.student.temperatures
     if len(temperatures) == 1:  # nothing to compare
         compared = sorted({*CANDIDATES, *temperatures})
@@ -116,7 +117,7 @@ def teacher_row(context: Context, one: Taught, audit: dict[str, Any]) -> dict[st
 def row_of(context: Context, owner: Teacher | Cell) -> dict[str, Any]:
     """A student of `distill.json`, and what a teacher has besides."""
     record = context.read_record(owner) or {}
-    weights = context.folder(owner) / "model.safetensors"
+    weights = context.folder(owner) / WEIGHTS_FILE
     keys = ["status", "parameters", "val/top1", "val/nll", "cal/ece_val"]
     keys += ["test/top1", "test/top5", "test/nll", "cal/ece"]
     row: dict[str, Any] = {"name": owner.name, "model": context.model_section(owner).name}

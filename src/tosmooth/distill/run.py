@@ -21,7 +21,16 @@ from tosmooth.distill.temperature import temperatures_for, warning
 from tosmooth.errors import ConfigError, StudyError, UnfetchedError
 from tosmooth.export.export import export_model
 from tosmooth.export.folder import refuse_unless_ours
-from tosmooth.folder.directory import StudyDirectory, load_json, plain, write_json
+from tosmooth.folder.claim import check_usable, compared_with
+from tosmooth.folder.paths import (
+    AUDIT_FILE,
+    AUDIT_PAGE_FILE,
+    AUDIT_SUMMARY_FILE,
+    DISTILL_FILE,
+    EXPORT,
+    StudyDirectory,
+)
+from tosmooth.folder.writing import load_json, plain, write_json
 from tosmooth.models.image_model import ImageModel
 from tosmooth.recipes.reading import apply_override, load_config
 from tosmooth.study.context import Context, load_data
@@ -34,7 +43,6 @@ from tosmooth.study.teacher_answers import StudyTeaching
 from tosmooth.tasks.find import find_task
 from tosmooth.training.compute import Compute
 
-RESULT = "distill.json"
 USUAL_SIZE = 224  # pixels, where neither model says what it wants to see
 LEAST_ALPHA = 0.01  # of a teacher that was found to be smoothed, as its two digits have it
 
@@ -81,8 +89,8 @@ def _from_start(
         start = load_config(raw)
     find_task(start.task).check(start, data)
     directory = StudyDirectory(root / start.name)
-    directory.check_usable(0)
-    refuse_unless_ours(directory.path / "export")  # before all the work, not after it
+    check_usable(directory, 0)
+    refuse_unless_ours(directory.path / EXPORT)  # before all the work, not after it
     given: Given | None = None
     if outputs is not None:
         looking = Context(start, make_plan(start), directory, data, compute, progress)
@@ -99,7 +107,7 @@ def _from_start(
 def _refuse_another_teacher(call: Call, config: StudyConfig, directory: StudyDirectory) -> None:
     """In words of the call: a study's folder would name keys that nobody has set."""
     there = directory.config.exists()
-    if there and any(key.startswith("teacher.") for key in directory.compared_with(config).refused):
+    if there and any(key.startswith("teacher.") for key in compared_with(directory, config).refused):
         raise StudyError(
             f"{directory.path} holds students of another teacher, or of one that was trained or taken otherwise than "
             f"{teacher_name(call, config.teacher.model)} now is; give this one its own name (name=…) or --output"
@@ -201,7 +209,7 @@ def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any
     warnings += left_out(context)
     context.progress.stage("exporting")
     # A student was chosen once; a later call with other temperatures may choose another, so ours may be replaced.
-    folder = context.directory.path / "export"
+    folder = context.directory.path / EXPORT
     exported = export_model(context.directory.path, chosen.name, call.formats, folder)
     result: dict[str, Any] = {
         "study": str(context.directory.path),
@@ -216,7 +224,7 @@ def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any
         "following": following(call, context),
         "export": {"folder": str(folder), "files": list(exported.files), "differences": exported.differences},
     }
-    write_json(context.directory.path / RESULT, result)
+    write_json(context.directory.path / DISTILL_FILE, result)
     _tell_trackers(context, result)
     return cast(dict[str, Any], plain(result))
 
@@ -232,20 +240,20 @@ def _tell_trackers(context: Context, result: dict[str, Any]) -> None:
         if column in row
     }
     sentences = {"verdict": f"Kept {result['chosen']}, {result['how']}."}
-    context.tracking.conclude(sentences, figures, context.directory.path / RESULT)
+    context.tracking.conclude(sentences, figures, context.directory.path / DISTILL_FILE)
 
 
 def _audit(context: Context, teacher: Teacher, given: Given | None) -> dict[str, Any]:
     """The audit of one teacher beside its weights: made before, if it was given; now, if fine-tuned."""
     folder = context.folder(teacher)
     if given is not None:
-        for name in ("audit.json", "audit.html"):
+        for name in (AUDIT_FILE, AUDIT_PAGE_FILE):
             target, made = folder / name, given.file.parent / name
             if made.is_file() and not target.is_file():
                 target.write_bytes(made.read_bytes())
         return given.audit
-    noted = folder / "audit-summary.json"
-    if noted.is_file() and (folder / "audit.html").is_file():
+    noted = folder / AUDIT_SUMMARY_FILE
+    if noted.is_file() and (folder / AUDIT_PAGE_FILE).is_file():
         return load_json(noted, dict, "delete it, and the audit is made again")
     context.progress.stage(f"auditing the fine-tuned teacher, α = {teacher.label_smoothing:g}")
     model, layer = context.trained_model(teacher), context.last_layer(teacher)

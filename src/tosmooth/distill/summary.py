@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from tosmooth.folder.paths import AUDIT_PAGE_FILE, DISTILL_FILE, StudyDirectory
 from tosmooth.terminal import markup
 
 LEAST_MILLIONS = 100_000  # parameters, which two digits of a million show
@@ -34,10 +36,11 @@ def print_distilled(result: Mapping[str, Any], console: Console) -> None:
     for text in result["warnings"]:
         console.print(f"[yellow]warning:[/yellow] {markup(text)}")
     console.print()
+    study = StudyDirectory(Path(result["study"]))
     for label, path in (
         ("student to use", result["export"]["folder"]),
-        ("audit", f"{result['study']}/teachers/{chosen['teacher']}/audit.html"),
-        ("everything", f"{result['study']}/distill.json"),
+        ("audit", str(study.teacher(chosen["teacher"]) / AUDIT_PAGE_FILE)),
+        ("everything", str(study.path / DISTILL_FILE)),
     ):
         console.print(f"{label}: {markup(path)}", soft_wrap=True)
     if result["following"] is not None:

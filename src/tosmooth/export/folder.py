@@ -14,7 +14,7 @@ import psutil
 
 from tosmooth.errors import StudyError
 from tosmooth.files import sync_file, sync_folder
-from tosmooth.folder.directory import load_json, write_json
+from tosmooth.folder.writing import load_json, write_json
 
 MANIFEST = "export.json"
 MADE_BY = "tosmooth export"

@@ -18,7 +18,9 @@ from tosmooth.data.base import ImageData, readable
 from tosmooth.data.translation.data import TranslationData
 from tosmooth.errors import ConfigError, StudyError, did_you_mean
 from tosmooth.export.torch_export import trace
-from tosmooth.folder.directory import StudyDirectory, load_json
+from tosmooth.folder.claim import data_of
+from tosmooth.folder.paths import CONFIG_FILE, WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.writing import read_record
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import load_weights
@@ -145,15 +147,13 @@ class Choice:
         """
         task = find_task(self.config.task)
         data, directory = task.load_data(self.config), self.directory
-        noted = directory.state / "data.json"
-        known = load_json(noted, dict, "delete it if the data are the same as before") if noted.is_file() else {}
-        if known.get("fingerprint", data.fingerprint) != data.fingerprint:
+        if data_of(directory) not in {None, data.fingerprint}:
             raise StudyError(
                 f"the data are not those that {directory.path} was made with, so the names of classes or tokens may be "
                 "others; put them back"
             )
         model = task.new_model(self.config, data, self.section.without_weights(), 0)
-        load_weights(model, _folder(directory, self.owner) / "model.safetensors")
+        load_weights(model, _folder(directory, self.owner) / WEIGHTS_FILE)
         model.requires_grad_(False).eval()
         return Subject(directory.path, self.config, data, self.owner, self.chosen, self.record, model, self.files)
 
@@ -172,7 +172,7 @@ def choose(path: Path, name: str | None) -> Choice:
     """
     directory = StudyDirectory(path)
     if not directory.config.is_file():
-        raise StudyError(f"{path} is not a study: it has no study.yaml")
+        raise StudyError(f"{path} is not a study: it has no {CONFIG_FILE}")
     config = load_config(str(directory.config))
     files = read_study(path) if directory.results.is_file() else None
     plan = make_plan(config)
@@ -195,11 +195,8 @@ def _folder(directory: StudyDirectory, owner: Teacher | Cell) -> Path:
 
 
 def _record(directory: StudyDirectory, owner: Teacher | Cell) -> dict[str, Any] | None:
-    path = _folder(directory, owner) / "result.json"
-    if not path.is_file():
-        return None
-    record = load_json(path, dict, f"delete {path.parent}, and the study makes it again")
-    return record if record.get("status") in FINISHED else None
+    record = read_record(_folder(directory, owner))
+    return record if record is not None and record.get("status") in FINISHED else None
 
 
 def _best(

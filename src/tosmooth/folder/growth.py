@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from tosmooth.config.schema import StudyConfig, dump_config
+from tosmooth.folder.paths import CONFIG_FILE
 
 # Keys that say how the work is done, not what comes out. `on_error`: a run that would have stopped at an unreadable
 # image has met none so far, so up to there both ways are one.
@@ -58,7 +59,7 @@ def compare(there: Any, config: StudyConfig) -> Change:
     if {_cache_views(there), _cache_views(here)} <= {"auto", "off"}:
         differing.discard("cache.views")  # what `auto` stores is what students would see live
     if not isinstance(there, dict):
-        return Change((("study.yaml",)), (), ())
+        return Change((CONFIG_FILE,), (), ())
     added, removed, refused = [], [], set()
     for key in differing:
         grid_key = next((name for name in GRID if key == name or key.startswith(f"{name}.")), None)

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from tosmooth.errors import StudyError
 from tosmooth.files import write_text
+from tosmooth.folder.paths import LOCK_FILE, OWNER_FILE
 
 BEAT_SECONDS = 5.0
 LONGEST_COMMAND = 120  # characters of a command line in messages
@@ -48,8 +49,8 @@ class StudyLock:
         self, folder: Path, what: str, note: Callable[[str], None] = lambda text: None, *, wait: float = 0.0
     ) -> None:
         self._folder, self._what, self._note, self._wait = folder, what, note, wait
-        self._file = FileLock(folder / "lock")
-        self._name = folder / "owner.json"
+        self._file = FileLock(folder / LOCK_FILE)
+        self._name = folder / OWNER_FILE
         self._ended = threading.Event()
         self._beats = threading.Thread(target=self._beat, daemon=True, name="tosmooth-lock")
 

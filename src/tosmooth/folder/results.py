@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.errors import StudyError
-from tosmooth.folder.directory import StudyDirectory
+from tosmooth.folder.paths import ADVICE_FILE, CONFIG_FILE, DIFFUSION_FILE, VERDICT_FILE, StudyDirectory
 from tosmooth.folder.reading import read_config, read_mapping, read_table
 
 
@@ -46,7 +46,7 @@ def load_study(path: str | Path) -> StudyResults:
     """
     directory = StudyDirectory(Path(path))
     if not directory.config.is_file():
-        raise StudyError(f"{path} is not a study: it has no study.yaml")
+        raise StudyError(f"{path} is not a study: it has no {CONFIG_FILE}")
     if not directory.results.is_file():
         raise StudyError(f"{path} has no results yet; run the study again with the same command to go on")
 
@@ -55,8 +55,8 @@ def load_study(path: str | Path) -> StudyResults:
         config=read_config(directory.config),
         cells=read_table(directory.results),
         teachers=read_table(directory.teacher_results),
-        diffusion=read_table(directory.analysis / "diffusion.csv"),
-        advice=read_mapping(directory.analysis / "advice.json") or None,
-        verdict=read_mapping(directory.analysis / "verdict.json") or None,
-        figures={file.name: file for file in sorted((directory.path / "figures").glob("*.p*"))},
+        diffusion=read_table(directory.analysis / DIFFUSION_FILE),
+        advice=read_mapping(directory.analysis / ADVICE_FILE) or None,
+        verdict=read_mapping(directory.analysis / VERDICT_FILE) or None,
+        figures={file.name: file for file in sorted(directory.figures.glob("*.p*"))},
     )

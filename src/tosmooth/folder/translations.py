@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from tosmooth.analysis.translation_metrics import sentence_statistics
 from tosmooth.errors import StudyError
+from tosmooth.folder.paths import TRANSLATIONS_FILE
 from tosmooth.untrusted import UnreadableError, read_json
 
-TRANSLATIONS_FILE = "translations.json"  # by split ("val", "test"): sources, hypotheses and references, one a sentence
 LARGEST_FILE = 200_000_000  # bytes
 
 

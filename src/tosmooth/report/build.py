@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tosmooth.errors import StudyError, TosmoothError
 from tosmooth.files import write_bytes
+from tosmooth.folder.paths import FIGURES, REPORT_FILE, TABLES
 from tosmooth.report.evidence_tables import (
     class_table,
     comparisons_table,
@@ -30,8 +31,6 @@ from tosmooth.report.results_tables import (
 from tosmooth.report.smoothing_view_tables import calibration_table, objectives_table, views_table
 from tosmooth.report.tables import Table
 from tosmooth.report.translations import translations_table
-
-FIGURES, TABLES, REPORT = "figures", "tables", "report.html"
 
 
 def build_report(study_dir: Path) -> Path:
@@ -64,7 +63,7 @@ def build_report(study_dir: Path) -> Path:
         ) from error
     for name, content in contents.items():
         write_bytes(path / name, content)
-    return path / REPORT
+    return path / REPORT_FILE
 
 
 def _contents(files: StudyFiles) -> dict[str, bytes]:
@@ -81,12 +80,12 @@ def _contents(files: StudyFiles) -> dict[str, bytes]:
     for table in tables:
         contents[f"{TABLES}/{table.key}.csv"] = table.csv().encode()
         contents[f"{TABLES}/{table.key}.tex"] = table.latex(PREVIEW_NOTE if files.preview else "").encode()
-    return contents | {REPORT: render_page(files, figures, images, tables).encode()}
+    return contents | {REPORT_FILE: render_page(files, figures, images, tables).encode()}
 
 
 def _refuse_links(path: Path) -> None:
     """Write nowhere but into the study: one from a stranger may hold links to other folders."""
-    for name in (FIGURES, TABLES, REPORT):
+    for name in (FIGURES, TABLES, REPORT_FILE):
         there = path / name
         try:
             target = there.resolve()

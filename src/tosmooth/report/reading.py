@@ -12,6 +12,25 @@ import pandas as pd
 
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
+from tosmooth.folder.paths import (
+    ADVICE_FILE,
+    CALIBRATION_FILE,
+    CONFIG_FILE,
+    DIFFUSION_CLASSES_FILE,
+    DIFFUSION_FILE,
+    DIFFUSION_SUMMARY_FILE,
+    INHERITANCE_FILE,
+    OBJECTIVES_FILE,
+    OBJECTIVES_INFO_FILE,
+    PROJECTION_FILE,
+    PROJECTION_INFO_FILE,
+    RESULTS_FILE,
+    SIMILARITY_FILE,
+    VERDICT_FILE,
+    VIEWS_FILE,
+    VIEWS_INFO_FILE,
+    StudyDirectory,
+)
 from tosmooth.folder.reading import GRID_COLUMNS, RESULT_COLUMNS, read_config, read_mapping, read_table
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.tasks.find import metric_of
@@ -220,42 +239,43 @@ def read_study(path: Path) -> StudyFiles:
     Raises:
         StudyError: the folder is no study, has no results, or one of its files is damaged (named).
     """
-    if not (path / "study.yaml").is_file():
-        raise StudyError(f"{path} is not a study: it has no study.yaml")
-    if not (path / "results.csv").is_file():
-        raise StudyError(f"{path} has no results.csv yet; run the study first")
-    config = read_config(path / "study.yaml")
-    cells = read_table(path / "results.csv")
+    directory = StudyDirectory(path)
+    if not directory.config.is_file():
+        raise StudyError(f"{path} is not a study: it has no {CONFIG_FILE}")
+    if not directory.results.is_file():
+        raise StudyError(f"{path} has no {RESULTS_FILE} yet; run the study first")
+    config = read_config(directory.config)
+    cells = read_table(directory.results)
     absent = [column for column in RESULT_COLUMNS if column not in cells]
     if absent:
-        raise StudyError(f"{path / 'results.csv'} lacks the columns {', '.join(absent)}")
+        raise StudyError(f"{directory.results} lacks the columns {', '.join(absent)}")
     if cells.empty:
-        raise StudyError(f"{path / 'results.csv'} has no rows; run the study first")
+        raise StudyError(f"{directory.results} has no rows; run the study first")
     for column in GRID_COLUMNS:
         if not np.isfinite(cells[column].to_numpy(dtype=float)).all():
-            raise StudyError(f"{path / 'results.csv'}: the column {column!r} must hold a finite number in every row")
-    analysis = path / "analysis"
+            raise StudyError(f"{directory.results}: the column {column!r} must hold a finite number in every row")
+    analysis = directory.analysis
     return StudyFiles(
         path=path,
         config=config,
-        environment=read_mapping(path / "environment.json"),
+        environment=read_mapping(directory.environment),
         cells=cells,
-        teachers=read_table(path / "teachers.csv"),
-        advice=read_mapping(analysis / "advice.json"),
-        verdict=read_mapping(analysis / "verdict.json"),
-        diffusion=read_table(analysis / "diffusion.csv"),
-        summary=read_table(analysis / "diffusion_summary.csv"),
-        classes=read_table(analysis / "diffusion_classes.csv"),
-        similarity=read_mapping(analysis / "similarity.json"),
-        projection=read_table(analysis / "projection.csv"),
-        projection_info=read_mapping(analysis / "projection.json"),
-        calibration=read_table(analysis / "calibration.csv"),
-        unreadable=_images_in(read_table(path / "unreadable.csv")),
-        views=read_table(analysis / "views.csv"),
-        views_info=read_mapping(analysis / "views.json"),
-        inheritance=read_table(analysis / "inheritance.csv"),
-        objectives=read_table(analysis / "objectives.csv"),
-        objectives_info=read_mapping(analysis / "objectives.json"),
+        teachers=read_table(directory.teacher_results),
+        advice=read_mapping(analysis / ADVICE_FILE),
+        verdict=read_mapping(analysis / VERDICT_FILE),
+        diffusion=read_table(analysis / DIFFUSION_FILE),
+        summary=read_table(analysis / DIFFUSION_SUMMARY_FILE),
+        classes=read_table(analysis / DIFFUSION_CLASSES_FILE),
+        similarity=read_mapping(analysis / SIMILARITY_FILE),
+        projection=read_table(analysis / PROJECTION_FILE),
+        projection_info=read_mapping(analysis / PROJECTION_INFO_FILE),
+        calibration=read_table(analysis / CALIBRATION_FILE),
+        unreadable=_images_in(read_table(directory.unreadable)),
+        views=read_table(analysis / VIEWS_FILE),
+        views_info=read_mapping(analysis / VIEWS_INFO_FILE),
+        inheritance=read_table(analysis / INHERITANCE_FILE),
+        objectives=read_table(analysis / OBJECTIVES_FILE),
+        objectives_info=read_mapping(analysis / OBJECTIVES_INFO_FILE),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tosmooth.advice.comparisons import KEY
+from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.reading import harmless
 from tosmooth.folder.translations import Translations, read_translations
 from tosmooth.losses.objectives import has_temperature
@@ -91,7 +92,7 @@ def _translations(files: StudyFiles, cell: pd.Series, split: str) -> Translation
     name = str(cell["cell"])
     if not is_folder_name(name):
         return None
-    return read_translations(files.path / "students" / name, split)
+    return read_translations(StudyDirectory(files.path).student(name), split)
 
 
 def _table(

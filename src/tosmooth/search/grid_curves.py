@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
 from tosmooth.advice.units import unit_word
 from tosmooth.errors import StudyError
+from tosmooth.folder.paths import CURVE_FILE, StudyDirectory
 from tosmooth.folder.results import load_study
 from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
 from tosmooth.tasks.metric import Metric
@@ -55,7 +56,7 @@ def read_grid_curves(path: Path) -> GridCurves:
         StudyError: the folder is no study with results, chose its epochs on the test split, has fewer than two settings
             or no validation figures of every epoch, or a file is damaged.
     """
-    study = load_study(path)
+    study, directory = load_study(path), StudyDirectory(path)
     selection = study.config.get("selection")
     if selection == "best_on_test":
         raise StudyError(f"{path} chose its epochs on the test split; a search chooses on validation only")
@@ -65,8 +66,8 @@ def read_grid_curves(path: Path) -> GridCurves:
     scores = []
     for name in map(str, done["cell"]):
         if not is_folder_name(name):
-            raise StudyError(f"{path / 'results.csv'} is damaged: {name[:100]!r} is no name of a student")
-        curve = read_curve(path / "students" / name / "metrics.jsonl", REMEDY, metric.val)
+            raise StudyError(f"{directory.results} is damaged: {name[:100]!r} is no name of a student")
+        curve = read_curve(directory.student(name) / CURVE_FILE, REMEDY, metric.val)
         scores.append([score_at(curve, epoch, kept) for epoch in range(1, len(curve) + 1)])
     lengths = sorted({len(curve) for curve in scores})
     if len(lengths) > 1 or lengths == [0]:

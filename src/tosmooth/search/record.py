@@ -10,7 +10,8 @@ import pandas as pd
 
 from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
 from tosmooth.errors import StudyError
-from tosmooth.folder.directory import load_json, write_csv, write_json
+from tosmooth.folder.paths import SEARCH_FILE, SEARCH_TABLE_FILE
+from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.search.halving import Rungs
 from tosmooth.study.plan import Cell
 from tosmooth.tasks.metric import TOP1, Metric
@@ -156,5 +157,5 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
                 | {"students": len(row["by_cell"]), "rank": rank, "kept": row["kept"]}
             )
     columns = ["rung", "epochs", *KEY, metric, "students", "rank", "kept"]
-    write_csv(folder / "search.csv", pd.DataFrame(rows, columns=columns))
-    write_json(folder / "search.json", record)
+    write_csv(folder / SEARCH_TABLE_FILE, pd.DataFrame(rows, columns=columns))
+    write_json(folder / SEARCH_FILE, record)

@@ -19,6 +19,7 @@ from tosmooth.advice.comparisons import Setting
 from tosmooth.analysis.inference import t_interval
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.folder.paths import CURVE_FILE, SEARCH_FILE
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import Rungs, climb, ranked
 from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
@@ -86,7 +87,7 @@ def run_search(
     plan, fresh = planned(config, budget, eta)
     root = Path(output)
     config = config.model_copy(update={"name": config.name + SUFFIX})
-    path = root / config.name / "search.json"
+    path = root / config.name / SEARCH_FILE
 
     def check(config: StudyConfig, data: StudyData) -> None:
         if not len(data.validation):
@@ -167,9 +168,9 @@ class _Search:
                     continue
                 folder = self.context.folder(cell)
                 remedy = f"delete {folder}, and the same command goes on"
-                curve = read_curve(folder / "metrics.jsonl", remedy, self._judged_by.val)
+                curve = read_curve(folder / CURVE_FILE, remedy, self._judged_by.val)
                 if len(curve) < epoch:
-                    raise StudyError(f"{folder / 'metrics.jsonl'} ends before epoch {epoch}; {remedy}")
+                    raise StudyError(f"{folder / CURVE_FILE} ends before epoch {epoch}; {remedy}")
                 found.setdefault(setting, {})[cell.name] = score_at(curve, epoch, self.record["selection"])
         return found
 

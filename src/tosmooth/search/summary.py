@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tosmooth.advice.advise import describe, written
 from tosmooth.analysis.inference import Interval
+from tosmooth.folder.paths import SEARCH_FILE
 from tosmooth.tasks.metric import BLEU, TOKENS, TOP1, Metric
 from tosmooth.terminal import markup
 
@@ -68,7 +69,7 @@ def print_search(result: SearchResult, console: Console, *, preview: bool) -> No
         console.print(markup(text))
     if preview:
         console.print("[yellow]Preview: too short to conclude from. The full search: tosmooth search[/yellow]")
-    console.print(f"record: {markup(result.path / 'search.json')}", soft_wrap=True)
+    console.print(f"record: {markup(result.path / SEARCH_FILE)}", soft_wrap=True)
 
 
 def print_replay(found: Mapping[str, Any], console: Console) -> None:

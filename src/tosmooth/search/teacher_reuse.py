@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import StudyError
-from tosmooth.folder.directory import StudyDirectory, load_json, write_json
+from tosmooth.folder.claim import data_of
 from tosmooth.folder.growth import compare
-from tosmooth.folder.translations import TRANSLATIONS_FILE
+from tosmooth.folder.paths import RECORD_FILE, RELIABILITY_FILE, TRANSLATIONS_FILE, WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.writing import read_record, write_json
 from tosmooth.study.context import Context
 from tosmooth.training.evaluation import COLUMNS
 from tosmooth.untrusted import read_yaml
@@ -25,11 +26,11 @@ def same_teachers(study: StudyDirectory, config: StudyConfig, fingerprint: str) 
     """
     try:
         there = read_yaml(study.config.read_text(encoding="utf-8"))
-        data = load_json(study.state / "data.json", dict, "")
+        data = data_of(study)
     except (OSError, ValueError, StudyError):
         return False
     refused = [key for key in compare(there, config).refused if not key.startswith(NOT_OF_TEACHERS)]
-    return not refused and data.get("fingerprint") == fingerprint
+    return not refused and data == fingerprint
 
 
 def take_over_teachers(context: Context, study: Path) -> list[str]:
@@ -47,19 +48,19 @@ def take_over_teachers(context: Context, study: Path) -> list[str]:
     taken = []
     for teacher in context.plan.teachers:
         there, here = source.teacher(teacher.name), context.folder(teacher)
-        if here.exists() or not (there / "result.json").is_file() or not (there / "model.safetensors").is_file():
+        if here.exists() or not (there / WEIGHTS_FILE).is_file():
             continue
-        record = load_json(there / "result.json", dict, f"delete {there}")
-        if record.get("status") not in {"done", "given"}:
+        record = read_record(there)
+        if record is None or record.get("status") not in {"done", "given"}:
             continue
         temporary = here.with_name(f".{here.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.copytree(
-            there, temporary, ignore=shutil.ignore_patterns("reliability.json", "result.json", TRANSLATIONS_FILE, ".*")
+            there, temporary, ignore=shutil.ignore_patterns(RELIABILITY_FILE, RECORD_FILE, TRANSLATIONS_FILE, ".*")
         )
         on_test = set(COLUMNS["test"].values())
         kept = {key: value for key, value in record.items() if key not in on_test and not key.startswith("test/")}
-        write_json(temporary / "result.json", kept)
+        write_json(temporary / RECORD_FILE, kept)
         temporary.replace(here)
         taken.append(teacher.name)
     return taken

@@ -15,9 +15,11 @@ from tosmooth.config.schema import ModelConfig, StudyConfig, TrainingConfig
 from tosmooth.data.batches import Batches
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import ConfigError, StudyError
-from tosmooth.folder.directory import StudyDirectory, load_json, write_csv, write_json
+from tosmooth.folder.claim import check_usable, claim
 from tosmooth.folder.growth import Change, in_words
 from tosmooth.folder.lock import StudyLock
+from tosmooth.folder.paths import CHECKPOINTS, RECORD_FILE, WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.writing import read_record, write_csv, write_json
 from tosmooth.losses.fused_linear import OBJECTIVES as FUSED_OBJECTIVES
 from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
@@ -77,17 +79,17 @@ class Context:
             context = cls.join(config, root, progress, check, stopping)
             directory, processes = context.directory, context.compute.processes
 
-            def claim() -> Change | None:
-                directory.check_usable(context.estimated_bytes())
+            def lock_and_claim() -> Change | None:
+                check_usable(directory, context.estimated_bytes())
                 try:
                     stack.enter_context(StudyLock(directory.state, str(directory.path), progress.note))
                 except OSError as error:
                     raise StudyError(
                         f"{directory.path} cannot be written: {error.strerror}; choose another --output"
                     ) from None
-                return directory.claim(config, context.data.fingerprint)
+                return claim(directory, config, context.data.fingerprint)
 
-            change = processes.on_main(claim)
+            change = processes.on_main(lock_and_claim)
             if change is not None:
                 context.tell(change)
             stack.enter_context(one_message(processes, directory.state))
@@ -134,7 +136,7 @@ class Context:
         """Say what a changed grid means for the students."""
         kept = sum(self.read_record(cell) is not None for cell in self.plan.cells)
         names = {cell.name for cell in self.plan.cells}
-        aside = sum(path.name not in names for path in (self.directory.path / "students").glob("*"))
+        aside = sum(path.name not in names for path in self.directory.students.glob("*"))
         self.progress.note(in_words(change, len(self.plan.cells) - kept, kept, aside))
 
     @cached_property
@@ -145,7 +147,7 @@ class Context:
     @cached_property
     def checkpoints(self) -> CheckpointStore:
         """Checkpoints of models in training."""
-        return CheckpointStore(self.directory.state / "checkpoints", warn=self.progress.note)
+        return CheckpointStore(self.directory.state / CHECKPOINTS, warn=self.progress.note)
 
     @property
     def selection(self) -> Literal["best", "last", "best_on_test"]:
@@ -260,7 +262,7 @@ class Context:
 
     def trained_model(self, owner: Teacher | Cell) -> StudyModel:
         """A teacher or student with its kept weights, on the device, in eval mode."""
-        return self.loaded_model(self.model_section(owner), self.folder(owner) / "model.safetensors")
+        return self.loaded_model(self.model_section(owner), self.folder(owner) / WEIGHTS_FILE)
 
     def loaded_model(self, section: ModelConfig, weights: Path) -> StudyModel:
         """The architecture of a section with the weights of a file, on the device, in eval mode."""
@@ -305,14 +307,11 @@ class Context:
 
     def read_record(self, owner: Teacher | Cell) -> dict[str, Any] | None:
         """What `write_record` wrote, or None where this model is not finished."""
-        path = self.folder(owner) / "result.json"
-        if not path.is_file():
-            return None
-        return load_json(path, dict, f"delete {path.parent}, and the same command makes it again")
+        return read_record(self.folder(owner))
 
     def write_record(self, owner: Teacher | Cell, record: Mapping[str, Any]) -> None:
         """Mark a model as finished, with its figures. Written last: without it, the model is trained again."""
-        self.compute.processes.on_main(lambda: write_json(self.folder(owner) / "result.json", dict(record)))
+        self.compute.processes.on_main(lambda: write_json(self.folder(owner) / RECORD_FILE, dict(record)))
 
     def unfinished(self, owners: Iterable[Owner]) -> list[Owner]:
         """Those without a result; rank 0 looks, so that all processes work on the same ones."""
@@ -325,7 +324,7 @@ class Context:
 
     def write_unreadable(self) -> None:
         """Write the list of images that were left out, as far as it is known."""
-        path = self.directory.path / "unreadable.csv"
+        path = self.directory.unreadable
         found = {line for lines in self.compute.processes.gather(list(self.pipeline.unreadable)) for line in lines}
         if found and self.compute.processes.main:
             before = pd.read_csv(path)["image"].tolist() if path.is_file() else []

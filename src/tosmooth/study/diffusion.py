@@ -15,7 +15,8 @@ from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
 from tosmooth.analysis.inference import sign_flip_test, t_interval
 from tosmooth.analysis.similarity import similar_classes
-from tosmooth.folder.directory import write_csv
+from tosmooth.folder.paths import CENTROIDS_FILE, DIFFUSION_CLASSES_FILE, DIFFUSION_FILE, DIFFUSION_SUMMARY_FILE
+from tosmooth.folder.writing import write_csv
 from tosmooth.losses.objectives import reference_objective
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -27,7 +28,7 @@ SETTING = ["objective", "student", "label_smoothing", "temperature", "split", "n
 
 def read_centroids(context: Context, owner: Teacher | Cell, split: str) -> ClassCentroids | None:
     """The centroids of a model on "train" or "val"; None where the split was empty."""
-    tensors = load_file(context.folder(owner) / "centroids.safetensors")
+    tensors = load_file(context.folder(owner) / CENTROIDS_FILE)
     own = {key.removeprefix(f"{split}."): value for key, value in tensors.items() if key.startswith(f"{split}.")}
     return ClassCentroids.from_state_dict(own) if own else None
 
@@ -167,7 +168,7 @@ def analyse_diffusion(context: Context, similarity: Similarity, done: Mapping[st
     """Write all diffusion tables; return η per cell."""
     write_similarity(context.directory.analysis, context.data.classes, similarity)
     table, classes = diffusion_tables(context, similarity, done)
-    write_csv(context.directory.analysis / "diffusion.csv", table)
-    write_csv(context.directory.analysis / "diffusion_classes.csv", classes)
-    write_csv(context.directory.analysis / "diffusion_summary.csv", summarise_diffusion(table))
+    write_csv(context.directory.analysis / DIFFUSION_FILE, table)
+    write_csv(context.directory.analysis / DIFFUSION_CLASSES_FILE, classes)
+    write_csv(context.directory.analysis / DIFFUSION_SUMMARY_FILE, summarise_diffusion(table))
     return table

@@ -17,6 +17,7 @@ import torch
 
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.folder.claim import change_to, check_usable
 from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.study.context import Context
@@ -285,9 +286,9 @@ def _disk(context: Context) -> Disk:
 def _problems(context: Context, memory: Memory, disk: Disk) -> list[str]:
     found = []
     try:
-        context.directory.check_usable(disk.results + disk.checkpoints + disk.cache)
+        check_usable(context.directory, disk.results + disk.checkpoints + disk.cache)
         if context.directory.config.exists():
-            context.directory.change_to(context.config)
+            change_to(context.directory, context.config)
     except StudyError as error:
         found.append(str(error))
     if memory.peak > memory.free:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from tosmooth.advice.objectives import answers, compare_objectives
-from tosmooth.folder.directory import write_csv, write_json
+from tosmooth.folder.paths import OBJECTIVES_FILE, OBJECTIVES_INFO_FILE
+from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.study.context import Context
 from tosmooth.tasks.find import metric_of
 
@@ -17,7 +18,7 @@ def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.Data
     """
     metric = metric_of(context.config.task)
     table = compare_objectives(diffusion, results, list(context.config.student.objectives), metric)
-    paths = [context.directory.analysis / f"objectives.{kind}" for kind in ("csv", "json")]
+    paths = [context.directory.analysis / name for name in (OBJECTIVES_FILE, OBJECTIVES_INFO_FILE)]
     if table.empty:
         for path in paths:
             path.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tosmooth.errors import Interrupted, PeerError, TosmoothError
 from tosmooth.files import write_text
+from tosmooth.folder.paths import TOLD
 from tosmooth.training.processes import Processes
 
 PATIENCE_SECONDS = 3.0  # for the process that failed to say so
@@ -29,7 +30,7 @@ def one_message(processes: Processes, folder: Path) -> Iterator[None]:
         yield
         return
     host, number = processes.peers[0]
-    told = folder / f"told-{host}-{number}"  # named after this very run
+    told = folder / f"{TOLD}{host}-{number}"  # named after this very run
     try:
         yield
     except PeerError as error:

@@ -13,7 +13,8 @@ from tosmooth.analysis.diffusion import relative_distances
 from tosmooth.analysis.projection import PenultimateProjection
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
-from tosmooth.folder.directory import FEATURES_FILE, write_csv, write_json
+from tosmooth.folder.paths import FEATURES_FILE, PROJECTION_FILE, PROJECTION_INFO_FILE
+from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.losses.objectives import leading_objective
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.models.study_model import StudyModel
@@ -143,9 +144,9 @@ def analyse_projection(context: Context, done: Mapping[str, Cell], *, plane: str
         *(cell for cell in done.values() if is_shown(context, cell)),
     ]
     rows = [row for owner in owners for row in _panel(context, owner, classes, plane)]
-    write_csv(context.directory.analysis / "projection.csv", pd.DataFrame(rows))
+    write_csv(context.directory.analysis / PROJECTION_FILE, pd.DataFrame(rows))
     write_json(
-        context.directory.analysis / "projection.json",
+        context.directory.analysis / PROJECTION_INFO_FILE,
         {
             "classes": list(classes),
             "names": [context.data.classes[index] for index in classes],

@@ -20,6 +20,7 @@ from rich.console import Console
 from tosmooth.config.schema import StudyConfig, dump_config
 from tosmooth.errors import ConfigError, Interrupted, StudyError, TosmoothError
 from tosmooth.folder.lock import StudyLock
+from tosmooth.folder.paths import WORKERS, StudyDirectory
 from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
@@ -248,7 +249,7 @@ def _work(job: Job, config: str, root: str, folder: str, board: Any) -> None:
         os.chdir(folder)  # relative paths of the configuration mean what they meant where the study was started
     progress = _Reporting(board, job.key)
     study = load_config(yaml.safe_load(config))
-    if not (Path(root) / study.name / "study.yaml").is_file():
+    if not StudyDirectory(Path(root) / study.name).config.is_file():
         raise StudyError(
             f"{socket.gethostname()} does not see {Path(root) / study.name}; put --output on a file system that all "
             "machines share"
@@ -256,7 +257,7 @@ def _work(job: Job, config: str, root: str, folder: str, board: Any) -> None:
     try:
         with Stopping() as stopping:
             context = Context.join(study, Path(root), progress, stopping=stopping)
-            lock = context.directory.state / "workers" / job.key
+            lock = context.directory.state / WORKERS / job.key
             with StudyLock(lock, f"{study.name}: {job.key}", progress.note, wait=PATIENCE_SECONDS):
                 _do(context, job)
     except Interrupted:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.data.batches import Batches
-from tosmooth.folder.directory import load_json, write_csv, write_json
+from tosmooth.folder.paths import CALIBRATION_FILE, RELIABILITY_FILE
+from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
@@ -125,7 +126,7 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
             "split": "test",
         }
         bins += [identity | row for row in rows]
-    path = context.directory.analysis / "calibration.csv"
+    path = context.directory.analysis / CALIBRATION_FILE
     on_main(lambda: write_csv(path, pd.DataFrame(bins)))
 
 
@@ -133,7 +134,7 @@ def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> l
     """Evaluate one finished model on the test split, if that was not done yet; its reliability bins."""
     on_main = context.compute.processes.on_main
     record = context.read_record(owner) or {}
-    saved = context.folder(owner) / "reliability.json"
+    saved = context.folder(owner) / RELIABILITY_FILE
     if on_main(lambda: context.task.metric.test not in record or not saved.exists()):
         model = context.trained_model(owner)
         found = evaluate(model, batches, context.compute)

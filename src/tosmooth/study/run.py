@@ -20,9 +20,11 @@ from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import StudyError
-from tosmooth.folder.directory import load_json, write_json
+from tosmooth.folder.claim import grid_changes
 from tosmooth.folder.growth import caveats
+from tosmooth.folder.paths import ADVICE_FILE, VERDICT_FILE
 from tosmooth.folder.results import StudyResults, load_study
+from tosmooth.folder.writing import load_json, write_json
 from tosmooth.report.build import build_report
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity
@@ -77,7 +79,7 @@ def run_study(
             shown.stage("comparing the views on smoothing")
             analyse_views(context, done, results, advice)
             verdict = final_verdict(advice, results, preview=config.preview, metric=context.task.metric)
-            write_json(context.directory.analysis / "verdict.json", verdict)
+            write_json(context.directory.analysis / VERDICT_FILE, verdict)
             write_environment(context, started, time.perf_counter() - clock)
             shown.stage("writing the report")
             build_report(context.directory.path)
@@ -131,14 +133,14 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
     analyse_projection(context, done)
     results = write_results(context, diffusion)
     write_objectives(context, diffusion, results)
-    path = context.directory.analysis / "advice.json"
+    path = context.directory.analysis / ADVICE_FILE
     if not path.is_file():  # once frozen, it stays
         metric = context.task.metric
         config = context.config
         rules = Rules(config.analysis.margin, config.preview, context.selection, metric, config.teacher.smoothing)
         judged = read_judged({name: context.folder(cell) for name, cell in done.items()}, metric, results)
         advice = advise(results, teacher_table(context), diffusion, rules, judged)
-        advice["caveats"] += caveats(context.directory.changes())
+        advice["caveats"] += caveats(grid_changes(context.directory))
         write_json(path, advice)
     return diffusion, load_json(path, dict, "delete it, and the same command makes it again")
 
@@ -172,7 +174,7 @@ def expect_work(context: Context) -> None:
 
 def write_environment(context: Context, started: datetime, seconds: float) -> None:
     """Versions and hardware, and the time taken; a continued study adds up its runs."""
-    path = context.directory.path / "environment.json"
+    path = context.directory.environment
     before = load_json(path, dict, "delete it") if path.is_file() else {}
     times = {
         "started": before.get("started", started.isoformat(timespec="seconds")),

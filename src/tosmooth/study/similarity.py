@@ -15,7 +15,8 @@ from tosmooth.analysis.class_groups import agreement, groups_by_ending, groups_b
 from tosmooth.analysis.similarity import FEWEST_CLASSES, default_similar_count, farthest_classes, masks_from_groups
 from tosmooth.config.schema import AnalysisConfig, StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
-from tosmooth.folder.directory import write_csv, write_json
+from tosmooth.folder.paths import SIMILAR_CLASSES_FILE, SIMILARITY_FILE
+from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.tasks.base import StudyData
 from tosmooth.untrusted import UnreadableError, read_yaml
 
@@ -206,7 +207,7 @@ def write_similarity(folder: Path, classes: Sequence[str], similarity: Similarit
         entry = {"source": other.source, "share": share, "chance": chance, "similar": _members(other.similar)}
         compared.append(entry)
     write_json(
-        folder / "similarity.json",
+        folder / SIMILARITY_FILE,
         {
             "source": similarity.source,
             "weaker_evidence": similarity.weaker_evidence,
@@ -231,7 +232,7 @@ def write_similarity(folder: Path, classes: Sequence[str], similarity: Similarit
         for index, name in enumerate(classes)
         for source in sources
     ]
-    write_csv(folder / "similar_classes.csv", pd.DataFrame(rows))
+    write_csv(folder / SIMILAR_CLASSES_FILE, pd.DataFrame(rows))
 
 
 def _members(mask: Tensor) -> dict[str, list[int]]:

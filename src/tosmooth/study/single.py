@@ -7,7 +7,7 @@ from typing import Any
 
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError, did_you_mean
-from tosmooth.folder.directory import StudyDirectory
+from tosmooth.folder.paths import WEIGHTS_FILE, StudyDirectory
 from tosmooth.folder.results import load_study
 from tosmooth.recipes.reading import load_config
 from tosmooth.report.build import build_report
@@ -28,7 +28,7 @@ def train_only_teachers(config: StudyConfig, root: Path, progress: StudyProgress
         train_teachers(context)
     return [
         {"teacher": teacher.name, **(context.read_record(teacher) or {})}
-        | {"weights": str(context.folder(teacher) / "model.safetensors")}
+        | {"weights": str(context.folder(teacher) / WEIGHTS_FILE)}
         for teacher in context.plan.teachers
     ]
 
@@ -49,7 +49,7 @@ def distill_one(config: StudyConfig, root: Path, progress: StudyProgress | None 
         for cell in finished_cells(context).values():
             read_test_of(context, cell, batches)
             record = context.read_record(cell) or {}
-            rows.append({"student": cell.name, **record, "weights": str(context.folder(cell) / "model.safetensors")})
+            rows.append({"student": cell.name, **record, "weights": str(context.folder(cell) / WEIGHTS_FILE)})
     if not rows:
         raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
     return rows
@@ -87,7 +87,7 @@ def project_study(path: Path, classes: str | None, plane: str) -> Path:
     if plane not in {"algorithm1", "templates"}:
         raise ConfigError([f"--plane: unknown plane {plane!r}; {did_you_mean(plane, ['algorithm1', 'templates'])}"])
     load_study(path)  # refuses what is not a study, before anything is loaded
-    config = load_config(str(path / "study.yaml"))
+    config = load_config(str(StudyDirectory(path).config))
     data = load_data(config)
     if classes is not None:
         indices = [_class_index(text.strip(), data.classes) for text in classes.split(",")]

@@ -14,7 +14,8 @@ import pandas as pd
 from tosmooth.advice.inheritance import inheritance_table, judge_inheritance
 from tosmooth.advice.smoothing_views import view_sentences
 from tosmooth.analysis.compactness import within_class_compactness
-from tosmooth.folder.directory import write_csv, write_json
+from tosmooth.folder.paths import INHERITANCE_FILE, VIEWS_FILE, VIEWS_INFO_FILE
+from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import read_centroids
 from tosmooth.study.plan import Cell, Teacher
@@ -48,10 +49,10 @@ def analyse_views(context: Context, done: Mapping[str, Cell], results: pd.DataFr
     names = [context.data.classes[index] for index in choose_classes(context)]
     first = next(iter(seen.values()))
     analysis = context.directory.analysis
-    write_csv(analysis / "views.csv", table)
-    write_csv(analysis / "inheritance.csv", inheritance)
+    write_csv(analysis / VIEWS_FILE, table)
+    write_csv(analysis / INHERITANCE_FILE, inheritance)
     write_json(
-        analysis / "views.json",
+        analysis / VIEWS_INFO_FILE,
         {
             "sentences": view_sentences(
                 teachers, advice.get("effect") or {}, names[:2], augmented=context.task.metric is TOP1

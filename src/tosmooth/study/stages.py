@@ -19,6 +19,7 @@ import torch
 from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
+from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
 from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.weights import save_weights
@@ -36,7 +37,6 @@ from tosmooth.training.trainee import (
     Trainee,
     averaged_epochs,
     distillation_from,
-    epoch_file,
     label_smoothing_loss,
 )
 
@@ -82,7 +82,7 @@ def _take_over(context: Context, given: Sequence[Teacher]) -> None:
     measuring = Measuring(context, students=False)
     for teacher in given:
         model = context.new_model(context.config.teacher.model, teacher.seed, teacher.checkpoint)
-        model, path = context.compute.place(model), context.folder(teacher) / "model.safetensors"
+        model, path = context.compute.place(model), context.folder(teacher) / WEIGHTS_FILE
         context.compute.processes.on_main(lambda: save_weights(model, path))  # noqa: B023
         measuring.record(teacher, model, {"status": "given", "selection": "given"})
 
@@ -211,7 +211,7 @@ def _lost_weights(context: Context, owners: Sequence[Teacher | Cell], saved: Map
     for owner in owners:
         section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
         kept_from = section.epochs if context.selection == "last" else 1
-        there = (context.folder(owner) / "model.safetensors").is_file()
+        there = (context.folder(owner) / WEIGHTS_FILE).is_file()
         reached = saved.get(owner.name, BEGINNING).epoch
         awaited = [epoch_file(epoch) for epoch in averaged_epochs(section) if epoch <= reached < section.epochs]
         if not all((context.folder(owner) / name).is_file() for name in awaited):

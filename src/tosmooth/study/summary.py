@@ -14,6 +14,7 @@ from rich.table import Table
 from tosmooth.advice.advise import written
 from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import t_interval
+from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
 from tosmooth.tasks.find import metric_of
 from tosmooth.terminal import markup
@@ -68,7 +69,7 @@ def print_summary(results: StudyResults, console: Console) -> None:
             console.print(f"{_column(alpha, smoothing)}: {score} test {metric.words}")
     if results.config.get("preview"):
         console.print("[yellow]Preview: too short to conclude from. The full study: tosmooth study[/yellow]")
-    console.print(f"report: {markup(results.path / 'report.html')}", soft_wrap=True)
+    console.print(f"report: {markup(StudyDirectory(results.path).report)}", soft_wrap=True)
 
 
 def _sentence(part: Any) -> str:

@@ -21,14 +21,14 @@ from tosmooth.analysis.stability import stability_from
 from tosmooth.data.base import ImageSplit, Subset
 from tosmooth.data.batches import Batch
 from tosmooth.data.views import EachView
-from tosmooth.folder.directory import load_json, write_json
+from tosmooth.folder.paths import TEACHER_VIEWS_FILE, WEIGHTS_FILE
+from tosmooth.folder.writing import load_json, write_json
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher
 from tosmooth.study.projection import choose_classes
 from tosmooth.training.evaluation import FollowedClasses
 
-VIEWS_FILE = "views.json"
 VIEWS = 8  # L of the mutual information
 PER_CLASS = 100  # images of a class that it is estimated from, at most
 SHIFT = 2  # pixels, where the training augmentation has fewer than L outcomes
@@ -43,9 +43,9 @@ def teacher_views(context: Context, teacher: Teacher, temperatures: Sequence[flo
         `stability` (None beyond 4,096 classes), `smoothness` by temperature (as `%g`), `images`; `mi_similar` and
         `mi_dissimilar` in nats (None where a pair has too few images), `mi_images`, `mi_views`, and `mi_augmentation`.
     """
-    path = context.folder(teacher) / VIEWS_FILE
+    path = context.folder(teacher) / TEACHER_VIEWS_FILE
     classes = choose_classes(context)
-    with (context.folder(teacher) / "model.safetensors").open("rb") as file:
+    with (context.folder(teacher) / WEIGHTS_FILE).open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     wanted = {"weights": weights, "classes": list(classes), "views": VIEWS, "per_class": PER_CLASS}
     if path.is_file():

@@ -15,7 +15,8 @@ import yaml
 
 from tosmooth.config.schema import StudyConfig, dump_config
 from tosmooth.errors import ConfigError
-from tosmooth.folder.directory import StudyDirectory, load_json, write_json
+from tosmooth.folder.paths import CURVE_FILE, STUDENTS, TEACHERS, TRACKING, TRACKING_FILE, StudyDirectory
+from tosmooth.folder.writing import load_json, write_json
 from tosmooth.untrusted import UnreadableError, read_json
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Tracking:
         plain = _flat(yaml.safe_load(dump_config(self._config)))
         for name in self._config.trackers:
             state = self._state.setdefault(name, {})
-            sink = SINKS[name](self._directory.path / "tracking", self._config.name, state)
+            sink = SINKS[name](self._directory.path / TRACKING, self._config.name, state)
             if where := self._tried(name, lambda sink=sink: sink.open(plain)):  # type: ignore[misc]
                 self._warn(f"tracked by {name}: {without_secrets(where)}")
             if name not in self._failed:
@@ -88,9 +89,9 @@ class Tracking:
         """Send the records that are new since the last time."""
         if not self._sinks:
             return
-        for path in sorted(self._directory.path.glob("*/*/metrics.jsonl")):
+        for path in sorted(self._directory.path.glob(f"*/*/{CURVE_FILE}")):
             owner = path.parent.relative_to(self._directory.path).as_posix()
-            if not owner.startswith(("teachers/", "students/")):
+            if not owner.startswith((f"{TEACHERS}/", f"{STUDENTS}/")):
                 continue
             try:
                 size = path.stat().st_size
@@ -127,7 +128,7 @@ class Tracking:
 
     @property
     def _noted(self) -> Path:
-        return self._directory.state / "tracking.json"
+        return self._directory.state / TRACKING_FILE
 
     def _note(self) -> None:
         try:

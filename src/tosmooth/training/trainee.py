@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tosmooth.config.schema import TrainingConfig
 from tosmooth.errors import CheckpointError, ModelError
 from tosmooth.files import write_text
+from tosmooth.folder.paths import CURVE_FILE, LAST_WEIGHTS_FILE, WEIGHTS_FILE, epoch_file
 from tosmooth.losses.distillation import distillation_loss
 from tosmooth.losses.fused_linear import fused_linear_distillation
 from tosmooth.models.averaging import average_weights
@@ -99,11 +100,6 @@ def averaged_epochs(config: TrainingConfig) -> range:
     if config.average_last < 2:
         return range(0)
     return range(config.epochs - config.average_last + 1, config.epochs + 1)
-
-
-def epoch_file(epoch: int) -> str:
-    """File of the weights after an epoch, from 1, until they are averaged."""
-    return f"epoch-{epoch:04d}.safetensors"
 
 
 class Share(NamedTuple):
@@ -272,17 +268,17 @@ class Trainee:
             if main:
                 self._save_kept()
         if is_last and self.select_by is not None and main:
-            self._save("last.safetensors")
+            self._save(LAST_WEIGHTS_FILE)
 
     def _save_kept(self) -> None:
         """The weights that are kept: these, or the mean of the last epochs'."""
         files = [self.folder / epoch_file(epoch) for epoch in averaged_epochs(self.config)]
         if not files:
-            self._save("model.safetensors")
+            self._save(WEIGHTS_FILE)
             return
         own = {name: value.clone() for name, value in self.model.backbone.state_dict().items()}
         self.model.backbone.load_state_dict(average_weights(files), strict=False)  # tied tensors are in a file once
-        self._save("model.safetensors")
+        self._save(WEIGHTS_FILE)
         self.model.backbone.load_state_dict(own)
 
     def _save(self, name: str) -> None:
@@ -303,7 +299,7 @@ class Trainee:
 
     def _write_records(self) -> None:
         lines = "".join(json.dumps(record) + "\n" for record in self.records)
-        write_text(self.folder / "metrics.jsonl", lines)
+        write_text(self.folder / CURVE_FILE, lines)
 
     @property
     def last_record(self) -> Mapping[str, Any]:
@@ -312,7 +308,7 @@ class Trainee:
 
     def restore_selected(self) -> None:
         """Put the kept weights back into the model, for the analysis that follows training."""
-        load_weights(self.model, self.folder / "model.safetensors")
+        load_weights(self.model, self.folder / WEIGHTS_FILE)
 
     def state(self, streams: Sequence[list[Tensor]] | None = None) -> State:
         """Everything that the next steps and the results depend on.
