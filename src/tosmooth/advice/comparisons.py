@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 from scipy import stats
 
 from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, balanced, by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, holm, mcnemar, paired_bootstrap, t_interval
 from tosmooth.analysis.translation_metrics import bootstrap_difference
 from tosmooth.folder.paths import JUDGED_FILE
+from tosmooth.folder.tensors import read_tensors
 from tosmooth.folder.translations import Translations, all_translations
 from tosmooth.tasks.metric import BLEU, TOP1, Metric
 
@@ -50,7 +50,8 @@ def read_judged(
     if metric.name != TOP1.name:  # right or wrong by sample says nothing of another figure
         return {}
     files = {name: folder / JUDGED_FILE for name, folder in folders.items()}
-    return {name: load_file(file)["val.correct"] for name, file in files.items() if file.is_file()}
+    remedy = "delete it, and it is left out"
+    return {name: read_tensors(file, remedy)["val.correct"].numpy() for name, file in files.items() if file.is_file()}
 
 
 def _of_one_seed(results: pd.DataFrame) -> list[str]:

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from tosmooth.analysis.label_smoothing import Verdict
 from tosmooth.analysis.similarity import FEWEST_CLASSES
 from tosmooth.distill.call import Call
 from tosmooth.distill.temperature import CANDIDATES, Temperatures
 from tosmooth.folder.paths import WEIGHTS_FILE
+from tosmooth.folder.reading import read_unreadable
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.terminal import quoted
@@ -83,7 +82,7 @@ def shortfalls(theirs: float | None, ours: float | None, classes: int) -> list[s
 def left_out(context: Context) -> list[str]:
     """A warning about images that could not be read, where there were any and `data.on_error: skip` lets them be."""
     path = context.directory.unreadable
-    count = len(pd.read_csv(path)) if path.is_file() else 0
+    count = len(read_unreadable(path))
     images = "image" if count == 1 else "images"
     return [f"{count} {images} could not be read and were left out: {path}"] if count else []
 

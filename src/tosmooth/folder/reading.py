@@ -74,6 +74,16 @@ def read_table(path: Path) -> pd.DataFrame:
     return frame.rename(columns=shown)
 
 
+def read_unreadable(path: Path) -> list[str]:
+    """The images that were left out, a line each with its reason; none where the file is missing.
+
+    Raises:
+        StudyError: not CSV.
+    """
+    table = read_table(path)
+    return [str(image) for image in table["image"]] if "image" in table else []
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
     """A JSON object; an empty one where the file is missing.
 

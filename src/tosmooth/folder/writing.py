@@ -58,7 +58,12 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     path = folder / RECORD_FILE
     if not path.is_file():
         return None
-    return load_json(path, dict, f"delete {folder}, and the next run of the study makes it again")
+    return load_json(path, dict, made_again(folder))
+
+
+def made_again(folder: Path) -> str:
+    """What to do where a file is lost that only training and measuring a model can make again."""
+    return f"delete {folder}, and the next run of the study makes it again"
 
 
 def plain(value: Any) -> Any:

@@ -31,7 +31,7 @@ from tosmooth.folder.paths import (
     VIEWS_INFO_FILE,
     StudyDirectory,
 )
-from tosmooth.folder.reading import GRID_COLUMNS, RESULT_COLUMNS, read_config, read_mapping, read_table
+from tosmooth.folder.reading import GRID_COLUMNS, RESULT_COLUMNS, read_config, read_mapping, read_table, read_unreadable
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.tasks.find import metric_of
 from tosmooth.tasks.metric import Metric
@@ -270,7 +270,7 @@ def read_study(path: Path) -> StudyFiles:
         projection=read_table(analysis / PROJECTION_FILE),
         projection_info=read_mapping(analysis / PROJECTION_INFO_FILE),
         calibration=read_table(analysis / CALIBRATION_FILE),
-        unreadable=_images_in(read_table(directory.unreadable)),
+        unreadable=read_unreadable(directory.unreadable),
         views=read_table(analysis / VIEWS_FILE),
         views_info=read_mapping(analysis / VIEWS_INFO_FILE),
         inheritance=read_table(analysis / INHERITANCE_FILE),
@@ -290,7 +290,3 @@ def _some(values: list[float], most: int, wanted: float | None) -> list[float]:
         nearest = min(range(1, most - 1), key=lambda i: abs(picked[i] - position))
         picked[nearest] = position
     return [values[i] for i in sorted(picked)]
-
-
-def _images_in(table: pd.DataFrame) -> list[str]:
-    return [str(image) for image in table["image"]] if "image" in table else []

@@ -14,12 +14,13 @@ import pandas as pd
 from tosmooth.config.schema import ModelConfig, StudyConfig, TrainingConfig
 from tosmooth.data.batches import Batches
 from tosmooth.data.views import ViewSchedule
-from tosmooth.errors import ConfigError, StudyError
+from tosmooth.errors import ConfigError, ModelError, StudyError
 from tosmooth.folder.claim import check_usable, claim
 from tosmooth.folder.growth import Change, in_words
 from tosmooth.folder.lock import StudyLock
 from tosmooth.folder.paths import CHECKPOINTS, RECORD_FILE, WEIGHTS_FILE, StudyDirectory
-from tosmooth.folder.writing import read_record, write_csv, write_json
+from tosmooth.folder.reading import harmless, read_unreadable
+from tosmooth.folder.writing import made_again, read_record, write_csv, write_json
 from tosmooth.losses.fused_linear import OBJECTIVES as FUSED_OBJECTIVES
 from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
@@ -261,8 +262,18 @@ class Context:
         return section_of(self.config, owner)
 
     def trained_model(self, owner: Teacher | Cell) -> StudyModel:
-        """A teacher or student with its kept weights, on the device, in eval mode."""
-        return self.loaded_model(self.model_section(owner), self.folder(owner) / WEIGHTS_FILE)
+        """A teacher or student with its kept weights, on the device, in eval mode.
+
+        Raises:
+            StudyError: they are missing or damaged.
+        """
+        folder = self.folder(owner)
+        model = self.new_model(self.model_section(owner).without_weights(), 0)
+        try:
+            load_weights(model, folder / WEIGHTS_FILE)
+        except ModelError as error:
+            raise StudyError(f"{error}; {made_again(folder)}") from None
+        return self.compute.place(model).eval()
 
     def loaded_model(self, section: ModelConfig, weights: Path) -> StudyModel:
         """The architecture of a section with the weights of a file, on the device, in eval mode."""
@@ -327,8 +338,8 @@ class Context:
         path = self.directory.unreadable
         found = {line for lines in self.compute.processes.gather(list(self.pipeline.unreadable)) for line in lines}
         if found and self.compute.processes.main:
-            before = pd.read_csv(path)["image"].tolist() if path.is_file() else []
-            write_csv(path, pd.DataFrame({"image": sorted(found | set(before))}))
+            known = {harmless(line) for line in found} | set(read_unreadable(path))
+            write_csv(path, pd.DataFrame({"image": sorted(known)}))
 
     def estimated_bytes(self) -> int:
         """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""

@@ -8,7 +8,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 
 from tosmooth.advice.units import by_unit, less_unsmoothed, reference_temperature, unit_of
 from tosmooth.analysis.centroids import ClassCentroids
@@ -16,7 +15,8 @@ from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
 from tosmooth.analysis.inference import sign_flip_test, t_interval
 from tosmooth.analysis.similarity import similar_classes
 from tosmooth.folder.paths import CENTROIDS_FILE, DIFFUSION_CLASSES_FILE, DIFFUSION_FILE, DIFFUSION_SUMMARY_FILE
-from tosmooth.folder.writing import write_csv
+from tosmooth.folder.tensors import read_tensors
+from tosmooth.folder.writing import made_again, write_csv
 from tosmooth.losses.objectives import reference_objective
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -27,8 +27,13 @@ SETTING = ["objective", "student", "label_smoothing", "temperature", "split", "n
 
 
 def read_centroids(context: Context, owner: Teacher | Cell, split: str) -> ClassCentroids | None:
-    """The centroids of a model on "train" or "val"; None where the split was empty."""
-    tensors = load_file(context.folder(owner) / CENTROIDS_FILE)
+    """The centroids of a model on "train" or "val"; None where the split was empty.
+
+    Raises:
+        StudyError: the file is missing or damaged.
+    """
+    folder = context.folder(owner)
+    tensors = read_tensors(folder / CENTROIDS_FILE, made_again(folder))
     own = {key.removeprefix(f"{split}."): value for key, value in tensors.items() if key.startswith(f"{split}.")}
     return ClassCentroids.from_state_dict(own) if own else None
 

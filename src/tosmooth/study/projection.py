@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from tosmooth.analysis.diffusion import relative_distances
@@ -14,6 +13,7 @@ from tosmooth.analysis.projection import PenultimateProjection
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.folder.paths import FEATURES_FILE, PROJECTION_FILE, PROJECTION_INFO_FILE
+from tosmooth.folder.tensors import read_tensors
 from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.losses.objectives import leading_objective
 from tosmooth.models.last_layer import find_last_layer
@@ -79,7 +79,7 @@ def _features(
     """Features and labels of the three classes: kept ones, or read now for other classes than were kept."""
     kept = context.folder(owner) / FEATURES_FILE
     if kept.is_file():
-        tensors = load_file(kept)
+        tensors = read_tensors(kept, "delete it, and the features are taken again")
         labels = tensors[f"{split_name}.labels"]
         if set(classes) <= set(labels.tolist()):
             chosen = torch.isin(labels, torch.tensor(classes))
