@@ -2,7 +2,7 @@
 
     python -m scripts.check_package            (make package-check; needs pip's index, a few minutes and 8 GB of disk)
 
-Both archives are looked through; the wheel alone is installed into a new environment; there the command, the README's
+Both archives are looked through; the wheel alone is installed into a new environment; there the command, the library's
 examples, the types and a very small study are tried, and that nothing of the extras is needed.
 """
 
@@ -143,12 +143,13 @@ def check_commands(command: Path, cwd: Path) -> None:
             raise Wrong(f"tosmooth {' '.join(arguments)}: does not say to install tosmooth[{extra}]:\n{run.stderr}")
 
 
-def check_readme(python: Path, cwd: Path) -> None:
-    """The README's library examples run as they are written."""
+def check_examples(python: Path, cwd: Path) -> None:
+    """The library's examples, of the README and of its own page, run as they are written."""
+    from tests.docs.test_library import EXAMPLES as OF_THE_PAGE
     from tests.test_readme import EXAMPLES
 
-    code = "for number, text in enumerate({!r}):\n    exec(compile(text, f'README example {{number}}', 'exec'), {{}})"
-    call(python, "-c", code.format(EXAMPLES), cwd=cwd)
+    code = "for number, text in enumerate({!r}):\n    exec(compile(text, f'example {{number}}', 'exec'), {{}})"
+    call(python, "-c", code.format([*EXAMPLES, *OF_THE_PAGE.values()]), cwd=cwd)
 
 
 def check_types(python: Path, cwd: Path) -> None:
@@ -192,7 +193,7 @@ def main() -> None:
         checks: dict[str, Callable[[], None]] = {
             "what it brings": lambda: check_core(python, metadata, empty),
             "commands": lambda: check_commands(scripts / "tosmooth", empty),
-            "the README's examples": lambda: check_readme(python, empty),
+            "the library's examples": lambda: check_examples(python, empty),
             "types": lambda: check_types(python, empty),
             "a small study": lambda: check_study(scripts / "tosmooth", empty),
         }

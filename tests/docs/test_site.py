@@ -202,18 +202,18 @@ def test_the_search_index_knows_pages_keys_and_names(site: Path) -> None:
 
 def test_links_to_files_of_the_repository_lead_to_a_page_that_shows_the_file() -> None:
     text = (
-        "[a](../src/tosmooth/config.py) [b](advice.md#x) ![c](images/c.png) [d](https://x.org/../y)\n"
+        "[a](../src/tosmooth/config/schema.py) [b](advice.md#x) ![c](images/c.png) [d](https://x.org/../y)\n"
         "```\n[e](../src/e.py)\n```\n[f](../README.md#licence)\n"
     )
-    assert links.links_of(text) == ["../src/tosmooth/config.py", "advice.md", "images/c.png", "../README.md"]
+    assert links.links_of(text) == ["../src/tosmooth/config/schema.py", "advice.md", "images/c.png", "../README.md"]
     assert links.turned(text, "audit.md") == (
-        "[a](repository/src/tosmooth/config.py.md) [b](advice.md#x) ![c](images/c.png) [d](https://x.org/../y)\n"
+        "[a](repository/src/tosmooth/config/schema.py.md) [b](advice.md#x) ![c](images/c.png) [d](https://x.org/../y)\n"
         "```\n[e](../src/e.py)\n```\n[f](repository/README.md#licence)\n"
     )
     assert links.turned("[a](../../LICENSE)", "science/audit-zoo.md") == "[a](../repository/LICENSE.md)"
     readme = "[a](docs/audit.md) [b](LICENSE) [c](docs/images/x.png)"
     assert links.turned(readme, "repository/README.md") == "[a](../audit.md) [b](LICENSE.md) [c](../images/x.png)"
-    assert "class StudyConfig" in links.text_of(ROOT, "src/tosmooth/config.py")
+    assert "class StudyConfig" in links.text_of(ROOT, "src/tosmooth/config/schema.py")
     for path in ("src/none.py", "../outside", "src"):
         with pytest.raises(links.LinkError, match="no such file"):
             links.text_of(ROOT, path)
