@@ -40,7 +40,7 @@ NAMES = {
         "advice.Advice",
         "page.write_audit",
     ],
-    "search": ["run.run_search", "run.SearchResult", "plan.planned", "replay.replay", "rungs.Rungs", "rungs.Rung"],
+    "search": ["run.run_search", "run.SearchResult", "plan.planned", "replay.replay", "halving.Rungs", "halving.Rung"],
 }
 _INTERNAL = {"__init__", "batches", "libraries", "recording", "teacher"}  # what the integrations share
 
