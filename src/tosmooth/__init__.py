@@ -39,7 +39,7 @@ _HOME = {
     "export_model": "tosmooth.export.export",
     "fused_linear_distillation": "tosmooth.losses.fused_linear",
     "load_config": "tosmooth.recipes.reading",
-    "load_study": "tosmooth.study.results",
+    "load_study": "tosmooth.folder.results",
     "mutual_information": "tosmooth.analysis.information",
     "run_study": "tosmooth.study.run",
     "similar_classes": "tosmooth.analysis.similarity",
