@@ -170,6 +170,16 @@ def test_sentences_are_estimated_too(tmp_path: Path, silent) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_students_of_translations_alone_are_timed_as_they_learn(tmp_path: Path, silent) -> None:
+    """They learn from labels, not from a teacher's hidden states, though the fused loss is on."""
+    config = load_config(
+        raw_study(), ["student.objectives=[sequence]", "student.temperatures=[1]", "compute.fused_loss=on"]
+    )
+    found = estimate_study(config, tmp_path, silent, seconds=SHORT)
+    assert {speed.what for speed in found.speeds} == {"read", "read for evaluation", "train", "evaluate"}
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_printed_fits_a_screen(tiny_raw: dict[str, Any], tmp_path: Path, silent) -> None:
     found = estimate_study(load_config(tiny_raw), tmp_path, silent, seconds=SHORT)
     console = Console(width=80, record=True, quiet=False, file=(tmp_path / "text").open("w", encoding="utf-8"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from tosmooth.folder.claim import change_to, check_usable
 from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.study.context import Context
-from tosmooth.study.mini_run import MiniRun, Speed
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import check_analysis
-from tosmooth.study.workload import Stage, student_groups, workload
+from tosmooth.study.timing import Speed, Timing
+from tosmooth.study.workload import Kind, Stage, student_groups, workload
 from tosmooth.training.checkpoint import KEPT
 
 FLOAT, DOUBLE, HALF = 4, 8, 2  # bytes
@@ -145,7 +145,7 @@ class Estimate:
         """All of it, as JSON can hold it."""
         found = dataclasses.asdict(self)
         for row, time in zip(found["times"], self.times, strict=True):
-            row |= row.pop("stage") | {"bottleneck": time.bottleneck}
+            row |= row.pop("stage") | {"loaded": time.stage.loaded, "bottleneck": time.bottleneck}
             row["work"] = [{**kind._asdict(), "samples": count} for kind, count in time.stage.work.items()]
         found["memory"]["peak"] = self.memory.peak
         return found | {"seconds": {"low": self.seconds[0], "high": self.seconds[1]}}
@@ -175,11 +175,9 @@ def estimate_study(
         shown.stage("mini-run: real batches, a few real steps")
         devices = [context.compute.device] if context.compute.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            run = MiniRun(context, seconds)
-            stages = workload(context)
-            speeds = run.measure({kind for stage in stages for kind in stage.work})
-        times = [_time(context, stage, run) for stage in stages]
-        memory, disk = _memory(context, run), _disk(context)
+            timing, stages = Timing(context, seconds), workload(context)
+            speeds = timing.measure({kind for stage in stages for kind in stage.work})
+        memory, disk = _memory(context, speeds), _disk(context)
         return Estimate(
             name=config.name,
             path=str(context.directory.path),
@@ -190,18 +188,19 @@ def estimate_study(
             classes=context.data.num_outputs,
             models=_sizes(context),
             students=(len(context.unfinished(context.plan.cells)), len(context.plan.cells)),
-            times=times,
-            speeds=speeds,
+            times=[_time(context, stage, speeds) for stage in stages],
+            speeds=list(speeds.values()),
             memory=memory,
             disk=disk,
             problems=_problems(context, memory, disk),
-            notes=[*run.notes, *_notes(context)],
+            notes=[*timing.notes, *_notes(context)],
         )
 
 
-def _time(context: Context, stage: Stage, run: MiniRun) -> StageTime:
-    computing = sum(count / run.per_second(kind) for kind, count in stage.work.items())
-    loading = stage.loaded / run.loaded_per_second(evaluation=stage.name == "evaluation")
+def _time(context: Context, stage: Stage, speeds: Mapping[Kind, Speed]) -> StageTime:
+    each = {kind: count / speeds[kind].per_second for kind, count in stage.work.items()}
+    loading = sum(seconds for kind, seconds in each.items() if not kind.model)
+    computing = sum(each.values()) - loading
     # One after the other where the main process reads and the CPU computes; else somewhere in between.
     overlap = context.compute.device.type != "cpu" or context.config.data.workers > 0
     high = computing + loading
@@ -233,13 +232,13 @@ def _groups(context: Context) -> tuple[list[list[Teacher]], list[list[Cell]]]:
     return [g for g in teachers if g], student_groups(context, context.unfinished(context.plan.cells))
 
 
-def _memory(context: Context, run: MiniRun) -> Memory:
+def _memory(context: Context, speeds: Mapping[Kind, Speed]) -> Memory:
     """State of all models of a group, and gradients and activations of the one whose turn it is."""
     teachers, students = _groups(context)
 
     def at_work(owner: Teacher | Cell) -> int:
-        role = "teacher" if isinstance(owner, Teacher) else "student"
-        return FLOAT * context.parameters_of(owner) + run.activations(role, context.model_section(owner).name)
+        kind = Kind("train", "teacher" if isinstance(owner, Teacher) else "student", context.model_section(owner).name)
+        return FLOAT * context.parameters_of(owner) + speeds[kind].activation_bytes
 
     def alone(group: list[Any]) -> int:
         return _state(context, group) + max(map(at_work, group))

@@ -22,6 +22,7 @@ from tosmooth.errors import NonFiniteError, StudyError
 from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
 from tosmooth.losses.objectives import SEQUENCE
 from tosmooth.memory import is_out_of_memory
+from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
 from tosmooth.study.measuring import Measuring
@@ -91,10 +92,7 @@ def _train_teachers(context: Context, todo: Sequence[Teacher]) -> None:
     def title(teachers: Sequence[Teacher]) -> str:
         return f"teachers, {_named(context, teachers)}"
 
-    def loss(teacher: Teacher) -> LossFunction:
-        return label_smoothing_loss(teacher.label_smoothing)
-
-    _train(context, todo, _Work(title, loss, range(context.config.teacher.epochs)))
+    _train(context, todo, _Work(title, range(context.config.teacher.epochs)))
 
 
 def train_students(
@@ -149,7 +147,6 @@ def students_that_fit(context: Context) -> int:
 
 def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeaching, epochs: range) -> None:
     seed, seeds = todo[0].seed, context.config.student.seeds
-    section = context.config.student
 
     def title(cells: Sequence[Cell]) -> str:
         return f"{len(cells)} students, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})"
@@ -162,31 +159,17 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
         from tosmooth.study.sequence_level import translated_training  # studies of images need none of it
 
         teacher = next(teacher for teacher in context.plan.teachers if teacher.name == todo[0].teacher)
-        labels = label_smoothing_loss(section.label_smoothing)
-        split = translated_training(context, teacher)
-        _train(context, todo, _Work(title, lambda _: labels, epochs, split=split))
+        _train(context, todo, _Work(title, epochs, split=translated_training(context, teacher)))
         return
 
-    def loss(cell: Cell) -> LossFunction:
-        return distillation_from(
-            cell.teacher,
-            cell.temperature,
-            cell.objective,
-            section.hard_weight,
-            label_smoothing=section.label_smoothing,
-            options=section.objective_options.get(cell.objective),
-            topk=section.topk,
-        )
-
-    _train(context, todo, _Work(title, loss, epochs, teaching_of, student_views(context, seed)))
+    _train(context, todo, _Work(title, epochs, teaching_of, student_views(context, seed)))
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What models are trained with: title, losses, the epochs to train; for students teachers, views and labels."""
+    """What a group is trained with: title, the epochs to train; for students teachers, views and labels."""
 
     title: Callable[[Sequence[Any]], str]
-    loss: Callable[[Any], LossFunction]
     epochs: range
     teaching: Callable[[Sequence[Any]], Teaching] | None = None
     views: ViewSchedule | None = None
@@ -284,32 +267,64 @@ class _Checkpoints(Checkpointing):
         return self._context.stopping
 
 
-def _trainee(context: Context, owner: Teacher | Cell, work: _Work, start: Position) -> Trainee:
+def new_trainee(
+    context: Context, owner: Teacher | Cell, *, split: Any = None, model: StudyModel | None = None
+) -> Trainee:
+    """A teacher or student before its first step; nothing is written yet.
+
+    Args:
+        context: of the study.
+        owner: the teacher or cell.
+        split: as for `Context.training_batches`.
+        model: to be trained; None = as its section describes it, from its seed, file or published weights.
+    """
     section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
-    model = context.new_model(
-        context.model_section(owner), owner.seed, owner.checkpoint if isinstance(owner, Teacher) else None
-    )
-    trainee = Trainee(
+    if model is None:
+        checkpoint = owner.checkpoint if isinstance(owner, Teacher) else None
+        model = context.new_model(context.model_section(owner), owner.seed, checkpoint)
+    return Trainee(
         name=owner.name,
         model=model,
-        loss_function=work.loss(owner),
+        loss_function=_loss(context, owner),
         config=section,
         compute=context.compute,
         seed=owner.seed,
-        steps_per_epoch=len(context.training_batches(section, owner.seed, split=work.split)),
+        steps_per_epoch=len(context.training_batches(section, owner.seed, split=split)),
         folder=context.folder(owner),
-        fused=context.fused_loss and work.teaching is not None,
+        fused=context.fused_loss and is_distilled(owner),
         select_by=None if context.selection == "last" else f"{context.selection_split_name}/top1",
     )
-    if start != BEGINNING:
-        trainee.restore(context.checkpoints.read(owner.name, start))
-    return trainee
+
+
+def is_distilled(owner: Teacher | Cell) -> bool:
+    """Whether a model learns from a teacher's answers, rather than from labels or translations."""
+    return isinstance(owner, Cell) and owner.objective != SEQUENCE
+
+
+def _loss(context: Context, owner: Teacher | Cell) -> LossFunction:
+    section = context.config.student
+    if isinstance(owner, Teacher):
+        return label_smoothing_loss(owner.label_smoothing)
+    if not is_distilled(owner):
+        return label_smoothing_loss(section.label_smoothing)
+    return distillation_from(
+        owner.teacher,
+        owner.temperature,
+        owner.objective,
+        section.hard_weight,
+        label_smoothing=section.label_smoothing,
+        options=section.objective_options.get(owner.objective),
+        topk=section.topk,
+    )
 
 
 def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start: Position) -> None:
     """Train a group from a point on, then measure each of its models with the kept weights."""
     teaching = work.teaching(owners) if work.teaching is not None else None
-    trainees = [_trainee(context, owner, work, start) for owner in owners]
+    trainees = [new_trainee(context, owner, split=work.split) for owner in owners]
+    if start != BEGINNING:
+        for trainee in trainees:
+            trainee.restore(context.checkpoints.read(trainee.name, start))
     config = trainees[0].config
     batches = context.training_batches(config, owners[0].seed, work.views, work.split)
     cost = sum(p.numel() for trainee in trainees for p in trainee.model.parameters()) / len(trainees)

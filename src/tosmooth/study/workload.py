@@ -18,11 +18,14 @@ from tosmooth.training.trainee import averaged_epochs
 
 
 class Kind(NamedTuple):
-    """What is done with a sample: it trains a model, a frozen teacher is asked about it, or a model is evaluated."""
+    """What is done with a sample: it is read, trains a model, a frozen teacher is asked about it, or a model judged."""
 
-    what: Literal["train", "ask", "evaluate"]
-    role: Literal["teacher", "student"]
-    model: str
+    what: Literal["read", "read for evaluation", "train", "ask", "evaluate"]
+    role: Literal["teacher", "student", ""]
+    model: str  # whose; empty of reading
+
+
+READ, READ_FOR_EVALUATION = Kind("read", "", ""), Kind("read for evaluation", "", "")
 
 
 @dataclass(frozen=True)
@@ -36,8 +39,8 @@ class Stage:
         steps_per_epoch: batches an epoch.
         steps: updates of all models together; of stored answers and evaluation, 0.
         passes: of evaluation: how often a model goes over a split.
-        loaded: samples that are read and augmented; a batch that serves a whole group counts once.
-        work: how many samples go through which model, in which way.
+        work: how many samples are read, and go through which model in which way; a batch that serves a whole group is
+            read once.
     """
 
     name: str
@@ -46,8 +49,12 @@ class Stage:
     steps_per_epoch: int
     steps: int
     passes: int
-    loaded: int
     work: dict[Kind, int]
+
+    @property
+    def loaded(self) -> int:
+        """Samples that are read and augmented."""
+        return self.work.get(READ, 0) + self.work.get(READ_FOR_EVALUATION, 0)
 
 
 def workload(context: Context) -> list[Stage]:
@@ -74,12 +81,9 @@ def _teachers(context: Context, todo: Sequence[Teacher]) -> Stage | None:
     section = context.config.teacher
     steps, samples = _epoch(context, section)
     groups = len({teacher.seed for teacher in todo})  # teachers of one seed share their batches
-    kind = Kind("train", "teacher", section.model.name)
-    work = {kind: len(todo) * section.epochs * samples}
-    whole = section.epochs * steps
-    return Stage(
-        "teachers", len(todo), section.epochs, steps, len(todo) * whole, 0, groups * section.epochs * samples, work
-    )
+    whole = section.epochs * samples
+    work = {READ: groups * whole, Kind("train", "teacher", section.model.name): len(todo) * whole}
+    return Stage("teachers", len(todo), section.epochs, steps, len(todo) * section.epochs * steps, 0, work)
 
 
 def _stored(context: Context, cells: Sequence[Cell]) -> Stage | None:
@@ -89,8 +93,8 @@ def _stored(context: Context, cells: Sequence[Cell]) -> Stage | None:
         return None
     samples = views * len(context.data.train) * len(taught)
     steps = -(-len(context.data.train) // context.config.compute.eval_batch_size)
-    work = {Kind("ask", "teacher", context.config.teacher.model.name): samples}
-    return Stage("stored answers", len(taught), views, steps, 0, 0, samples, work)
+    work = {READ: samples, Kind("ask", "teacher", context.config.teacher.model.name): samples}
+    return Stage("stored answers", len(taught), views, steps, 0, 0, work)
 
 
 def student_groups(context: Context, cells: Iterable[Cell]) -> list[list[Cell]]:
@@ -107,17 +111,15 @@ def _students(context: Context, todo: Sequence[Cell]) -> Stage | None:
         return None
     section = context.config.student
     steps, samples = _epoch(context, section)
-    groups = student_groups(context, todo)
     work: Counter[Kind] = Counter()
-    for group in groups:
+    for group in student_groups(context, todo):
+        work[READ] += section.epochs * samples
         for cell in group:
             work[Kind("train", "student", cell.student)] += section.epochs * samples
         if context.stored_views is None and group[0].objective != SEQUENCE:
             asked = Kind("ask", "teacher", context.config.teacher.model.name)
             work[asked] += len({cell.teacher for cell in group}) * section.epochs * samples
-    whole = section.epochs * steps
-    loaded = len(groups) * section.epochs * samples
-    return Stage("students", len(todo), section.epochs, steps, len(todo) * whole, 0, loaded, dict(work))
+    return Stage("students", len(todo), section.epochs, steps, len(todo) * section.epochs * steps, 0, dict(work))
 
 
 def _evaluation(context: Context) -> Stage | None:
@@ -146,7 +148,7 @@ def _evaluation(context: Context) -> Stage | None:
             if of_teacher:  # stability and smoothness of its answers
                 looked_at.append(min(len(data.train), max(FEWEST_IMAGES, IMAGES_PER_CLASS * data.num_classes)))
         passes, models = passes + len(looked_at), models + bool(looked_at)
-        work[kind] += sum(looked_at)
-    if not passes:
-        return None
-    return Stage("evaluation", models, 0, 0, 0, passes, sum(work.values()), {k: n for k, n in work.items() if n})
+        if looked_at:
+            work[kind] += sum(looked_at)
+            work[READ_FOR_EVALUATION] += sum(looked_at)
+    return Stage("evaluation", models, 0, 0, 0, passes, dict(work)) if passes else None
