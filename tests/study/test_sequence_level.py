@@ -13,7 +13,7 @@ from tosmooth.recipes.reading import load_config
 from tosmooth.study import sequence_level
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.ray_engine import units_of
+from tosmooth.study.ray_engine import jobs_of
 from tosmooth.study.sequence_level import translated_training
 
 
@@ -77,8 +77,8 @@ def test_other_heads_are_another_teacher_although_the_weights_are_the_same(
 
 
 def test_a_cluster_translates_once_a_teacher_and_stores_logits_only_where_they_teach(context: Context):
-    _, stored, students = units_of(context, 2)
-    assert [unit.key for unit in stored] == [
+    _, stored, students = jobs_of(context, 2)
+    assert [job.key for job in stored] == [
         "logits-a0-s0", "logits-a0.1-s0", "sequences-a0-s0", "sequences-a0.1-s0",
     ]  # fmt: skip
     alone = context.config.student.model_copy(update={"objectives": ["sequence"]})
@@ -86,5 +86,5 @@ def test_a_cluster_translates_once_a_teacher_and_stores_logits_only_where_they_t
         context.config.model_copy(update={"student": alone, "name": "alone"}), context.directory.path.parent,
         context.progress,
     )  # fmt: skip
-    assert [unit.key for unit in units_of(only, 2)[1]] == ["sequences-a0-s0", "sequences-a0.1-s0"]
+    assert [job.key for job in jobs_of(only, 2)[1]] == ["sequences-a0-s0", "sequences-a0.1-s0"]
     assert students
