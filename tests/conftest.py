@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import copy
+import os
+import shutil
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from tosmooth.folder.results import StudyResults
+from tests.shared import Shared
+from tosmooth.data import fashion_mnist_sample
+from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
@@ -41,6 +48,16 @@ LONG = (
 )  # fmt: skip
 
 
+MEMORY = Path("/dev/shm")
+ROOM = 6 * 2**30  # bytes; what the tests write at most, and as much again
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put temporary folders into memory where there is room: every file of a study waits until the disk has it."""
+    if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
 
@@ -48,8 +65,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture
 def tiny_raw() -> dict[str, Any]:
     """A raw configuration of a study that runs in seconds; tests may change it."""
-    import copy
-
     return copy.deepcopy(TINY)
 
 
@@ -59,7 +74,29 @@ def silent() -> StudyProgress:
 
 
 @pytest.fixture(scope="session")
-def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    """Folders that are made once a run, whichever process of the tests needs them first, and that nobody changes."""
+    base = tmp_path_factory.getbasetemp()
+    root = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folders = Shared(root / "shared")
+    yield folders
+    folders.assert_unchanged()
+
+
+@pytest.fixture(scope="session")
+def tiny_study(shared: Shared) -> StudyResults:
     """A real study, run once for all tests that read one. Do not write into it."""
-    root: Path = tmp_path_factory.mktemp("runs")
-    return run_study(load_config(TINY), root, StudyProgress(Console(quiet=True)))
+
+    def run(root: Path) -> None:
+        run_study(load_config(TINY), root, StudyProgress(Console(quiet=True)))
+
+    return load_study(shared.folder("tiny-study", run) / "tiny")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def decompressed_once() -> Iterator[None]:
+    """The embedded images are read in half a second, and by nearly every study of the tests."""
+    read = cache(fashion_mnist_sample._read)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fashion_mnist_sample, "_read", lambda name: copy.deepcopy(read(name)))
+        yield

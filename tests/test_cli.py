@@ -6,26 +6,19 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.processes import run_forked
 from tosmooth.folder.results import StudyResults
 
 
 def tosmooth(
     *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tosmooth", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=240,
-        env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **(env or {})},
-    )
+    return run_forked([*map(str, arguments)], {**os.environ, "COLUMNS": "120", "NO_COLOR": "1", **(env or {})}, cwd)
 
 
 def test_help_names_the_commands_in_the_order_of_the_work():

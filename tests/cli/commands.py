@@ -11,6 +11,7 @@ from typing import Any
 
 from typer.main import get_command
 
+from tests.processes import run_forked
 from tosmooth.cli import app
 
 COLOURS = ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "CLICOLOR")
@@ -36,7 +37,12 @@ def environment(**more: str) -> dict[str, str]:
 def tosmooth(
     *arguments: object, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command with pipes for its streams."""
+    """Run the command in a process of its own, without a terminal."""
+    return run_forked([*map(str, arguments)], environment(**(env or {})), cwd)
+
+
+def started(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The same as `python -m tosmooth`, from a fresh interpreter."""
     return subprocess.run(
         [sys.executable, "-m", "tosmooth", *map(str, arguments)],
         capture_output=True,
@@ -44,8 +50,8 @@ def tosmooth(
         encoding="utf-8",
         cwd=cwd,
         timeout=240,
-        env=environment(**(env or {})),
+        env=environment(),
     )
 
 
-__all__ = ["ALL", "RUN", "commands", "environment", "tosmooth"]
+__all__ = ["ALL", "RUN", "commands", "environment", "started", "tosmooth"]

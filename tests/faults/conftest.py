@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.faults.studies import SMALL, content, finish, start_server
+from tests.shared import Shared
 
 
 class Whole(NamedTuple):
@@ -17,9 +18,13 @@ class Whole(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    root: Path = tmp_path_factory.mktemp("whole")
-    start_server()  # so that the time below is the study's alone
-    started = time.monotonic()
-    finish(SMALL, root / "timed")
-    return Whole(content(root / "timed" / "small"), time.monotonic() - started)
+def whole(shared: Shared) -> Whole:
+    def run(root: Path) -> None:
+        start_server()  # so that the time below is the study's alone
+        started = time.monotonic()
+        finish(SMALL, root)
+        (root / "seconds.txt").write_text(str(time.monotonic() - started), encoding="utf-8")
+
+    folder = shared.folder("whole-small-study", run)
+    start_server()
+    return Whole(content(folder / "small"), float((folder / "seconds.txt").read_text(encoding="utf-8")))

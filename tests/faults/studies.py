@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -16,12 +14,8 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from tosmooth.cli import _run
+from tests.processes import FORKS, redirect
 from tosmooth.recipes.reading import load_config
-
-# A server that has imported PyTorch but computed nothing: its forks start at once, and no thread pool is inherited.
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tosmooth.study.run", "tests.faults.studies"])
 
 # One of everything that a resume has to get right: two teachers, stored logits of both flips, dropout and batch
 # normalisation in the students, two seeds, a last batch that is not full, checkpoints within the epoch, selection.
@@ -47,9 +41,8 @@ SMALL: Mapping[str, Any] = {
 
 def _command(raw: Mapping[str, Any], root: str, log: str, what: str) -> None:
     """What the command line does, in this process: errors become a message and an exit code."""
-    with Path(log).open("a", encoding="utf-8", buffering=1) as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    redirect(log, log)
+    from tosmooth.cli import _run
     from tosmooth.search.run import run_search
     from tosmooth.study.run import run_study
     from tosmooth.study.single import train_only_teachers
@@ -62,7 +55,7 @@ def _command(raw: Mapping[str, Any], root: str, log: str, what: str) -> None:
 
 def start_server() -> None:
     """Start the server whose forks the studies are."""
-    process = _CONTEXT.Process(target=time.sleep, args=(0,))
+    process = FORKS.Process(target=time.sleep, args=(0,))
     process.start()
     process.join()
 
@@ -71,7 +64,7 @@ def start(raw: Mapping[str, Any], root: Path, *, teachers_only: bool = False, se
     """Begin or go on with a study, or with a search over its grid; its output goes to ``root/log.txt``."""
     root.mkdir(parents=True, exist_ok=True)
     what = "search" if search else "teachers" if teachers_only else "study"
-    process = _CONTEXT.Process(target=_command, args=(dict(raw), str(root), str(root / "log.txt"), what))
+    process = FORKS.Process(target=_command, args=(dict(raw), str(root), str(root / "log.txt"), what))
     process.start()
     return process
 
