@@ -8,17 +8,16 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
+from tests.folder.page import Row, each_has_one_row, expression, rows
 from tosmooth.folder import paths
 from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "tosmooth"
-HEADINGS = ["file", "holds", "written by", "read by", "missing or damaged"]
 # Names of the files and folders of a study, by the constant that holds them.
 NAMES = {key: value for key, value in vars(paths).items() if key.isupper() and isinstance(value, str)}
 OWN_FORMAT = {"training/checkpoint"}  # what lies in a checkpoint is known there alone
@@ -31,49 +30,8 @@ ONLY_NAMED = {
 EXPORTED = {"export/state_dict", "export/reload"}
 
 
-class Row(NamedTuple):
-    """One row of the table; `files` are patterns of paths."""
-
-    files: list[str]
-    holds: str
-    writers: list[str]
-    readers: list[str]
-    without: str
-
-    @property
-    def modules(self) -> list[str]:
-        return [*self.writers, *self.readers]
-
-
-@cache
-def rows() -> list[Row]:
-    text = (ROOT / "docs" / "study-folder.md").read_text(encoding="utf-8")
-    head, _, *lines = [line for line in text.splitlines() if line.startswith("|")]
-    assert [cell.strip() for cell in head.strip("|").split("|")] == HEADINGS
-    found = []
-    for line in lines:
-        files, holds, writers, readers, without = (cell.strip() for cell in line.strip("|").split("|"))
-        coded = [re.findall(r"`([^`]+)`", cell) for cell in (files, writers, readers)]
-        assert readers == "–" or coded[2], line
-        found.append(Row(coded[0], holds, coded[1], coded[2], without))
-    return found
-
-
-def expression(pattern: str) -> re.Pattern[str]:
-    """What a path of the table matches: `<model>` is a folder of a model, other names in brackets are one part."""
-    parts = {"<model>": r"(?:teachers|students)/[^/]+", "<file>": r".+"}
-    split = re.split(r"(<[^>]+>)", pattern)
-    return re.compile("".join(parts.get(part, r"[^/]+") if part[:1] == "<" else re.escape(part) for part in split))
-
-
-def matching(path: str) -> list[Row]:
-    return [row for row in rows() if any(expression(file).fullmatch(path) for file in row.files)]
-
-
 def test_each_file_of_a_real_study_has_one_row_and_each_row_a_file(tiny_study: StudyResults):
-    found = [p.relative_to(tiny_study.path).as_posix() for p in tiny_study.path.rglob("*") if p.is_file()]
-    for path in found:
-        assert len(matching(path)) == 1, path
+    found = each_has_one_row(tiny_study.path)
     for row in rows():
         for file in row.files:
             there = any(expression(file).fullmatch(path) for path in found)

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from tests.faults.studies import assert_same, changed, content, finish, kill_after, start
+from tests.folder.page import each_has_one_row
 from tosmooth.advice.comparisons import KEY
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.folder.results import StudyResults
@@ -61,6 +62,10 @@ def of_cells(path: Path, cells: list[str]) -> dict[str, Any]:
 
 def trained_to_the_end(path: Path) -> list[str]:
     return [file.parent.name for file in sorted(path.glob("students/*/result.json"))]
+
+
+def test_each_of_its_files_stands_in_the_table_of_files(both: Both):
+    assert set(each_has_one_row(both.found.path)) >= {"search.json", "search.csv"}
 
 
 def test_survivors_are_the_students_of_the_whole_grid_bit_for_bit(both: Both):

@@ -15,6 +15,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from tests.folder.page import each_has_one_row
 from tests.tasks.sentences import raw_study, write_pairs
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.analysis.translation_metrics import score_translations
@@ -78,6 +79,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     )
     progress = Watching(root)
     return Finished(run_study(load_config(raw), root / "runs", progress), raw, progress.seen)
+
+
+def test_each_of_its_files_stands_in_the_table_of_files(finished: Finished):
+    assert {Path(name).name for name in each_has_one_row(finished.results.path)} >= {
+        "translations.json",
+        "vocabulary.json",
+    }
 
 
 def test_every_student_and_teacher_has_its_figures(finished: Finished):

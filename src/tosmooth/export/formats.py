@@ -13,8 +13,8 @@ from torch import Tensor
 from tosmooth.errors import ConfigError, ModelError, did_you_mean
 from tosmooth.export import huggingface, huggingface_translation, onnx, state_dict, torch_export
 from tosmooth.export.subject import Choice, Subject
+from tosmooth.folder.paths import VOCABULARY_FOLDER
 from tosmooth.models.weights import load_weights, weights_hash
-from tosmooth.tasks.translation import VOCABULARY_FOLDER
 
 TOLERANCE = 1e-3  # of logits, relative to the largest one: above any reordering of float32 sums, below any mistake
 OF_TRANSLATIONS = ("safetensors", "huggingface")

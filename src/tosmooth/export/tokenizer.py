@@ -10,8 +10,8 @@ from tosmooth.data.translation.pretrained import FOLDER as TOKENIZER
 from tosmooth.data.translation.pretrained import load_pretrained
 from tosmooth.errors import ModelError
 from tosmooth.export.huggingface import FOLDER as HUGGINGFACE
+from tosmooth.folder.paths import VOCABULARY_FOLDER
 from tosmooth.models.weights import backbone_of
-from tosmooth.tasks.translation import VOCABULARY_FOLDER
 
 if TYPE_CHECKING:
     from tosmooth.export.subject import Subject

@@ -37,6 +37,7 @@ FEATURES_FILE = "projection.safetensors"  # penultimate features of the shown cl
 JUDGED_FILE = "judged.safetensors"  # which validation samples a model got right
 RELIABILITY_FILE = "reliability.json"  # bins of the test split
 TRANSLATIONS_FILE = "translations.json"  # by split ("val", "test"): sources, hypotheses and references, one a sentence
+VOCABULARY_FOLDER = "vocabulary"  # that the weights of a model of sentences go with
 TEACHER_VIEWS_FILE = "views.json"  # what the two older views see in a teacher
 AUDIT_FILE = "audit.json"
 AUDIT_PAGE_FILE = "audit.html"

@@ -22,7 +22,7 @@ from tosmooth.data.translation.vocabulary import FILE as VOCABULARY_FILE
 from tosmooth.data.translation.vocabulary import load_vocabulary
 from tosmooth.errors import ConfigError, ModelError
 from tosmooth.files import write_text
-from tosmooth.folder.paths import TRANSLATIONS_FILE
+from tosmooth.folder.paths import TRANSLATIONS_FILE, VOCABULARY_FOLDER
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.translation import TranslationModel, build_translation_model, validate_translation_model_name
 from tosmooth.models.translation_hf import check_published
@@ -32,7 +32,6 @@ from tosmooth.tasks.metric import METRICS
 from tosmooth.training.compute import Compute
 
 SIGNATURE = "bleu_signature"
-VOCABULARY_FOLDER = "vocabulary"  # beside the weights that it belongs to
 LIBRARIES = ("transformers", "tokenizers", "sacrebleu")
 
 
