@@ -131,7 +131,7 @@ from tosmooth.tasks.find import task_names
 
 found = {"objectives": objectives(), "tasks": task_names(), "valid": load_config("fashion-mnist").name}
 found["imported"] = sorted(name for name in sys.modules if name.startswith(("tosmooth_example", "broken_example")))
-found["hinton"] = find_objective("hinton").__module__
+found["hinton"] = find_objective("hinton").function.__module__
 for name in ("broken", "reverse_kl"):
     try:
         find_objective(name)

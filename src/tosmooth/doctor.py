@@ -20,8 +20,8 @@ from packaging.requirements import Requirement
 
 from tosmooth import plugins
 from tosmooth.config.schema import ComputeConfig
-from tosmooth.data.registry import find_image_source
-from tosmooth.data.translation.registry import find_translation_source
+from tosmooth.data.registry import IMAGE_SOURCES
+from tosmooth.data.translation.registry import TRANSLATION_SOURCES
 from tosmooth.errors import TosmoothError
 from tosmooth.files import write_bytes
 from tosmooth.losses.objectives import find_objective
@@ -142,8 +142,8 @@ def _devices() -> Check:
 # What a study would use under a name; raises where it could not.
 _USED: dict[plugins.Kind, Callable[[str], Any]] = {
     "objectives": find_objective,
-    "data_sources": find_image_source,
-    "translation_sources": find_translation_source,
+    "data_sources": IMAGE_SOURCES.find,
+    "translation_sources": TRANSLATION_SOURCES.find,
     "models": lambda prefix: find_model_source(f"{prefix}:any")[0],
     "tasks": lambda name: type(find_task(name)),
 }

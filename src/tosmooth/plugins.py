@@ -6,7 +6,7 @@ not before: a broken one is in nobody's way but of those who ask for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
@@ -87,18 +87,6 @@ def load(kind: Kind, name: str) -> Any:
             f"{name!r} ({kind}) of the package {_package(points[0])} cannot be loaded from {points[0].value}: "
             f"{type(error).__name__}: {error}"
         ) from error
-
-
-def load_function(kind: Kind, name: str) -> Callable[..., Any] | None:
-    """The same of what must be a function.
-
-    Raises:
-        PluginError: as for `load`, or it cannot be called.
-    """
-    found = load(kind, name)
-    if found is not None and not callable(found):
-        raise wrong(kind, name, "a function")
-    return found  # type: ignore[no-any-return]
 
 
 def wrong(kind: Kind, name: str, expected: str) -> PluginError:

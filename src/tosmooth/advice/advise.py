@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.advice.caveats import Rules, advice_caveats
-from tosmooth.advice.comparisons import KEY, TESTS, Evidence, Judged, Setting, compare_with, scores_by_seed
+from tosmooth.advice.comparisons import KEY, Evidence, Judged, Setting, compare_with, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
 from tosmooth.advice.units import FEWEST_SEEDS, reference_temperature, unit_of, unit_word
@@ -83,7 +83,8 @@ def advise(
         for student in students
     }  # fmt: skip
     # Means that are not known (no validation split) leave the first model of the grid in place.
-    best = max(students, key=lambda s: m if math.isfinite(m := each[s]["recommendation"]["mean"]) else -math.inf)
+    sign = rules.metric.sign
+    best = max(students, key=lambda s: sign * m if math.isfinite(m := each[s]["recommendation"]["mean"]) else -math.inf)
     kept = ("recommendation", "rival", "headline", "rule", "confidence", "effect")
     return each[best] | {"by_student": {student: {key: each[student][key] for key in kept} for student in students}}
 
@@ -122,12 +123,12 @@ def _advise(
         return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
 
     scores = scores_by_seed(done, metric.val)
-    best: Setting = scores.mean(axis=1).idxmax()
+    best: Setting = metric.best(scores.mean(axis=1))
     evidence = _judged_settings(done, scores, judged or {})
-    comparisons = compare_with(best, scores, rules.margin, evidence)
+    comparisons = compare_with(best, scores, rules.margin, evidence, metric)
     chosen = dict(zip(KEY, best, strict=True))
     own = t_interval(scores.loc[best].dropna().to_numpy())
-    rival = _rival(best, scores)
+    rival = _rival(best, scores, metric)
     which = describe(chosen, varied, rules.smoothing)
     headline = f"Distil from {which}: {written(own, metric.unit)} validation {metric.words}"
     headline += _over(own.n, unit_word(results))
@@ -136,7 +137,7 @@ def _advise(
         gap = Interval(row["difference"], row["low"], row["high"], row["n"])
         if row["unit"] != "seeds":  # an interval over images has no place behind figures of students
             gap = Interval(row["difference"], math.nan, math.nan, 1)
-        headline += f", {written(gap)} points above {_other_side(rival, done)}"
+        headline += f", {written(gap)} points {metric.ahead} {_other_side(rival, done)}"
     open_rows = sorted(
         (row for row in comparisons if row["relation"] in {"tied", "undecided"}), key=lambda row: row["difference"]
     )
@@ -149,7 +150,7 @@ def _advise(
         "rule": (
             {"agrees": None, "sentence": f"The paper's rule could not be checked: {UNKNOWN}."}
             if unknown
-            else _rule_here(best, scores, comparisons, rules.margin, evidence)
+            else _rule_here(best, scores, comparisons, rules, evidence)
         ),
         "consequence": judge_consequence(scores, effect.shown, objective, best[3], metric),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
@@ -182,17 +183,17 @@ def _other_side(rival: Setting, results: pd.DataFrame) -> str:
     )
 
 
-def _rival(best: Setting, scores: pd.DataFrame) -> Setting | None:
+def _rival(best: Setting, scores: pd.DataFrame, metric: Metric) -> Setting | None:
     """The best setting on the other side: unsmoothed if the best is smoothed, and the other way round."""
     other_side = [setting for setting in scores.index if (setting[1] > 0) != (best[1] > 0)]
-    return scores.loc[other_side].mean(axis=1).idxmax() if other_side else None
+    return metric.best(scores.loc[other_side].mean(axis=1)) if other_side else None
 
 
 def _rule_here(
     best: Setting,
     scores: pd.DataFrame,
     comparisons: list[dict[str, Any]],
-    margin: float,
+    rules: Rules,
     evidence: Mapping[Setting, Evidence],
 ) -> dict[str, Any]:
     """The paper's rule among the settings that have a T: it says nothing of sequence-level distillation.
@@ -206,8 +207,9 @@ def _rule_here(
         return {"agrees": None, "sentence": text}
     if has_temperature(best[0]):
         return _rule(best, [row for row in comparisons if has_temperature(row["objective"])])
-    own: Setting = tempered.mean(axis=1).idxmax()
-    found = _rule(own, compare_with(own, tempered, margin, evidence), "among the settings with a temperature")
+    own: Setting = rules.metric.best(tempered.mean(axis=1))
+    against = compare_with(own, tempered, rules.margin, evidence, rules.metric)
+    found = _rule(own, against, "among the settings with a temperature")
     lowest = reference_temperature(setting[2] for setting in tempered.index)
     following = [
         row
@@ -289,7 +291,7 @@ def _how_sure(
     names += f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
     if number < FEWEST_SEEDS:
         text = f"Not sure: {number} {unit}{'s' * (number > 1)} cannot show how much is chance."
-        return "low", text + _for_these_students(others, open_rows, names)
+        return "low", text + _for_these_students(others, open_rows, names, rules.metric)
     if not open_rows:
         return "high", f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
     if all(row["relation"] == "tied" for row in open_rows):
@@ -302,15 +304,18 @@ def _how_sure(
     return "low", f"Not sure: these are behind by less than chance allows to call: {names}. More seeds would tell."
 
 
-def _for_these_students(others: list[dict[str, Any]], open_rows: list[dict[str, Any]], names: str) -> str:
-    """What the images or sentences of the one seed say; nothing about other seeds."""
+def _for_these_students(
+    others: list[dict[str, Any]], open_rows: list[dict[str, Any]], names: str, metric: Metric
+) -> str:
+    """What the samples of the one seed say; nothing about other seeds."""
     units = {row["unit"] for row in others}
     if len(units) != 1 or "seeds" in units:
         return ""
     (unit,) = units
+    test = "" if metric.compared_by is None else f"{metric.compared_by.name}, "
     text = (
         f" Of these very students, judged on the same {others[0]['n']:,} validation {unit}, "
-        f"{len(others) - len(open_rows)} of {len(others)} are worse ({TESTS[unit]}, Holm-corrected)"
+        f"{len(others) - len(open_rows)} of {len(others)} are worse ({test}Holm-corrected)"
     )
     return f"{text}; not told apart: {names}." if open_rows else f"{text}."
 
@@ -373,7 +378,7 @@ def _with_test_figures(
         other_key: Setting = tuple(rival[name] for name in KEY)  # type: ignore[assignment]
         other = t_interval(scores.loc[other_key].dropna().to_numpy())
         gap = t_interval((scores.loc[key] - scores.loc[other_key]).dropna().to_numpy())
-        above = "above" if gap.mean >= 0 else "below"
+        above = "above" if gap.mean >= 0 else "below"  # of the figures as they are: of a perplexity, below is better
         shown = gap if gap.mean >= 0 else Interval(-gap.mean, -gap.high, -gap.low, gap.n)
         side = _other_side(other_key, results)
         sentence += f", {written(shown)} points {above} {side}"

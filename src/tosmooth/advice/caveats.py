@@ -64,8 +64,8 @@ def advice_caveats(
         )
     column = rules.metric.val
     if column in teachers and not teachers[column].isna().all():
-        best_student = scores_by_seed(done, column).mean(axis=1).max()
-        if best_student >= teachers[column].max():
+        means, sign = scores_by_seed(done, column).mean(axis=1), rules.metric.sign
+        if (sign * means).max() >= (sign * teachers[column]).max():
             found.append(
                 "The best student is at least as good as the best teacher: a stronger teacher may change the picture."
             )

@@ -13,45 +13,37 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, balanced, by_unit, unit_of, unit_word
-from tosmooth.analysis.inference import Interval, holm, mcnemar, paired_bootstrap, t_interval
-from tosmooth.analysis.translation_metrics import bootstrap_difference
-from tosmooth.folder.paths import JUDGED_FILE
-from tosmooth.folder.tensors import read_tensors
-from tosmooth.folder.translations import Translations, all_translations
-from tosmooth.tasks.metric import BLEU, TOP1, Metric
+from tosmooth.analysis.inference import Interval, holm, t_interval
+from tosmooth.tasks.metric import TOP1, Metric
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
 Setting = tuple[str, float, float, str]
-# What one student did on the validation split: (N,) 1 = right, 0 = wrong, −1 = not read, by image; or its translations.
-Evidence = NDArray[np.int8] | Translations
+Evidence = Any  # what one student did on the validation split, as the metric's `SampleTest` reads it
 Judged = Mapping[str, Evidence]  # by cell
-FEWEST_SENTENCES = 100  # fewer can agree by accident, and resampling them would call that certain
-# The test behind a comparison of two students of one seed, by what they are compared over.
-TESTS = {"images": "McNemar's test", "sentences": "paired bootstrap of BLEU"}
 
 
 def read_judged(
     folders: Mapping[str, Path], metric: Metric = TOP1, results: pd.DataFrame | None = None
 ) -> dict[str, Any]:
-    """Which validation images each cell got right, or how it translated the validation sentences, by cell name.
+    """What each cell did on the validation samples, by cell name, for the test of two cells of one seed.
 
-    Cells without the file are left out.
+    Cells of which nothing was kept are left out.
 
     Args:
         folders: by cell name.
         metric: of the study.
         results: one row per cell; those that are compared over seeds are not read, then. None = all are read.
+
+    Raises:
+        StudyError: a file is damaged (named).
     """
+    if metric.compared_by is None:
+        return {}
     if results is not None:
         wanted = set(_of_one_seed(results))
         folders = {name: folder for name, folder in folders.items() if name in wanted}
-    if metric is BLEU:
-        return all_translations(folders)
-    if metric.name != TOP1.name:  # right or wrong by sample says nothing of another figure
-        return {}
-    files = {name: folder / JUDGED_FILE for name, folder in folders.items()}
-    remedy = "delete it, and it is left out"
-    return {name: read_tensors(file, remedy)["val.correct"].numpy() for name, file in files.items() if file.is_file()}
+    found = {name: metric.compared_by.read(folder) for name, folder in folders.items()}
+    return {name: own for name, own in found.items() if own is not None}
 
 
 def _of_one_seed(results: pd.DataFrame) -> list[str]:
@@ -71,13 +63,16 @@ def scores_by_seed(results: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def compare_with(
-    best: Setting, scores: pd.DataFrame, margin: float, judged: Mapping[Setting, Evidence] | None = None
+    best: Setting,
+    scores: pd.DataFrame,
+    margin: float,
+    judged: Mapping[Setting, Evidence] | None = None,
+    metric: Metric = TOP1,
 ) -> list[dict[str, Any]]:
     """Every other setting against the best.
 
-    With at least two pairs: the paired t-test over seeds. With one pair: McNemar's exact test on the same validation
-    images, and a bootstrap of the difference over those images; or, of translations, sacrebleu's paired bootstrap over
-    the same sentences. Holm's correction over all settings either way.
+    With at least two pairs: the paired t-test over seeds. With one pair: the metric's test of two models on the same
+    validation samples (`SampleTest`), where it has one. Holm's correction over all settings either way.
 
     `worse`: the test rejects after the correction. `tied`: the 95 % interval of the difference lies within ± margin.
     `undecided`: neither, or two seeds; a weak test is no proof of equality.
@@ -86,20 +81,21 @@ def compare_with(
         best: the recommended setting.
         scores: settings as rows, seeds as columns, in points of the metric.
         margin: in the same points.
-        judged: right (1), wrong (0) or not read (−1) on each validation image, (N,), or the translations of the
-            validation sentences, of the settings with one cell.
+        judged: what the one cell of a setting did on the validation samples.
+        metric: what the scores are.
 
     Returns:
-        One mapping per setting: its key, `difference` (best − setting, points), `low`, `high`, `n` (pairs of `unit`),
-        `unit` ("seeds", "images" or "sentences"), `p`, `p_holm`, `relation`.
+        One mapping per setting: its key, `difference` (how many points it is worse than the best), `low`, `high`, `n`
+        (pairs of `unit`), `unit` ("seeds", or what the metric's samples are called), `p`, `p_holm`, `relation`.
     """
     rows = []
     for setting in scores.index:
-        pairs = (scores.loc[best] - scores.loc[setting]).dropna().to_numpy()
-        if len(pairs) == 1 and judged and {best, setting} <= set(judged):
-            found = _over_samples(judged[best], judged[setting]) or _over_seeds(pairs)
-        else:
-            found = _over_seeds(pairs)
+        pairs = metric.sign * (scores.loc[best] - scores.loc[setting]).dropna().to_numpy()
+        found = None
+        if len(pairs) == 1 and metric.compared_by is not None and judged and {best, setting} <= set(judged):
+            told = metric.compared_by.compare(judged[best], judged[setting])
+            found = None if told is None else _row(*told, metric.samples)
+        found = found or _over_seeds(pairs)
         if setting == best:
             found["p"] = math.nan
         rows.append(dict(zip(KEY, setting, strict=True)) | found)
@@ -119,22 +115,6 @@ def _over_seeds(pairs: NDArray[np.float64]) -> dict[str, Any]:
     return _row(interval, p, "seeds")
 
 
-def _over_samples(best: Evidence, other: Evidence) -> dict[str, Any] | None:
-    if isinstance(best, Translations) or isinstance(other, Translations):
-        found = (
-            over_sentences(best, other) if isinstance(best, Translations) and isinstance(other, Translations) else None
-        )
-        return None if found is None else _row(*found, "sentences")
-    return _over_images(best, other)
-
-
-def _over_images(best: NDArray[np.int8], other: NDArray[np.int8]) -> dict[str, Any]:
-    both = (best >= 0) & (other >= 0)
-    a, b = best[both] == 1, other[both] == 1
-    share = paired_bootstrap(a, b)
-    return _row(Interval(100 * share.mean, 100 * share.low, 100 * share.high, share.n), mcnemar(a, b), "images")
-
-
 def _row(interval: Interval, p: float, unit: str) -> dict[str, Any]:
     return {
         "difference": interval.mean,
@@ -152,14 +132,3 @@ def _relation(row: Mapping[str, Any], margin: float) -> str:
     if row["low"] >= -margin and row["high"] <= margin:
         return "tied"
     return "worse" if row["p_holm"] < SIGNIFICANCE and row["difference"] > 0 else "undecided"
-
-
-def over_sentences(best: Translations, other: Translations) -> tuple[Interval, float] | None:
-    """The difference in BLEU (best − other, points) with its interval over sentences, and p by the paired bootstrap.
-
-    None where they cannot be compared: other sentences, or too few of them.
-    """
-    if list(best.references) != list(other.references) or len(best.references) < FEWEST_SENTENCES:
-        return None
-    found = bootstrap_difference(best.statistics, other.statistics)
-    return Interval(found.difference, found.low, found.high, found.sentences), found.p

@@ -24,10 +24,10 @@ from tosmooth.analysis.inference import holm, t_interval
 from tosmooth.tasks.metric import TOP1, Metric, capital
 
 SENTENCES = {
-    ("loss", "shown"): "{Metric} falls with it, as the paper says: {cost}.",
-    ("loss", "other"): "{Metric} falls all the same: {cost}. What costs {metric} here is not shown to be diffusion.",
-    ("gain", "shown"): "{Metric} does not fall with it: {cost}.",
-    ("gain", "other"): "{Metric} does not fall either: {cost}.",
+    ("loss", "shown"): "{Metric} {falls} with it, as the paper says: {cost}.",
+    ("loss", "other"): "{Metric} {falls} all the same: {cost}. What costs {metric} here is not shown to be diffusion.",
+    ("gain", "shown"): "{Metric} does not {fall} with it: {cost}.",
+    ("gain", "other"): "{Metric} does not {fall} either: {cost}.",
     ("none", "shown"): "It is not shown to cost {metric}: {cost}.",
     ("none", "other"): "Nor is it shown that smoothing changes what raising T does to {metric}: {cost}.",
 }
@@ -77,7 +77,7 @@ def judge_consequence(
         row["p_holm"] = adjusted
     found = [row for row in rows if row["p_holm"] < SIGNIFICANCE]
     strongest = max(found or rows, key=lambda row: abs(row["mean"]))
-    kind = "none" if not found else "loss" if strongest["mean"] < 0 else "gain"
+    kind = "none" if not found else "loss" if metric.sign * strongest["mean"] < 0 else "gain"
     word = scores.columns.name or "seed"
     cost = (
         f"from T = {base:g} to {strongest['temperature']:g}, smoothing the teacher "
@@ -86,5 +86,5 @@ def judge_consequence(
     )
     there = (strongest["label_smoothing"], strongest["temperature"]) in shown
     said = SENTENCES[kind, "shown" if there else "other"]
-    text = said.format(cost=cost, metric=metric.noun, Metric=capital(metric.noun))
+    text = said.format(cost=cost, metric=metric.noun, Metric=capital(metric.noun), falls=metric.falls, fall=metric.fall)
     return {"verdict": kind, "sentence": text, "rows": rows}

@@ -15,7 +15,12 @@ SAME_STABILITY = 0.005
 
 
 def view_sentences(
-    teachers: pd.DataFrame, effect: Mapping[str, Any], pair: Sequence[str], *, augmented: bool = True
+    teachers: pd.DataFrame,
+    effect: Mapping[str, Any],
+    pair: Sequence[str],
+    samples: str = "images",
+    *,
+    augmented: bool = True,
 ) -> dict[str, str]:
     """What each view says of the most smoothed teacher against the unsmoothed one.
 
@@ -23,7 +28,8 @@ def view_sentences(
         teachers: rows of `views.csv` with role "teacher".
         effect: the advice's verdict on diffusion.
         pair: names of the two similar classes.
-        augmented: whether there are augmented views to measure mutual information with; sentences have none.
+        samples: what they are, in the plural.
+        augmented: whether there are augmented views of them to measure mutual information with.
 
     Returns:
         `information` (Müller et al.), `stability` (Shen et al.) and `diffusion` (the paper).
@@ -36,7 +42,7 @@ def view_sentences(
         return {"information": text, "stability": text, **found}
     plain, smoothed = means.iloc[0], means.iloc[-1]
     return {
-        "information": _information(plain, smoothed, pair, augmented),
+        "information": _information(plain, smoothed, pair, samples, augmented),
         "stability": _stability(plain, smoothed),
         **found,
     }
@@ -51,7 +57,7 @@ def _compared(value: float, other: float, same: float, less: str, equal: str, mo
     return equal if abs(value - other) <= same else less if value < other else more
 
 
-def _information(plain: pd.Series, smoothed: pd.Series, pair: Sequence[str], augmented: bool) -> str:
+def _information(plain: pd.Series, smoothed: pd.Series, pair: Sequence[str], samples: str, augmented: bool) -> str:
     if pd.isna(smoothed.compactness) or pd.isna(plain.compactness):
         return "Compactness was not measured."
     tight = _compared(
@@ -62,7 +68,7 @@ def _information(plain: pd.Series, smoothed: pd.Series, pair: Sequence[str], aug
         f"against {fixed(plain.compactness, 3)})"
     )
     if pd.isna(smoothed.mi_similar) or pd.isna(plain.mi_similar):
-        why = "could not be estimated" if augmented else "is not measured for sentences, which have no augmented views"
+        why = "could not be estimated" if augmented else f"is not measured: {samples} have no augmented views here"
         return f"{text}; mutual information {why}."
     told = _compared(smoothed.mi_similar, plain.mi_similar, SAME_NATS, "less", "as much", "more")
     erased = {
@@ -70,7 +76,7 @@ def _information(plain: pd.Series, smoothed: pd.Series, pair: Sequence[str], aug
         ("looser", "more"): "Neither says that smoothing has erased information.",
     }.get((tight, told), "The two do not agree that smoothing has erased information.")
     return (
-        f"{text}, and its logits tell {told} about which image of “{pair[0]}” and “{pair[1]}” was shown "
+        f"{text}, and its logits tell {told} about which of the {samples} of “{pair[0]}” and “{pair[1]}” was shown "
         f"({fixed(smoothed.mi_similar, 2)} nats, against {fixed(plain.mi_similar, 2)}). {erased}"
     )
 

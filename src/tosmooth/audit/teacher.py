@@ -21,6 +21,8 @@ from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context, load_data
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
+from tosmooth.tasks.find import find_task
+from tosmooth.tasks.image_classification import ImageClassification
 from tosmooth.training.compute import Compute
 
 
@@ -114,7 +116,7 @@ def published_classes(name: str) -> int | None:
 
 
 def _context(config: StudyConfig, split: str) -> Context:
-    if config.task != "image_classification":
+    if not isinstance(find_task(config.task), ImageClassification):
         raise ConfigError(
             [f"task: {config.task} models are audited by saved logits and labels only (tosmooth audit logits.npz)"]
         )

@@ -156,10 +156,11 @@ def search(
         print_json(plain(found))
         return
     from tosmooth.search import summary as search_summary
+    from tosmooth.tasks.find import find_task
 
     if replay is not None:
         search_summary.print_replay(found, answer)
     elif dry_run:
         search_summary.print_plan(found, answer)
     else:
-        search_summary.print_search(result, out, preview=config.preview)
+        search_summary.print_search(result, out, find_task(config.task).metric, preview=config.preview)

@@ -28,8 +28,8 @@ def eval_transform_names() -> tuple[str, ...]:
 def check_transforms(train: str, evaluation: str, size: int | None) -> list[str]:
     """What is wrong with the names of both transforms, and with the size of their crops; nothing is built."""
     return [
-        *_mistakes("train augmentation", _TRAIN, train, size),
-        *_mistakes("evaluation transform", _EVAL, evaluation, size),
+        *(f"data.train_augmentation: {text}" for text in _mistakes("train augmentation", _TRAIN, train, size)),
+        *(f"data.eval_transform: {text}" for text in _mistakes("evaluation transform", _EVAL, evaluation, size)),
     ]
 
 

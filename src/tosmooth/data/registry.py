@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tosmooth import plugins
 from tosmooth.data.base import ImageData, ImageSplit, RawImages, Subset, check_labels, readable
 from tosmooth.data.splits import split_off, stratified_choice
-from tosmooth.errors import DataError, did_you_mean
+from tosmooth.errors import DataError
+from tosmooth.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,10 @@ class SourceRequest:
 
 
 SourceFunction = Callable[[SourceRequest], RawImages]
-_SOURCES: dict[str, SourceFunction] = {}
-# Imported on first use; each registers its sources.
-_BUILT_IN = ("fashion_mnist_sample", "torchvision_sets", "folder", "cub200", "huggingface")
+_MODULES = ("fashion_mnist_sample", "torchvision_sets", "folder", "cub200", "huggingface")
+IMAGE_SOURCES: Registry[SourceFunction] = Registry(
+    "data_sources", "data source", DataError, modules=[f"tosmooth.data.{module}" for module in _MODULES]
+)
 
 
 def register_image_source(name: str) -> Callable[[SourceFunction], SourceFunction]:
@@ -57,37 +57,15 @@ def register_image_source(name: str) -> Callable[[SourceFunction], SourceFunctio
     """
 
     def register(function: SourceFunction) -> SourceFunction:
-        if name in _SOURCES:
-            raise DataError(f"data source {name!r} is registered already")
-        _SOURCES[name] = function
+        IMAGE_SOURCES.add(name, function)
         return function
 
     return register
 
 
-def _sources() -> dict[str, SourceFunction]:
-    for module in _BUILT_IN:
-        import_module(f"tosmooth.data.{module}")
-    return _SOURCES
-
-
 def image_sources() -> tuple[str, ...]:
     """Names of all data sources and of those that packages add, sorted."""
-    return tuple(sorted({*_sources(), *plugins.names("data_sources")}))
-
-
-def find_image_source(name: str) -> SourceFunction:
-    """The function of a source.
-
-    Raises:
-        DataError: there is none of that name.
-        PluginError: a package adds it, and cannot be used.
-    """
-    if name not in _sources() and (added := plugins.load_function("data_sources", name)) is not None:
-        _SOURCES[name] = added
-    if name not in _SOURCES:
-        raise DataError(f"unknown data source {name!r}; {did_you_mean(name, image_sources())}")
-    return _SOURCES[name]
+    return IMAGE_SOURCES.names()
 
 
 def load_image_data(
@@ -120,7 +98,7 @@ def load_image_data(
     Raises:
         DataError: unknown source, missing or malformed files, an empty class, a label outside the classes.
     """
-    raw = find_image_source(source)(SourceRequest(path, download, dict(options or {})))
+    raw = IMAGE_SOURCES.find(source)(SourceRequest(path, download, dict(options or {})))
     if len(raw.classes) < 2:
         raise DataError(f"the source {source!r} has {len(raw.classes)} class; a classifier needs at least 2")
     for name, split in (("train", raw.train), ("validation", raw.validation), ("test", raw.test)):

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tosmooth.config.schema import ModelConfig, StudyConfig
-from tosmooth.config.types import known_model
 from tosmooth.data.registry import image_sources
-from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
 from tosmooth.export.formats import check_formats, named_formats
 from tosmooth.export.huggingface import library_of
 from tosmooth.files import path_safe, unportable
+from tosmooth.models.build import validate_model_name
 from tosmooth.recipes import OWN_IMAGES
 from tosmooth.recipes.reading import apply_override, find_mistakes, load_config, parse_override, read_source
+from tosmooth.tasks.find import DEFAULT_TASK
 
 LONGEST_NAME = 100
 NO_TEACHER = "--teacher: {} is no file, nor a published model such as timm:resnet50.a1_in1k"
@@ -114,7 +115,7 @@ def starting_config(call: Call) -> tuple[StudyConfig, dict[str, Any]]:
     except ConfigError as error:  # what else is wrong is looked for all the same
         mistakes += error.mistakes
         raw = read_source(OWN_IMAGES)
-    if raw.get("task", "image_classification") != "image_classification":
+    if raw.get("task", DEFAULT_TASK) != DEFAULT_TASK:
         raise ConfigError([f"task: {raw['task']} is not distilled by these options; use tosmooth study"])
     _one_teacher(raw)
     _data(call, raw, mistakes)
@@ -222,8 +223,8 @@ def _teacher(call: Call, raw: dict[str, Any], mistakes: list[str]) -> None:
     if call.teacher_model is not None:
         mistakes.append("--teacher-model: is for a --teacher that is a file of weights")
     try:
-        known_model(call.teacher)
-    except ValueError as error:
+        validate_model_name(call.teacher)
+    except TosmoothError as error:
         mistakes.append(f"--teacher: no such file, and {error}")
         return
     apply_override(raw, "teacher.model", {"name": _wherever(call.teacher), "pretrained": True})
@@ -234,8 +235,8 @@ def _student(call: Call, raw: dict[str, Any], mistakes: list[str]) -> None:
 
     if call.student is not None:
         try:
-            known_model(call.student)
-        except ValueError as error:
+            validate_model_name(call.student)
+        except TosmoothError as error:
             mistakes.append(f"--student: {error}")
             return
         pretrained = has_published_weights(call.student)

@@ -16,6 +16,7 @@ from tosmooth.export.huggingface import FOLDER, library_of
 from tosmooth.export.markdown import code, plain, table
 from tosmooth.export.preprocessing import steps
 from tosmooth.export.subject import FINISHED
+from tosmooth.folder.columns import column
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.caveats import caveats
 from tosmooth.study.plan import Teacher
@@ -26,15 +27,6 @@ from tosmooth.words.teachers import how_trained, in_figures
 if TYPE_CHECKING:
     from tosmooth.export.subject import Subject
 
-# title, columns on validation and test, decimals where seeds say nothing, factor to the unit shown
-FIGURES = [
-    ("BLEU", "val/bleu", "test/bleu", 1, 1.0),
-    ("chrF", "val/chrf", "test/chrf", 1, 1.0),
-    ("Top-1, %", "val/top1", "test/top1", 1, 1.0),
-    ("Top-5, %", "val/top5", "test/top5", 1, 1.0),
-    ("NLL, nats", "val/nll", "test/nll", 3, 1.0),
-    ("Calibration error (ECE), %", "cal/ece_val", "cal/ece", 1, 100.0),
-]
 MOST_CLASSES = 50  # names that the card lists; all are in labels.json
 KEYS = ("objective", "label_smoothing", "temperature", "student")
 
@@ -74,8 +66,9 @@ def model_card(subject: Subject, formats: Sequence[str], *, hub_folder: str = FO
 
 def _head(subject: Subject, formats: Sequence[str]) -> str:
     library = "transformers" if subject.translates else library_of(subject.model.name)
-    tag = "translation" if subject.translates else "image-classification"
-    lines = ["license: unknown  # to be filled in", f"pipeline_tag: {tag}"]
+    lines = ["license: unknown  # to be filled in"]
+    if subject.task.hub_tag:
+        lines.append(f"pipeline_tag: {subject.task.hub_tag}")
     if "huggingface" in formats and library:
         lines.insert(0, f"library_name: {library}")
     return "\n".join(["---", *lines, "tags: [tosmooth, knowledge-distillation, label-smoothing]", "---"])
@@ -108,13 +101,13 @@ def _facts(subject: Subject) -> str:
     training = config.teacher if isinstance(owner, Teacher) else config.student
     rows = [("Task", config.task.replace("_", " ")), ("Data", config.data.source)]
     if subject.translates:
-        text = config.data.text
+        text = subject.text
         rows.append(("Languages", f"{text.source_language} to {text.target_language}"))
         rows.append(("Vocabulary", f"{data.num_outputs:,} tokens"))
     else:
         rows.append(("Classes", f"{data.num_outputs:,}"))
     sizes = [len(split) for split in (data.train, data.validation, data.test)]
-    samples = "target tokens" if subject.translates else "images"
+    samples = "target tokens" if subject.translates else subject.task.samples
     rows.append(("Training, validation, test", ", ".join(f"{n:,}" for n in sizes) + f" {samples}"))
     rows.append(("Model", subject.model.name))
     if isinstance(record.get("parameters"), int):
@@ -151,17 +144,17 @@ def _figures(subject: Subject) -> list[str]:
     count = 0 if table_of is None else table_of[unit].nunique()
     word = unit.replace("_", " ")
     rows = []
-    for title, *columns, decimals, factor in FIGURES:
-        if title == "Top-1, %" and subject.translates:
-            title = "Token accuracy, %"
+    for figure in subject.task.shown_figures:
+        # Of one model, which says nothing of its spread: no second decimal of percent and points.
+        decimals = figure.decimals if figure.unit == "nats" else min(1, figure.decimals)
         cells = []
-        for column in columns:
-            own = subject.figure(column)
-            cells.append(fixed(None if own is None else own * factor, decimals))
+        for place in (column("val", figure.name), column("test", figure.name)):
+            own = subject.figure(place)
+            cells.append(fixed(None if own is None else own * figure.factor, decimals))
             if count > 1:
-                cells.append(_over_units(table_of, unit, column, decimals, factor))
+                cells.append(_over_units(table_of, unit, place, decimals, figure.factor))
         if any(cell != MISSING for cell in cells):
-            rows.append([title, *cells])
+            rows.append([figure.heading, *cells])
     if not rows:
         return ["No figures were recorded for this model."]
     titles = [""]
@@ -178,8 +171,9 @@ def _figures(subject: Subject) -> list[str]:
 
 
 def _signature(subject: Subject) -> list[str]:
-    found = subject.record.get("bleu_signature")
-    return [f"BLEU as {plain(found)}."] if isinstance(found, str) and found else []
+    found = [subject.record.get(name) for name in subject.task.texts]
+    words = subject.task.metric.words
+    return [f"{words} as {plain(text)}." for text in found if isinstance(text, str) and text]
 
 
 def _setting_rows(subject: Subject) -> tuple[pd.DataFrame | None, str]:
@@ -234,11 +228,13 @@ def _caveats(subject: Subject) -> list[str]:
 
 def _inputs(subject: Subject) -> list[str]:
     if subject.translates:
-        text = subject.config.data.text
+        text = subject.text
         return [
             f"Sentences in and out, of at most {text.max_length} tokens; longer ones must be cut first. The joint "
             "vocabulary is beside the weights."
         ]
+    if not subject.classifies:
+        return [f"Inputs as task: {subject.task.name} brings them; out come logits, (N, {subject.data.num_outputs})."]
     names = subject.classes
     listed = ", ".join(plain(name) for name in names[:MOST_CLASSES]) + (", …" if len(names) > MOST_CLASSES else "")
     return [

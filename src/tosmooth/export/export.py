@@ -79,10 +79,10 @@ def export_model(
 def _fill(folder: Path, subject: Subject, formats: Sequence[str]) -> dict[str, Any]:
     """Write everything into an empty folder; returns the manifest's content."""
     differences = {name: write_and_compare(subject, name, folder) for name in formats}
-    if not subject.translates:
+    if subject.classifies:
         write_readable(folder / LABELS, labels(subject))
         write_readable(folder / PREPROCESSING, preprocessing(subject))
-    else:
+    if subject.translates:
         tokenizer.write_and_check(subject, formats, folder)
     write_text(folder / reload.STUDY, dump_config(reload.portable_config(subject, formats)))
     write_text(folder / CARD, model_card(subject, formats))

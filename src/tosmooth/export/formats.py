@@ -15,9 +15,9 @@ from tosmooth.export import huggingface, huggingface_translation, onnx, state_di
 from tosmooth.export.subject import Choice, Subject
 from tosmooth.folder.paths import VOCABULARY_FOLDER
 from tosmooth.models.weights import load_weights, weights_hash
+from tosmooth.tasks.find import find_task
 
 TOLERANCE = 1e-3  # of logits, relative to the largest one: above any reordering of float32 sums, below any mistake
-OF_TRANSLATIONS = ("safetensors", "huggingface")
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
@@ -27,7 +27,7 @@ class Format:
 
     Attributes:
         write: writes it into a folder.
-        answers: logits (N, K) that what was written gives for images (N, C, H, W) uint8.
+        answers: logits (N, K) that what was written gives for N inputs, such as images (N, C, H, W) uint8.
         packages: what has to be installed.
         words: what it is, for the model card.
     """
@@ -83,15 +83,10 @@ def check_formats(formats: Sequence[str], choice: Choice | None) -> None:
 
 def _refusal(name: str, choice: Choice) -> str | None:
     """Why this model cannot have that format; None where it can."""
-    model = choice.section.name
-    if choice.config.task == "translation":
-        if name in OF_TRANSLATIONS:
-            return None
-        return (
-            f"{name} is of image models; a translation model is a search around two networks, so export it as "
-            f"{' or '.join(OF_TRANSLATIONS)}"
-        )
-    if name == "huggingface" and huggingface.library_of(model) is None:
+    model, task = choice.section.name, find_task(choice.config.task)
+    if name not in task.export_formats:
+        return f"{name}: a model of task: {task.name} has no such form; export it as {' or '.join(task.export_formats)}"
+    if name == "huggingface" and not task.relabels and huggingface.library_of(model) is None:
         return (
             f"huggingface: {model!r} is no model of timm or transformers, and no library opens such a folder; use "
             "safetensors, onnx or torch_export"
@@ -113,8 +108,8 @@ def write_and_compare(subject: Subject, name: str, folder: Path) -> float:
     form = FORMATS[name]
     form.write(subject, folder)
     with torch.no_grad():
-        expected = subject.classifier(subject.images)
-    found = form.answers(subject, folder, subject.images)
+        expected = subject.model(subject.inputs)
+    found = form.answers(subject, folder, subject.inputs)
     difference = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
     return _accepted(subject, name, difference, float(expected.abs().max()))
 
@@ -134,7 +129,7 @@ def _accepted(subject: Subject, name: str, difference: float, scale: float) -> f
     if not difference <= TOLERANCE * max(1.0, scale):
         raise ModelError(
             f"{subject.model.name}: what was written as {name} answers otherwise than the model: on "
-            f"{'sentences' if subject.translates else 'images'} of the data, logits differ by up to {difference:.3g}; "
+            f"{subject.task.metric.samples} of the data, logits differ by up to {difference:.3g}; "
             "nothing was exported"
         )
     return difference

@@ -14,6 +14,7 @@ from tosmooth.data.translation.vocabulary import Vocabulary
 from tosmooth.errors import ModelError
 from tosmooth.export.huggingface import FOLDER, without_progress
 from tosmooth.models.weights import backbone_of
+from tosmooth.tasks.translation import of_sentences
 
 if TYPE_CHECKING:
     from tosmooth.export.subject import Subject
@@ -29,8 +30,8 @@ def write(subject: Subject, folder: Path) -> None:
     """
     target, model = folder / FOLDER, backbone_of(subject.model)
     backbone: Any = model
-    vocabulary, section = subject.pairs.vocabulary, subject.config.translation
-    longest = subject.config.data.text.max_length
+    vocabulary, section = subject.pairs.vocabulary, of_sentences(subject.config).translation
+    longest = subject.text.max_length
     came_with = backbone.generation_config
     try:
         from transformers import GenerationConfig

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tosmooth.config.schema import AnalysisConfig, CacheConfig, StudyConfig
-from tosmooth.export import tokenizer
+from tosmooth.export import state_dict, tokenizer
+from tosmooth.tasks.translation_config import TranslationAnalysisConfig, TranslationStudyConfig
 
 if TYPE_CHECKING:
     from tosmooth.export.subject import Subject
@@ -29,13 +30,18 @@ def portable_config(subject: Subject, formats: Sequence[str]) -> StudyConfig:
     config, section = subject.config, subject.section.without_weights()
     alone = section.model_copy(update={"replace_head": False})
     teacher = {"model": alone, "checkpoints": {}, "given": {}, "train": True}
-    text = config.data.text.model_copy(update={"tokenizer": tokenizer.exported_name(subject, formats)})
+    data: dict[str, Any] = {"path": None, "download": False}
+    analysis = AnalysisConfig()
+    if isinstance(config, TranslationStudyConfig):
+        tokens = {"tokenizer": tokenizer.exported_name(subject, formats)}
+        data["text"] = config.data.text.model_copy(update=tokens)
+        analysis = TranslationAnalysisConfig(tokens=config.analysis.tokens)
     return config.model_copy(
         update={
-            "data": config.data.model_copy(update={"path": None, "download": False, "text": text}),
+            "data": config.data.model_copy(update=data),
             "teacher": config.teacher.model_copy(update=teacher),
             "student": config.student.model_copy(update={"model": alone, "models": []}),
-            "analysis": AnalysisConfig(tokens=config.analysis.tokens),
+            "analysis": analysis,
             "cache": CacheConfig(),
         }
     )
@@ -61,6 +67,14 @@ def python(subject: Subject, formats: Sequence[str], hub_folder: str) -> str:
 def _snippet(subject: Subject, name: str, hub_folder: str) -> str:
     if subject.translates:
         return _translation(subject, name, hub_folder)
+    if not subject.classifies:
+        return (
+            f"""# torch; the weights by the names of the model's own library
+import torch
+state = torch.load("{state_dict.PYTORCH}", weights_only=True)"""
+            if name == "state_dict"
+            else ""
+        )
     if name in {"safetensors", "state_dict"}:
         return _of_weights(subject, "model.safetensors" if name == "safetensors" else "model.pth")
     if name == "onnx":
@@ -111,7 +125,7 @@ logits = model(images)"""
 
 
 def _translation(subject: Subject, name: str, hub_folder: str) -> str:
-    section, text = subject.section, subject.config.data.text
+    section, text = subject.section, subject.text
     if name == "huggingface":
         lower = "  # lower-case them first" if text.lowercase and text.tokenizer else ""
         return f'''# transformers; texts: a list of sentences{lower}

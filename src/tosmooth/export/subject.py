@@ -15,6 +15,7 @@ from torch import Tensor
 from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform
 from tosmooth.data.base import ImageData, readable
+from tosmooth.data.translation.config import TextConfig
 from tosmooth.data.translation.data import TranslationData
 from tosmooth.errors import ConfigError, StudyError, did_you_mean
 from tosmooth.export.torch_export import trace
@@ -23,12 +24,14 @@ from tosmooth.folder.paths import CONFIG_FILE, WEIGHTS_FILE, StudyDirectory
 from tosmooth.folder.writing import read_record
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
+from tosmooth.models.translation_model import TranslationModel
 from tosmooth.models.weights import load_weights
 from tosmooth.recipes.reading import load_config
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
-from tosmooth.tasks.base import StudyData
-from tosmooth.tasks.find import find_task, metric_of
+from tosmooth.tasks.base import StudyData, Task
+from tosmooth.tasks.find import find_task
+from tosmooth.tasks.translation import of_sentences
 
 EXAMPLES = 8  # real inputs that every export is compared on
 FINISHED = ("done", "given")  # status of a model that was trained to its end, or taken as it is
@@ -83,7 +86,22 @@ class Subject:
     @property
     def translates(self) -> bool:
         """Whether it is a model of sentences."""
-        return self.config.task == "translation"
+        return isinstance(self.model, TranslationModel)
+
+    @property
+    def classifies(self) -> bool:
+        """Whether it is a classifier of images, which brings its own preparation of them."""
+        return isinstance(self.model, ImageModel)
+
+    @property
+    def task(self) -> Task:
+        """What the study is about."""
+        return find_task(self.config.task)
+
+    @property
+    def text(self) -> TextConfig:
+        """What the configuration says of sentences, of a model that is known to translate."""
+        return of_sentences(self.config).data.text
 
     @property
     def pairs(self) -> TranslationData:
@@ -99,6 +117,8 @@ class Subject:
     def images(self) -> Tensor:
         """(n, C, H, W) uint8: real images as the data's evaluation brings them; of validation, else of training.
 
+        Of a classifier of images; `inputs` are those of any model.
+
         Raises:
             StudyError: none can be read.
         """
@@ -111,14 +131,29 @@ class Subject:
         return torch.stack([transform(image) for image in found])
 
     @cached_property
+    def inputs(self) -> Any:
+        """A few real inputs as the data's evaluation brings them, on the CPU; of validation, else of training.
+
+        Raises:
+            StudyError: none can be read.
+        """
+        if self.classifies:
+            return self.images
+        split = self.data.validation if len(self.data.validation) else self.data.train
+        pipeline = self.task.pipeline(self.config.data, self.data, torch.device("cpu"))
+        batch = next(iter(pipeline.evaluation(split, batch_size=EXAMPLES).epoch(0)), None)
+        if batch is None or not batch.counted:
+            raise StudyError(f"{self.path}: none of its samples can be read, so no export could be compared on any")
+        return batch.inputs
+
+    @cached_property
     def program(self) -> Any:
         """The model with its preparation as an exported program, for ONNX and `torch.export`."""
         return trace(self.model, self.images)
 
     def fresh_model(self) -> StudyModel:
         """The same architecture with other weights, on the CPU, in eval mode."""
-        task = find_task(self.config.task)
-        return task.new_model(self.config, self.data, self.section.without_weights(), 1).eval()
+        return self.task.new_model(self.config, self.data, self.section.without_weights(), 1).eval()
 
 
 @dataclass(frozen=True)
@@ -221,11 +256,12 @@ def _best(
     of_setting = [owner for owner in owners if all(getattr(owner, key) == recommended.get(key) for key in keys)]
     if not of_setting:
         raise StudyError(f"{path}: the recommended setting has no finished {role}; name a model")
-    column = metric_of(config.task).val
+    metric = find_task(config.task).metric
+    column = metric.val
     known = {o.name: v for o in of_setting if math.isfinite(v := _number(records[o.name].get(column)))}
     if not known:
         return of_setting[0].name, "It is the first seed of the recommended setting: there is no validation split."
-    best = max(known, key=lambda key: known[key])  # the first of equals, in the order of the grid
+    best = max(known, key=lambda key: metric.sign * known[key])  # the first of equals, in the order of the grid
     seeds = f"the best of {len(known)} seeds by validation" if len(known) > 1 else "the only seed"
     what = "of the recommended setting" if role == "student" else "of the recommended α"
     return best, f"It is {seeds} {what}; test figures had no say."

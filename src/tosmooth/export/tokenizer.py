@@ -22,7 +22,7 @@ SENTENCES = 8  # that the exported tokenizer is compared on
 
 def exported_name(subject: Subject, formats: Sequence[str]) -> str | None:
     """What `data.text.tokenizer` is in the exported configuration: a hub id stays, a folder is that in the export."""
-    name = subject.config.data.text.tokenizer
+    name = subject.text.tokenizer
     if not _is_folder(name):
         return name
     return BESIDE_WEIGHTS if "safetensors" in formats else HUGGINGFACE
@@ -41,7 +41,7 @@ def write_and_check(subject: Subject, formats: Sequence[str], folder: Path) -> N
         ModelError: what is loaded from there is another vocabulary.
     """
     name = exported_name(subject, formats)
-    if name is None or not _is_folder(subject.config.data.text.tokenizer):
+    if name is None or not _is_folder(subject.text.tokenizer):
         return
     if name == BESIDE_WEIGHTS:
         backbone: Any = backbone_of(subject.model)

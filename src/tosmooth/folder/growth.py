@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from tosmooth.config.schema import StudyConfig, dump_config
+from tosmooth.folder.older import without_leftovers
 from tosmooth.folder.paths import CONFIG_FILE
 
 # Keys that say how the work is done, not what comes out. `on_error`: a run that would have stopped at an unreadable
@@ -54,7 +55,8 @@ def compare(there: Any, config: StudyConfig) -> Change:
     """How `config` differs from a `study.yaml` that was read."""
     here = yaml.safe_load(dump_config(config))
     with contextlib.suppress(ValidationError):  # an older tosmooth wrote it: keys it did not know have their defaults
-        there = yaml.safe_load(dump_config(StudyConfig.model_validate(there)))
+        schema = type(config)
+        there = yaml.safe_load(dump_config(schema.model_validate(without_leftovers(there, schema))))
     differing = _differences(there, here) - FREE
     if {_cache_views(there), _cache_views(here)} <= {"auto", "off"}:
         differing.discard("cache.views")  # what `auto` stores is what students would see live

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tosmooth.errors import did_you_mean
-from tosmooth.losses.objectives import Objective, check_topk, find_objective, objectives, register_objective
+from tosmooth.losses.objectives import (
+    Objective,
+    ObjectiveFunction,
+    check_topk,
+    find_objective,
+    objectives,
+    register_objective,
+)
 
 __all__ = ["DistillationLoss", "Objective", "Reduction", "distillation_loss", "objectives", "register_objective"]
 
@@ -22,7 +29,7 @@ def distillation_loss(
     teacher_logits: Tensor,
     temperature: float | Tensor,
     *,
-    objective: str | Objective = "hinton",
+    objective: str | Objective | ObjectiveFunction = "hinton",
     objective_kwargs: Mapping[str, Any] | None = None,
     targets: Tensor | None = None,
     hard_weight: float = 0.0,
@@ -123,7 +130,7 @@ class DistillationLoss(nn.Module):
         self,
         temperature: float | Tensor,
         *,
-        objective: str | Objective = "hinton",
+        objective: str | Objective | ObjectiveFunction = "hinton",
         objective_kwargs: Mapping[str, Any] | None = None,
         hard_weight: float = 0.0,
         label_smoothing: float = 0.0,

@@ -19,10 +19,9 @@ from torch.nn import functional as F
 
 from tosmooth.errors import did_you_mean
 from tosmooth.losses.distillation import Reduction, check_settings, checked_temperature
-from tosmooth.losses.objectives import check_topk, find_objective
+from tosmooth.losses.objectives import check_topk, find_objective, fused_objectives
 
 FusedObjective = Literal["dkd", "hinton", "logit_standard", "teacher_only"]
-OBJECTIVES = ("dkd", "hinton", "logit_standard", "teacher_only")
 BY_HAND = ("hinton", "teacher_only")  # gradients written out below; those of the others come from autograd
 # Measured: fewer rows waste the matrix products, more of them (or of memory) leave the caches.
 CHUNK_BYTES = 32 * 2**20  # of one (rows, K) array in float32
@@ -88,16 +87,16 @@ def fused_linear_distillation(
             f"student: rows {tuple(row_shape)}, {classes} classes; teacher: rows {tuple(teacher_hidden.shape[:-1])}, "
             f"{len(teacher_weight)} classes; they must agree"
         )
-    if objective not in OBJECTIVES:
-        raise ValueError(f"no objective {objective!r} in the fused loss; {did_you_mean(objective, OBJECTIVES)}")
+    if objective not in (fused := fused_objectives()):
+        raise ValueError(f"no objective {objective!r} in the fused loss; {did_you_mean(objective, fused)}")
     check_settings(hard_weight, label_smoothing, topk, reduction)
     check_topk(objective, topk)
     if any(isinstance(value, Tensor) and value.ndim for value in (objective_kwargs or {}).values()):
         raise ValueError("objective_kwargs must hold numbers here: rows come in chunks, so no value can be one per row")
     if objective in BY_HAND and objective_kwargs:
         raise ValueError(f"the objective {objective!r} takes no options; got {', '.join(objective_kwargs)}")
-    if objective == "dkd" and targets is None:
-        raise ValueError("the objective 'dkd' needs targets")
+    if find_objective(objective).needs_targets and targets is None:
+        raise ValueError(f"the objective {objective!r} needs targets")
     if hard_weight > 0 and targets is None:
         raise ValueError(f"hard_weight = {hard_weight} needs targets")
     if topk is not None and topk > classes:

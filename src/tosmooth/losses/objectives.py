@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,17 +19,70 @@ from torch.nn import functional as F
 
 from tosmooth import plugins
 from tosmooth.errors import did_you_mean
+from tosmooth.registry import Registry
 
 # (student logits (N, K), teacher logits (N, K), temperature, targets (N,) or None, **kwargs) → (N,)
-Objective = Callable[..., Tensor]
-
-SEQUENCE = "sequence"  # the objective of Kim and Rush (2016): no loss on logits, but other labels
-
-_OBJECTIVES: dict[str, Objective] = {}
-_WHOLE_TEACHER: set[Objective] = set()  # objectives that a teacher cut off by top-k means nothing to
+ObjectiveFunction = Callable[..., Tensor]
 
 
-def register_objective(name: str, *, topk: bool = True) -> Callable[[Objective], Objective]:
+@dataclass(frozen=True)
+class Objective:
+    """What a student learns by.
+
+    Attributes:
+        name: what it is called.
+        function: the loss per row, as `register_objective` describes it; None where there is none on logits.
+        topk: whether it means anything to a teacher that was cut off by top-k.
+        needs_targets: whether it needs the labels beside the teacher's logits.
+        fused: whether `fused_linear_distillation` has it too.
+        has_temperature: whether students learn at a temperature.
+        relabels: what the teacher writes takes the labels' place, and the loss is cross-entropy on it.
+    """
+
+    name: str
+    function: ObjectiveFunction | None
+    topk: bool = True
+    needs_targets: bool = False
+    fused: bool = False
+    has_temperature: bool = True
+    relabels: bool = False
+
+    def __call__(
+        self,
+        student_logits: Tensor,
+        teacher_logits: Tensor,
+        temperature: Tensor | float,
+        targets: Tensor | None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """The loss per row, (N,).
+
+        Raises:
+            ValueError: there is no loss on logits, or targets are needed and there are none.
+        """
+        if self.function is None:
+            raise ValueError(f"the objective {self.name!r} is no loss on logits")
+        if self.needs_targets and targets is None:
+            raise ValueError(f"the objective {self.name!r} needs targets")
+        return self.function(student_logits, teacher_logits, temperature, targets, **kwargs)
+
+
+def _added(name: str, function: Any) -> Objective:
+    """An objective that a package adds: a function, which may say with an attribute `topk` that it takes none."""
+    if not callable(function):
+        raise plugins.wrong("objectives", name, "a function")
+    return Objective(name, function, topk=bool(getattr(function, "topk", True)))
+
+
+OBJECTIVES: Registry[Objective] = Registry("objectives", "objective", ValueError, accept=_added)
+# Sequence-level distillation (Kim and Rush, EMNLP 2016): what the teacher writes are the labels. Rows of its students
+# carry T₀, since a row must carry something; they are no distillation at T₀: rules and figures about T leave them out.
+OBJECTIVES.add("sequence", Objective("sequence", None, has_temperature=False, relabels=True))
+
+
+def register_objective(
+    name: str, *, topk: bool = True, needs_targets: bool = False, fused: bool = False
+) -> Callable[[ObjectiveFunction], ObjectiveFunction]:
     """Make an objective known by name, for configurations and for `distillation_loss`.
 
     The function takes student logits (N, K), teacher logits (N, K), the temperature (a number, a 0-dimensional tensor,
@@ -40,55 +94,90 @@ def register_objective(name: str, *, topk: bool = True) -> Callable[[Objective],
     Args:
         name: what it is called.
         topk: False for an objective that needs all of the teacher's logits; with `topk` it is refused then.
+        needs_targets: whether it is refused without targets.
+        fused: whether `fused_linear_distillation` has it too, under the same name.
 
     Raises:
         ValueError: the name is taken.
     """
 
-    def register(function: Objective) -> Objective:
-        if name in _OBJECTIVES:
-            raise ValueError(f"objective {name!r} is registered already")
-        _OBJECTIVES[name] = function
-        if not topk:
-            _WHOLE_TEACHER.add(function)
+    def register(function: ObjectiveFunction) -> ObjectiveFunction:
+        OBJECTIVES.add(name, Objective(name, function, topk=topk, needs_targets=needs_targets, fused=fused))
         return function
 
     return register
 
 
 def objectives() -> tuple[str, ...]:
-    """Names of all registered objectives and of those that packages add, sorted."""
-    return tuple(sorted({*_OBJECTIVES, *plugins.names("objectives")}))
+    """Names of all losses on the teacher's logits, those of packages among them, sorted."""
+    return tuple(name for name in OBJECTIVES.names() if _loss(name))
 
 
-def find_objective(objective: str | Objective) -> Objective:
-    """The function of an objective given by name; a callable is returned as it is.
+def student_objectives() -> tuple[str, ...]:
+    """Names of all that students can learn by: the losses, and what takes other labels instead."""
+    return OBJECTIVES.names()
+
+
+def fused_objectives() -> tuple[str, ...]:
+    """Names of those that `fused_linear_distillation` has, sorted."""
+    return tuple(name for name in OBJECTIVES.names() if (known := OBJECTIVES.known(name)) is not None and known.fused)
+
+
+def _loss(name: str) -> bool:
+    """Whether an objective is a loss on logits; all that packages add are."""
+    known = OBJECTIVES.known(name)
+    return known is None or known.function is not None
+
+
+def find_objective(objective: str | Objective | ObjectiveFunction) -> Objective:
+    """An objective given by name, by its function, or as it is.
 
     Raises:
         ValueError: there is no objective of that name.
         PluginError: a package adds it, and cannot be used.
     """
-    if not isinstance(objective, str):
+    if isinstance(objective, Objective):
         return objective
-    if objective not in _OBJECTIVES and (added := plugins.load_function("objectives", objective)) is not None:
-        register_objective(objective, topk=getattr(added, "topk", True))(added)
-    if objective not in _OBJECTIVES:
-        raise ValueError(f"unknown objective {objective!r}; {did_you_mean(objective, objectives())}")
-    return _OBJECTIVES[objective]
+    if isinstance(objective, str):
+        return OBJECTIVES.find(objective)
+    known = (known for name in OBJECTIVES.names() if (known := OBJECTIVES.known(name)) is not None)
+    own = Objective(getattr(objective, "__name__", "this one"), objective)
+    return next((one for one in known if one.function is objective), own)
 
 
-def check_topk(objective: str | Objective, topk: int | None) -> None:
+def check_topk(objective: str | Objective | ObjectiveFunction, topk: int | None) -> None:
     """Refuse top-k with an objective that needs all of the teacher's logits.
 
     Raises:
         ValueError: that is so, or there is no objective of that name.
     """
-    if topk is not None and find_objective(objective) in _WHOLE_TEACHER:
-        serve = ", ".join(sorted(name for name, known in _OBJECTIVES.items() if known not in _WHOLE_TEACHER))
-        name = objective if isinstance(objective, str) else getattr(objective, "__name__", "this one")
+    found = find_objective(objective)
+    if topk is not None and not found.topk:
+        serve = ", ".join(name for name in objectives() if (own := OBJECTIVES.known(name)) is not None and own.topk)
         raise ValueError(
-            f"the objective {name!r} needs all of the teacher's logits, not topk = {topk}; with it: {serve}"
+            f"the objective {found.name!r} needs all of the teacher's logits, not topk = {topk}; with it: {serve}"
         )
+
+
+def has_temperature(objective: object) -> bool:
+    """Whether students of that objective were distilled at a temperature.
+
+    By its name as a study's files have it: one that is known here no more had a temperature, as all losses have.
+    """
+    known = OBJECTIVES.known(objective)
+    return known is None or known.has_temperature
+
+
+def leading_objective(names: Iterable[str]) -> str:
+    """The first with a temperature; the first where none has one; `hinton` where there is none at all."""
+    found = list(names)
+    return next(filter(has_temperature, found), found[0] if found else "hinton")
+
+
+def reference_objective(names: Iterable[str]) -> str:
+    """What others are compared with: `hinton` where it is among them, else the first with a temperature."""
+    found = list(names)
+    return "hinton" if "hinton" in found else leading_objective(found)
 
 
 def option_mistakes(name: str, options: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -101,7 +190,7 @@ def option_mistakes(name: str, options: Mapping[str, Any]) -> list[tuple[str, st
         Pairs of the option's name and the mistake.
     """
     function = find_objective(name)
-    parameters = inspect.signature(function).parameters
+    parameters = inspect.signature(function.function or function).parameters
     known = {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY or p.default is not p.empty}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     mistakes = []
@@ -139,7 +228,7 @@ def _kl(teacher_logits: Tensor, student_log_probabilities: Tensor) -> Tensor:
     return terms.masked_fill(log_teacher.isneginf(), 0).sum(-1)  # (N,)
 
 
-@register_objective("hinton")
+@register_objective("hinton", fused=True)
 def hinton(
     student_logits: Tensor, teacher_logits: Tensor, temperature: Tensor | float, targets: Tensor | None
 ) -> Tensor:
@@ -148,7 +237,7 @@ def hinton(
     return _times_squared(loss, temperature)
 
 
-@register_objective("teacher_only")
+@register_objective("teacher_only", fused=True)
 def teacher_only(
     student_logits: Tensor, teacher_logits: Tensor, temperature: Tensor | float, targets: Tensor | None
 ) -> Tensor:
@@ -156,7 +245,7 @@ def teacher_only(
     return _kl(teacher_logits / temperature, F.log_softmax(student_logits, dim=-1))
 
 
-@register_objective("dkd", topk=False)
+@register_objective("dkd", topk=False, needs_targets=True, fused=True)
 def dkd(
     student_logits: Tensor,
     teacher_logits: Tensor,
@@ -182,10 +271,9 @@ def dkd(
             CIFAR-100 (between 2 and 8, by the pair); on ImageNet it uses 0.5.
 
     Raises:
-        ValueError: no targets, or a weight is negative or not finite.
+        ValueError: a weight is negative or not finite.
     """
-    if targets is None:
-        raise ValueError("the objective 'dkd' needs targets")
+    assert targets is not None  # seen to by whoever asks for the objective, as it needs them
     for name, weight in (("alpha", alpha), ("beta", beta)):
         if not isinstance(weight, Tensor) and not 0 <= weight < math.inf:
             raise ValueError(f"{name} must be a finite number of at least 0, got {weight}")
@@ -203,7 +291,7 @@ def dkd(
     return _times_squared(alpha * target_term + beta * other_term, temperature)
 
 
-@register_objective("logit_standard", topk=False)
+@register_objective("logit_standard", topk=False, fused=True)
 def logit_standard(
     student_logits: Tensor, teacher_logits: Tensor, temperature: Tensor | float, targets: Tensor | None
 ) -> Tensor:
@@ -218,20 +306,3 @@ def logit_standard(
 
 def _standardised(logits: Tensor) -> Tensor:
     return (logits - logits.mean(-1, keepdim=True)) / (logits.std(-1, keepdim=True) + 1e-7)
-
-
-def has_temperature(objective: object) -> bool:
-    """Whether students of that objective were distilled at a temperature."""
-    return objective != SEQUENCE
-
-
-def leading_objective(objectives: Iterable[str]) -> str:
-    """The first with a temperature; the first where none has one; `hinton` where there is none at all."""
-    found = list(objectives)
-    return next(filter(has_temperature, found), found[0] if found else "hinton")
-
-
-def reference_objective(objectives: Iterable[str]) -> str:
-    """What others are compared with: `hinton` where it is among them, else the first with a temperature."""
-    found = list(objectives)
-    return "hinton" if "hinton" in found else leading_objective(found)

@@ -15,11 +15,12 @@ import torch
 from torch import nn
 
 from tosmooth import plugins
-from tosmooth.errors import ModelError, UnfetchedError, did_you_mean
+from tosmooth.errors import ModelError, UnfetchedError
 from tosmooth.models import cifar_resnet, hf_models, timm_models, torchvision_models
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.request import BuildRequest
 from tosmooth.models.weights import load_weights
+from tosmooth.registry import Registry
 
 __all__ = ["ImageModel", "InputSpec", "build_image_model", "register_model_source", "validate_model_name"]
 
@@ -34,18 +35,26 @@ class ModelSource(Protocol):
         """The network, mapping prepared images (N, C, H, W) to logits (N, K), and what it wants to see."""
 
 
-_SOURCES: dict[str, ModelSource] = {"timm": timm_models, "torchvision": torchvision_models, "hf": hf_models}
+def _accepted(prefix: str, source: Any) -> ModelSource:
+    if not all(callable(getattr(source, method, None)) for method in ("validate", "build")):
+        raise plugins.wrong("models", prefix, "a module or object with `validate` and `build`")
+    return source  # type: ignore[no-any-return]
+
+
+MODEL_SOURCES: Registry[ModelSource] = Registry("models", "model source", ModelError, accept=_accepted)
+for _prefix, _library in (("timm", timm_models), ("torchvision", torchvision_models), ("hf", hf_models)):
+    MODEL_SOURCES.add(_prefix, _library)
 
 
 def register_model_source(prefix: str, source: ModelSource) -> None:
     """Make the models of `source` available as ``prefix:name``.
 
     Raises:
-        ModelError: the prefix is taken, or holds a colon.
+        ModelError: the prefix is taken, empty, or holds a colon.
     """
-    if prefix in _SOURCES or not prefix or ":" in prefix:
-        raise ModelError(f"model source {prefix!r}: the prefix is taken, empty, or holds a colon")
-    _SOURCES[prefix] = source
+    if not prefix or ":" in prefix:
+        raise ModelError(f"model source {prefix!r}: the prefix is empty, or holds a colon")
+    MODEL_SOURCES.add(prefix, source)
 
 
 def find_model_source(name: str) -> tuple[ModelSource, str]:
@@ -58,16 +67,10 @@ def find_model_source(name: str) -> tuple[ModelSource, str]:
     prefix, colon, rest = name.partition(":")
     if not colon:
         return cifar_resnet, name
-    if prefix not in _SOURCES and (added := plugins.load("models", prefix)) is not None:
-        if not all(callable(getattr(added, method, None)) for method in ("validate", "build")):
-            raise plugins.wrong("models", prefix, "a module or object with `validate` and `build`")
-        _SOURCES[prefix] = added
-    if prefix not in _SOURCES:
-        known = {*_SOURCES, *plugins.names("models")}
-        raise ModelError(f"unknown model source {prefix!r} in {name!r}; {did_you_mean(prefix, known)}")
+    source = MODEL_SOURCES.find(prefix)
     if not rest:
         raise ModelError(f"model {name!r}: the name after the colon is missing")
-    return _SOURCES[prefix], rest
+    return source, rest
 
 
 def validate_model_name(name: str) -> None:

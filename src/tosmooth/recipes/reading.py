@@ -11,50 +11,25 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tosmooth.config.schema import (
-    SECTIONS,
     AnalysisConfig,
     StudentConfig,
     StudyConfig,
     TeacherConfig,
     TrainingConfig,
+    sections_of,
 )
-from tosmooth.config.types import known_task
 from tosmooth.data.augmentation import check_transforms
-from tosmooth.data.registry import image_sources
-from tosmooth.data.translation.registry import translation_sources
-from tosmooth.errors import ConfigError, ModelError, did_you_mean
+from tosmooth.errors import ConfigError, ModelError, TosmoothError, did_you_mean
 from tosmooth.files import path_safe
-from tosmooth.losses.fused_linear import OBJECTIVES as FUSED
-from tosmooth.losses.objectives import SEQUENCE, check_topk, option_mistakes
-from tosmooth.models.translation import validate_translation_model_name
-from tosmooth.models.translation_marian import ARCHITECTURES
+from tosmooth.folder.older import without_leftovers
+from tosmooth.losses.objectives import check_topk, find_objective, fused_objectives, option_mistakes
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
-from tosmooth.tasks.find import find_task
+from tosmooth.tasks.base import QUICK, Task
+from tosmooth.tasks.find import DEFAULT_TASK, find_task, usable_tasks
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, check_plain, read_yaml
 
 LONGEST_SHOWN = 300  # characters of a wrong value, or of its key, that a message repeats
-
-# What `--quick` changes: the same pipeline end to end in about a minute. Its numbers are a preview and say so.
-QUICK_OVERRIDES: Mapping[str, Any] = {
-    "preview": True,
-    "data.limit_train": 4000,
-    "data.limit_test": 2000,
-    "teacher.epochs": 4,
-    "student.epochs": 2,
-    "student.seeds": [0, 1],
-}
-# Of sentences: the same, and nothing that only long trainings have.
-QUICK_TRANSLATION: Mapping[str, Any] = {
-    **QUICK_OVERRIDES,
-    "data.limit_train": 2000,
-    "data.limit_validation": 200,
-    "data.limit_test": 200,
-    "teacher.average_last": 1,
-    "student.average_last": 1,
-    "teacher.schedule.warmup_steps": 20,
-    "student.schedule.warmup_steps": 10,
-}
 
 
 def read_source(source: str) -> dict[str, Any]:
@@ -121,7 +96,7 @@ def load_config(
     Args:
         source: a recipe's name, the path of a YAML file, or a mapping.
         overrides: `key=value` texts, applied in order after `quick`.
-        quick: apply `QUICK_OVERRIDES` and add `-quick` to the name.
+        quick: apply what the task has for a quick preview, and add `-quick` to the name.
 
     Raises:
         ConfigError: lists every mistake found, each with its key, what was given and what would be right.
@@ -130,7 +105,7 @@ def load_config(
     mistakes: list[str] = []
     if quick:
         raw["name"] = f"{raw.get('name', 'study')}-quick"
-        for key, value in (QUICK_TRANSLATION if raw.get("task") == "translation" else QUICK_OVERRIDES).items():
+        for key, value in (QUICK if (task := _task_of(raw)) is None else task.quick).items():
             apply_override(raw, key, value)
     for text in overrides:
         try:
@@ -141,10 +116,11 @@ def load_config(
         check_plain(raw)  # once more: overrides may have nested it
     except UnreadableError as error:
         raise ConfigError([*mistakes, f"with the overrides, the configuration {error}"]) from None
+    raw = without_leftovers(raw, schema_of(raw))
     mistakes += find_mistakes(raw)
     if mistakes:
         raise ConfigError(mistakes)
-    return StudyConfig.model_validate(raw)
+    return schema_of(raw).model_validate(raw)
 
 
 def _own_copy(source: Mapping[str, Any]) -> Any:
@@ -162,27 +138,51 @@ def _apart(value: Any) -> Any:
     return [_apart(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
+def schema_of(raw: Mapping[str, Any]) -> type[StudyConfig]:
+    """The schema of a raw configuration: that of its task, or what all studies have where it names none that works."""
+    task = _task_of(raw)
+    return StudyConfig if task is None else task.schema
+
+
+def _task_of(raw: Mapping[str, Any]) -> Task | None:
+    try:
+        return find_task(str(raw.get("task", DEFAULT_TASK)))
+    except TosmoothError:
+        return None
+
+
 def find_mistakes(raw: Mapping[str, Any]) -> list[str]:
     """Every mistake of a raw configuration: unknown keys, wrong types and values, and sections that contradict."""
+    mistakes, schema = [], schema_of(raw)
     try:
-        StudyConfig.model_validate(raw)
-        mistakes = []
+        find_task(str(raw.get("task", DEFAULT_TASK)))
+    except ConfigError as error:
+        mistakes += error.mistakes
+    except TosmoothError as error:
+        mistakes.append(f"task: {error}")
+    try:
+        schema.model_validate(raw)
     except ValidationError as error:
-        mistakes = [_sentence(e["loc"], e["type"], e["msg"], e.get("input")) for e in error.errors()]
+        mistakes += [_sentence(schema, e["loc"], e["type"], e["msg"], e.get("input")) for e in error.errors()]
     except (OSError, RuntimeError) as error:  # of a path too long for the system, or below the home of nobody
         return [f"a path in the configuration cannot be used: {_shortened(shown(str(error)))}"]
     reported = {mistake.partition(":")[0] for mistake in mistakes}
-    return mistakes + [m for m in _contradictions(raw) if m.partition(":")[0] not in reported]
+    return mistakes + [m for m in _contradictions(raw, schema) if m.partition(":")[0] not in reported]
 
 
 def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]} … {text[-LONGEST_SHOWN // 2 :]}"
 
 
-def _sentence(location: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
+def _sentence(schema: type[BaseModel], location: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:
     key = _shortened(shown(".".join(str(part) for part in location if part not in {"[key]"})))
     if kind == "extra_forbidden":
-        fields = _fields_at(location[:-1])
+        fields = _fields_at(schema, location[:-1])
+        others = [
+            name for name, task in usable_tasks().items() if location[-1] in _fields_at(task.schema, location[:-1])
+        ]
+        if others:
+            return f"{key}: is of task: {', '.join(others)}; a study of another task has no such key"
         return f"{key}: unknown key; {did_you_mean(str(location[-1]), fields)}"
     if kind == "missing":
         return f"{key}: required, but not given"
@@ -192,9 +192,8 @@ def _sentence(location: tuple[int | str, ...], kind: str, message: str, given: A
     return f"{key}: {_shortened(message)}{got}"
 
 
-def _fields_at(location: Iterable[int | str]) -> list[str]:
+def _fields_at(section: type[BaseModel], location: Iterable[int | str]) -> list[str]:
     """The field names of the section a location leads to, for the nearest match of an unknown key."""
-    section: type[BaseModel] = StudyConfig
     for part in location:
         annotation = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
         nested = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
@@ -204,10 +203,10 @@ def _fields_at(location: Iterable[int | str]) -> list[str]:
     return list(section.model_fields)
 
 
-def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
+def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterable[str]:
     """Mistakes between keys and between sections; keys that are wrong by themselves are left out of the picture."""
     sections: dict[str, Any] = {}
-    for name, section in SECTIONS.items():
+    for name, section in sections_of(schema).items():
         given = raw.get(name, {})
         try:
             sections[name] = TypeAdapter(section).validate_python(given)
@@ -216,21 +215,17 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             with contextlib.suppress(ValidationError, AttributeError):  # a required key may be among the wrong ones
                 sound = {key: value for key, value in given.items() if key not in wrong}
                 sections[name] = TypeAdapter(section).validate_python(sound)
-    data, teacher = sections.get("data"), sections.get("teacher")
-    task = str(raw.get("task", "image_classification"))
-    translation = task == "translation"
-    usable = _usable(task)
-    if data is not None and usable:
-        yield from _of_other_task(data.source, task)
+    data, teacher, compute = (sections.get(name) for name in ("data", "teacher", "compute"))
+    task = _task_of(raw)
+    tasks = usable_tasks()
     if data is not None:
-        has_own = data.source in {"huggingface", "folder", *translation_sources()}  # may come with a validation split
-        if raw.get("selection") == "best" and data.validation == 0 and not has_own:
+        yield from _wrong_source(data.source, task, tasks)
+        may_validate = task is None or task.brings_validation(data.source)
+        if raw.get("selection") == "best" and data.validation == 0 and not may_validate:
             yield "selection: best needs a validation split; set data.validation above 0, or selection=last"
-        if data.source in {"folder", "cub200", "parallel_text", "tsv"} and data.path is None:
-            yield f"data.path: the source {data.source!r} needs the folder of the data"
-        if data.source == "cub200" and data.eval_transform == "none":
-            yield "data.eval_transform: images of 'cub200' differ in size and need one; for example resize_center_crop"
         yield from check_transforms(data.train_augmentation, data.eval_transform, data.image_size)
+    if task is not None:
+        yield from task.mistakes(sections)
     if teacher is not None:
         unknown = [alpha for alpha in teacher.checkpoints if alpha not in teacher.label_smoothing]
         if unknown:
@@ -247,14 +242,19 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             missing = [a for a in teacher.label_smoothing if a not in teacher.checkpoints and a not in teacher.given]
             if missing and teacher.model.checkpoint is None and not teacher.model.pretrained:
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
-    if (compute := sections.get("compute")) is not None and compute.fused_loss == "on" and not translation:
-        yield "compute.fused_loss: on is of task: translation; image models make their logits themselves"
+    hidden_states = task is None or task.hidden_states
+    if compute is not None and compute.fused_loss == "on" and not hidden_states:
+        able = ", ".join(name for name, one in tasks.items() if one.hidden_states)
+        yield f"compute.fused_loss: on is of task: {able}; models of this one make their logits themselves"
     if (student := sections.get("student")) is not None:
-        other = [name for name in student.objectives if name not in (*FUSED, SEQUENCE)]
-        if other and translation and compute is not None and compute.fused_loss == "on":
-            yield f"compute.fused_loss: on has no {other[0]!r}, but {', '.join(FUSED)}; set it to auto or off"
-        if SEQUENCE in student.objectives and not translation:
-            yield f"student.objectives: {SEQUENCE!r} is of task: translation; its labels are the teacher's translations"
+        fused = fused_objectives()
+        other = [name for name in student.objectives if name not in fused and not find_objective(name).relabels]
+        if other and hidden_states and compute is not None and compute.fused_loss == "on":
+            yield f"compute.fused_loss: on has no {other[0]!r}, but {', '.join(fused)}; set it to auto or off"
+        for name in student.objectives:
+            if task is not None and find_objective(name).relabels and not task.relabels:
+                able = ", ".join(own for own, one in tasks.items() if one.relabels)
+                yield f"student.objectives: {name!r} is of task: {able}; its labels are what the teacher writes"
         yield from _student_contradictions(student)
     if sections.get("analysis") is not None:
         yield from _similarity_contradictions(sections["analysis"])
@@ -262,8 +262,7 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
         training = sections.get(name)
         if training is None:
             continue
-        if usable:
-            yield from _wrong_models(name, training, task)
+        yield from _wrong_models(name, training, task, tasks)
         if training.average_last > 1 and raw.get("selection", "auto") not in {"auto", "last"}:
             yield f"{name}.average_last: the mean of the last epochs needs selection: last, not {raw['selection']}"
         if training.average_last > training.epochs:
@@ -275,67 +274,73 @@ def _contradictions(raw: Mapping[str, Any]) -> Iterable[str]:
             )
 
 
-def _usable(task: str) -> bool:
-    try:
-        known_task(task)
-    except ValueError:
-        return False
-    return True
+def _wrong_source(source: str, task: Task | None, tasks: Mapping[str, Task]) -> Iterable[str]:
+    """A data source of another task than the study's, of none, or one that cannot be used."""
+    owners = [name for name, one in tasks.items() if source in one.data_sources()]
+    if task is not None and source in task.data_sources():
+        try:
+            task.check_source(source)
+        except TosmoothError as error:
+            yield f"data.source: {error}"
+    elif owners and task is not None:
+        yield f"data.source: {source!r} does not go with task: {task.name}; {did_you_mean(source, task.data_sources())}"
+    elif not owners:
+        known = [name for one in ([task] if task is not None else tasks.values()) for name in one.data_sources()]
+        yield f"data.source: unknown data source {_shortened(repr(source))}; {did_you_mean(source, known)}"
 
 
-def _of_other_task(source: str, task: str) -> Iterable[str]:
-    """A data source of another task than the study's."""
-    built_in = {"image_classification": image_sources, "translation": translation_sources}
-    own = built_in[task]() if task in built_in else find_task(task).data_sources()
-    if source not in own:
-        yield f"data.source: {source!r} does not go with task: {task}; {did_you_mean(source, own)}"
-
-
-def _wrong_models(name: str, training: TrainingConfig, task: str) -> Iterable[str]:
-    """Models of another task, and arguments that no model of this one takes."""
+def _wrong_models(name: str, training: TrainingConfig, task: Task | None, tasks: Mapping[str, Task]) -> Iterable[str]:
+    """Models of another task or of none, and arguments that no model of this one takes."""
     models = training.all_models if isinstance(training, StudentConfig) else [training.model]
     for number, model in enumerate(models):
         key = f"{name}.model" if number == 0 else f"{name}.models.{number - 1}"
-        if task == "image_classification":
-            if model.name in ARCHITECTURES:
-                yield f"{key}.name: {model.name!r} translates sentences; task: translation goes with it"
-            elif model.pretrained and ":" not in model.name:
-                yield f"{key}.pretrained: {model.name} has no published weights; give your own ({key}.checkpoint)"
+        refused = {own: _refused(one, model.name) for own, one in tasks.items()}
+        reason = next(iter(refused.values())) if task is None else _refused(task, model.name)
+        able = [own for own, why in refused.items() if why is None]
+        if task is None and able:
             continue
-        check = validate_translation_model_name if task == "translation" else find_task(task).check_model_name
-        try:
-            check(model.name)
-        except ModelError as error:
-            yield f"{key}.name: {error}"
-        if task != "translation":
-            continue
-        for option in ("width", "replace_head"):
-            if getattr(model, option):
-                yield f"{key}.{option}: is of image models; translation models take kwargs (d_model, dropout, …)"
+        if reason is not None and able:
+            reason = f"{model.name!r} is a model of task: {', '.join(able)}; {reason}"
+        if reason is not None:
+            yield f"{key}.name: {reason}"
+        elif task is not None:
+            yield from (f"{key}.{option}: {mistake}" for option, mistake in task.model_mistakes(model))
+
+
+def _refused(task: Task, name: str) -> str | None:
+    """Why a task has no model of that name; None where it has one."""
+    try:
+        task.check_model_name(name)
+    except ModelError as error:
+        return str(error)
+    except Exception as error:  # another package's code may raise anything
+        return f"task: {task.name} cannot tell whether {name!r} is a model of it ({type(error).__name__}: {error})"
+    return None
 
 
 def _student_contradictions(student: StudentConfig) -> Iterable[str]:
     """Options of objectives that are not asked for or do not take them, and a smoothing that nothing feels."""
     for name, options in student.objective_options.items():
         key = f"student.objective_options.{_shortened(shown(name))}"
-        if name == SEQUENCE:
-            yield f"{key}: the objective takes no options"
-            continue
         if name not in student.objectives:
             asked = did_you_mean(name, student.objectives)
             yield f"{key}: options of an objective that is not in student.objectives; {asked}"
+            continue
+        if find_objective(name).function is None:
+            yield f"{key}: the objective takes no options"
             continue
         for option, mistake in option_mistakes(name, options):
             yield f"{key}.{_shortened(shown(option))}: {_shortened(shown(mistake))}"
     if student.topk is not None:
         for name in student.objectives:
-            if name == SEQUENCE:
+            if find_objective(name).function is None:
                 continue
             try:
                 check_topk(name, student.topk)
             except ValueError as error:
                 yield f"student.topk: {error}"
-    if student.label_smoothing > 0 and student.hard_weight == 0 and SEQUENCE not in student.objectives:
+    relabelled = any(find_objective(name).relabels for name in student.objectives)
+    if student.label_smoothing > 0 and student.hard_weight == 0 and not relabelled:
         yield (
             f"student.label_smoothing: {student.label_smoothing:g} smooths the hard labels, which count for nothing "
             "while student.hard_weight is 0; set that above 0, or this to 0. Teachers have teacher.label_smoothing"

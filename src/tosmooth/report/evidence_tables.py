@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from tosmooth.advice.comparisons import TESTS
 from tosmooth.report.figures.diffusion import declared_summary
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.results_tables import temperature_column
@@ -70,11 +69,12 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     ]
     margin = files.advice.get("margin")
     tied = f"tied: the interval lies within ± {margin:g} points; " if margin is not None else ""
-    over = next((unit for unit in TESTS if "unit" in frame and (frame["unit"] == unit).any()), None)
+    test = files.metric.compared_by
+    over = next((unit for unit in frame.get("unit", ()) if unit != "seeds"), None)
     paired = (
-        f"one seed each, so compared on the same validation {over} ({TESTS[over]}; the interval is a bootstrap over "
+        f"one seed each, so compared on the same validation {over} ({test.name}; the interval is a bootstrap over "
         f"{over}): this speaks for these very students, not for new seeds"
-        if over is not None
+        if over is not None and test is not None
         else f"paired by {files.unit_word}"
     )
     caption = (

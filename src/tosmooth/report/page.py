@@ -27,7 +27,7 @@ from tosmooth.report.wording import (
     how_it_was_run,
     recommendation,
 )
-from tosmooth.tasks.metric import BLEU, capital
+from tosmooth.tasks.metric import capital
 from tosmooth.words.numbers import alpha_label, unbroken
 
 
@@ -56,7 +56,8 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         files=files,
         metric=files.metric,
         metric_name=capital(files.metric.noun),
-        translates=files.metric is BLEU,
+        task=files.task,
+        published=files.task.published,
         headline=headline(files),
         recommendation=recommendation(files),
         level=str(confidence.get("level", "")),

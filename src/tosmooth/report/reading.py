@@ -33,7 +33,8 @@ from tosmooth.folder.paths import (
 )
 from tosmooth.folder.reading import GRID_COLUMNS, RESULT_COLUMNS, read_config, read_mapping, read_table, read_unreadable
 from tosmooth.losses.objectives import has_temperature
-from tosmooth.tasks.find import metric_of
+from tosmooth.tasks.base import Traits
+from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric
 from tosmooth.words.numbers import file_name
 
@@ -90,10 +91,15 @@ class StudyFiles:
         """The study's name."""
         return str(self.config.get("name") or self.path.name)
 
+    @cached_property
+    def task(self) -> Traits:
+        """What is known of the study's task."""
+        return traits_of(self.config.get("task"), self.advice.get("metric"))
+
     @property
     def metric(self) -> Metric:
         """What the study's settings are compared by."""
-        return metric_of(self.config.get("task"))
+        return self.task.metric
 
     @property
     def preview(self) -> bool:

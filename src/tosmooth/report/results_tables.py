@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import pandas as pd
 
 from tosmooth.analysis.inference import Interval
+from tosmooth.folder.columns import column
 from tosmooth.losses.objectives import has_temperature
-from tosmooth.report.paper import PaperTable, paper_tables, paper_translation_tables
+from tosmooth.report.paper import PaperTable, paper_tables
 from tosmooth.report.paper_match import matching
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.tables import Column, Table, text_column
-from tosmooth.tasks.metric import BLEU, TOP1, capital
+from tosmooth.tasks.metric import capital
+from tosmooth.tasks.published import Published
 from tosmooth.words.numbers import (
     MISSING,
     alpha_label,
@@ -26,16 +28,11 @@ from tosmooth.words.numbers import (
     temperature_label,
 )
 
-UNITS = "Top-1, top-5 and ECE in percent (ECE on the test split), NLL in nats."
-TRANSLATION_UNITS = (
-    "BLEU and chrF from 0 to 100; novel: on the sentences that are unlike those in training. Token accuracy and ECE "
-    "(on the test split) in percent, NLL in nats a token: all three of the next token, given the reference so far."
-)
 MOST_IMAGES = 50  # that could not be read, as the page shows them; the table's CSV file has all
 
 
 def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Table | None:
-    """Top-1 (or BLEU) by T (rows) and α (columns), teachers first; last, the paired difference to α = 0."""
+    """The metric by T (rows) and α (columns), teachers first; last, the paired difference to α = 0."""
     column, metric = files.accuracy, files.metric
     if column is None:
         return None
@@ -100,18 +97,21 @@ def published_tables(files: StudyFiles) -> list[Table]:
     """The paper's tables of the same kind of study, in the same shape.
 
     First the one of the main setting's data and models, beside which the user's own figures stand; then those of its
-    other students; of translation then those of the same target language.
+    other students; then those of nearer data, such as the same target language. None of a task that has none.
     """
-    text = (files.config.get("data") or {}).get("text")
-    language = str(text.get("target_language", "")) if isinstance(text, dict) else ""
-    found = paper_tables() if files.metric is TOP1 else paper_translation_tables(language)
+    published = files.task.published
+    if published is None:
+        return []
+    found = sorted(paper_tables(published), key=lambda table: not published.nearer(table.pair[0], files.config))
     matched = {table.pair: setting for setting in reversed(files.settings) if (table := matching(files, setting))}
     place = {pair: files.settings.index(setting) for pair, setting in matched.items()}
     found.sort(key=lambda table: place.get(table.pair, len(files.settings)))
-    return [_published(files, table, n, matched.get(table.pair)) for n, table in enumerate(found)]
+    return [_beside(files, table, n, matched.get(table.pair), published) for n, table in enumerate(found)]
 
 
-def _published(files: StudyFiles, table: PaperTable, position: int, setting: tuple[str, str] | None) -> Table:
+def _beside(
+    files: StudyFiles, table: PaperTable, position: int, setting: tuple[str, str] | None, published: Published
+) -> Table:
     students, metric = table.students, files.metric
     first, last = students.columns[0], students.columns[-1]
     shown = [text_column("", ["teacher", *[temperature_label(t) for t in students.index]])]
@@ -120,7 +120,7 @@ def _published(files: StudyFiles, table: PaperTable, position: int, setting: tup
     ]
     gaps = [table.teacher[last] - table.teacher[first], *(students[last] - students[first])]
     shown.append(Column("difference", [signed(gap, 1) for gap in gaps]))
-    selected = ", selected on the reported set" if metric is TOP1 else ""
+    selected = ", selected on the reported set" if published.selected else ""
     caption = f"{table.title}: {metric.quantity}{metric.in_percent}, as published (one run a cell{selected})."
     if setting is not None and files.accuracy is not None:
         cells, teachers = files.cells_of(setting), _teacher_scores(files, files.accuracy)
@@ -134,41 +134,20 @@ def _published(files: StudyFiles, table: PaperTable, position: int, setting: tup
     return Table(f"paper-{position + 1}", caption, shown, students.reset_index())
 
 
-# name, title, decimals, factor
-METRIC_COLUMNS = (
-    ("val/top1", "val top-1", 2, 1.0),
-    ("test/top1", "test top-1", 2, 1.0),
-    ("test/top5", "test top-5", 2, 1.0),
-    ("test/nll", "test NLL", 3, 1.0),
-    ("cal/ece", "ECE", 1, 100.0),
-)
-TRANSLATION_COLUMNS = (
-    ("val/bleu", "val BLEU", 2, 1.0),
-    ("test/bleu", "test BLEU", 2, 1.0),
-    ("test/bleu_novel", "test BLEU, novel", 2, 1.0),
-    ("test/chrf", "test chrF", 1, 1.0),
-    ("test/chrf_novel", "test chrF, novel", 1, 1.0),
-    ("val/top1", "val token accuracy", 2, 1.0),
-    ("test/top1", "test token accuracy", 2, 1.0),
-    ("test/top1_novel", "test token accuracy, novel", 2, 1.0),
-    ("test/nll", "test NLL", 3, 1.0),
-    ("cal/ece", "ECE", 1, 100.0),
-)
-
-
-def _figures_of(files: StudyFiles) -> tuple[tuple[tuple[str, str, int, float], ...], str]:
-    """The columns of figures in a study's tables, and what their caption says of units."""
-    if files.metric is BLEU:
-        return TRANSLATION_COLUMNS, TRANSLATION_UNITS
-    own = tuple((f"{split}/{files.metric.name}", f"{split} {files.metric.words}", 2, 1.0) for split in ("val", "test"))
-    return (METRIC_COLUMNS if files.metric.name == TOP1.name else (*own, *METRIC_COLUMNS)), UNITS
+def _figures_of(files: StudyFiles) -> list[tuple[str, str, int, float]]:
+    """The columns of figures in a study's tables: name, title, decimals, factor."""
+    return [
+        (column(split, figure.name), f"{split} {figure.title}", figure.decimals, figure.factor)
+        for figure in files.task.shown_figures
+        for split in figure.on
+    ]
 
 
 def cells_table(files: StudyFiles) -> Table:
     """Every cell of the grid, sortable."""
     cells = files.cells
     several = len(files.settings) > 1
-    figures, units = _figures_of(files)
+    figures, units = _figures_of(files), files.task.figure_units
     columns = [
         Column("α", [f"{a:g}" for a in cells["label_smoothing"]], list(cells["label_smoothing"])),
         temperature_column(cells),
@@ -197,7 +176,7 @@ def teachers_table(files: StudyFiles) -> Table | None:
     teachers = files.teachers
     if teachers.empty:
         return None
-    figures, units = _figures_of(files)
+    figures, units = _figures_of(files), files.task.figure_units
     columns = [Column("α", [f"{a:g}" for a in teachers["label_smoothing"]], list(teachers["label_smoothing"]))]
     columns += number_columns(
         teachers,

@@ -15,7 +15,6 @@ from tosmooth.folder.translations import Translations, read_translations
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.tables import Column, Table, text_column
-from tosmooth.tasks.metric import BLEU
 from tosmooth.untrusted import is_folder_name
 from tosmooth.words.numbers import alpha_label, temperature_label
 
@@ -28,7 +27,7 @@ def translations_table(files: StudyFiles) -> Table | None:
     """Source, reference and the translations of two students, side by side.
 
     One student is of the recommended setting; the other of the most smoothed teacher at the highest T. Where that is
-    the recommended one, or the recommended one has no T, it is of the other setting with the lowest BLEU. The sentences
+    the recommended one, or the recommended one has no T, it is of the other setting with the worst figure. Sentences
     are evenly spaced over the split: nobody chose them.
 
     Returns:
@@ -38,7 +37,7 @@ def translations_table(files: StudyFiles) -> Table | None:
         StudyError: a file of translations is damaged.
     """
     chosen = files.advice.get("recommendation")
-    if files.metric is not BLEU or not isinstance(chosen, Mapping):
+    if not files.task.relabels or not isinstance(chosen, Mapping):
         return None
     own = _cells_of(files, chosen)
     other = _cells_of(files, _other_setting(files, chosen))
@@ -65,9 +64,9 @@ def _cells_of(files: StudyFiles, setting: Mapping[str, Any]) -> dict[tuple[int, 
 
 
 def _other_setting(files: StudyFiles, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The most smoothed teacher at the highest T; where that is the chosen one, the other with the lowest BLEU.
+    """The most smoothed teacher at the highest T; where that is the chosen one, the other with the worst figure.
 
-    Beside a setting without a temperature, the one of its student model with the lowest BLEU, whatever the objective.
+    Beside a setting without a temperature, the one of its student model with the worst figure, whatever the objective.
     """
     if not has_temperature(chosen.get("objective")):
         return _lowest(files, files.done[files.done["student"] == chosen.get("student")], chosen)
@@ -80,12 +79,12 @@ def _other_setting(files: StudyFiles, chosen: Mapping[str, Any]) -> dict[str, An
 
 
 def _lowest(files: StudyFiles, cells: pd.DataFrame, chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """The setting with the lowest BLEU among cells, other than the chosen one where there is another."""
+    """The setting with the worst figure among cells, other than the chosen one where there is another."""
     if files.accuracy is None:
         return dict(chosen)
     means = cells.groupby(KEY)[files.accuracy].mean().dropna()
     means = means[[setting != tuple(chosen.get(key) for key in KEY) for setting in means.index]]
-    return dict(zip(KEY, means.idxmin(), strict=True)) if len(means) else dict(chosen)
+    return dict(zip(KEY, (-files.metric.sign * means).idxmax(), strict=True)) if len(means) else dict(chosen)
 
 
 def _translations(files: StudyFiles, cell: pd.Series, split: str) -> Translations | None:

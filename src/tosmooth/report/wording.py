@@ -11,7 +11,6 @@ import pandas as pd
 from tosmooth.analysis.inference import Interval
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.reading import StudyFiles
-from tosmooth.tasks.metric import BLEU
 from tosmooth.words.numbers import count_of, decimals_for, half_width, plus_minus
 from tosmooth.words.teachers import how_trained
 
@@ -52,7 +51,7 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
     if has_temperature(chosen.get("objective")):
         items.append(("Temperature", f"T = {chosen['temperature']:g}"))
     else:
-        items.append(("Labels", "the teacher’s translations, so no temperature"))
+        items.append(("Labels", "what the teacher writes, so no temperature"))
     if len(files.settings) > 1:
         items += [("Objective", str(chosen.get("objective"))), ("Student", str(chosen.get("student")))]
     test = (files.verdict.get("test") or {}).get("recommended")
@@ -118,7 +117,8 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
         ("similar classes", files.similarity.get("source")),
         ("advice frozen", files.advice.get("frozen_at")),
     ]
-    items += [("BLEU", signature) for signature in _texts(files.cells.get("bleu_signature"))]
+    for name in files.task.texts:
+        items += [(files.metric.words, text) for text in _texts(files.cells.get(name))]
     items += [("notes on the data", note) for note in _texts(files.environment.get("notes"))]
     for key, word in ENVIRONMENT_WORDS.items():
         value = files.environment.get(key)
@@ -128,17 +128,18 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
 
 
 def _validation(files: StudyFiles, data: Mapping[str, Any]) -> str | None:
-    """Where the validation split comes from; for translation the notes on the data say it."""
-    if files.metric is BLEU:
+    """Where the validation split comes from; the notes on the data say it, where there are any."""
+    if files.environment.get("notes"):
         return None
     return f"{data['validation']:.0%} of training" if data.get("validation") else "none of its own"
 
 
 def _selection(files: StudyFiles) -> str:
-    """Which epoch was kept, or of how many weights are the mean; of translations, by what, as nothing is translated
-    before the end."""
+    """Which epoch was kept, or of how many weights are the mean; and by what, where the metric is only
+    measured at the end."""
     rule = str((files.advice or {}).get("selection") or files.config.get("selection") or "")
-    rule += ", by token accuracy" if files.metric is BLEU and rule.startswith("best") else ""
+    judged_by = files.metric.judged_by
+    rule += f", by {judged_by.quantity}" if judged_by.name != files.metric.name and rule.startswith("best") else ""
     epochs = {role: (files.config.get(role) or {}).get("average_last") for role in ("teacher", "student")}
     means = {role: number for role, number in epochs.items() if type(number) is int and number > 1}
     if not means:

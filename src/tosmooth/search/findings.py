@@ -12,7 +12,7 @@ from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.search.record import named, score_table, stored_scores
 from tosmooth.study.plan import Cell
 from tosmooth.study.progress import clock
-from tosmooth.tasks.metric import TOKENS, TOP1, Metric
+from tosmooth.tasks.metric import TOP1, Metric
 
 MOST_NAMED = 4  # candidates in one sentence
 
@@ -27,18 +27,18 @@ def conclude(
         winner: the candidate that is left.
         cells: of the grid.
         margin: points within which two candidates may be called tied.
-        metric: what candidates were judged by.
+        metric: of the study; candidates were judged by what stands for it after each epoch.
     """
+    judged_by = metric.judged_by
     last = stored_scores(record["rungs"][-1])
     scores = score_table(last, cells).loc[winner].dropna().to_numpy()
     own = t_interval(scores)
-    comparisons = [row for rung in record["rungs"] for row in _dropped(rung, winner, cells, margin)]
+    comparisons = [row for rung in record["rungs"] for row in _dropped(rung, winner, cells, margin, judged_by)]
     cost = dict(record["cost"]) | _seconds(record)
     varied = tuple(key for key in ("objective", "student") if len({getattr(cell, key) for cell in cells}) > 1)
     word = "teacher seed" if len({cell.teacher_seed for cell in cells}) > 1 else "seed"
-    sentence = (
-        f"Best by validation: {describe(named(winner), varied)}, {written(own, metric.unit)} validation {metric.words}"
-    )
+    figure = f"{written(own, judged_by.unit)} validation {judged_by.words}"
+    sentence = f"Best by validation: {describe(named(winner), varied)}, {figure}"
     sentence += f" over {own.n} {word}s." if own.n > 1 else f" (one {word})."
     found = {"mean": own.mean, "low": own.low, "high": own.high, "n": own.n, "cells": list(last[winner])}
     return {
@@ -53,12 +53,14 @@ def conclude(
     }
 
 
-def _dropped(rung: Mapping[str, Any], winner: Setting, cells: Sequence[Cell], margin: float) -> list[dict[str, Any]]:
+def _dropped(
+    rung: Mapping[str, Any], winner: Setting, cells: Sequence[Cell], margin: float, metric: Metric
+) -> list[dict[str, Any]]:
     """Those dropped at the end of a rung, against the winner at that same epoch, paired."""
     by_cell = stored_scores(rung)
     kept = {tuple(row[key] for key in KEY) for row in rung["scores"] if row["kept"]}
     against = {setting: own for setting, own in by_cell.items() if setting == winner or setting not in kept}
-    rows = compare_with(winner, score_table(against, cells), margin)
+    rows = compare_with(winner, score_table(against, cells), margin, metric=metric)
     when = {"rung": rung["rung"], "epochs": rung["to_epoch"]}
     return [when | row for row in rows if row["relation"] != "best"]
 
@@ -113,10 +115,11 @@ def _unknown(comparisons: Sequence[Mapping[str, Any]], number: int, word: str, v
 
 def _other_metric(metric: Metric) -> list[str]:
     """What is left open where candidates are judged by something else than their study is."""
-    if metric is not TOKENS:
+    if metric.judged_by.name == metric.name:
         return []
     return [
-        "Candidates were judged by token accuracy, as nothing is translated before the end: by BLEU another may win."
+        f"Candidates were judged by {metric.judged_by.quantity}: by {metric.quantity}, which is only measured at the "
+        "end, another may win."
     ]
 
 

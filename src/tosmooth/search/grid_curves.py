@@ -13,7 +13,8 @@ from tosmooth.advice.units import unit_word
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import CURVE_FILE, StudyDirectory
 from tosmooth.folder.results import load_study
-from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
+from tosmooth.search.learning_curves import read_curve, score_at
+from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric
 from tosmooth.untrusted import is_folder_name
 
@@ -61,14 +62,16 @@ def read_grid_curves(path: Path) -> GridCurves:
     if selection == "best_on_test":
         raise StudyError(f"{path} chose its epochs on the test split; a search chooses on validation only")
     done = study.cells[study.cells["status"] == "done"]
-    metric = curve_metric(study.config.get("task"))
+    metric = traits_of(study.config.get("task"), (study.advice or {}).get("metric")).metric.judged_by
     kept = "last" if selection == "last" or (done["selection"] == "last").any() else "best"  # auto, as it was resolved
     scores = []
     for name in map(str, done["cell"]):
         if not is_folder_name(name):
             raise StudyError(f"{directory.results} is damaged: {name[:100]!r} is no name of a student")
         curve = read_curve(directory.student(name) / CURVE_FILE, REMEDY, metric.val)
-        scores.append([score_at(curve, epoch, kept) for epoch in range(1, len(curve) + 1)])
+        scores.append(
+            [score_at(curve, epoch, kept, lower_is_better=metric.lower_is_better) for epoch in range(1, len(curve) + 1)]
+        )
     lengths = sorted({len(curve) for curve in scores})
     if len(lengths) > 1 or lengths == [0]:
         found = ", ".join(map(str, lengths))

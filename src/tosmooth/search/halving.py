@@ -155,7 +155,7 @@ class Decision:
 
     Attributes:
         rung: of the plan.
-        scores: mean validation top-1 in percent of every candidate that could be judged, best first.
+        scores: mean validation figure of every candidate that could be judged, best first.
         kept: those that go on, best first; after the last rung, the winner alone.
     """
 
@@ -164,13 +164,21 @@ class Decision:
     kept: tuple[Setting, ...]
 
 
-def ranked(scores: Mapping[Setting, float]) -> list[Setting]:
-    """Candidates, best first; equal ones in the order of their settings, as the advice of a study takes them."""
-    return sorted(scores, key=lambda setting: (-scores[setting], setting))
+def ranked(scores: Mapping[Setting, float], sign: int = 1) -> list[Setting]:
+    """Candidates, best first; equal ones in the order of their settings, as the advice of a study takes them.
+
+    Args:
+        scores: by candidate.
+        sign: −1 where less is better.
+    """
+    return sorted(scores, key=lambda setting: (-sign * scores[setting], setting))
 
 
 def climb(
-    plan: Rungs, candidates: Sequence[Setting], judge: Callable[[int, Sequence[Setting]], Mapping[Setting, float]]
+    plan: Rungs,
+    candidates: Sequence[Setting],
+    judge: Callable[[int, Sequence[Setting]], Mapping[Setting, float]],
+    sign: int = 1,
 ) -> list[Decision]:
     """Go through all rungs.
 
@@ -179,6 +187,7 @@ def climb(
         candidates: of the grid.
         judge: the number of a rung (from 0) and its candidates → their scores at its end; a candidate that cannot be
             judged (all its students failed) is left out, and is dropped.
+        sign: of the scores: −1 where less is better.
 
     Returns:
         One decision a rung; the last one's `kept` is the winner.
@@ -190,7 +199,7 @@ def climb(
     decisions = []
     for number, rung in enumerate(plan.rungs):
         found = judge(number, going)
-        order = ranked(found)
+        order = ranked(found, sign)
         if not order:
             raise StudyError(f"no student was trained to the end of rung {number + 1} of the search")
         last = number + 1 == len(plan.rungs)

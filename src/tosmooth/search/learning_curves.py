@@ -7,26 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tosmooth.errors import StudyError
-from tosmooth.tasks.find import metric_of
-from tosmooth.tasks.metric import BLEU, TOKENS, TOP1, Metric
 from tosmooth.untrusted import UnreadableError, read_json
 
 LARGEST_FILE = 50_000_000  # bytes; an epoch takes some 200
 
 
-def curve_metric(task: object) -> Metric:
-    """What students of a task are judged by after each epoch, by the task's name.
-
-    For translation that is the accuracy on tokens: translating costs more than an epoch of a small student, so it is
-    done once, at the end.
-    """
-    metric = metric_of(task)
-    if metric is BLEU:
-        return TOKENS
-    return metric if metric.name == TOP1.name else TOP1  # what is known after every epoch
-
-
-def read_curve(path: Path, remedy: str, column: str = TOP1.val) -> list[float]:
+def read_curve(path: Path, remedy: str, column: str) -> list[float]:
     """A validation figure after each epoch, from epoch 1 on.
 
     Args:
@@ -60,12 +46,14 @@ def read_curve(path: Path, remedy: str, column: str = TOP1.val) -> list[float]:
     return curve
 
 
-def score_at(curve: Sequence[float], epoch: int, selection: str) -> float:
+def score_at(curve: Sequence[float], epoch: int, selection: str, *, lower_is_better: bool = False) -> float:
     """What a student's validation figure would be if its training had ended after `epoch`.
 
     Args:
         curve: one figure an epoch, at least `epoch` of them.
         epoch: from 1.
         selection: "best" counts the best epoch so far, whose weights are kept; "last" the epoch itself.
+        lower_is_better: of the figure.
     """
-    return max(curve[:epoch]) if selection == "best" else curve[epoch - 1]
+    best = min if lower_is_better else max
+    return best(curve[:epoch]) if selection == "best" else curve[epoch - 1]

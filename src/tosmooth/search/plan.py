@@ -7,11 +7,9 @@ from typing import Any
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError
 from tosmooth.search.halving import Rungs, plan_rungs
-from tosmooth.search.learning_curves import curve_metric
 from tosmooth.search.record import candidates_of, new_record
 from tosmooth.study.plan import make_plan
-from tosmooth.tasks.find import metric_of
-from tosmooth.tasks.metric import BLEU
+from tosmooth.tasks.find import find_task
 
 SUFFIX = "-search"
 LONGEST_NAME = 100  # of a folder, as the schema has it
@@ -28,9 +26,8 @@ def planned(config: StudyConfig, budget: float | None = None, eta: float = 3.0) 
     mistakes = []
     if config.selection == "best_on_test":
         mistakes.append("selection: best_on_test chooses on the test split; a search chooses on validation only")
-    # Sentences come in three splits; whether there is a validation split at all, their data say.
-    of_images = metric_of(config.task) is not BLEU
-    if of_images and config.data.validation == 0 and config.data.source not in {"folder", "huggingface"}:
+    task = find_task(config.task)
+    if config.data.validation == 0 and not task.brings_validation(config.data.source):
         mistakes.append(NO_VALIDATION)
     if len(config.name) > LONGEST_NAME - len(SUFFIX):
         mistakes.append(f"name: at most {LONGEST_NAME - len(SUFFIX)} letters, as the folder's name ends with {SUFFIX}")
@@ -46,4 +43,4 @@ def planned(config: StudyConfig, budget: float | None = None, eta: float = 3.0) 
     if mistakes or plan is None:
         raise ConfigError(mistakes)
     selection = config.kept_epoch(validated=True)
-    return plan, new_record(plan, cells, config.name, selection, curve_metric(config.task))
+    return plan, new_record(plan, cells, config.name, selection, task.metric)

@@ -38,7 +38,7 @@ def candidates_of(cells: Iterable[Cell]) -> dict[Setting, list[Cell]]:
 
 
 def new_record(plan: Rungs, cells: Sequence[Cell], name: str, selection: str, metric: Metric = TOP1) -> dict[str, Any]:
-    """The record of a search that has done nothing yet; `metric` is what candidates are judged by.
+    """The record of a search that has done nothing yet; `metric` is that of the study.
 
     Keys that the search fills later: of each rung `status`, `seconds`, `scores`; `winner`, `comparisons`, `sentences`,
     `cost.seconds`, `test`.
@@ -47,7 +47,7 @@ def new_record(plan: Rungs, cells: Sequence[Cell], name: str, selection: str, me
     replicates = len(cells) // len(candidates)
     return {
         "study": name,
-        "metric": metric.val,
+        "metric": metric.judged_by.val,  # what candidates are judged by
         "selection": selection,
         "eta": plan.eta,
         "budget": plan.budget,

@@ -42,7 +42,7 @@ def replay(path: str | Path, budget: float | None = None, eta: float = 3.0) -> d
     """
     curves = read_grid_curves(Path(path))
     plan, metric = plan_rungs(len(curves.settings), curves.epochs, eta, budget), curves.metric
-    decisions, winner, regret = _compared(plan, curves.settings, _means(curves.scores))
+    decisions, winner, regret = _compared(plan, curves, _means(curves.scores))
     picked = decisions[-1].kept[0]
     final = dict(zip(curves.settings, _means(curves.scores)[:, -1].tolist(), strict=True))
     found: dict[str, Any] = {
@@ -84,20 +84,19 @@ def _means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return mean
 
 
-def _compared(
-    plan: Rungs, settings: Sequence[Setting], means: NDArray[np.float64]
-) -> tuple[list[Decision], Setting, float]:
+def _compared(plan: Rungs, curves: GridCurves, means: NDArray[np.float64]) -> tuple[list[Decision], Setting, float]:
     """What a search does on these means (settings, epochs), the grid's own winner, and how far the pick is behind."""
-    row = {setting: means[i] for i, setting in enumerate(settings) if np.isfinite(means[i, -1])}
+    sign = curves.metric.sign
+    row = {setting: means[i] for i, setting in enumerate(curves.settings) if np.isfinite(means[i, -1])}
 
     def judge(number: int, going: Sequence[Setting]) -> dict[Setting, float]:
         column = plan.rungs[number].stop - 1
         return {setting: float(row[setting][column]) for setting in going if setting in row}
 
-    decisions = climb(plan, settings, judge)
+    decisions = climb(plan, curves.settings, judge, sign)
     final = {setting: float(curve[-1]) for setting, curve in row.items()}
-    winner = ranked(final)[0]
-    return decisions, winner, final[winner] - final[decisions[-1].kept[0]]
+    winner = ranked(final, sign)[0]
+    return decisions, winner, sign * (final[winner] - final[decisions[-1].kept[0]])
 
 
 def _bootstrap(plan: Rungs, curves: GridCurves) -> dict[str, Any] | None:
@@ -109,7 +108,7 @@ def _bootstrap(plan: Rungs, curves: GridCurves) -> dict[str, Any] | None:
     for _ in range(RESAMPLES):
         means = _means(curves.scores[:, random.integers(0, curves.units, curves.units)])
         if np.isfinite(means[:, -1]).any():
-            decisions, winner, regret = _compared(plan, curves.settings, means)
+            decisions, winner, regret = _compared(plan, curves, means)
             hits.append(decisions[-1].kept[0] == winner)
             regrets.append(regret)
     return {

@@ -22,7 +22,7 @@ from tosmooth.errors import ConfigError, StudyError
 from tosmooth.folder.paths import CURVE_FILE, SEARCH_FILE
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import Rungs, climb, ranked
-from tosmooth.search.learning_curves import curve_metric, read_curve, score_at
+from tosmooth.search.learning_curves import read_curve, score_at
 from tosmooth.search.plan import NO_VALIDATION, SUFFIX, planned
 from tosmooth.search.record import (
     begun_before,
@@ -43,7 +43,6 @@ from tosmooth.study.run import write_environment
 from tosmooth.study.stages import train_students, train_teachers
 from tosmooth.study.teacher_answers import StudyTeaching, filling_work
 from tosmooth.tasks.base import StudyData
-from tosmooth.tasks.find import metric_of
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class _Search:
 
     def __init__(self, context: Context, plan: Rungs, record: dict[str, Any]) -> None:
         self.context, self.plan, self.record = context, plan, record
-        self._metric, self._judged_by = metric_of(context.config.task), curve_metric(context.config.task)
+        self._metric, self._judged_by = context.task.metric, context.task.metric.judged_by
         self._cells = {setting: tuple(own) for setting, own in candidates_of(context.plan.cells).items()}
 
     def run(self) -> None:
@@ -124,11 +123,11 @@ class _Search:
                 train_teachers(context)
                 self._teaching = StudyTeaching(context)
                 self._teaching.of(context.plan.teachers)  # what is stored of them is no part of the first rung's time
-        decisions = climb(self.plan, list(self._cells), self._judge)
+        decisions = climb(self.plan, list(self._cells), self._judge, self._judged_by.sign)
         (winner,) = decisions[-1].kept
         if "winner" not in self.record:  # once frozen, it stays
             margin = context.config.analysis.margin
-            self.record |= conclude(self.record, winner, context.plan.cells, margin, self._judged_by)
+            self.record |= conclude(self.record, winner, context.plan.cells, margin, self._metric)
             self._save()
         if "test" not in self.record:
             context.progress.stage("reading the test split, once, for the winner")
@@ -154,7 +153,7 @@ class _Search:
                     train_students(self.context, cells, self._teaching, range(rung.start, rung.stop))
             by_cell = self.context.compute.processes.on_main(lambda: self._scores(going, rung.stop))
             after = self.plan.rungs[number + 1].candidates if number + 1 < len(self.plan.rungs) else 1
-            entry["scores"] = _rows(by_cell, self.context.plan.cells, after)
+            entry["scores"] = _rows(by_cell, self.context.plan.cells, after, self._judged_by.sign)
             entry["status"] = "done"
             self._save()
         return stored_means(entry)
@@ -171,7 +170,9 @@ class _Search:
                 curve = read_curve(folder / CURVE_FILE, remedy, self._judged_by.val)
                 if len(curve) < epoch:
                     raise StudyError(f"{folder / CURVE_FILE} ends before epoch {epoch}; {remedy}")
-                found.setdefault(setting, {})[cell.name] = score_at(curve, epoch, self.record["selection"])
+                found.setdefault(setting, {})[cell.name] = score_at(
+                    curve, epoch, self.record["selection"], lower_is_better=self._judged_by.lower_is_better
+                )
         return found
 
     def _expect_work(self) -> None:
@@ -215,11 +216,13 @@ def _done(entry: Mapping[str, Any]) -> bool:
     return bool(entry["status"] == "done")
 
 
-def _rows(by_cell: Mapping[Setting, Mapping[str, float]], cells: Sequence[Cell], going_on: int) -> list[dict[str, Any]]:
+def _rows(
+    by_cell: Mapping[Setting, Mapping[str, float]], cells: Sequence[Cell], going_on: int, sign: int
+) -> list[dict[str, Any]]:
     """The scores of a rung as `search.json` holds them, best first."""
     table = score_table(by_cell, cells).mean(axis=1) if by_cell else {}
     means = {setting: float(table[setting]) for setting in by_cell}
     return [
         named(setting) | {"mean": means[setting], "by_cell": dict(by_cell[setting]), "kept": rank < going_on}
-        for rank, setting in enumerate(ranked(means))
+        for rank, setting in enumerate(ranked(means, sign))
     ]

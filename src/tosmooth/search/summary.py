@@ -12,7 +12,7 @@ from rich.table import Table
 from tosmooth.advice.advise import describe, written
 from tosmooth.analysis.inference import Interval
 from tosmooth.folder.paths import SEARCH_FILE
-from tosmooth.tasks.metric import BLEU, TOKENS, TOP1, Metric
+from tosmooth.tasks.metric import Metric
 from tosmooth.terminal import markup
 
 if TYPE_CHECKING:  # `--dry-run` does not pay for PyTorch
@@ -47,11 +47,11 @@ def print_plan(record: Mapping[str, Any], console: Console) -> None:
     )
 
 
-def print_search(result: SearchResult, console: Console, *, preview: bool) -> None:
-    """The winner, how the others went, the cost, and what is not known."""
+def print_search(result: SearchResult, console: Console, on_test: Metric, *, preview: bool) -> None:
+    """The winner, how the others went, the cost, and what is not known; `on_test` is the metric of the study."""
     record = result.record
     varied = [key for key in ("objective", "student") if len({row[key] for row in record["candidates"]}) > 1]
-    metric, on_test = _metrics(record)
+    metric = on_test.judged_by
     unit = f",{metric.unit}" if metric.unit else ""
     table = _table("after epoch", "candidate", f"validation {metric.words}{unit}", "goes on")
     for rung in record["rungs"]:
@@ -77,13 +77,6 @@ def print_replay(found: Mapping[str, Any], console: Console) -> None:
     print_plan(found, console)
     for text in found["sentences"]:
         console.print(markup(text))
-
-
-def _metrics(record: Mapping[str, Any]) -> tuple[Metric, Metric]:
-    """What the candidates of a search were judged by, and what its winner was measured by on test."""
-    if BLEU.test in record["test"]:
-        return TOKENS, BLEU
-    return TOP1, TOP1
 
 
 def _number(value: float | None) -> float:

@@ -21,8 +21,7 @@ from tosmooth.folder.lock import StudyLock
 from tosmooth.folder.paths import CHECKPOINTS, RECORD_FILE, WEIGHTS_FILE, StudyDirectory
 from tosmooth.folder.reading import harmless, read_unreadable
 from tosmooth.folder.writing import made_again, read_record, write_csv, write_json
-from tosmooth.losses.fused_linear import OBJECTIVES as FUSED_OBJECTIVES
-from tosmooth.losses.objectives import SEQUENCE
+from tosmooth.losses.objectives import find_objective
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.peers import one_message
@@ -220,7 +219,7 @@ class Context:
 
     def _stored_width(self) -> int:
         """About how many numbers are stored of a teacher's answer: features, where they are fewer than outputs."""
-        if self.config.task == "translation":
+        if self.task.hidden_states:
             model = self.new_model(self.config.teacher.model.without_weights(), 0)
             if isinstance(model, HiddenStateModel):
                 return min(self.data.num_outputs, model.last_layer.in_features)
@@ -248,9 +247,10 @@ class Context:
     def fused_loss(self) -> bool:
         """Whether students learn by the fused loss; one process only, as DDP wants the whole model in its forward."""
         asked, alone = self.config.compute.fused_loss, self.compute.processes.world == 1
-        if self.config.task != "translation" or asked == "off" or not alone:
+        if not self.task.hidden_states or asked == "off" or not alone:
             return False
-        known = {*FUSED_OBJECTIVES, SEQUENCE}.issuperset(self.config.student.objectives)  # others want all logits
+        wanted = [find_objective(name) for name in self.config.student.objectives]
+        known = all(objective.fused or objective.relabels for objective in wanted)  # others want all logits
         return asked == "on" or (known and self.data.num_outputs >= FUSED_FROM)
 
     def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> StudyModel:

@@ -18,7 +18,7 @@ import torch
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.folder.claim import change_to, check_usable
-from tosmooth.losses.objectives import SEQUENCE
+from tosmooth.losses.objectives import find_objective
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -306,10 +306,8 @@ def _notes(context: Context) -> list[str]:
     if published:
         notes.append("published weights are not fetched for this; speed does not depend on them")
     if context.task.measuring is not None:
-        notes.append(
-            f"{context.task.measuring} the test split (BLEU) is not in it: it depends on what models have learnt"
-        )
-    if SEQUENCE in context.config.student.objectives:
+        notes.append(f"{context.task.measuring} the test split is not in it: it depends on what models have learnt")
+    if any(find_objective(name).relabels for name in context.config.student.objectives):
         notes.append("translations of the training split by the teachers (objective sequence) are not in it")
     if context.stored_views is not None:
         notes.append(

@@ -8,7 +8,6 @@ from tosmooth.advice.objectives import answers, compare_objectives
 from tosmooth.folder.paths import OBJECTIVES_FILE, OBJECTIVES_INFO_FILE
 from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.study.context import Context
-from tosmooth.tasks.find import metric_of
 
 
 def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.DataFrame) -> None:
@@ -16,7 +15,7 @@ def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.Data
 
     A study that has lost its other objectives loses the files of an earlier run, too.
     """
-    metric = metric_of(context.config.task)
+    metric = context.task.metric
     table = compare_objectives(diffusion, results, list(context.config.student.objectives), metric)
     paths = [context.directory.analysis / name for name in (OBJECTIVES_FILE, OBJECTIVES_INFO_FILE)]
     if table.empty:

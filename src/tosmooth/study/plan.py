@@ -16,7 +16,7 @@ from typing import Any
 from tosmooth.advice.units import reference_temperature
 from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.files import path_safe, short_digest
-from tosmooth.losses.objectives import SEQUENCE
+from tosmooth.losses.objectives import has_temperature
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def make_plan(config: StudyConfig) -> Plan:
             for model, objective, teacher, temperature in product(
                 student.all_models, student.objectives, teachers, student.temperatures
             )
-            if objective != SEQUENCE or temperature == lowest  # which has no temperature
+            if has_temperature(objective) or temperature == lowest
         )
         for seed in student.seeds
     )

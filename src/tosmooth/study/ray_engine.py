@@ -21,7 +21,7 @@ from tosmooth.config.schema import StudyConfig, dump_config
 from tosmooth.errors import ConfigError, Interrupted, StudyError, TosmoothError
 from tosmooth.folder.lock import StudyLock
 from tosmooth.folder.paths import WORKERS, StudyDirectory
-from tosmooth.losses.objectives import SEQUENCE
+from tosmooth.losses.objectives import find_objective
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
@@ -60,8 +60,8 @@ def jobs_of(context: Context, workers: int) -> tuple[list[Job], list[Job], list[
     for todo in left:
         parts = max(1, min(len(todo), workers // len(left)))
         size = min(context.config.compute.group_size or len(todo), -(-len(todo) // parts))
-        taught_by |= {cell.teacher for cell in todo if cell.objective != SEQUENCE}
-        translating |= {cell.teacher for cell in todo if cell.objective == SEQUENCE}
+        taught_by |= {cell.teacher for cell in todo if not find_objective(cell.objective).relabels}
+        translating |= {cell.teacher for cell in todo if find_objective(cell.objective).relabels}
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
             students.append(Job(f"seed-{part[0].seed}-part-{start // size}", "students", tuple(c.name for c in part)))

@@ -13,18 +13,8 @@ from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.tasks.find import metric_of
-from tosmooth.tasks.metric import BLEU
 from tosmooth.training.evaluation import evaluate
 
-METRICS = [
-    "train/loss", "val/top1", "val/top5", "val/nll", "cal/ece_val", "test/top1", "test/top5", "test/nll", "cal/ece",
-]  # fmt: skip
-OF_TRANSLATIONS = [
-    f"{split}/{name}"
-    for split in ("val", "test")
-    for name in ("bleu", "chrf", "bleu_novel", "chrf_novel", "top1_novel")
-]
 ETAS = {
     "diffusion/eta_s1": ("train", False, "eta_s1"),
     "diffusion/eta_s2": ("train", False, "eta_s2"),
@@ -33,18 +23,6 @@ ETAS = {
     "diffusion/eta_s1_val": ("val", False, "eta_s1"),
     "diffusion/eta_s2_val": ("val", False, "eta_s2"),
 }
-
-
-def metric_columns(task: str) -> list[str]:
-    """The columns of figures in the tables of a study, by its task's name."""
-    metric = metric_of(task)
-    if metric is BLEU:
-        return [*METRICS[:1], *OF_TRANSLATIONS, *METRICS[1:], "bleu_signature"]
-    return (
-        list(dict.fromkeys([METRICS[0], metric.val, metric.test, *METRICS[1:]]))
-        if metric.test not in METRICS
-        else METRICS
-    )
 
 
 def finished_cells(context: Context) -> dict[str, Cell]:
@@ -67,7 +45,7 @@ def teacher_table(context: Context) -> pd.DataFrame:
         identity = {"teacher": teacher.name, "label_smoothing": teacher.label_smoothing, "seed": teacher.seed}
         rows.append(identity | record)
     identity_columns = ["teacher", "label_smoothing", "seed", "status", "selected_epoch", "selection", "parameters"]
-    return pd.DataFrame(rows).reindex(columns=[*identity_columns, *metric_columns(context.config.task)])
+    return pd.DataFrame(rows).reindex(columns=[*identity_columns, *context.task.columns])
 
 
 def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +73,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
     identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
     run_columns = ["teacher_seed", "status", "failure", "selected_epoch", "selection", "parameters"]
-    return table.reindex(columns=[*identity_columns, *run_columns, *metric_columns(context.config.task), *ETAS])
+    return table.reindex(columns=[*identity_columns, *run_columns, *context.task.columns, *ETAS])
 
 
 def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:

@@ -184,6 +184,6 @@ def write_environment(context: Context, started: datetime, seconds: float) -> No
     views = context.stored_views
     stored = "stored once" if views == 1 else f"stored once for {views} views of each image"
     taught = {"teacher_logits": "computed live" if views is None else stored}
-    # What a reader must know of sentences before trusting a figure: where they are from, and how many are new.
-    notes = {} if context.task.name == "image_classification" else {"notes": list(context.data.notes)}
+    # What a reader must know of the data before trusting a figure: where they are from, how they were split.
+    notes = {"notes": list(context.data.notes)}
     write_json(path, describe_environment(context.compute) | taught | times | notes)

@@ -23,6 +23,7 @@ from tosmooth.models.translation_search import translate
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher
 from tosmooth.study.teacher_answers import cache_directory, structure_of
+from tosmooth.tasks.translation import of_sentences
 from tosmooth.training.teacher_cache import weights_digest
 from tosmooth.untrusted import UnreadableError, read_json
 
@@ -37,7 +38,7 @@ def translated_training(context: Context, teacher: Teacher) -> TokenSplit:
     """
     data = cast(TranslationData, context.data)
     model = cast(TranslationModel, context.trained_model(teacher))
-    section = context.config.translation
+    section = of_sentences(context.config).translation
     sources = [ids.tolist() for ids in data.train.source_ids]
     facts = (*structure_of(model, context.config.teacher.model), context.compute.precision)
     facts += (section.beam, section.length_penalty, data.train.digest(), PART)
@@ -66,7 +67,7 @@ def translated_training(context: Context, teacher: Teacher) -> TokenSplit:
     context.progress.end_stage()
     targets = [ids for start in starts for ids in _read(_part(folder, start), len(sources[start : start + PART]))]
     end = data.vocabulary.eos
-    longest = min(context.config.data.text.max_length, context.config.student.batch_size)
+    longest = min(of_sentences(context.config).data.text.max_length, context.config.student.batch_size)
     return TokenSplit(
         data.train.texts,
         data.vocabulary,

@@ -21,7 +21,6 @@ from tosmooth.study.diffusion import read_centroids
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import choose_classes
 from tosmooth.study.teacher_smoothing_views import teacher_views
-from tosmooth.tasks.metric import TOP1
 
 CALIBRATION = ["cal/ece", "cal/ece_val", "test/nll", "val/nll"]
 COLUMNS = [
@@ -55,7 +54,7 @@ def analyse_views(context: Context, done: Mapping[str, Cell], results: pd.DataFr
         analysis / VIEWS_INFO_FILE,
         {
             "sentences": view_sentences(
-                teachers, advice.get("effect") or {}, names[:2], augmented=context.task.metric is TOP1
+                teachers, advice.get("effect") or {}, names[:2], context.task.samples, augmented=context.task.augmented
             ),
             "calibration": judge_inheritance(inheritance),
             "similar": names[:2],

@@ -19,8 +19,9 @@ import torch
 from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
+from tosmooth.folder.columns import column
 from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
-from tosmooth.losses.objectives import SEQUENCE
+from tosmooth.losses.objectives import find_objective
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import save_weights
@@ -124,7 +125,7 @@ def of_same_labels(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Cells that see the same batches: all, but those that learn a teacher's translations, teacher by teacher."""
     groups: dict[str | None, list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(cell.teacher if cell.objective == SEQUENCE else None, []).append(cell)
+        groups.setdefault(cell.teacher if find_objective(cell.objective).relabels else None, []).append(cell)
     return list(groups.values())
 
 
@@ -155,7 +156,7 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
         needed = {cell.teacher for cell in cells}
         return teaching.of([teacher for teacher in context.plan.teachers if teacher.name in needed])
 
-    if todo[0].objective == SEQUENCE:
+    if find_objective(todo[0].objective).relabels:
         from tosmooth.study.sequence_level import translated_training  # studies of images need none of it
 
         teacher = next(teacher for teacher in context.plan.teachers if teacher.name == todo[0].teacher)
@@ -282,6 +283,7 @@ def new_trainee(
     if model is None:
         checkpoint = owner.checkpoint if isinstance(owner, Teacher) else None
         model = context.new_model(context.model_section(owner), owner.seed, checkpoint)
+    judged_by = context.task.metric.judged_by
     return Trainee(
         name=owner.name,
         model=model,
@@ -292,13 +294,14 @@ def new_trainee(
         steps_per_epoch=len(context.training_batches(section, owner.seed, split=split)),
         folder=context.folder(owner),
         fused=context.fused_loss and is_distilled(owner),
-        select_by=None if context.selection == "last" else f"{context.selection_split_name}/top1",
+        select_by=None if context.selection == "last" else column(context.selection_split_name, judged_by.name),
+        lower_is_better=judged_by.lower_is_better,
     )
 
 
 def is_distilled(owner: Teacher | Cell) -> bool:
     """Whether a model learns from a teacher's answers, rather than from labels or translations."""
-    return isinstance(owner, Cell) and owner.objective != SEQUENCE
+    return isinstance(owner, Cell) and not find_objective(owner.objective).relabels
 
 
 def _loss(context: Context, owner: Teacher | Cell) -> LossFunction:
@@ -342,7 +345,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
         owner = owners[trainees.index(trainee)]
         found = measuring.evaluate(owner, trainee.model, context.selection_split)
         columns = found.columns(context.selection_split_name)
-        if trainee.select_by is None or columns[trainee.select_by] > trainee.best_score:
+        if trainee.select_by is None or trainee.improves(columns):
             evaluations[trainee.name] = found
         return columns
 

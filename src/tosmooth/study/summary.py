@@ -16,7 +16,7 @@ from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import t_interval
 from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
-from tosmooth.tasks.find import metric_of
+from tosmooth.tasks.find import traits_of
 from tosmooth.terminal import markup
 
 
@@ -56,7 +56,7 @@ def print_summary(results: StudyResults, console: Console) -> None:
                 console.print(text)
     console.print()
     word = unit_word(results.cells)
-    metric = metric_of(results.config.get("task"))
+    metric = traits_of(results.config.get("task"), (results.advice or {}).get("metric")).metric
     column, unit = metric.test, f",{metric.unit}" if metric.unit else ""
     smoothing = (results.config.get("teacher") or {}).get("smoothing")
     if column in results.cells and results.cells[column].notna().any():

@@ -101,7 +101,7 @@ def _information(context: Context, model: StudyModel, classes: tuple[int, int, i
 
     None of it where samples have no augmented views: Müller et al.'s estimate needs several of one sample.
     """
-    if not isinstance(context.data.train, ImageSplit):
+    if not context.task.augmented:
         return dict.fromkeys(("mi_similar", "mi_dissimilar", "mi_images", "mi_views", "mi_augmentation"))
     chosen = _some_images(context.data.train, classes)
     split = Subset(context.data.train, chosen)

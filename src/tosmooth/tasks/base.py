@@ -7,18 +7,35 @@ Everything else (groups, schedules, caches, checkpoints, diffusion, advice, repo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
 from torch import Tensor
 
 from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.batches import Batches
 from tosmooth.data.views import ViewSchedule
+from tosmooth.errors import DataError, did_you_mean
+from tosmooth.folder.columns import OF_EVERY_PASS, column
 from tosmooth.models.study_model import StudyModel
-from tosmooth.tasks.metric import Metric
-from tosmooth.training.compute import Compute
+from tosmooth.tasks.metric import TOP1, Figure, Metric, figures_of
+from tosmooth.tasks.published import Published
+
+if TYPE_CHECKING:  # configurations are read, and reports written, without what trains
+    import torch
+
+    from tosmooth.training.compute import Compute
+
+# What `--quick` changes: the same pipeline end to end in about a minute. Its numbers are a preview and say so.
+QUICK: Mapping[str, Any] = {
+    "preview": True,
+    "data.limit_train": 4000,
+    "data.limit_test": 2000,
+    "teacher.epochs": 4,
+    "student.epochs": 2,
+    "student.seeds": [0, 1],
+}
 
 
 class Split(Protocol):
@@ -102,20 +119,89 @@ class Pipeline(Protocol):
         """In how many ways the training augmentation can turn out; None where they cannot be numbered."""
 
 
-class Task(ABC):
-    """One kind of study.
+class Traits:
+    """What configurations, tables and sentences have to know of a task. Nothing of it needs the task's libraries.
 
     Attributes:
         name: as `task` in a configuration.
         metric: what settings are compared by.
         samples: what a sample is, in the plural.
         measuring: what `measure` does, for the progress bar; None: nothing that takes time.
+        schema: what a configuration of such a study may hold; with sections of its own where it has any.
+        quick: what `--quick` changes, by dotted key.
+        figures: what tables show of a model, in this order; empty: the metric, and what every pass yields.
+        measured: names of figures that `measure` and `of_correct` find on each split, beside the metric's and those of
+            every pass.
+        texts: columns of texts that `measure` finds, such as how a score was computed.
+        units: what captions say of the figures; empty: their titles with their units.
+        published: the paper's tables of such studies; None: there are none.
+        hidden_states: whether its models hand out what enters their last layer (`HiddenStateModel`), so that last layer
+            and loss can be one, and features can be stored in the place of more outputs.
+        relabels: whether a teacher can write labels, as objectives such as `sequence` need it.
+        calibrated: whether the confidence of an answer can be held against how often it is right.
+        augmented: whether a sample can be shown in several augmented views, as mutual information needs it.
+        glossary: pairs of a word and its meaning, for the report.
+        export_formats: what a model of it can be exported as.
+        hub_tag: its kind of model on the Hugging Face hub; None: it has no name there.
     """
 
     name: str
     metric: Metric
     samples: str
     measuring: str | None = None
+    schema: type[StudyConfig] = StudyConfig
+    quick: Mapping[str, Any] = QUICK
+    figures: tuple[Figure, ...] = ()
+    measured: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    units: str = ""
+    published: Published | None = None
+    hidden_states: bool = False
+    relabels: bool = False
+    calibrated: bool = True
+    augmented: bool = False
+    glossary: tuple[tuple[str, str], ...] = ()
+    export_formats: tuple[str, ...] = ("safetensors", "state_dict")
+    hub_tag: str | None = None
+
+    @property
+    def shown_figures(self) -> tuple[Figure, ...]:
+        """What tables show of a model."""
+        return self.figures or figures_of(self.metric)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of figures in the tables of a study: those of the task, those of every pass, and texts."""
+        own = dict.fromkeys((self.metric.name, *self.measured))
+        own = {name: None for name in own if name not in OF_EVERY_PASS}
+        of_splits = [column(s, name) for names in (own, OF_EVERY_PASS) for s in ("val", "test") for name in names]
+        return ("train/loss", *of_splits, *self.texts)
+
+    @property
+    def figure_units(self) -> str:
+        """What captions say of the figures."""
+        if self.units:
+            return self.units
+        with_unit = [figure for figure in self.shown_figures if figure.unit]
+        return "; ".join(f"{figure.title} in {figure.unit.replace('%', 'percent')}" for figure in with_unit) + "."
+
+
+class Absent(Traits):
+    """A task whose package is not installed here: its studies are shown by what their files say.
+
+    Args:
+        name: of the task.
+        metric: its metric's column on validation, as the frozen advice has it; None: not known.
+    """
+
+    def __init__(self, name: str, metric: str | None) -> None:
+        own = (metric or "").rpartition("/")[2]
+        self.name, self.samples = name, "samples"
+        self.metric = Metric(own, own, "", own, own, own, "samples") if own and own != TOP1.name else TOP1
+
+
+class Task(Traits, ABC):
+    """One kind of study: its traits, and how its data, batches and models come about."""
 
     @abstractmethod
     def data_sources(self) -> tuple[str, ...]:
@@ -128,6 +214,31 @@ class Task(ABC):
         Raises:
             ModelError: it is not.
         """
+
+    def check_source(self, name: str) -> None:
+        """Refuse a data source that is not one of this task, or cannot be used.
+
+        Raises:
+            DataError: it is not.
+        """
+        if name not in self.data_sources():
+            raise DataError(f"unknown data source {name!r}; {did_you_mean(name, self.data_sources())}")
+
+    def brings_validation(self, source: str) -> bool:
+        """Whether data of that source may come with a validation split of their own."""
+        return False
+
+    def mistakes(self, sections: Mapping[str, Any]) -> Iterable[str]:
+        """What contradicts in a configuration as far as this task alone knows, each with its key.
+
+        Args:
+            sections: of the configuration by name, checked one by one; those that are wrong by themselves are missing.
+        """
+        return ()
+
+    def model_mistakes(self, model: ModelConfig) -> Iterable[tuple[str, str]]:
+        """What is wrong with a model's section beside its name: pairs of the key in it and the mistake."""
+        return ()
 
     @abstractmethod
     def load_data(self, config: StudyConfig) -> StudyData:
@@ -145,7 +256,7 @@ class Task(ABC):
             DataError: one was found.
         """
 
-    def check_weights(self, data: StudyData, weights: Path) -> None:  # noqa: B027
+    def check_weights(self, data: StudyData, weights: Path) -> None:
         """Refuse a file of weights that does not go with the data, where what lies beside it tells.
 
         Raises:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import Any
 
 from tosmooth import plugins
-from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
-from tosmooth.tasks.metric import METRICS, TOP1, Metric
+from tosmooth.errors import ConfigError, TosmoothError
+from tosmooth.registry import Registry
+from tosmooth.tasks.base import Absent, Task, Traits
 
-if TYPE_CHECKING:  # names of tasks are asked for without PyTorch
-    from tosmooth.tasks.base import Task
-
+DEFAULT_TASK = "image_classification"  # the only one of versions that wrote no task into a study
 # Imported on first use: a study of images needs nothing that sentences need.
 _BUILT_IN = {
-    "image_classification": "tosmooth.tasks.image_classification:ImageClassification",
+    DEFAULT_TASK: "tosmooth.tasks.image_classification:ImageClassification",
     "translation": "tosmooth.tasks.translation:Translation",
 }
-_TASKS: dict[str, type[Task]] = {}
+
+
+def _accepted(name: str, found: Any) -> type[Task]:
+    reason = _refused(found)
+    if reason is not None:
+        raise plugins.wrong("tasks", name, reason)
+    return found  # type: ignore[no-any-return]
+
+
+TASKS: Registry[type[Task]] = Registry(
+    "tasks", "task", lambda text: ConfigError([f"task: {text}"]), built_in=_BUILT_IN, accept=_accepted
+)
 
 
 def register_task(name: str, task: type[Task]) -> None:
@@ -26,62 +36,57 @@ def register_task(name: str, task: type[Task]) -> None:
     Raises:
         ConfigError: the name is taken.
     """
-    if name in {*_BUILT_IN, *_TASKS}:
-        raise ConfigError([f"task: {name!r} is registered already"])
-    _TASKS[name] = task
-
-
-def added_tasks() -> tuple[str, ...]:
-    """Names of the tasks that users and packages add."""
-    return tuple(sorted({*_TASKS, *plugins.names("tasks", _BUILT_IN)} - {*_BUILT_IN}))
+    TASKS.add(name, task)
 
 
 def task_names() -> tuple[str, ...]:
-    """Names of all tasks; no task is imported for it."""
-    return (*_BUILT_IN, *added_tasks())
+    """Names of all tasks, sorted; no task is imported for it."""
+    return TASKS.names()
 
 
 def find_task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or what was registered is none.
         PluginError: a package adds it, and cannot be used.
     """
-    if name in _BUILT_IN:
-        module, _, kind = _BUILT_IN[name].partition(":")
-        found = getattr(import_module(module), kind)
-    else:
-        found = _TASKS.get(name) or plugins.load("tasks", name)
-    if found is None:
-        raise ConfigError([f"task: unknown task {name!r}; {did_you_mean(name, task_names())}"])
-    return _made(name, found)
-
-
-def _made(name: str, found: Any) -> Task:
-    from tosmooth.tasks.base import Task
-
-    if not (isinstance(found, type) and issubclass(found, Task)):
-        raise _wrong(name, found, "a subclass of tosmooth.tasks.base.Task")
-    if missing := sorted(getattr(found, "__abstractmethods__", ())):
-        raise _wrong(name, found, f"a whole task: it lacks {', '.join(missing)}")
+    found = TASKS.find(name)
+    if (reason := _refused(found)) is not None:
+        raise ConfigError([f"task: {name!r}: {found!r} is not {reason}"])
     try:
         return found()
     except Exception as error:  # another package's code may raise anything
-        raise _wrong(name, found, f"one that is made without arguments ({type(error).__name__}: {error})") from error
+        reason = f"one that is made without arguments ({type(error).__name__}: {error})"
+        if name in plugins.names("tasks"):
+            raise plugins.wrong("tasks", name, reason) from error
+        raise ConfigError([f"task: {name!r}: {found!r} is not {reason}"]) from error
 
 
-def _wrong(name: str, found: object, expected: str) -> TosmoothError:
-    if name in _TASKS:
-        return ConfigError([f"task: {name!r}: {found!r} is not {expected}"])
-    return plugins.wrong("tasks", name, expected)
+def usable_tasks() -> dict[str, Task]:
+    """All tasks that can be used here, by name."""
+    found = {}
+    for name in task_names():
+        with suppress(TosmoothError):  # doctor says what is wrong with it
+            found[name] = find_task(name)
+    return found
 
 
-def metric_of(task: object) -> Metric:
-    """The metric of a task by its name, as `study.yaml` has it; accuracy for studies of versions that had one task, and
-    where the package that adds the task is not installed."""
-    if task is None or task in METRICS:
-        return METRICS.get(str(task), TOP1)
-    from tosmooth.tasks.find import added_tasks, find_task
+def traits_of(name: object, metric: str | None = None) -> Traits:
+    """What is known of the task of a study that is there, by its name in `study.yaml`.
 
-    return find_task(str(task)).metric if task in added_tasks() else TOP1
+    Args:
+        name: None in studies of versions that had one task.
+        metric: the metric's column, as the study's advice has it: all that tells where the task is not installed here.
+    """
+    with suppress(TosmoothError):
+        return find_task(DEFAULT_TASK if name is None else str(name))
+    return Absent(str(name), metric)
+
+
+def _refused(found: Any) -> str | None:
+    """What a task should be that this is not; None where it is one."""
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        return "a subclass of tosmooth.tasks.base.Task"
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    return f"a whole task: it lacks {', '.join(missing)}" if missing else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -12,19 +13,25 @@ from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform, train_transform
 from tosmooth.data.base import ImageData, readable
 from tosmooth.data.pipeline import ImagePipeline
-from tosmooth.data.registry import image_sources, load_image_data
+from tosmooth.data.registry import IMAGE_SOURCES, image_sources, load_image_data
 from tosmooth.errors import ConfigError, DataError
 from tosmooth.models.build import ImageModel, build_image_model, validate_model_name
 from tosmooth.tasks.base import StudyData, Task
-from tosmooth.tasks.metric import METRICS
+from tosmooth.tasks.metric import TOP1
+from tosmooth.tasks.published import PublishedImages
 
 
 class ImageClassification(Task):
     """Images with one label each, compared by top-1 accuracy."""
 
     name = "image_classification"
-    metric = METRICS[name]
+    metric = TOP1
     samples = "images"
+    units = "Top-1, top-5 and ECE in percent, NLL in nats."
+    published = PublishedImages()
+    augmented = True
+    export_formats = ("safetensors", "state_dict", "huggingface", "onnx", "torch_export")
+    hub_tag = "image-classification"
 
     def data_sources(self) -> tuple[str, ...]:
         """Sources of images."""
@@ -33,6 +40,28 @@ class ImageClassification(Task):
     def check_model_name(self, name: str) -> None:
         """A classifier of some library, or a CIFAR-style ResNet."""
         validate_model_name(name)
+
+    def check_source(self, name: str) -> None:
+        """A source of images; what a package adds is loaded."""
+        IMAGE_SOURCES.find(name)
+
+    def brings_validation(self, source: str) -> bool:
+        """Folders and hub data sets may have three splits."""
+        return source in {"folder", "huggingface"}
+
+    def mistakes(self, sections: Mapping[str, Any]) -> Iterable[str]:
+        """Sources that read a folder need one, and images that differ in size a transform."""
+        if (data := sections.get("data")) is None:
+            return
+        if data.source in {"folder", "cub200"} and data.path is None:
+            yield f"data.path: the source {data.source!r} needs the folder of the data"
+        if data.source == "cub200" and data.eval_transform == "none":
+            yield "data.eval_transform: images of 'cub200' differ in size and need one; for example resize_center_crop"
+
+    def model_mistakes(self, model: ModelConfig) -> Iterable[tuple[str, str]]:
+        """Published weights are of libraries."""
+        if model.pretrained and ":" not in model.name:
+            yield "pretrained", f"{model.name} has no published weights; give your own (checkpoint)"
 
     def load_data(self, config: StudyConfig) -> ImageData:
         """Images from the source that the configuration names."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.data.batches import Batches
 from tosmooth.errors import DataError
+from tosmooth.folder.columns import OF_EVERY_PASS, column
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
@@ -22,12 +23,6 @@ from tosmooth.training.compute import Compute
 from tosmooth.training.processes import Processes
 
 Kept = tuple[Tensor, Tensor, Tensor]  # features (n, D), labels (n,) and indices (n,) of some samples, on the CPU
-
-# Our metric → its column for each split; calibration has a group of its own.
-COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "val": {"top1": "val/top1", "top5": "val/top5", "nll": "val/nll", "ece": "cal/ece_val"},
-    "test": {"top1": "test/top1", "top5": "test/top5", "nll": "test/nll", "ece": "cal/ece"},
-}
 
 
 @dataclass(frozen=True)
@@ -51,10 +46,10 @@ class Evaluation:
     def columns(self, split: str) -> dict[str, float]:
         """The metrics under their column names of `split` ("val" or "test")."""
         if not self.finite:  # what answers nothing is never right
-            known = {name: 0.0 if name.startswith("top") else math.nan for name in COLUMNS[split]}
+            known = {name: 0.0 if name.startswith("top") else math.nan for name in OF_EVERY_PASS}
         else:
             known = self.metrics.compute()
-        return {column: known[name] for name, column in COLUMNS[split].items()}
+        return {column(split, name): known[name] for name in OF_EVERY_PASS}
 
 
 def evaluate(

@@ -128,12 +128,13 @@ class Trainee:
     seed: int
     steps_per_epoch: int
     folder: Path
-    select_by: str | None  # metric whose best epoch is kept, such as "val/top1"; None keeps the last
+    select_by: str | None  # figure whose best epoch is kept, such as "val/top1"; None keeps the last
+    lower_is_better: bool = False  # of that figure
     fused: bool = False  # the loss works on hidden states; of models that have them
     step_count: int = 0
     failure: str | None = None
     selected_epoch: int | None = None
-    best_score: float = float("-inf")
+    best_score: float = float("-inf")  # of the figure; with its sign turned where lower is better
     records: list[dict[str, Any]] = field(default_factory=list)  # of the epochs so far, as in metrics.jsonl
 
     def __post_init__(self) -> None:
@@ -258,9 +259,9 @@ class Trainee:
         if main:
             self._write_records()
         is_last = epoch + 1 == self.config.epochs
-        best = self.select_by is not None and metrics[self.select_by] > self.best_score
+        best = self.improves(metrics)
         if best:
-            self.best_score = metrics[self.select_by or ""]
+            self.best_score = self._score(metrics)
         if main and epoch + 1 in averaged_epochs(self.config):
             self._save(epoch_file(epoch + 1))
         if best or (is_last and self.select_by is None):
@@ -269,6 +270,14 @@ class Trainee:
                 self._save_kept()
         if is_last and self.select_by is not None and main:
             self._save(LAST_WEIGHTS_FILE)
+
+    def improves(self, metrics: Mapping[str, float]) -> bool:
+        """Whether these figures of an epoch are better than those of the one that is kept so far."""
+        return self.select_by is not None and self._score(metrics) > self.best_score
+
+    def _score(self, metrics: Mapping[str, float]) -> float:
+        value = metrics[self.select_by or ""]
+        return -value if self.lower_is_better else value
 
     def _save_kept(self) -> None:
         """The weights that are kept: these, or the mean of the last epochs'."""

@@ -21,7 +21,7 @@ from tosmooth.data.translation.words import frequent_words
 from tosmooth.errors import DataError
 
 if TYPE_CHECKING:
-    from tosmooth.config.schema import DataConfig, TextConfig
+    from tosmooth.data.translation.config import TextConfig, TranslationDataConfig
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class TranslationData:
         return len(self.classes)
 
 
-def load_translation_data(section: DataConfig, tokens: int = 100) -> TranslationData:
+def load_translation_data(section: TranslationDataConfig, tokens: int = 100) -> TranslationData:
     """Load sentence pairs, clean the training split, make the vocabulary and encode everything.
 
     Only training is cleaned, and only its beginning limited: validation and test keep every pair and every reference.

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 
-from tosmooth import plugins
 from tosmooth.data.registry import SourceRequest
 from tosmooth.data.translation.pairs import SentencePairs
-from tosmooth.errors import DataError, did_you_mean
+from tosmooth.errors import DataError
+from tosmooth.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,13 @@ class RawPairs:
 
 
 PairFunction = Callable[[PairRequest], RawPairs]
-_SOURCES: dict[str, PairFunction] = {}
-# Imported on first use; each registers its source.
-_BUILT_IN = ("sample", "parallel_text", "tsv", "huggingface_pairs")
+_MODULES = ("sample", "parallel_text", "tsv", "huggingface_pairs")
+TRANSLATION_SOURCES: Registry[PairFunction] = Registry(
+    "translation_sources",
+    "source of sentence pairs",
+    DataError,
+    modules=[f"tosmooth.data.translation.{module}" for module in _MODULES],
+)
 
 
 def register_translation_source(name: str) -> Callable[[PairFunction], PairFunction]:
@@ -44,23 +47,15 @@ def register_translation_source(name: str) -> Callable[[PairFunction], PairFunct
     """
 
     def register(function: PairFunction) -> PairFunction:
-        if name in _SOURCES:
-            raise DataError(f"data source {name!r} is registered already")
-        _SOURCES[name] = function
+        TRANSLATION_SOURCES.add(name, function)
         return function
 
     return register
 
 
-def _sources() -> dict[str, PairFunction]:
-    for module in _BUILT_IN:
-        import_module(f"tosmooth.data.translation.{module}")
-    return _SOURCES
-
-
 def translation_sources() -> tuple[str, ...]:
     """Names of all sources of sentence pairs and of those that packages add, sorted."""
-    return tuple(sorted({*_sources(), *plugins.names("translation_sources")}))
+    return TRANSLATION_SOURCES.names()
 
 
 def read_pairs(source: str, request: PairRequest) -> RawPairs:
@@ -70,18 +65,4 @@ def read_pairs(source: str, request: PairRequest) -> RawPairs:
         DataError: unknown source, or missing or malformed data.
         PluginError: a package adds it, and cannot be used.
     """
-    return find_translation_source(source)(request)
-
-
-def find_translation_source(source: str) -> PairFunction:
-    """The function of a source.
-
-    Raises:
-        DataError: there is none of that name.
-        PluginError: a package adds it, and cannot be used.
-    """
-    if source not in _sources() and (added := plugins.load_function("translation_sources", source)) is not None:
-        _SOURCES[source] = added
-    if source not in _SOURCES:
-        raise DataError(f"unknown source of sentence pairs {source!r}; {did_you_mean(source, translation_sources())}")
-    return _SOURCES[source]
+    return TRANSLATION_SOURCES.find(source)(request)

@@ -1,4 +1,4 @@
-"""Accuracy, or BLEU, against the temperature, a line per α: the first figure of the report."""
+"""The metric against the temperature, a line per α: the first figure of the report."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def paired_change(cells: pd.DataFrame, column: str, alpha: float, start: float, 
 
 
 def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) -> Figure | None:
-    """Top-1 accuracy, or BLEU, against T for one (objective, student model); None where nothing was measured.
+    """The metric against T for one (objective, student model); None where nothing was measured.
 
     And None for sequence-level distillation, which has no T: the caption of its student's other figures has its means.
     """
@@ -78,7 +78,7 @@ def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) 
     widths = [half_width(i) for line in lines for i in line.points.values()]
     decimals = decimals_for(widths, otherwise=1, least=1, most=2)
     percent = " (%)" if metric.unit else ""
-    axis = Axis(f"{capital(metric.quantity)} on {files.split_name} data{percent}", decimals, bounds=(0.0, 100.0))
+    axis = Axis(f"{capital(metric.quantity)} on {files.split_name} data{percent}", decimals, bounds=metric.bounds)
 
     def draw(size: Size) -> object:
         return temperature_chart(lines, files.temperatures, files.alphas, axis, size)

@@ -56,20 +56,20 @@ def accuracy_cells(files: StudyFiles, setting: tuple[str, str]) -> tuple[Cells, 
     return {(float(a), float(t)): over_seeds(part) for (a, t), part in parts}, column.split("/")[0]
 
 
-def _best(found: Cells) -> tuple[float, float] | None:
-    return max(found, key=lambda key: found[key].mean) if found else None
+def _best(found: Cells, sign: int) -> tuple[float, float] | None:
+    return max(found, key=lambda key: sign * found[key].mean) if found else None
 
 
 def _accuracy_map(files: StudyFiles, setting: tuple[str, str]) -> Figure | None:
     found, split = accuracy_cells(files, setting)
-    best = _best(found)
+    best = _best(found, files.metric.sign)
     if best is None:
         return None
     words, metric = "validation" if split == "val" else "test", files.metric
-    worst = min(found, key=lambda key: found[key].mean)
+    worst = min(found, key=lambda key: files.metric.sign * found[key].mean)
     decimals = decimals_for([half_width(i) for i in found.values()], otherwise=1, least=1, most=2)
     high, low = (f"{_place(end)} ({plus_minus(found[end], decimals)}{metric.unit})" for end in (best, worst))
-    finding = f"{words.capitalize()} {metric.noun} is highest at {high} and lowest at {low}"
+    finding = f"{words.capitalize()} {metric.noun} is best at {high} and worst at {low}"
     caption = (
         f"{capital(metric.quantity)} of the students on the {words} split{metric.in_percent}, mean over "
         f"{files.unit_word}s, by the smoothing α of the teacher and the temperature T (objective {setting[0]}, student "
@@ -87,7 +87,7 @@ def _diffusion_map(files: StudyFiles, setting: tuple[str, str]) -> Figure | None
     known = {key: interval for key, interval in found.items() if math.isfinite(interval.mean)}
     if not known:
         return None
-    best = _best(accuracy_cells(files, setting)[0])
+    best = _best(accuracy_cells(files, setting)[0], files.metric.sign)
     widths = [half_width(i) for (_, t), i in known.items() if t != files.reference_temperature]
     decimals = decimals_for(widths, otherwise=2, least=2, most=3)
     ends = (max(known, key=lambda key: known[key].mean), min(known, key=lambda key: known[key].mean))
