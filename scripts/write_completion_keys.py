@@ -7,7 +7,6 @@ A shell waits for its offers, and the schema takes seconds to import, PyTorch in
 
 from __future__ import annotations
 
-import inspect
 import json
 import types
 from collections.abc import Callable, Iterable
@@ -15,20 +14,22 @@ from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tosmooth.config.schema import ModelConfig, StudyConfig
+from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
 from tosmooth.export.formats import FORMATS
+from tosmooth.losses.objectives import student_objectives
 from tosmooth.models.cifar_resnet import NAMES
 from tosmooth.models.translation_marian import ARCHITECTURES
 from tosmooth.plugins import KINDS
 from tosmooth.plugins import names as added_names
 from tosmooth.recipes import DEFAULT_RECIPE
 from tosmooth.recipes.reading import read_source
-from tosmooth.tasks.find import task_names
+from tosmooth.tasks.find import task_names, usable_tasks
 
 TARGET = Path(__file__).parents[1] / "src" / "tosmooth" / "cli" / "completion_keys.json"
 PREFIXES = ("timm:", "torchvision:", "hf:")
@@ -37,6 +38,9 @@ PREFIXES = ("timm:", "torchvision:", "hf:")
 # Keys whose values are looked up with the whole configuration, so that the schema does not list them.
 REGISTRIES: dict[str, Callable[[], Iterable[str]]] = {
     "data.source": lambda: [*image_sources(), *translation_sources()],
+    "data.train_augmentation": train_transform_names,
+    "data.eval_transform": eval_transform_names,
+    "student.objectives": student_objectives,
     "task": task_names,
 }
 
@@ -57,6 +61,14 @@ def keys(section: type[BaseModel] = StudyConfig, prefix: str = "") -> dict[str, 
     return found
 
 
+def all_keys() -> dict[str, dict[str, Any]]:
+    """The keys of all studies, and those that tasks add."""
+    found = keys()
+    for task in usable_tasks().values():
+        found = {**keys(task.schema), **found}
+    return dict(sorted(found.items()))
+
+
 def _own(names: Iterable[str]) -> list[str]:
     """Without what other packages add on this machine; the shell's machine has its own."""
     added = {name for kind in KINDS for name in added_names(kind)}
@@ -75,7 +87,6 @@ def _section(annotation: Any) -> type[BaseModel] | None:
 
 def _values(field: FieldInfo) -> Iterable[str]:
     yield from _of_type(field.annotation)
-    yield from _of_metadata(field.metadata)
 
 
 def _of_type(annotation: Any) -> Iterable[str]:
@@ -86,18 +97,9 @@ def _of_type(annotation: Any) -> Iterable[str]:
         yield from map(_written, inside)
     elif origin is Annotated:
         yield from _of_type(inside[0])
-        yield from _of_metadata(inside[1:])
     elif origin in {Union, types.UnionType, list}:
         for part in inside:
             yield from _of_type(part)
-
-
-def _of_metadata(metadata: Iterable[Any]) -> Iterable[str]:
-    """The names of a registry that a validator of `one_of` looks into."""
-    for entry in metadata:
-        if isinstance(entry, AfterValidator):
-            names = inspect.getclosurevars(entry.func).nonlocals.get("names")  # type: ignore[arg-type]
-            yield from names() if names is not None else ()
 
 
 def _default(field: FieldInfo, key: str) -> str | None:
@@ -116,7 +118,7 @@ def _written(value: Any) -> str:
 def content() -> str:
     """The file's text."""
     found = {
-        "keys": keys(),
+        "keys": all_keys(),
         "data_sources": _own(REGISTRIES["data.source"]()),
         "formats": list(FORMATS),
         "prefixes": list(PREFIXES),

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tosmooth import cli
-from tosmooth.config.schema import SECTIONS, StudyConfig, dump_config
+from tosmooth.config.schema import StudyConfig, dump_config, sections_of
 from tosmooth.errors import ConfigError
 from tosmooth.files import path_safe
 from tosmooth.recipes import recipe_text
@@ -47,7 +47,9 @@ SCALARS = st.one_of(
     st.dates(),
 )
 KEYS = st.one_of(
-    st.sampled_from(sorted({*StudyConfig.model_fields, *(f for s in SECTIONS.values() for f in s.model_fields)})),
+    st.sampled_from(
+        sorted({*StudyConfig.model_fields, *(f for s in sections_of(StudyConfig).values() for f in s.model_fields)})
+    ),
     TEXTS,
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.dates(), st.tuples(st.integers(), st.none())),
 )

@@ -12,10 +12,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tosmooth.config.schema import StudyConfig
-from tosmooth.config.types import student_objectives
 from tosmooth.data.augmentation import eval_transform_names, train_transform_names
 from tosmooth.data.registry import image_sources
 from tosmooth.data.translation.registry import translation_sources
+from tosmooth.losses.objectives import student_objectives
+from tosmooth.tasks.translation import Translation
 
 # Keys whose values are names out of a registry, which the schema does not list.
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
@@ -35,21 +36,28 @@ _LIMITS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}",
 
 
 def sections(model: type[BaseModel] = StudyConfig, prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
-    """Each section of the schema by its dotted name, the study itself as the empty name, depth first."""
+    """Each section of a schema by its dotted name, the study itself as the empty name, depth first."""
     yield prefix, model
     for name, field in model.model_fields.items():
         if inner := section_of(field):
             yield from sections(inner, f"{prefix}.{name}".lstrip("."))
 
 
+def tables() -> Iterator[tuple[str, str, type[BaseModel], list[str]]]:
+    """The heading, the dotted name, the section and its keys, table by table: all studies' first, then a task's own."""
+    known: set[str] = set()
+    for note, schema in (("", StudyConfig), (f" (task: {Translation.name})", Translation.schema)):
+        for prefix, model in sections(schema):
+            names = [name for name, field in model.model_fields.items() if section_of(field) is None]
+            own = [name for name in names if f"{prefix}.{name}".lstrip(".") not in known]
+            known |= {f"{prefix}.{name}".lstrip(".") for name in own}
+            if own:
+                yield f"`{prefix}`{note}" if prefix else "The study", prefix, model, own
+
+
 def keys() -> list[str]:
     """Every dotted key that a study's configuration may set to a value of its own."""
-    return [
-        f"{prefix}.{name}".lstrip(".")
-        for prefix, model in sections()
-        for name, field in model.model_fields.items()
-        if section_of(field) is None
-    ]
+    return [f"{prefix}.{name}".lstrip(".") for _, prefix, _, names in tables() for name in names]
 
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
@@ -60,19 +68,16 @@ def section_of(field: FieldInfo) -> type[BaseModel] | None:
 
 def page() -> str:
     """The page as Markdown: a heading and a table per section."""
-    schema = StudyConfig.model_json_schema()
     parts = [HEAD]
-    for prefix, model in sections():
-        rows = [(name, field) for name, field in model.model_fields.items() if section_of(field) is None]
-        if not rows:
-            continue
-        properties = (schema["$defs"][model.__name__] if prefix else schema)["properties"]
+    for heading, prefix, model, names in tables():
+        schema = model.model_json_schema()
+        rows = [(name, model.model_fields[name]) for name in names]
         level = "##" if prefix.count(".") == 0 else "###"
-        parts.append(f"{level} {f'`{prefix}`' if prefix else 'The study'}\n\n{_doc(model)}\n")
+        parts.append(f"{level} {heading}\n\n{_doc(model)}\n")
         parts.append("| key | what it may be | default | meaning |\n|---|---|---|---|")
         for name, field in rows:
             key = f"{prefix}.{name}".lstrip(".")
-            words = _words(properties[name], schema["$defs"])
+            words = _words(schema["properties"][name], schema.get("$defs", {}))
             if key in NAMES:
                 words += ": " + " · ".join(f"`{known}`" for known in NAMES[key]())
             cells = [f"`{key}`", words, _default(field), field.description or ""]

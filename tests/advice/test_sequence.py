@@ -13,7 +13,8 @@ from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.advice.objectives import answers, compare_objectives
 from tosmooth.losses.objectives import leading_objective, reference_objective
-from tosmooth.tasks.metric import BLEU, TOP1
+from tosmooth.tasks.metric import TOP1
+from tosmooth.tasks.translation import BLEU
 
 SMOOTHED_WINS = {(0.1, 1.0): 90.0, (0.0, 1.0): 88.0, (0.0, 2.0): 88.5}
 UNSMOOTHED_WINS = {(0.0, 2.0): 90.0, (0.1, 1.0): 88.0}

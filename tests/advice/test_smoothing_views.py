@@ -48,11 +48,11 @@ def test_what_was_not_measured_is_said():
 
 def test_sentences_have_no_augmented_views_to_measure_information_with():
     teachers = _teachers((0.0, 0.3, None, 0.9), (0.1, 0.1, None, 0.95)).astype({"mi_similar": object})
-    found = view_sentences(teachers, EFFECT, PAIR, augmented=False)
-    assert found["information"].endswith(
-        "mutual information is not measured for sentences, which have no augmented views."
-    )
+    found = view_sentences(teachers, EFFECT, PAIR, "tokens", augmented=False)
+    assert found["information"].endswith("mutual information is not measured: tokens have no augmented views here.")
     assert "tighter" in found["information"]
     assert "more alike" in found["stability"]
-    bare = view_sentences(_teachers((0.0, None, None, 0.9), (0.1, None, None, 0.9)), EFFECT, PAIR, augmented=False)
+    bare = view_sentences(
+        _teachers((0.0, None, None, 0.9), (0.1, None, None, 0.9)), EFFECT, PAIR, "tokens", augmented=False
+    )
     assert bare["information"] == "Compactness was not measured."

@@ -14,14 +14,15 @@ from safetensors.numpy import save_file
 from tests.study.grids import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise, final_verdict
 from tosmooth.advice.caveats import Rules
-from tosmooth.advice.comparisons import FEWEST_SENTENCES, compare_with, over_sentences, read_judged, scores_by_seed
+from tosmooth.advice.comparisons import compare_with, read_judged, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
 from tosmooth.advice.objectives import answers, compare_objectives
 from tosmooth.analysis.translation_metrics import paired_bootstrap
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import JUDGED_FILE
 from tosmooth.folder.translations import Translations, read_translations
-from tosmooth.tasks.metric import BLEU
+from tosmooth.tasks.sample_tests import FEWEST_SENTENCES, WholeTranslations
+from tosmooth.tasks.translation import BLEU
 
 REFERENCES = [f"the file number {i} could not be saved in folder {i % 7}" for i in range(120)]
 DIFFUSES = diffusion_table(lambda a, t: (0.3 if a > 0 and t > 1 else 0.05, 0.05))
@@ -126,17 +127,17 @@ def test_one_seed_is_compared_over_sentences():
 @pytest.mark.rule("R6")
 def test_few_sentences_or_other_ones_say_nothing_about_two_students():
     few = Translations(REFERENCES[: FEWEST_SENTENCES - 1], REFERENCES[: FEWEST_SENTENCES - 1])
-    assert over_sentences(few, few) is None
+    assert WholeTranslations().compare(few, few) is None
     whole = Translations(REFERENCES, REFERENCES)
-    assert over_sentences(whole, Translations(REFERENCES[::-1], REFERENCES[::-1])) is None
+    assert WholeTranslations().compare(whole, Translations(REFERENCES[::-1], REFERENCES[::-1])) is None
     index = pd.MultiIndex.from_tuples(
         [("hinton", 0.1, t, "resnet8") for t in (1.0, 2.0)],
         names=["objective", "label_smoothing", "temperature", "student"],
     )
     scores = pd.DataFrame({0: [12.0, 3.0]}, index=index)
-    rows = compare_with(index[0], scores, 0.5, {index[0]: few, index[1]: few})
+    rows = compare_with(index[0], scores, 0.5, {index[0]: few, index[1]: few}, BLEU)
     assert (rows[1]["unit"], rows[1]["relation"]) == ("seeds", "undecided")
-    tied = compare_with(index[0], scores, 0.5, {index[0]: whole, index[1]: whole})
+    tied = compare_with(index[0], scores, 0.5, {index[0]: whole, index[1]: whole}, BLEU)
     assert (tied[1]["unit"], tied[1]["relation"], tied[1]["difference"]) == ("sentences", "tied", 0.0)
 
 

@@ -61,7 +61,7 @@ def test_methods_counted_on_the_page() -> None:
     losses = [name for name, kind in vars(mid_level).items() if isinstance(kind, type) and name.endswith("Loss")]
     assert len(losses) > 12
     assert {FeatureDistillationTask, TokenDistillationTask}  # timm's others
-    own = [name for name in objectives() if find_objective(name).function.__module__.startswith("tosmooth.")]  # not other tests'
+    own = [name for name in objectives() if find_objective(name).function.__module__.startswith("tosmooth.")]
     assert f"| Objectives on logits | {len(own)}, open |" in PAGE
 
 

@@ -9,8 +9,9 @@ import yaml
 from tosmooth.config.schema import dump_config
 from tosmooth.errors import ConfigError
 from tosmooth.recipes import recipe_names, recipe_text
-from tosmooth.recipes.reading import QUICK_OVERRIDES, find_mistakes, load_config, parse_override, read_source
+from tosmooth.recipes.reading import find_mistakes, load_config, parse_override, read_source
 from tosmooth.study.plan import make_plan
+from tosmooth.tasks.base import QUICK
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -59,7 +60,7 @@ def test_quick_is_a_preview_with_a_name_of_its_own():
     quick = load_config(quick=True)
     assert quick.preview
     assert quick.name == "fashion-mnist-quick"
-    assert quick.student.epochs == QUICK_OVERRIDES["student.epochs"]
+    assert quick.student.epochs == QUICK["student.epochs"]
 
 
 def test_all_mistakes_are_reported_at_once(tiny_raw):

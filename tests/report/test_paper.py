@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from tosmooth.report.paper import paper_tables, published_results
+from tosmooth.tasks.published import PublishedImages
 
 
 def test_the_published_tables_in_the_shape_of_the_users_own() -> None:
-    tables = paper_tables()
+    tables = paper_tables(PublishedImages())
     assert [table.title for table in tables] == [
         "ImageNet-1K, ResNet-50 → ResNet-18",
         "ImageNet-1K, ResNet-50 → ResNet-50",

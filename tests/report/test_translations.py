@@ -20,7 +20,7 @@ from tosmooth.report.results_tables import accuracy_table, cells_table, publishe
 from tosmooth.report.tables import Table
 from tosmooth.report.translations import LONGEST, translations_table
 from tosmooth.report.wording import how_it_was_run, recommendation
-from tosmooth.tasks.metric import BLEU
+from tosmooth.tasks.translation import BLEU
 
 WORST = "hinton-a0.1-T64-resnet8-s0"
 HOSTILE = "</td><script>alert(1)</script>\u202e{{7*7}}\x1b[2J\n\u2028=1+1"

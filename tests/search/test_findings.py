@@ -12,11 +12,12 @@ from tosmooth.errors import StudyError
 from tosmooth.recipes.reading import load_config
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import plan_rungs
-from tosmooth.search.learning_curves import curve_metric, read_curve
+from tosmooth.search.learning_curves import read_curve
 from tosmooth.search.record import candidates_of, new_record, score_table, setting_of
 from tosmooth.search.run import SearchResult, _rows
 from tosmooth.search.summary import print_search
 from tosmooth.study.plan import Cell, make_plan
+from tosmooth.tasks.find import find_task, traits_of
 
 OFFSETS = {0: -0.2, 1: 0.0, 2: 0.2}  # by seed: shifts all candidates alike, and so leaves differences
 
@@ -36,7 +37,7 @@ def finished(cells: tuple[Cell, ...], behind: dict[tuple[float, float], list[flo
     }
     winner = setting_of(cells[0])
     for entry, found in zip(record["rungs"], (scores, {winner: scores[winner]}), strict=True):
-        entry |= {"scores": _rows(found, cells, 1), "status": "done", "timed": True, "seconds": 20.0} | rung
+        entry |= {"scores": _rows(found, cells, 1, 1), "status": "done", "timed": True, "seconds": 20.0} | rung
     record["teaching"] = {"seconds": 5.0, "timed": True}
     return record
 
@@ -111,18 +112,17 @@ def test_with_several_teacher_seeds_they_are_the_unit():
     table = score_table(scores, cells)
     assert list(table.columns) == [0, 5]
     assert table.loc[setting_of(cells[0])].tolist() == [1.0, 51.0]  # means over the seeds 0, 1, 2
-    assert _rows(scores, cells, 1)[0]["mean"] == 26.0
+    assert _rows(scores, cells, 1, 1)[0]["mean"] == 26.0
 
 
 def test_candidates_of_translation_are_judged_by_tokens_and_that_is_said():
     cells = cells_of()
-    metric = curve_metric("translation")
-    assert (metric.val, curve_metric("image_classification").words, curve_metric(None).val) == (
-        "val/top1", "top-1", "val/top1",
-    )  # fmt: skip
+    metric = find_task("translation").metric
+    of_others = [traits_of(name).metric.judged_by for name in ("image_classification", None)]
+    assert (metric.judged_by.val, of_others[0].words, of_others[1].val) == ("val/top1", "top-1", "val/top1")
     sentences = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, 0.5, metric)["sentences"]
     assert sentences["winner"].endswith("80.0 ± 0.5 % validation token accuracy over 3 seeds.")
-    assert sentences["unknown"][-1].endswith("by BLEU another may win.")
+    assert sentences["unknown"][-1].endswith("by BLEU, which is only measured at the end, another may win.")
     of_images = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, 0.5)["sentences"]
     assert "BLEU" not in " ".join(of_images["unknown"])
 
@@ -130,19 +130,19 @@ def test_candidates_of_translation_are_judged_by_tokens_and_that_is_said():
 def test_a_curve_is_read_from_the_column_that_is_asked_for(tmp_path: Path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"epoch": 1, "val/top1": 40, "val/bleu": 3.5}\n{"epoch": 2, "val/top1": 41, "val/bleu": 4}\n')
-    assert read_curve(path, "…") == [40, 41]
+    assert read_curve(path, "…", "val/top1") == [40, 41]
     assert read_curve(path, "…", "val/bleu") == [3.5, 4]
     with pytest.raises(StudyError, match="has no val/chrf for epoch 1"):
         read_curve(path, "…", "val/chrf")
 
 
 def test_the_summary_tells_the_winners_bleu_beside_the_candidates_token_accuracy():
-    cells, metric = cells_of(), curve_metric("translation")
+    cells, metric = cells_of(), find_task("translation").metric
     record = finished(cells, BEHIND)
     record |= conclude(record, setting_of(cells[0]), cells, 0.5, metric)
     record["test"] = {"test/bleu": {"mean": 12.3, "low": 12.1, "high": 12.5, "n": 3}, "by_cell": {}}
     console = Console(record=True, width=160)
-    print_search(SearchResult(Path("s"), record), console, preview=False)
+    print_search(SearchResult(Path("s"), record), console, metric, preview=False)
     text = console.export_text()
     assert "validation token accuracy, %" in text
     assert "On test, read once and for it alone: 12.3 ± 0.2 BLEU." in text

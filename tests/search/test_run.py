@@ -23,6 +23,7 @@ from tosmooth.search.run import SearchResult, run_search
 from tosmooth.search.summary import print_plan, print_search
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
+from tosmooth.tasks.metric import TOP1
 
 # Dropout, batch normalisation, stored logits, AdamW. Of 4 candidates, 2 go on after epoch 1 and 1 after epoch 2 of 3.
 RAW = changed(student={"epochs": 3})
@@ -246,7 +247,7 @@ def test_the_plan_and_the_summary_in_words(both: Both):
     console = Console(width=120, no_color=True)
     with console.capture() as captured:
         print_plan(planned(load_config(RAW), 0.6, 2)[1], console)
-        print_search(both.found, console, preview=True)
+        print_search(both.found, console, TOP1, preview=True)
     text = " ".join(captured.get().split())
     assert "4 candidates of 2 students each" in text
     assert "together 14 of the grid's 24 student-epochs: 58.3 % (budget 60.0 %)" in text

@@ -6,7 +6,7 @@ compared on whole translations, in BLEU, by resampling the sentences.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,9 +79,3 @@ def _texts(own: Any, key: str) -> list[str] | None:
     """A list of texts of a mapping, empty where it is missing; None where it is something else."""
     found = own.get(key, []) if isinstance(own, dict) else None
     return found if isinstance(found, list) and all(isinstance(text, str) for text in found) else None
-
-
-def all_translations(folders: Mapping[str, Path]) -> dict[str, Any]:
-    """Translations of the validation split by cell name; cells without the file are left out."""
-    found = {name: read_translations(folder) for name, folder in folders.items()}
-    return {name: own for name, own in found.items() if own is not None}

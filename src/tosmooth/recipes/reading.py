@@ -260,9 +260,9 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
         yield from _similarity_contradictions(sections["analysis"])
     for name in ("teacher", "student"):
         training = sections.get(name)
+        yield from _wrong_models(name, raw.get(name), training, task, tasks)
         if training is None:
             continue
-        yield from _wrong_models(name, training, task, tasks)
         if training.average_last > 1 and raw.get("selection", "auto") not in {"auto", "last"}:
             yield f"{name}.average_last: the mean of the last epochs needs selection: last, not {raw['selection']}"
         if training.average_last > training.epochs:
@@ -289,22 +289,37 @@ def _wrong_source(source: str, task: Task | None, tasks: Mapping[str, Task]) -> 
         yield f"data.source: unknown data source {_shortened(repr(source))}; {did_you_mean(source, known)}"
 
 
-def _wrong_models(name: str, training: TrainingConfig, task: Task | None, tasks: Mapping[str, Task]) -> Iterable[str]:
-    """Models of another task or of none, and arguments that no model of this one takes."""
-    models = training.all_models if isinstance(training, StudentConfig) else [training.model]
-    for number, model in enumerate(models):
-        key = f"{name}.model" if number == 0 else f"{name}.models.{number - 1}"
-        refused = {own: _refused(one, model.name) for own, one in tasks.items()}
-        reason = next(iter(refused.values())) if task is None else _refused(task, model.name)
+def _wrong_models(
+    role: str, raw: Any, training: TrainingConfig | None, task: Task | None, tasks: Mapping[str, Task]
+) -> Iterable[str]:
+    """Models of another task or of none, and arguments that no model of this one takes.
+
+    Args:
+        role: "teacher" or "student".
+        raw: that section as it was given: names are told also where something else in it is wrong.
+        training: the section, where it is sound.
+        task: of the study, where it is usable.
+        tasks: all that are.
+    """
+    section = raw if isinstance(raw, Mapping) else {}
+    further = section.get("models")
+    given = [section.get("model"), *(further if isinstance(further, list) else [])]
+    for number, model in enumerate(given):
+        key = f"{role}.model" if number == 0 else f"{role}.models.{number - 1}"
+        name = model.get("name") if isinstance(model, Mapping) else model
+        if not isinstance(name, str):  # said by the schema
+            continue
+        refused = {own: _refused(one, name) for own, one in tasks.items()}
         able = [own for own, why in refused.items() if why is None]
         if task is None and able:
             continue
-        if reason is not None and able:
-            reason = f"{model.name!r} is a model of task: {', '.join(able)}; {reason}"
+        reason = next(iter(refused.values())) if task is None else _refused(task, name)
         if reason is not None:
-            yield f"{key}.name: {reason}"
-        elif task is not None:
-            yield from (f"{key}.{option}: {mistake}" for option, mistake in task.model_mistakes(model))
+            other = f"; it is a model of task: {', '.join(able)}" if able else ""
+            yield f"{key}.name: {reason}{other}"
+        elif task is not None and training is not None:
+            models = training.all_models if isinstance(training, StudentConfig) else [training.model]
+            yield from (f"{key}.{option}: {mistake}" for option, mistake in task.model_mistakes(models[number]))
 
 
 def _refused(task: Task, name: str) -> str | None:

@@ -7,16 +7,18 @@ import pytest
 import torch
 
 from tests.data.translation.toy import ENGLISH, RUSSIAN, write_parallel
-from tosmooth.config.schema import DataConfig, TextConfig
 from tosmooth.data.translation.byte_pairs import train_vocabulary
+from tosmooth.data.translation.config import TextConfig, TranslationDataConfig
 from tosmooth.data.translation.data import TranslationData, load_translation_data
 from tosmooth.data.translation.words import whole_words
 from tosmooth.errors import DataError
 
 
-def section(source: str = "parallel_text", text: dict[str, Any] | None = None, **settings: Any) -> DataConfig:
+def section(
+    source: str = "parallel_text", text: dict[str, Any] | None = None, **settings: Any
+) -> TranslationDataConfig:
     made = TextConfig(**{"target_language": "ru", "vocabulary": 400, "max_ratio": 100, **(text or {})})
-    return DataConfig().model_copy(update={"source": source, "text": made, **settings})
+    return TranslationDataConfig().model_copy(update={"source": source, "text": made, **settings})
 
 
 def load(path: Path, text: dict[str, Any] | None = None, tokens: int = 100, **settings: Any) -> TranslationData:

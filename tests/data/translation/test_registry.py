@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tosmooth.data.translation import registry
 from tosmooth.data.translation.pairs import SentencePairs
 from tosmooth.data.translation.registry import (
+    TRANSLATION_SOURCES,
     PairRequest,
     RawPairs,
     read_pairs,
@@ -26,7 +26,8 @@ def test_an_unknown_source() -> None:
 
 
 def test_a_source_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_SOURCES", dict(registry._sources()))
+    translation_sources()  # all that come along are known
+    monkeypatch.setattr(TRANSLATION_SOURCES, "_known", dict(TRANSLATION_SOURCES._known))
     pairs = SentencePairs.of(["a"], ["b"], "here")
     register_translation_source("mine")(lambda request: RawPairs(pairs, pairs, notes=(request.target_language,)))
     assert "mine" in translation_sources()
