@@ -70,7 +70,7 @@ def test_grid_has_every_cell_with_sort_keys(effect_files: StudyFiles) -> None:
     assert len(table.rows) == 48
     accuracy = next(column for column in table.columns if column.title == "test top-1")
     assert float(accuracy.sort_key(0)) == pytest.approx(86.9)
-    ece = next(column for column in table.columns if column.title == "ECE")
+    ece = next(column for column in table.columns if column.title == "test ECE")
     assert ece.texts[0] == "2.0"  # percent from a fraction
 
 

@@ -69,7 +69,8 @@ def _accuracy_map(files: StudyFiles, setting: tuple[str, str]) -> Figure | None:
     worst = min(found, key=lambda key: files.metric.sign * found[key].mean)
     decimals = decimals_for([half_width(i) for i in found.values()], otherwise=1, least=1, most=2)
     high, low = (f"{_place(end)} ({plus_minus(found[end], decimals)}{metric.unit})" for end in (best, worst))
-    finding = f"{words.capitalize()} {metric.noun} is best at {high} and worst at {low}"
+    ends = ("lowest", "highest") if metric.lower_is_better else ("highest", "lowest")
+    finding = f"{words.capitalize()} {metric.noun} is {ends[0]} at {high} and {ends[1]} at {low}"
     caption = (
         f"{capital(metric.quantity)} of the students on the {words} split{metric.in_percent}, mean over "
         f"{files.unit_word}s, by the smoothing α of the teacher and the temperature T (objective {setting[0]}, student "
