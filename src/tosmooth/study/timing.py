@@ -20,6 +20,7 @@ import psutil
 import torch
 from torch import Tensor
 
+from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batch, Batches
 from tosmooth.data.views import EpochViews
 from tosmooth.memory import is_out_of_memory
@@ -78,7 +79,7 @@ class Timing:
 
     def __init__(self, context: Context, seconds: float) -> None:
         self._context, self._seconds = context, seconds
-        self._of_images = context.task.samples == "images"
+        self._of_images = isinstance(context.data.train, ImageSplit)
         self._read: dict[bool, list[Batch]] = {}  # by whether they are for evaluation
         self.notes: list[str] = []
 
@@ -156,8 +157,8 @@ class Timing:
         wanted = config.compute.eval_batch_size if evaluation else section.batch_size
         if kind.what == "ask":
             wanted = config.student.batch_size if context.stored_views is None else config.compute.eval_batch_size
-        # A batch of sentences must hold the longest.
-        size = min(wanted, FEWEST_IMAGES if self._of_images else max(wanted // 4, config.data.text.max_length))
+        least = FEWEST_IMAGES if self._of_images else max(wanted // 4, context.task.longest_sample(config))
+        size = min(wanted, least)
         loop, model = self._loop(kind)
         deadline = time.perf_counter() + seconds
         found: Speed | None = None

@@ -269,6 +269,10 @@ class Task(Traits, ABC):
     ) -> Pipeline:
         """From this task's splits to batches."""
 
+    def longest_sample(self, config: StudyConfig) -> int:
+        """How much of a batch's size one sample may take; a batch must hold the longest."""
+        return 1
+
     @abstractmethod
     def new_model(
         self, config: StudyConfig, data: StudyData, section: ModelConfig, seed: int, checkpoint: Path | None = None

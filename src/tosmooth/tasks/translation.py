@@ -193,6 +193,10 @@ class Translation(Task):
         """Batches of sentence pairs by token count."""
         return TranslationPipeline(config, device, process)
 
+    def longest_sample(self, config: StudyConfig) -> int:
+        """Tokens of the longest sentence."""
+        return of_sentences(config).data.text.max_length
+
     def new_model(
         self, config: StudyConfig, data: StudyData, section: ModelConfig, seed: int, checkpoint: Path | None = None
     ) -> TranslationModel:
