@@ -40,8 +40,8 @@ def register_task(name: str, task: type[Task]) -> None:
 
 
 def task_names() -> tuple[str, ...]:
-    """Names of all tasks, sorted; no task is imported for it."""
-    return TASKS.names()
+    """Names of all tasks, those that come along first; no task is imported for it."""
+    return tuple(sorted(TASKS.names(), key=lambda name: (name not in _BUILT_IN, name)))
 
 
 def find_task(name: str) -> Task:

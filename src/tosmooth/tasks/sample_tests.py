@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tosmooth.analysis.inference import Interval, mcnemar, paired_bootstrap
-from tosmooth.analysis.translation_metrics import bootstrap_difference
 from tosmooth.folder.paths import JUDGED_FILE
 from tosmooth.folder.tensors import read_tensors
 from tosmooth.folder.translations import Translations, read_translations
+
+if TYPE_CHECKING:  # a task is known without SciPy
+    from tosmooth.analysis.inference import Interval
 
 FEWEST_SENTENCES = 100  # fewer can agree by accident, and resampling them would call that certain
 
@@ -54,6 +55,8 @@ class RightOrWrong(SampleTest):
 
     def compare(self, best: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[Interval, float]:
         """In points of accuracy."""
+        from tosmooth.analysis.inference import Interval, mcnemar, paired_bootstrap
+
         both = (best >= 0) & (other >= 0)
         a, b = best[both] == 1, other[both] == 1
         share = paired_bootstrap(a, b)
@@ -78,6 +81,9 @@ class WholeTranslations(SampleTest):
 
     def compare(self, best: Translations, other: Translations) -> tuple[Interval, float] | None:
         """In points of BLEU. None: other sentences, or too few of them."""
+        from tosmooth.analysis.inference import Interval
+        from tosmooth.analysis.translation_metrics import bootstrap_difference
+
         if list(best.references) != list(other.references) or len(best.references) < FEWEST_SENTENCES:
             return None
         found = bootstrap_difference(best.statistics, other.statistics)
