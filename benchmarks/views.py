@@ -19,7 +19,7 @@ from tosmooth.analysis.inference import t_interval
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.run import train_here
+from tosmooth.study.stages import train_grid
 
 TEMPERATURES = (1, 3)
 
@@ -37,7 +37,7 @@ def validation_accuracy(
         overrides += ["teacher.train=false", f"teacher.checkpoints={{0.1: {weights}}}"]
     config = load_config("fashion-mnist", overrides)
     with Context.open(config, root, StudyProgress(Console(quiet=True))) as context:
-        train_here(context)
+        train_grid(context)
     found = [[(context.read_record(cell) or {})["val/top1"] for cell in group] for group in context.plan.groups]
     return np.array(found), context.folder(context.plan.teachers[0]) / "model.safetensors"
 

@@ -134,7 +134,7 @@ def test_distil_one_student_from_a_given_teacher(tiny_study: StudyResults, tmp_p
         cwd=tmp_path,
     )
     assert run.returncode == 0, run.stderr
-    (row,) = json.loads(run.stdout)
+    (row,) = json.loads(run.stdout)["students"]
     assert 0 <= row["test/top1"] <= 100
     assert (tmp_path / row["weights"]).is_file()
 

@@ -16,7 +16,7 @@ from tosmooth.folder.paths import WEIGHTS_FILE
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.run import train_here
+from tosmooth.study.stages import train_grid
 
 # Real images, stored logits, dropout, both kinds of models: all that a study does up to its analysis.
 TRIAL: dict[str, Any] = {
@@ -89,7 +89,7 @@ def train_and_resume(folder: Path) -> Trial:
         progress = _Stop(stop_after)
         with progress, Context.open(config, root, progress) as context:
             progress.context = context
-            train_here(context)
+            train_grid(context)
         return context
 
     whole = train(folder / "whole")

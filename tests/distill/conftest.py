@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -39,22 +40,27 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_images(tmp_path_factory.mktemp("images") / "clothes", {name: name for name in CLASSES})
 
 
-@pytest.fixture(scope="session")
-def teachers(tmp_path_factory: pytest.TempPathFactory, images: Path) -> dict[float, Path]:
-    """Weights of a small timm model that was trained on these images, by α."""
-    raw = {
+def raw_teachers(images: Path, model: str, alphas: list[float]) -> dict[str, Any]:
+    """A study of teachers that learn these images in seconds."""
+    return {
         "name": "teachers",
         "data": {
             "source": "folder", "path": str(images), "validation": 0.1, "image_size": 32,
             "eval_transform": "resize_center_crop",
         },
         "teacher": {
-            "model": TEACHER, "label_smoothing": [0.0, 0.1], "epochs": 12, "batch_size": 16,
+            "model": model, "label_smoothing": alphas, "epochs": 12, "batch_size": 16,
             "optimizer": {"name": "adamw", "learning_rate": 0.002},
         },
         "student": {"model": STUDENT, "epochs": 1},
         "compute": {"device": "cpu"},
     }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def teachers(tmp_path_factory: pytest.TempPathFactory, images: Path) -> dict[float, Path]:
+    """Weights of a small timm model that was trained on these images, by α."""
+    raw = raw_teachers(images, TEACHER, [0.0, 0.1])
     root = tmp_path_factory.mktemp("teachers")
     rows = train_only_teachers(load_config(raw), root, StudyProgress(Console(quiet=True)))
     assert min(row["val/top1"] for row in rows) > 70

@@ -21,8 +21,9 @@ from tests.distill.conftest import CLASSES, SMALL, STUDENT, TEACHER, write_image
 from tests.distill.hub import serving
 from tests.test_cli import tosmooth as command
 from tosmooth.cli.distill import distill
-from tosmooth.distill.call import Call, starting_config
-from tosmooth.distill.run import distill_own
+from tosmooth.distill.call import Call
+from tosmooth.distill.run import distill as run
+from tosmooth.distill.start import starting_config
 from tosmooth.distill.summary import print_distilled
 from tosmooth.errors import ConfigError, ModelError, StudyError, UnfetchedError
 from tosmooth.models.build import build_image_model
@@ -39,7 +40,7 @@ def call(images: Path, teachers: dict[float, Path]) -> Call:
 
 def distilled(call: Call, root: Path, **changes: Any) -> dict[str, Any]:
     silent = StudyProgress(Console(quiet=True))
-    return distill_own(dataclasses.replace(call, **changes), root, silent)
+    return run(dataclasses.replace(call, **changes), root, silent)
 
 
 def reordered(weights: Path, path: Path, rows: tuple[int, ...], names: tuple[str, ...] | None, extra: int = 0) -> Path:
@@ -128,6 +129,7 @@ def test_a_smoothed_teacher_at_a_raised_temperature_is_warned_about(call: Call, 
     assert [row["temperature"] for row in result["students"]] == [1.0, 4.0]
     best = max(result["students"], key=lambda row: (row["val/top1"], -row["temperature"]))
     assert result["chosen"] == best["name"]
+    assert result["how"].startswith("the best of 2 students by validation")
     assert [("test/top1" in row) for row in result["students"]] == [row is best for row in result["students"]]
     with Console(width=100, record=True, quiet=False, file=Path(os.devnull).open("w", encoding="utf-8")) as console:
         print_distilled(result, console)
@@ -278,10 +280,10 @@ def test_the_study_is_named_after_data_and_models_and_both_mean_the_same_everywh
     config = {"model_type": "resnet", "architectures": ["ResNetForImageClassification"]}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     own = Call(str(teachers[0.0]), "hf:models/mine", data="con.images", teacher_model=TEACHER, overrides=SMALL)
-    start, _ = starting_config(own)
+    start = starting_config(own)
     assert start.student.model.name == f"hf:{folder}"
     assert start.name == "images-con.images-test_resnet-mine"
-    named, _ = starting_config(dataclasses.replace(own, data="_x", student="resnet8"))
+    named = starting_config(dataclasses.replace(own, data="_x", student="resnet8"))
     assert named.name == "x-test_resnet-resnet8"
 
 

@@ -11,17 +11,20 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 import tosmooth
 from tests.export.folders import TEACHER, raw_study, write_untrained
 from tosmooth import cli
+from tosmooth.distill.call import Call
+from tosmooth.distill.run import distill
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.export import export as exporting
 from tosmooth.export.subject import choose
 from tosmooth.models.build import build_image_model
 from tosmooth.recipes.reading import load_config
-from tosmooth.study.single import distill_one, evaluate_weights
+from tosmooth.study.single import evaluate_weights
 
 
 @pytest.fixture(scope="module")
@@ -142,13 +145,12 @@ def test_no_path_of_this_machine_goes_along(tmp_path):
 
 
 def test_a_given_teacher_and_the_only_student_of_a_distillation(tmp_path, tiny_raw, tiny_study, silent):
-    tiny_raw["teacher"] |= {
-        "label_smoothing": [0.1],
-        "train": False,
-        "checkpoints": {0.1: str(tiny_study.path / "teachers" / "a0.1-s0" / "model.safetensors")},
-    }
-    tiny_raw["student"] |= {"temperatures": [2], "seeds": [5], "epochs": 1}
-    (row,) = distill_one(load_config(tiny_raw), tmp_path, silent)
+    tiny_raw["student"]["epochs"] = 1
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(yaml.safe_dump(tiny_raw), encoding="utf-8")
+    teacher = tiny_study.path / "teachers" / "a0.1-s0" / "model.safetensors"
+    call = Call(str(teacher), source=str(recipe), temperatures=(2.0,), seed=5, name="tiny")
+    (row,) = distill(call, tmp_path, silent)["students"]
     found = tosmooth.export_model(tmp_path / "tiny", output=tmp_path / "out")
     assert (found.model, found.chosen) == (row["student"], "It is the only student of the study.")
     card = (found.path / "README.md").read_text(encoding="utf-8")

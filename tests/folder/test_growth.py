@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from tests.faults.studies import assert_same, content
+from tests.grids import trained
 from tosmooth.config.schema import dump_config
 from tosmooth.folder.growth import Change, caveats, compare, in_words
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
-from tosmooth.study.single import distill_one
 
 
 def change(raw: dict[str, Any], *overrides: str) -> Change:
@@ -172,17 +172,20 @@ def test_a_second_teacher_seed_runs_only_its_own_cells(tiny_raw: dict[str, Any],
     """The whole study at once has the same models, to the bit."""
     tiny_raw["student"] |= {"temperatures": [4], "seeds": [1]}
     more = load_config(tiny_raw, ["teacher.seeds=[0,3]"])
-    distill_one(load_config(tiny_raw), tmp_path / "grown", silent)
+    trained(load_config(tiny_raw), tmp_path / "grown", silent)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
-    grown = distill_one(more, tmp_path / "grown", silent)
+    grown = trained(more, tmp_path / "grown", silent)
     assert all(path.stat().st_mtime_ns == then for path, then in written.items())
     new = {path.parent.name for path in tmp_path.rglob("model.safetensors")} - {path.parent.name for path in written}
     assert new == {"a0-s3", "a0.1-s3", "hinton-a0-T4-resnet8-s1-t3", "hinton-a0.1-T4-resnet8-s1-t3"}
 
-    whole = distill_one(more, tmp_path / "whole", silent)
+    whole = trained(more, tmp_path / "whole", silent)
     for path in (tmp_path / "grown").rglob("*.safetensors"):
         assert path.read_bytes() == (tmp_path / "whole" / path.relative_to(tmp_path / "grown")).read_bytes(), path
-    assert [{**row, "weights": ""} for row in grown] == [{**row, "weights": ""} for row in whole]
+    assert list(grown) == list(whole)
+    for name, weights in grown.items():
+        records = [path.with_name("result.json").read_text(encoding="utf-8") for path in (weights, whole[name])]
+        assert records[0] == records[1], name
 
 
 def test_a_grid_that_shrinks_keeps_what_is_on_disk(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):

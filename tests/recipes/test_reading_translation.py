@@ -16,7 +16,8 @@ from tosmooth.losses.objectives import OBJECTIVES, register_objective
 from tosmooth.models.weights import save_weights
 from tosmooth.recipes.reading import load_config
 from tosmooth.search.plan import planned
-from tosmooth.study.context import Context, load_data
+from tosmooth.study.bench import load_data
+from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
 from tosmooth.study.single import evaluate_weights

@@ -22,7 +22,8 @@ from tosmooth.study.context import Context
 from tosmooth.study.estimate import Estimate, estimate_study
 from tosmooth.study.estimate_summary import duration, print_estimate, size
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.run import run_study, train_here
+from tosmooth.study.run import run_study
+from tosmooth.study.stages import train_grid
 from tosmooth.training.optimization import learning_rate
 
 SHORT = 2.0  # seconds of the mini-run
@@ -158,7 +159,7 @@ def test_a_study_after_an_estimate_ends_with_the_same_bits(tiny_raw: dict[str, A
 
 def train(config: StudyConfig, root: Path, progress: StudyProgress) -> None:
     with Context.open(config, root, progress) as context:
-        train_here(context)
+        train_grid(context)
 
 
 def test_sentences_are_estimated_too(tmp_path: Path, silent) -> None:

@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 
 import tosmooth
 from tests.data.image_files import write_folder, write_image
+from tests.grids import trained
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.errors import DataError, StudyError, TosmoothError
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
-from tosmooth.study.single import distill_one
 
 IDENTITY = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
 
@@ -133,16 +133,16 @@ def test_a_given_teacher_beside_one_that_is_trained(
     weights = tiny_study.path / "teachers" / "a0.1-s0" / "model.safetensors"
     tiny_raw["teacher"]["given"] = {0.1: str(weights)}
     tiny_raw["student"] |= {"seeds": [1], "temperatures": [8]}
-    rows = {row["student"]: row for row in distill_one(load_config(tiny_raw), tmp_path, silent)}
-    assert set(rows) == {"hinton-a0-T8-resnet8-s1", "hinton-a0.1-T8-resnet8-s1"}
+    students = trained(load_config(tiny_raw), tmp_path, silent)
+    assert set(students) == {"hinton-a0-T8-resnet8-s1", "hinton-a0.1-T8-resnet8-s1"}
     records = {
         name: json.loads((tmp_path / "tiny" / "teachers" / name / "result.json").read_text(encoding="utf-8"))
         for name in ("a0-s0", "a0.1-s0")
     }
     assert (records["a0-s0"]["status"], records["a0.1-s0"]["status"]) == ("done", "given")
-    for name, row in rows.items():
+    for name, weights in students.items():
         there = tiny_study.path / "students" / name / "model.safetensors"
-        assert Path(row["weights"]).read_bytes() == there.read_bytes()
+        assert weights.read_bytes() == there.read_bytes()
 
 
 def test_mistakes_leave_nothing_behind(tiny_raw, tmp_path: Path, silent: StudyProgress):

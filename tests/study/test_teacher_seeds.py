@@ -13,11 +13,11 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from tests.conftest import TINY
+from tests.grids import trained
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
-from tosmooth.study.single import distill_one
 from tosmooth.study.summary import print_summary
 
 WEIGHTS = "model.safetensors"
@@ -113,8 +113,8 @@ def test_a_second_student_model_leaves_the_first_ones_bits_alone(
 ):
     """Models of one group share batches and teachers, nothing else."""
     config = load_config(TINY, ["student.seeds=[0]", "cache.views=1", "student.temperatures=[8]"])
-    for row in distill_one(config, tmp_path, silent):
-        alone, beside = Path(row["weights"]), study.path / "students" / row["student"] / WEIGHTS
+    for name, alone in trained(config, tmp_path, silent).items():
+        beside = study.path / "students" / name / WEIGHTS
         assert alone.read_bytes() == beside.read_bytes()
 
 

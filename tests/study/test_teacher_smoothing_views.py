@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +15,8 @@ import tosmooth
 from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
-from tosmooth.study.context import Context, load_data
+from tosmooth.study.bench import load_data
+from tosmooth.study.context import Context
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.teacher_smoothing_views import shifted, teacher_views
@@ -27,7 +29,7 @@ def context(tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress) -> 
     shutil.copytree(tiny_study.path / "teachers", tmp_path / "teachers")
     config = load_config(str(tiny_study.path / "study.yaml"))
     compute = Compute.from_config(config.compute)
-    return Context(config, make_plan(config), StudyDirectory(tmp_path), load_data(config), compute, silent)
+    return Context(config, load_data(config), compute, make_plan(config), StudyDirectory(tmp_path), silent)
 
 
 def _answers(context: Context, teacher) -> tuple[Tensor, Tensor]:
@@ -72,7 +74,7 @@ def test_other_weights_are_another_teacher(context: Context):
 def test_a_rich_augmentation_gives_the_views_itself(context: Context):
     data = context.config.data.model_copy(update={"train_augmentation": "crop_flip", "image_size": 28})
     config = context.config.model_copy(update={"data": data})
-    other = Context(config, context.plan, context.directory, context.data, context.compute, context.progress)
+    other = replace(context, config=config)
     (context.folder(context.plan.teachers[0]) / "views.json").unlink()
     found = teacher_views(other, context.plan.teachers[0], (1.0,))
     assert found["mi_augmentation"] == "training augmentation (crop_flip)"

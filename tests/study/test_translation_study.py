@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from tests.folder.page import each_has_one_row
+from tests.grids import trained
 from tests.tasks.sentences import raw_study, write_pairs
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.analysis.translation_metrics import score_translations
@@ -23,10 +24,9 @@ from tosmooth.cli import app
 from tosmooth.data.translation.vocabulary import load_vocabulary
 from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.recipes.reading import load_config
-from tosmooth.study.context import load_data
+from tosmooth.study.bench import load_data
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
-from tosmooth.study.single import distill_one
 
 BLEU_COLUMNS = [
     f"{split}/{name}"
@@ -248,8 +248,8 @@ def test_kept_weights_are_the_mean_over_the_last_epochs(finished: Finished, tmp_
         raw["student"] |= {"temperatures": 64, "epochs": epochs, "average_last": 1}
         raw |= {"name": f"to-{epochs}", "selection": "last", "cache": {"directory": str(tmp_path / "cache")}}
         raw["teacher"]["given"] = {0.1: str(given)}
-        (row,) = distill_one(load_config(raw), tmp_path, StudyProgress(Console(quiet=True)))
-        ends[epochs] = load_file(row["weights"])
+        (weights,) = trained(load_config(raw), tmp_path, StudyProgress(Console(quiet=True))).values()
+        ends[epochs] = load_file(weights)
     folder = finished.results.path / "students" / "hinton-a0.1-T64-transformer_small-s0"
     kept = load_file(folder / "model.safetensors")
     assert kept.keys() == ends[2].keys() == ends[3].keys()

@@ -22,7 +22,7 @@ from tosmooth.errors import ConfigError
 from tosmooth.models.study_model import StudyModel
 from tosmooth.models.translation_search import translate
 from tosmooth.recipes.reading import load_config
-from tosmooth.study.context import load_data
+from tosmooth.study.bench import load_data
 from tosmooth.tasks.find import find_task
 from tosmooth.tasks.translation import LIBRARIES, Translation
 from tosmooth.training.compute import Compute

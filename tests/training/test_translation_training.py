@@ -22,7 +22,7 @@ from tosmooth.data.views import EachView, StoredViews
 from tosmooth.models.translation import TranslationModel, build_translation_model
 from tosmooth.models.translation_inputs import TokenInputs
 from tosmooth.recipes.reading import load_config
-from tosmooth.study.context import load_data
+from tosmooth.study.bench import load_data
 from tosmooth.training.compute import Compute
 from tosmooth.training.evaluation import features_of_classes
 from tosmooth.training.forward import Answer, Hidden, SharedInputs

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
+from tosmooth.audit.images import FOLDERS_OF_IMAGES, overrides_for, size_is_open
 from tosmooth.audit.logits_files import SUFFIXES, holds_logits
 from tosmooth.audit.result import Audit
 from tosmooth.audit.saved import audit_logits
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
 from tosmooth.models.build import validate_model_name
+from tosmooth.recipes import DEFAULT_RECIPE, OWN_IMAGES
 from tosmooth.recipes.reading import load_config
 
 SPLITS = ("train", "validation", "test")
-FOLDERS_OF_IMAGES = ("folder", "cub200", "huggingface")  # photographs of any size: brought to that of ImageNet models
 MOST_TEMPERATURES = 20
 
 
 def audit_teacher(
     teacher: str,
-    source: str,
-    overrides: list[str],
+    source: str | None,
+    overrides: Sequence[str],
     *,
     data: str | None = None,
     path: Path | None = None,
@@ -33,7 +35,8 @@ def audit_teacher(
 
     Args:
         teacher: a file of saved logits or of weights, or a published model's name.
-        source: recipe or YAML file whose data and teacher are meant; of no concern for saved logits.
+        source: recipe or YAML file whose data and teacher are meant; of no concern for saved logits. None: for a folder
+            of images what `tosmooth distill` reads it by, else the default recipe.
         overrides: `key=value` texts.
         data: a data source instead of the recipe's, or a folder of images.
         path: its root folder.
@@ -65,10 +68,12 @@ def audit_teacher(
         return audit_logits(Path(teacher), values, training_data=training_data)
     from tosmooth.audit.teacher import audit_published, audit_weights  # and with it all that runs models
 
-    config = load_config(source, [*_data_overrides(data, path, split), *overrides])
+    size_open = data in FOLDERS_OF_IMAGES and size_is_open(source, overrides)
+    source = source or (OWN_IMAGES if data in FOLDERS_OF_IMAGES else DEFAULT_RECIPE)
+    config = load_config(source, [*overrides_for(data, path, split, size_open=size_open), *overrides])
     if kind == "published":
-        return audit_published(config, teacher, split, values, training_data=training_data)
-    return audit_weights(config, Path(teacher), split, values, training_data=training_data)
+        return audit_published(config, teacher, split, values, training_data=training_data, own_size=size_open)
+    return audit_weights(config, Path(teacher), split, values, training_data=training_data, own_size=size_open)
 
 
 def _kind(teacher: str, mistakes: list[str]) -> str:
@@ -100,21 +105,3 @@ def _temperatures(text: str, mistakes: list[str]) -> list[float]:
             "example 1,2,4"
         )
     return values
-
-
-def _data_overrides(data: str | None, path: Path | None, split: str) -> list[str]:
-    found = []
-    if data is not None:
-        found.append(f"data.source={data}")
-        if split != "validation":
-            found.append("data.validation=0")  # nothing is trained here: all of the training images are looked at
-        if data in FOLDERS_OF_IMAGES:
-            found += ["data.image_size=224", "data.eval_transform=resize_center_crop", "data.train_augmentation=none"]
-    if path is not None:
-        found.append(f"data.path={_quoted(str(path))}")
-    return found
-
-
-def _quoted(text: str) -> str:
-    """A text as YAML reads it back, whatever it holds."""
-    return "'" + text.replace("'", "''") + "'"

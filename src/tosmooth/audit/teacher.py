@@ -11,19 +11,17 @@ import torch
 from torch import Tensor
 
 from tosmooth.audit.collecting import Collected
+from tosmooth.audit.images import sized_for
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.config.schema import ModelConfig, StudyConfig
-from tosmooth.errors import ConfigError, DataError, ModelError, UnfetchedError, did_you_mean
-from tosmooth.folder.paths import StudyDirectory
+from tosmooth.errors import ConfigError, DataError, ModelError, UnfetchedError
 from tosmooth.models import torchvision_models
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.study_model import StudyModel
-from tosmooth.study.context import Context, load_data
-from tosmooth.study.plan import make_plan
-from tosmooth.study.progress import StudyProgress
+from tosmooth.study.bench import Bench
+from tosmooth.tasks.base import Task
 from tosmooth.tasks.find import find_task
 from tosmooth.tasks.image_classification import ImageClassification
-from tosmooth.training.compute import Compute
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,13 @@ class Outputs:
 
 
 def audit_weights(
-    config: StudyConfig, weights: Path, split: str, temperatures: Sequence[float], *, training_data: bool | None = None
+    config: StudyConfig,
+    weights: Path,
+    split: str,
+    temperatures: Sequence[float],
+    *,
+    training_data: bool | None = None,
+    own_size: bool = False,
 ) -> Audit:
     """Audit saved weights of a configuration's teacher on a split of its data.
 
@@ -50,19 +54,27 @@ def audit_weights(
         split: "train", "validation" or "test".
         temperatures: of the table of soft targets.
         training_data: whether the teacher was trained on that split; None: on "train" it was.
+        own_size: the teacher is shown images as large as it wants them, whatever the configuration says.
 
     Raises:
         TosmoothError: wrong arguments, data that cannot be read, weights that do not fit.
     """
-    context = _context(config, split)
+    bench = _bench(config, split)
     known = split == "train" if training_data is None else training_data
     section = config.teacher.model
-    seen = Seen(str(weights), "", split, known)
-    return audit_model(context, context.loaded_model(section, weights), seen, temperatures, section.last_layer)
+    model = bench.loaded_model(section, weights)
+    bench = sized_for(bench, model) if own_size else bench
+    return audit_model(bench, model, Seen(str(weights), "", split, known), temperatures, section.last_layer)
 
 
 def audit_published(
-    config: StudyConfig, name: str, split: str, temperatures: Sequence[float], *, training_data: bool | None = None
+    config: StudyConfig,
+    name: str,
+    split: str,
+    temperatures: Sequence[float],
+    *,
+    training_data: bool | None = None,
+    own_size: bool = False,
 ) -> Audit:
     """Audit a published model (``timm:…``, ``torchvision:…``, ``hf:…``) with its own weights.
 
@@ -73,12 +85,13 @@ def audit_published(
         temperatures: of the table of soft targets.
         training_data: whether the teacher was trained on that split; None: not known, but "validation" and "test" count
             as unseen.
+        own_size: as for `audit_weights`.
 
     Raises:
         TosmoothError: as for `audit_weights`; or the model knows another number of classes than the data have.
     """
-    context = _context(config, split)
-    theirs, ours = published_classes(name), context.data.num_classes
+    bench = _bench(config, split)
+    theirs, ours = published_classes(name), bench.data.num_classes
     if theirs is not None and theirs != ours:
         raise ModelError(
             f"{name}: its weights know {theirs} classes, the data have {ours}; an audit needs the same classes"
@@ -86,9 +99,10 @@ def audit_published(
     own = config.teacher.model
     section = own if own.name == name else ModelConfig(name=name)  # the recipe's arguments are those of its own model
     section = section.model_copy(update={"pretrained": True, "checkpoint": None})
-    model = context.compute.place(context.new_model(section, 0)).eval()
+    model = bench.compute.place(bench.new_model(section, 0)).eval()
     known = (None if split == "train" else False) if training_data is None else training_data
-    return audit_model(context, model, Seen(name, "", split, known), temperatures, section.last_layer)
+    bench = sized_for(bench, model) if own_size else bench
+    return audit_model(bench, model, Seen(name, "", split, known), temperatures, section.last_layer)
 
 
 def published_classes(name: str) -> int | None:
@@ -115,23 +129,23 @@ def published_classes(name: str) -> int | None:
     raise ModelError(f"{name}: has no published weights; give the file of its weights")
 
 
-def _context(config: StudyConfig, split: str) -> Context:
-    if not isinstance(find_task(config.task), ImageClassification):
+def can_be_audited(task: Task) -> bool:
+    """Whether models of a task are audited, or only their saved logits."""
+    return isinstance(task, ImageClassification)
+
+
+def _bench(config: StudyConfig, split: str) -> Bench:
+    if not can_be_audited(find_task(config.task)):
         raise ConfigError(
             [f"task: {config.task} models are audited by saved logits and labels only (tosmooth audit logits.npz)"]
         )
-    compute = Compute.from_config(config.compute)
-    names = ("train", "validation", "test")
-    if split not in names:
-        raise ConfigError([f"--split: unknown split {split!r}; {did_you_mean(split, names)}"])
-    data = load_data(config)
-    if not len(getattr(data, split)):
-        raise ConfigError([f"--split: there is no {split} split (data.validation={config.data.validation:g})"])
-    return Context(config, make_plan(config), StudyDirectory(Path()), data, compute, StudyProgress())
+    bench = Bench.of(config)
+    bench.split(split)
+    return bench
 
 
 def audit_model(
-    context: Context,
+    bench: Bench,
     model: StudyModel,
     seen: Seen,
     temperatures: Sequence[float],
@@ -140,10 +154,10 @@ def audit_model(
     outputs: Outputs | None = None,
     watch: Callable[[Tensor, Tensor], None] = lambda logits, labels: None,
 ) -> Audit:
-    """Audit a model on the split of a context's data that `seen` names.
+    """Audit a model on the split of the data that `seen` names.
 
     Args:
-        context: of the data and the device.
+        bench: the data and the device.
         model: on the device, in eval mode.
         seen: what is looked at; the words about the data are filled in here.
         temperatures: of the table of soft targets.
@@ -154,18 +168,18 @@ def audit_model(
     Raises:
         DataError: no image can be read, or the model's logits are not finite.
     """
-    images = getattr(context.data, str(seen.split))
+    images = bench.split(str(seen.split))
     collected = Collected(model.num_classes, temperatures)
     with torch.no_grad(), ExitStack() as stack:
         try:
             features_of = stack.enter_context(PenultimateFeatures(model, model.num_classes, layer))
         except ModelError:  # no last linear layer to be found: the class means of the logits serve
             features_of = None
-        for batch in context.whole_batches(images).epoch(0):
+        for batch in bench.whole_batches(images).epoch(0):
             if not batch.counted:
                 continue
-            pixels, labels = context.compute.put(batch)[:2]
-            with context.compute.autocast():
+            pixels, labels = bench.compute.put(batch)[:2]
+            with bench.compute.autocast():
                 logits, features = (model(pixels), None) if features_of is None else features_of(pixels)
             own = labels if outputs is None else outputs.index.to(labels.device)[labels]
             try:
@@ -175,6 +189,6 @@ def audit_model(
             watch(logits, labels)
     if not collected.smoothing.count:
         raise DataError("no image of the split could be read")
-    words = f"{context.data.source}, {collected.smoothing.count} images of the {seen.split} split"
-    names = context.data.classes if outputs is None else outputs.names
+    words = f"{bench.data.source}, {collected.smoothing.count} images of the {seen.split} split"
+    names = bench.data.classes if outputs is None else outputs.names
     return conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), names)

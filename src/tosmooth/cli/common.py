@@ -190,8 +190,14 @@ Study = Annotated[
 
 def arguments(source: str, overrides: list[str] | None) -> tuple[str, list[str]]:
     """`tosmooth study student.epochs=3` means the default recipe: an override in the first place is no recipe."""
+    named, given = named_source(source, overrides)
+    return named or DEFAULT_RECIPE, given
+
+
+def named_source(source: str | None, overrides: list[str] | None) -> tuple[str | None, list[str]]:
+    """The same where no recipe need be named; None where none was."""
     given = list(overrides or [])
-    return (DEFAULT_RECIPE, [source, *given]) if "=" in source else (source, given)
+    return (None, [source, *given]) if source is not None and "=" in source else (source, given)
 
 
 def read(source: str, overrides: list[str] | None, *, quick: bool = False) -> Any:

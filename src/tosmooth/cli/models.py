@@ -17,7 +17,7 @@ from tosmooth.cli.common import (
     Study,
     answer,
     app,
-    arguments,
+    named_source,
     print_json,
     print_rows,
     read,
@@ -126,9 +126,9 @@ def audit(
         ),
     ],
     source: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="[RECIPE|FILE.yaml]", help="whose data and teacher", autocompletion=completion.sources),
-    ] = DEFAULT_RECIPE,
+    ] = None,
     overrides: Overrides = None,
     data: Annotated[
         str | None,
@@ -166,7 +166,7 @@ def audit(
 
     found = audit_teacher(
         teacher,
-        *arguments(source, overrides),
+        *named_source(source, overrides),
         data=data,
         path=path,
         split=split,

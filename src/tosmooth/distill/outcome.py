@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from tosmooth.analysis.label_smoothing import Verdict
 from tosmooth.analysis.similarity import FEWEST_CLASSES
 from tosmooth.distill.call import Call
-from tosmooth.distill.temperature import CANDIDATES, Temperatures
+from tosmooth.distill.settling import CANDIDATES, Settled
 from tosmooth.folder.paths import WEIGHTS_FILE
 from tosmooth.folder.reading import read_unreadable
 from tosmooth.study.context import Context
@@ -22,21 +20,12 @@ ONE_SEED = "one seed chose: differences between these students may be chance; to
 SEEDS = 3  # that a study has at least
 
 
-@dataclass(frozen=True)
-class Taught:
-    """One teacher of the study, and what is known of its smoothing."""
-
-    teacher: Teacher
-    verdict: Verdict
-    temperatures: Temperatures
-
-
 def choose(cells: Sequence[Cell], scores: Mapping[str, float | None]) -> tuple[Cell, str]:
     """The student to keep, and why; test figures have no say.
 
     Args:
         cells: the finished students.
-        scores: validation accuracy by name, in percent; None or NaN where there is no validation.
+        scores: validation figures by name, of which more is better; None or NaN where there is no validation.
     """
     if len(cells) == 1:
         return cells[0], "the only student"
@@ -102,25 +91,40 @@ def following(call: Call, context: Context) -> str | None:
     return " ".join(quoted(word) for word in words)  # brackets, too: zsh takes them for a pattern
 
 
-def teacher_row(context: Context, one: Taught, audit: dict[str, Any]) -> dict[str, Any]:
-    """A teacher of `distill.json`."""
-    return row_of(context, one.teacher) | {
-        "label_smoothing": one.teacher.label_smoothing,
-        "verdict": one.verdict,
-        "temperatures": list(one.temperatures.values),
-        "why": one.temperatures.why,
+def origin(context: Context, teacher: Teacher) -> str:
+    """How the study came by a teacher: "given", "fine-tuned" from weights that were there, "trained" from nothing."""
+    section = context.model_section(teacher)
+    if teacher.given:
+        return "given"
+    began = section.pretrained or section.checkpoint is not None or teacher.checkpoint is not None
+    return "fine-tuned" if began else "trained"
+
+
+def teacher_row(context: Context, teacher: Teacher, settled: Settled, audit: dict[str, Any] | None) -> dict[str, Any]:
+    """A teacher of `distill.json`.
+
+    Args:
+        context: of the study.
+        teacher: of its plan.
+        settled: what was known before.
+        audit: in short; None where its task has none.
+    """
+    met = settled.temperatures[teacher.label_smoothing]
+    return row_of(context, teacher) | {
+        "label_smoothing": teacher.label_smoothing,
+        "origin": origin(context, teacher),
+        "verdict": settled.verdicts[teacher.label_smoothing],
+        "temperatures": list(met.values),
+        "why": met.why,
         "audit": audit,
     }
 
 
 def row_of(context: Context, owner: Teacher | Cell) -> dict[str, Any]:
-    """A student of `distill.json`, and what a teacher has besides."""
-    record = context.read_record(owner) or {}
+    """A student of `distill.json`, and what a teacher has besides: who it is, its whole record, and its weights."""
     weights = context.folder(owner) / WEIGHTS_FILE
-    keys = ["status", "parameters", "val/top1", "val/nll", "cal/ece_val"]
-    keys += ["test/top1", "test/top5", "test/nll", "cal/ece"]
     row: dict[str, Any] = {"name": owner.name, "model": context.model_section(owner).name}
     if isinstance(owner, Cell):
-        row |= {"teacher": owner.teacher, "temperature": owner.temperature, "seed": owner.seed}
-    row |= {key: record[key] for key in keys if key in record}
+        row |= {"student": owner.name, "teacher": owner.teacher, "temperature": owner.temperature, "seed": owner.seed}
+    row |= context.read_record(owner) or {}
     return row | {"weights": str(weights), "megabytes": round(weights.stat().st_size / 1e6, 2)}

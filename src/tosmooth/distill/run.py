@@ -1,54 +1,42 @@
-"""From a call to a distilled, evaluated and exported student."""
+"""From a call to a distilled, evaluated and exported student.
+
+What the teacher is and which T it meets comes from a recipe or from an audit (`settling`). From there on it is one way:
+train, choose by validation, read the test split once, export, and write down what was done.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from tosmooth.analysis.label_smoothing import Verdict
 from tosmooth.audit.page import write_audit
 from tosmooth.audit.result import Seen
-from tosmooth.audit.teacher import audit_model
+from tosmooth.audit.teacher import audit_model, can_be_audited
 from tosmooth.config.schema import StudyConfig
-from tosmooth.data.base import ImageData
-from tosmooth.distill.call import Call, starting_config, teacher_name
-from tosmooth.distill.classes import TeacherClasses
-from tosmooth.distill.deciding import AUDITED_TEMPERATURES, Given, find_outputs, summary_of, take_as_it_is
-from tosmooth.distill.outcome import ONE_SEED, Taught, choose, following, left_out, row_of, shortfalls, teacher_row
-from tosmooth.distill.temperature import temperatures_for, warning
-from tosmooth.errors import ConfigError, StudyError, UnfetchedError
+from tosmooth.distill.call import Call
+from tosmooth.distill.given import AUDITED_TEMPERATURES, summary_of
+from tosmooth.distill.outcome import ONE_SEED, choose, following, left_out, origin, row_of, shortfalls, teacher_row
+from tosmooth.distill.settling import Settled, settle_by_audit, settle_by_recipe, warning
+from tosmooth.distill.start import formats_of, starting_config
+from tosmooth.errors import UnfetchedError
 from tosmooth.export.export import export_model
 from tosmooth.export.folder import refuse_unless_ours
-from tosmooth.folder.claim import check_usable, compared_with
-from tosmooth.folder.paths import (
-    AUDIT_FILE,
-    AUDIT_PAGE_FILE,
-    AUDIT_SUMMARY_FILE,
-    DISTILL_FILE,
-    EXPORT,
-    StudyDirectory,
-)
+from tosmooth.folder.paths import AUDIT_FILE, AUDIT_PAGE_FILE, AUDIT_SUMMARY_FILE, DISTILL_FILE, EXPORT
 from tosmooth.folder.writing import load_json, plain, write_json
-from tosmooth.models.image_model import ImageModel
-from tosmooth.recipes.reading import apply_override, load_config
-from tosmooth.study.context import Context, load_data
-from tosmooth.study.plan import Plan, Teacher, make_plan
+from tosmooth.study.context import Context
+from tosmooth.study.plan import Cell, Plan, Teacher
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.results import failures, finished_cells, read_test_of
+from tosmooth.study.projection import given_classes
+from tosmooth.study.results import failures, read_test_of, require_finished
 from tosmooth.study.run import expect_work
-from tosmooth.study.stages import train_students, train_teachers
-from tosmooth.study.teacher_answers import StudyTeaching
-from tosmooth.tasks.find import find_task
-from tosmooth.training.compute import Compute
-
-USUAL_SIZE = 224  # pixels, where neither model says what it wants to see
-LEAST_ALPHA = 0.01  # of a teacher that was found to be smoothed, as its two digits have it
+from tosmooth.study.stages import train_grid, train_teachers
+from tosmooth.tasks.metric import TOP1
 
 
-def distill_own(call: Call, root: Path, progress: StudyProgress | None = None) -> dict[str, Any]:
-    """Audit or fine-tune the teacher, distil, choose by validation, read test once, export.
+def distill(call: Call, root: Path, progress: StudyProgress | None = None) -> dict[str, Any]:
+    """Settle teacher and T, distil, choose by validation, read test once, export.
 
     Args:
         call: the arguments.
@@ -61,175 +49,140 @@ def distill_own(call: Call, root: Path, progress: StudyProgress | None = None) -
     Raises:
         TosmoothError: anything wrong with the call, the data, the models or the training, in one sentence.
     """
-    start, raw = starting_config(call)
+    start = starting_config(call)
+    refuse_unless_ours(root / start.name / EXPORT)  # before all the work, not after it
     try:
         with progress or StudyProgress() as shown:
-            return _from_start(call, start, raw, root, shown)
+            settled = settle_by_recipe(call, start) if call.of_recipe else settle_by_audit(call, start, root, shown)
+            with Context.open(settled.config, root, shown, given_classes) as context:
+                return _distill(call, context, settled)
     except UnfetchedError as error:
-        teachers = error.model == start.teacher.model.name
-        if error.model.startswith("hf:"):  # of which a file of weights is not enough
-            remedy = f"give its folder: {'--teacher' if teachers else '--student'} hf:FOLDER"
-        elif teachers:
-            remedy = f"give the file: --teacher FILE --teacher-model {error.model}"
-        else:
-            remedy = "give the file: student.model.checkpoint=FILE student.model.pretrained=false (or --from-scratch)"
-        raise UnfetchedError(error.model, error.reason, remedy) from None
+        if call.of_recipe:
+            raise
+        raise UnfetchedError(error.model, error.reason, _remedy(error.model, start)) from None
 
 
-def _from_start(
-    call: Call, start: StudyConfig, raw: dict[str, Any], root: Path, progress: StudyProgress
-) -> dict[str, Any]:
-    compute = Compute.from_config(start.compute)
-    if compute.processes.world > 1:
-        raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
-    data = cast(ImageData, load_data(start))
-    outputs, theirs = find_outputs(call, start, data)
-    if call.sets_image_size:
-        apply_override(raw, "data.image_size", _image_size(start, data))
-        start = load_config(raw)
-    find_task(start.task).check(start, data)
-    directory = StudyDirectory(root / start.name)
-    check_usable(directory, 0)
-    refuse_unless_ours(directory.path / EXPORT)  # before all the work, not after it
-    given: Given | None = None
-    if outputs is not None:
-        looking = Context(start, make_plan(start), directory, data, compute, progress)
-        given = take_as_it_is(call, looking, outputs, theirs)
-        progress.note(f"{given.relation}. {given.audit['headline']}")
-    else:
-        progress.note(_fine_tuned(call, start, data, theirs))
-    config = _final_config(call, raw, given, validated=len(data.validation) > 0)
-    _refuse_another_teacher(call, config, directory)
-    with Context.open(config, root, progress) as context:
-        return _distill(call, context, given)
+def _remedy(model: str, start: StudyConfig) -> str:
+    """What can be done where a model's weights cannot be fetched."""
+    teachers = model == start.teacher.model.name
+    if model.startswith("hf:"):  # of which a file of weights is not enough
+        return f"give its folder: {'--teacher' if teachers else '--student'} hf:FOLDER"
+    if teachers:
+        return f"give the file: --teacher FILE --teacher-model {model}"
+    return "give the file: student.model.checkpoint=FILE student.model.pretrained=false (or --from-scratch)"
 
 
-def _refuse_another_teacher(call: Call, config: StudyConfig, directory: StudyDirectory) -> None:
-    """In words of the call: a study's folder would name keys that nobody has set."""
-    there = directory.config.exists()
-    if there and any(key.startswith("teacher.") for key in compared_with(directory, config).refused):
-        raise StudyError(
-            f"{directory.path} holds students of another teacher, or of one that was trained or taken otherwise than "
-            f"{teacher_name(call, config.teacher.model)} now is; give this one its own name (name=…) or --output"
-        )
-
-
-def _fine_tuned(call: Call, config: StudyConfig, data: ImageData, theirs: TeacherClasses) -> str:
-    """Why a teacher is not taken as it is."""
-    name = teacher_name(call, config.teacher.model)
-    why = "as asked for" if call.fine_tune else f"as its {theirs.count} classes are not the data's {data.num_classes}"
-    alphas = ", ".join(f"{alpha:g}" for alpha in config.teacher.label_smoothing)
-    return f"{name} is fine-tuned on the data first, {why}; α = {alphas}"
-
-
-def _image_size(config: StudyConfig, data: ImageData) -> int:
-    """The larger of what both models want to see, so that neither is shown enlarged images."""
-    models = [
-        cast(ImageModel, find_task(config.task).new_model(config, data, section, 0))
-        for section in (config.teacher.model, config.student.model)
-    ]
-    return max((model.input.size for model in models if model.input.size), default=USUAL_SIZE)
-
-
-def _final_config(call: Call, raw: dict[str, Any], given: Given | None, *, validated: bool) -> StudyConfig:
-    """The study with the teacher as it was found; its temperatures are all that any of its teachers may meet."""
-    told = call.temperatures
-    if given is not None:
-        alpha = call.alphas[0] if call.alphas else _estimated(given)
-        section = raw["teacher"]["model"] | {"pretrained": False, "checkpoint": None, "replace_head": False}
-        apply_override(raw, "teacher.model", section)
-        apply_override(raw, "teacher.train", False)
-        apply_override(raw, "teacher.label_smoothing", [alpha])
-        known = "known" if call.alphas else "unknown" if given.verdict == "undecided" else "estimated"
-        apply_override(raw, "teacher.smoothing", known)
-        apply_override(raw, "teacher.checkpoints", {alpha: str(given.file)})
-        said = "as told" if call.alphas else given.verdict
-        apply_override(raw, "description", f"{given.relation}; its label smoothing: {said}")
-        verdicts = [_verdict(call, given.verdict)]
-    else:
-        alphas = raw["teacher"]["label_smoothing"]
-        verdicts = [trained_verdict(alpha) for alpha in (alphas if isinstance(alphas, list) else [alphas])]
-    values = {t for verdict in verdicts for t in temperatures_for(verdict, told, validated=validated).values}
-    apply_override(raw, "student.temperatures", sorted(values))
-    return load_config(raw)
-
-
-def trained_verdict(alpha: float) -> Verdict:
-    """What we know of a teacher that we trained ourselves, audit or not."""
-    return "smoothed" if alpha > 0 else "not smoothed"
-
-
-def _verdict(call: Call, found: Verdict) -> Verdict:
-    """What the user knows goes before what was estimated."""
-    return trained_verdict(call.alphas[0]) if call.alphas else found
-
-
-def _estimated(given: Given) -> float:
-    """α as the study's files name the teacher: estimated if it was smoothed, else 0."""
-    alpha = given.audit["alpha"]
-    return max(LEAST_ALPHA, round(alpha, 2)) if given.verdict == "smoothed" and math.isfinite(alpha) else 0.0
-
-
-def _distill(call: Call, context: Context, given: Given | None) -> dict[str, Any]:
-    validated = len(context.data.validation) > 0
-    taught = [
-        Taught(teacher, verdict, temperatures_for(verdict, call.temperatures, validated=validated))
-        for teacher in context.plan.teachers
-        for verdict in [trained_verdict(teacher.label_smoothing) if given is None else _verdict(call, given.verdict)]
-    ]
-    allowed = {one.teacher.name: one.temperatures.values for one in taught}
-    groups = [[cell for cell in group if cell.temperature in allowed[cell.teacher]] for group in context.plan.groups]
-    context = dataclasses.replace(context, plan=Plan(context.plan.teachers, tuple(map(tuple, groups))))
+def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
+    on_main, metric = context.compute.processes.on_main, context.task.metric
+    context = _of_settled_temperatures(context, settled)
     expect_work(context)
     train_teachers(context)
-    audits = {one.teacher.name: _audit(context, one.teacher, given) for one in taught}
-    warnings = [] if given is None else list(given.warnings)
-    warnings += [text for one in taught if (text := _raised(call, context, one, given))]
+    audits = on_main(lambda: {teacher.name: _audit(context, teacher, settled) for teacher in context.plan.teachers})
+    warnings = _known_before(call, context, settled)
     for text in warnings:
         context.progress.note(f"warning: {text}")
-    teaching = StudyTeaching(context)
-    for group in context.plan.groups:
-        train_students(context, group, teaching)
-    done = finished_cells(context)
-    if not done:
-        raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
-    column = context.task.metric.val
-    scores = {name: (context.read_record(cell) or {}).get(column) for name, cell in done.items()}
-    chosen, how = choose(list(done.values()), scores)
-    teacher = next(one.teacher for one in taught if one.teacher.name == chosen.teacher)
+    train_grid(context)
+    done = on_main(lambda: require_finished(context))
+
+    scores = on_main(lambda: _validation_of(context, [*context.plan.teachers, *done.values()]))
+    better = {name: None if (score := scores[name]) is None else metric.sign * score for name in done}
+    chosen, how = choose(list(done.values()), better)
+    teacher = next(teacher for teacher in context.plan.teachers if teacher.name == chosen.teacher)
     context.progress.stage("reading the test split, once")
     batches = context.evaluation_batches(context.data.test)
     for owner in (teacher, chosen):
         read_test_of(context, owner, batches)
-    theirs = (context.read_record(teacher) or {}).get(column)
-    warnings += shortfalls(theirs, scores[chosen.name], context.data.num_classes)
-    if len(context.plan.cells) > 1:
-        warnings.append(ONE_SEED)
     context.write_unreadable()
-    warnings += left_out(context)
+    if metric.name == TOP1.name:
+        warnings += shortfalls(scores[teacher.name], scores[chosen.name], context.data.num_classes)
+    if len(context.plan.cells) > 1 and len(context.config.student.seeds) == 1:
+        warnings.append(ONE_SEED)
+
+    def conclude() -> dict[str, Any]:
+        result: dict[str, Any] = {
+            "study": str(context.directory.path),
+            "relation": None if settled.given is None else settled.given.relation,
+            "metric": {"name": metric.name, "unit": metric.unit},
+            "teachers": [teacher_row(context, one, settled, audits[one.name]) for one in context.plan.teachers],
+            "students": [row_of(context, cell) for cell in done.values()],
+            "failures": failures(context),
+            "chosen": chosen.name,
+            "how": how,
+            "warnings": [*warnings, *left_out(context)],
+            "notes": list(context.data.notes),
+            "following": following(call, context),
+            "export": _exported(call, context, chosen),
+        }
+        write_json(context.directory.path / DISTILL_FILE, result)
+        _tell_trackers(context, result)
+        return cast(dict[str, Any], plain(result))
+
+    return on_main(conclude)
+
+
+def _validation_of(context: Context, owners: Sequence[Teacher | Cell]) -> dict[str, float | None]:
+    """The metric on validation by name; None where there is none."""
+    return {owner.name: (context.read_record(owner) or {}).get(context.task.metric.val) for owner in owners}
+
+
+def _of_settled_temperatures(context: Context, settled: Settled) -> Context:
+    """The context with a plan in which each teacher meets its own temperatures only."""
+    groups = tuple(
+        tuple(cell for cell in group if cell.temperature in settled.temperatures[cell.label_smoothing].values)
+        for group in context.plan.groups
+    )
+    return dataclasses.replace(context, plan=Plan(context.plan.teachers, groups))
+
+
+def _audit(context: Context, teacher: Teacher, settled: Settled) -> dict[str, Any] | None:
+    """The audit of one teacher beside its weights: made before, or now; None where its task has none."""
+    folder = context.folder(teacher)
+    if settled.given is not None:
+        for name in (AUDIT_FILE, AUDIT_PAGE_FILE):
+            target, made = folder / name, settled.given.file.parent / name
+            if made.is_file() and not target.is_file():
+                target.write_bytes(made.read_bytes())
+        return settled.given.audit
+    if not can_be_audited(context.task):
+        return None
+    noted = folder / AUDIT_SUMMARY_FILE
+    if noted.is_file() and (folder / AUDIT_PAGE_FILE).is_file():
+        return load_json(noted, dict, "delete it, and the audit is made again")
+    context.progress.stage(f"auditing the teacher of α = {teacher.label_smoothing:g}")
+    model, layer = context.trained_model(teacher), context.last_layer(teacher)
+    seen = Seen(teacher.name, "", "train", None if teacher.given else True)
+    audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer)
+    write_audit(audit, folder)
+    write_json(noted, summary_of(audit))
+    return summary_of(audit)
+
+
+def _known_before(call: Call, context: Context, settled: Settled) -> list[str]:
+    """What is doubtful about the teachers, and smoothed ones that meet a raised T."""
+    name = call.teacher_name(context.config.teacher.model)
+    if settled.given is not None:
+        names, warnings = dict.fromkeys(settled.verdicts, name), list(settled.given.warnings)
+    else:
+        origins = {teacher.label_smoothing: origin(context, teacher) for teacher in context.plan.teachers}
+        names, warnings = {alpha: f"{name} ({how}, α = {alpha:g})" for alpha, how in origins.items()}, []
+    smoothed = [alpha for alpha, verdict in settled.verdicts.items() if verdict == "smoothed"]
+    found = (warning(names[alpha], settled.temperatures[alpha].values) for alpha in smoothed)
+    return [*warnings, *(text for text in found if text is not None)]
+
+
+def _exported(call: Call, context: Context, chosen: Cell) -> dict[str, Any] | None:
+    """The chosen student in the formats asked for; None where its task has none."""
+    formats = formats_of(call, context.task)
+    if not formats:
+        return None
     context.progress.stage("exporting")
     # A student was chosen once; a later call with other temperatures may choose another, so ours may be replaced.
     folder = context.directory.path / EXPORT
-    exported = export_model(context.directory.path, chosen.name, call.formats, folder)
-    result: dict[str, Any] = {
-        "study": str(context.directory.path),
-        "relation": None if given is None else given.relation,
-        "teachers": [teacher_row(context, one, audits[one.teacher.name]) for one in taught],
-        "students": [row_of(context, cell) for cell in done.values()],
-        "failures": failures(context),
-        "chosen": chosen.name,
-        "how": how,
-        "warnings": warnings,
-        "notes": list(cast(ImageData, context.data).notes),
-        "following": following(call, context),
-        "export": {"folder": str(folder), "files": list(exported.files), "differences": exported.differences},
-    }
-    write_json(context.directory.path / DISTILL_FILE, result)
-    _tell_trackers(context, result)
-    return cast(dict[str, Any], plain(result))
+    exported = export_model(context.directory.path, chosen.name, formats, folder)
+    return {"folder": str(folder), "files": list(exported.files), "differences": exported.differences}
 
 
-def _tell_trackers(context: Context, result: dict[str, Any]) -> None:
+def _tell_trackers(context: Context, result: Mapping[str, Any]) -> None:
     if context.tracking is None:
         return
     column = context.task.metric.test
@@ -241,32 +194,3 @@ def _tell_trackers(context: Context, result: dict[str, Any]) -> None:
     }
     sentences = {"verdict": f"Kept {result['chosen']}, {result['how']}."}
     context.tracking.conclude(sentences, figures, context.directory.path / DISTILL_FILE)
-
-
-def _audit(context: Context, teacher: Teacher, given: Given | None) -> dict[str, Any]:
-    """The audit of one teacher beside its weights: made before, if it was given; now, if fine-tuned."""
-    folder = context.folder(teacher)
-    if given is not None:
-        for name in (AUDIT_FILE, AUDIT_PAGE_FILE):
-            target, made = folder / name, given.file.parent / name
-            if made.is_file() and not target.is_file():
-                target.write_bytes(made.read_bytes())
-        return given.audit
-    noted = folder / AUDIT_SUMMARY_FILE
-    if noted.is_file() and (folder / AUDIT_PAGE_FILE).is_file():
-        return load_json(noted, dict, "delete it, and the audit is made again")
-    context.progress.stage(f"auditing the fine-tuned teacher, α = {teacher.label_smoothing:g}")
-    model, layer = context.trained_model(teacher), context.last_layer(teacher)
-    audit = audit_model(context, model, Seen(teacher.name, "", "train", True), AUDITED_TEMPERATURES, layer)
-    write_audit(audit, folder)
-    write_json(noted, summary_of(audit))
-    return summary_of(audit)
-
-
-def _raised(call: Call, context: Context, one: Taught, given: Given | None) -> str | None:
-    """The warning about a smoothed teacher at a raised T."""
-    if one.verdict != "smoothed":
-        return None
-    known = teacher_name(call, context.config.teacher.model)
-    name = known if given is not None else f"{known} (fine-tuned, α = {one.teacher.label_smoothing:g})"
-    return warning(name, one.temperatures.values)

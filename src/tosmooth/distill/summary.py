@@ -22,29 +22,36 @@ def print_distilled(result: Mapping[str, Any], console: Console) -> None:
     if result["relation"]:
         console.print(markup(f"{result['relation']}."))
     for teacher in result["teachers"]:
-        if result["relation"]:
-            said = teacher["audit"]["headline"]
-        else:
-            said = f"Fine-tuned on the data with α = {teacher['label_smoothing']:g}."
-        console.print(f"{markup(said)} Distilled at {markup(teacher['why'])}.")
+        console.print(
+            f"{markup(_said_of(teacher, audited=bool(result['relation'])))} Distilled at {markup(teacher['why'])}."
+        )
     models = result["teachers"][0]["model"], result["students"][0]["model"]
     console.print(f"\n{markup(models[0])} → {markup(models[1])}", soft_wrap=True)
     console.print(_table(result))
     chosen = next(row for row in result["students"] if row["name"] == result["chosen"])
-    figure = f" {chosen['test/top1']:.1f} % on test." if chosen.get("test/top1") is not None else ""
+    unit, value = result["metric"]["unit"], chosen.get(f"test/{result['metric']['name']}")
+    figure = f" {value:.1f}{unit} on test." if value is not None else ""
     console.print(f"[bold]Kept: {markup(chosen['name'])}[/bold], {markup(result['how'])}.{figure}")
     for text in result["warnings"]:
         console.print(f"[yellow]warning:[/yellow] {markup(text)}")
     console.print()
+    teacher = next(row for row in result["teachers"] if row["name"] == chosen["teacher"])
     study = StudyDirectory(Path(result["study"]))
-    for label, path in (
-        ("student to use", result["export"]["folder"]),
-        ("audit", str(study.teacher(chosen["teacher"]) / AUDIT_PAGE_FILE)),
-        ("everything", str(study.path / DISTILL_FILE)),
-    ):
+    places = {"student to use": chosen["weights"] if result["export"] is None else result["export"]["folder"]}
+    if teacher["audit"] is not None:
+        places["audit"] = str(study.teacher(teacher["name"]) / AUDIT_PAGE_FILE)
+    for label, path in (places | {"everything": str(study.path / DISTILL_FILE)}).items():
         console.print(f"{label}: {markup(path)}", soft_wrap=True)
     if result["following"] is not None:
         console.print(f"for the whole evidence, with a report: {markup(result['following'])}", soft_wrap=True)
+
+
+def _said_of(teacher: Mapping[str, Any], *, audited: bool) -> str:
+    """What is known of a teacher's smoothing, and how."""
+    if audited:
+        return str(teacher["audit"]["headline"])
+    what = {"given": "Taken as given", "trained": "Trained on the data", "fine-tuned": "Fine-tuned on the data"}
+    return f"{what[teacher['origin']]} with α = {teacher['label_smoothing']:g}."
 
 
 def _table(result: Mapping[str, Any]) -> Table:
@@ -57,16 +64,17 @@ def _table(result: Mapping[str, Any]) -> Table:
     many = len(result["teachers"]) > 1
     for row in result["teachers"]:
         role = f"teacher α = {row['label_smoothing']:g}" if many else "teacher"
-        table.add_row(role, "", *_figures(row))
+        table.add_row(role, "", *_figures(row, result["metric"]))
     for row in result["students"]:
         alpha = next(one["label_smoothing"] for one in result["teachers"] if one["name"] == row["teacher"])
         role = f"student of α = {alpha:g}" if many else "student"
-        own = [role, f"{row['temperature']:g}", *_figures(row)]
+        own = [role, f"{row['temperature']:g}", *_figures(row, result["metric"])]
         table.add_row(*own, style="bold" if row["name"] == result["chosen"] else "")
     return table
 
 
-def _figures(row: Mapping[str, Any]) -> list[str]:
-    shown = [f"{row[key]:.1f} %" if row.get(key) is not None else "–" for key in ("val/top1", "test/top1")]
+def _figures(row: Mapping[str, Any], metric: Mapping[str, str]) -> list[str]:
+    found = [row.get(f"{split}/{metric['name']}") for split in ("val", "test")]
+    shown = ["–" if value is None else f"{value:.1f}{metric['unit']}" for value in found]
     size = row["parameters"]
     return [*shown, f"{size / 1e6:.2f} M" if size >= LEAST_MILLIONS else f"{size:,}", f"{row['megabytes']:.1f}"]

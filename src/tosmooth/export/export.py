@@ -15,6 +15,7 @@ from tosmooth.export.formats import check_formats, named_formats, write_and_comp
 from tosmooth.export.preprocessing import LABELS, PREPROCESSING, labels, preprocessing, write_readable
 from tosmooth.export.subject import Subject, choose
 from tosmooth.files import write_text
+from tosmooth.tasks.find import find_task
 
 CARD = "README.md"
 
@@ -66,9 +67,9 @@ def export_model(
     """
     wanted = named_formats(formats)
     target = Path(output).resolve()
-    check_formats(wanted, None)
+    check_formats(wanted)
     choice = choose(Path(study_path), name_or_role)
-    check_formats(wanted, choice)
+    check_formats(wanted, find_task(choice.config.task), choice.section.name)
     refuse_unless_ours(target, force=force)
     subject = choice.load()
     manifest = write_whole(target, lambda folder: _fill(folder, subject, wanted))

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tosmooth.errors import ConfigError, ModelError, did_you_mean
 from tosmooth.export import huggingface, huggingface_translation, onnx, state_dict, torch_export
-from tosmooth.export.subject import Choice, Subject
+from tosmooth.export.subject import Subject
 from tosmooth.folder.paths import VOCABULARY_FOLDER
 from tosmooth.models.weights import load_weights, weights_hash
-from tosmooth.tasks.find import find_task
+from tosmooth.tasks.base import Task
 
 TOLERANCE = 1e-3  # of logits, relative to the largest one: above any reordering of float32 sums, below any mistake
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -56,12 +56,13 @@ def named_formats(texts: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(text.strip().replace("-", "_") for text in texts))
 
 
-def check_formats(formats: Sequence[str], choice: Choice | None) -> None:
+def check_formats(formats: Sequence[str], task: Task | None = None, model: str = "") -> None:
     """Look for all mistakes in a list of formats, before any work.
 
     Args:
         formats: by name.
-        choice: the model, where it is known already.
+        task: of the model, where that is known already.
+        model: its name.
 
     Raises:
         ConfigError: unknown or repeated formats, packages that are missing, formats that this model cannot have.
@@ -74,16 +75,15 @@ def check_formats(formats: Sequence[str], choice: Choice | None) -> None:
         absent = [package for package in FORMATS[name].packages if find_spec(package) is None]
         if absent:
             mistakes.append(f"--format: {name} needs {', '.join(absent)}, not installed: pip install 'tosmooth[onnx]'")
-        refusal = None if choice is None else _refusal(name, choice)
+        refusal = None if task is None else _refusal(name, task, model)
         if refusal:
             mistakes.append(f"--format: {refusal}")
     if mistakes:
         raise ConfigError(mistakes)
 
 
-def _refusal(name: str, choice: Choice) -> str | None:
+def _refusal(name: str, task: Task, model: str) -> str | None:
     """Why this model cannot have that format; None where it can."""
-    model, task = choice.section.name, find_task(choice.config.task)
     if name not in task.export_formats:
         return f"{name}: a model of task: {task.name} has no such form; export it as {' or '.join(task.export_formats)}"
     if name == "huggingface" and not task.relabels and huggingface.library_of(model) is None:

@@ -41,7 +41,7 @@ VOCABULARY_FOLDER = "vocabulary"  # that the weights of a model of sentences go 
 TEACHER_VIEWS_FILE = "views.json"  # what the two older views see in a teacher
 AUDIT_FILE = "audit.json"
 AUDIT_PAGE_FILE = "audit.html"
-AUDIT_SUMMARY_FILE = "audit-summary.json"  # of a teacher that `distill` has fine-tuned
+AUDIT_SUMMARY_FILE = "audit-summary.json"  # of a teacher that `distill` has fine-tuned, or that is a recipe's
 
 # Of the analysis.
 ADVICE_FILE = "advice.json"  # frozen before the test split is read

@@ -24,10 +24,11 @@ from tosmooth.folder.writing import made_again, read_record, write_csv, write_js
 from tosmooth.losses.objectives import find_objective
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
+from tosmooth.study.bench import Bench, load_data
 from tosmooth.study.peers import one_message
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.study.progress import StudyProgress
-from tosmooth.tasks.base import Pipeline, Split, StudyData, Task
+from tosmooth.tasks.base import Split, StudyData
 from tosmooth.tasks.find import find_task
 from tosmooth.trackers.outbox import Tracking, check_trackers
 from tosmooth.training.checkpoint import CheckpointStore
@@ -42,20 +43,12 @@ FUSED_FROM = 1000  # outputs; measured on two cores: 1.1 to 1.3 times faster at 
 MOST_FEATURES = 2048  # of the usual models; where there are more outputs, features are stored in their place
 
 
-def load_data(config: StudyConfig) -> StudyData:
-    """The data of a configuration."""
-    return find_task(config.task).load_data(config)
-
-
 @dataclass(frozen=True)
-class Context:
-    """Configuration, plan, data, device and folder of one study in work."""
+class Context(Bench):
+    """Configuration, data and device of one study in work, and its plan and folder."""
 
-    config: StudyConfig
     plan: Plan
     directory: StudyDirectory
-    data: StudyData
-    compute: Compute
     progress: StudyProgress
     stopping: Stopping = field(default_factory=Stopping)
     group_limit: list[int] = field(default_factory=list)  # sizes of groups that fitted after one that did not
@@ -128,7 +121,7 @@ class Context:
             compute.processes.on_main(lambda: len(load_data(config).train))
         data = compute.processes.agree(load)
         directory = StudyDirectory(root / config.name)
-        context = cls(config, make_plan(config), directory, data, compute, progress, stopping or Stopping())
+        context = cls(config, data, compute, make_plan(config), directory, progress, stopping or Stopping())
         compute.processes.agree(context.check_schedules)
         return context
 
@@ -138,11 +131,6 @@ class Context:
         names = {cell.name for cell in self.plan.cells}
         aside = sum(path.name not in names for path in self.directory.students.glob("*"))
         self.progress.note(in_words(change, len(self.plan.cells) - kept, kept, aside))
-
-    @cached_property
-    def task(self) -> Task:
-        """What the study is about."""
-        return find_task(self.config.task)
 
     @cached_property
     def checkpoints(self) -> CheckpointStore:
@@ -164,25 +152,6 @@ class Context:
         """That split; empty where there is no validation."""
         split: Split = self.data.test if self.selection_split_name == "test" else self.data.validation
         return split
-
-    @cached_property
-    def pipeline(self) -> Pipeline:
-        """From splits to batches."""
-        processes = self.compute.processes
-        process = processes.rank, processes.world
-        return self.task.pipeline(self.config.data, self.data, self.compute.device, process)
-
-    def evaluation_batches(self, split: Split) -> Batches:
-        """A split in order, with the evaluation transform; shared out where there are several processes."""
-        return self.pipeline.evaluation(split, batch_size=self.config.compute.eval_batch_size)
-
-    def whole_batches(self, split: Split) -> Batches:
-        """The same, all of it in this process: for what rank 0 does alone."""
-        if self.compute.processes.world == 1:
-            return self.evaluation_batches(split)
-        size = self.config.compute.eval_batch_size
-        alone = self.task.pipeline(self.config.data, self.data, self.compute.device)
-        return alone.evaluation(split, batch_size=size)
 
     def training_batches(
         self, training: TrainingConfig, seed: int, views: ViewSchedule | None = None, split: Any = None
@@ -253,10 +222,6 @@ class Context:
         known = all(objective.fused or objective.relabels for objective in wanted)  # others want all logits
         return asked == "on" or (known and self.data.num_outputs >= FUSED_FROM)
 
-    def new_model(self, section: ModelConfig, seed: int, checkpoint: Path | None = None) -> StudyModel:
-        """A model as its section describes it, on the CPU."""
-        return self.task.new_model(self.config, self.data, section, seed, checkpoint)
-
     def model_section(self, owner: Teacher | Cell) -> ModelConfig:
         """The section of the configuration that describes a teacher's or a student's model."""
         return section_of(self.config, owner)
@@ -273,12 +238,6 @@ class Context:
             load_weights(model, folder / WEIGHTS_FILE)
         except ModelError as error:
             raise StudyError(f"{error}; {made_again(folder)}") from None
-        return self.compute.place(model).eval()
-
-    def loaded_model(self, section: ModelConfig, weights: Path) -> StudyModel:
-        """The architecture of a section with the weights of a file, on the device, in eval mode."""
-        model = self.new_model(section.without_weights(), 0)
-        load_weights(model, weights)
         return self.compute.place(model).eval()
 
     def count_parameters(self, section: ModelConfig) -> int:

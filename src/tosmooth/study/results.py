@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.data.batches import Batches
+from tosmooth.errors import StudyError
 from tosmooth.folder.paths import CALIBRATION_FILE, RELIABILITY_FILE
 from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
@@ -29,6 +30,18 @@ def finished_cells(context: Context) -> dict[str, Cell]:
     """The cells that were trained to the end, by name, in the order of the plan."""
     records = ((cell, context.read_record(cell)) for cell in context.plan.cells)
     return {cell.name: cell for cell, record in records if record is not None and record["status"] == "done"}
+
+
+def require_finished(context: Context) -> dict[str, Cell]:
+    """The same, of which there must be some.
+
+    Raises:
+        StudyError: there are none.
+    """
+    done = finished_cells(context)
+    if not done:
+        raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
+    return done
 
 
 def failures(context: Context) -> list[str]:

@@ -19,7 +19,6 @@ from tosmooth.advice.advise import advise, final_verdict
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.config.schema import StudyConfig
-from tosmooth.errors import StudyError
 from tosmooth.folder.claim import grid_changes
 from tosmooth.folder.growth import caveats
 from tosmooth.folder.paths import ADVICE_FILE, VERDICT_FILE
@@ -33,11 +32,11 @@ from tosmooth.study.objectives import write_objectives
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
-from tosmooth.study.results import failures, finished_cells, read_test, teacher_table, write_results
+from tosmooth.study.results import read_test, require_finished, teacher_table, write_results
 from tosmooth.study.similarity import given_similarity
 from tosmooth.study.smoothing_views import analyse_views
-from tosmooth.study.stages import train_students, train_teachers
-from tosmooth.study.teacher_answers import StudyTeaching, filling_work
+from tosmooth.study.stages import train_grid
+from tosmooth.study.teacher_answers import filling_work
 from tosmooth.tasks.base import StudyData
 
 
@@ -54,7 +53,7 @@ def run_study(
         config: a checked configuration, from `load_config`.
         root: folder that holds the studies.
         progress: where progress is shown; None = a bar on stderr.
-        train: how the grid is trained; None = here (`train_here`).
+        train: how the grid is trained; None = here (`train_grid`).
 
     Raises:
         TosmoothError: anything wrong with the data, the models, the folder or the training, in one sentence.
@@ -65,8 +64,8 @@ def run_study(
         clock = time.perf_counter()
         on_main = context.compute.processes.on_main
         expect_work(context)
-        (train or train_here)(context)
-        done = on_main(lambda: _trained(context))
+        (train or train_grid)(context)
+        done = on_main(lambda: require_finished(context))
 
         shown.stage("measuring diffusion")
         diffusion, advice = on_main(lambda: _conclude(context, done))
@@ -105,26 +104,6 @@ def _conclusion(
     figures |= {f"teachers/{row['teacher']}/{column}": row.get(column) for row in teachers}
     known = {key: float(value) for key, value in figures.items() if value is not None and value == value}
     return sentences, known, context.directory.report
-
-
-def train_here(context: Context) -> None:
-    """Train the whole grid in this process, or in those that were started with it."""
-    train_teachers(context)
-    teaching = StudyTeaching(context)
-    for group in context.plan.groups:
-        train_students(context, group, teaching)
-
-
-def _trained(context: Context) -> dict[str, Cell]:
-    """The cells to analyse.
-
-    Raises:
-        StudyError: there are none.
-    """
-    done = finished_cells(context)
-    if not done:
-        raise StudyError("no student was trained to the end:\n" + "\n".join(failures(context)))
-    return done
 
 
 def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame, dict[str, Any]]:

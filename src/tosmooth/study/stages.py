@@ -43,6 +43,14 @@ from tosmooth.training.trainee import (
 )
 
 
+def train_grid(context: Context) -> None:
+    """Train the whole grid in this process, or in those that were started with it."""
+    train_teachers(context)
+    teaching = StudyTeaching(context)
+    for group in context.plan.groups:
+        train_students(context, group, teaching)
+
+
 def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) -> None:
     """Train (or take over) every teacher that has no result yet, and measure it.
 

@@ -1,4 +1,4 @@
-"""Before any training: can the teacher be taken as it is, was it smoothed, and does it know the data?
+"""A teacher of one's own: can it be taken as it is, was it smoothed, and does it know the data?
 
 What was found is kept in the study's state, so that the same command does not look twice.
 """
@@ -17,6 +17,7 @@ import yaml
 from torch import Tensor
 
 from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.audit.images import is_said, size_for, with_data
 from tosmooth.audit.page import HEADLINES, write_audit
 from tosmooth.audit.result import Audit, Seen
 from tosmooth.audit.teacher import Outputs as AuditedOutputs
@@ -24,8 +25,8 @@ from tosmooth.audit.teacher import audit_model
 from tosmooth.config.schema import StudyConfig
 from tosmooth.data.augmentation import eval_transform
 from tosmooth.data.base import ImageData
-from tosmooth.distill.call import Call, teacher_name
-from tosmooth.distill.chance import Confusion, others, question
+from tosmooth.distill.agreement import Agreement, Confusion, others, question
+from tosmooth.distill.call import Call
 from tosmooth.distill.classes import WORDS, Outputs, TeacherClasses, match, read_class_map, refusal
 from tosmooth.distill.opening import choose_outputs, classes_of, open_teacher
 from tosmooth.errors import ConfigError, DataError, ModelError
@@ -34,7 +35,8 @@ from tosmooth.folder.paths import CLASS_MAP_FILE, GIVEN, GIVEN_NOTE_FILE, GIVEN_
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.weights import save_weights
-from tosmooth.study.context import Context
+from tosmooth.study.bench import Bench, load_data
+from tosmooth.study.progress import StudyProgress
 
 AUDITED_TEMPERATURES = (1.0, 2.0, 3.0, 4.0, 8.0, 64.0)
 COMPARED = 4  # real images on which the chosen outputs must agree with all of them
@@ -79,7 +81,7 @@ def find_outputs(call: Call, config: StudyConfig, data: ImageData) -> tuple[Outp
     else:
         outputs = match(data.classes, theirs)
     if outputs is None and call.fine_tune is False:
-        raise ConfigError([f"--no-fine-tune: {refusal(teacher_name(call, section), data.classes, theirs)}"])
+        raise ConfigError([f"--no-fine-tune: {refusal(call.teacher_name(section), data.classes, theirs)}"])
     if outputs is not None and call.alphas and len(call.alphas) > 1:
         given = ", ".join(f"{alpha:g}" for alpha in call.alphas)
         raise ConfigError(
@@ -88,22 +90,31 @@ def find_outputs(call: Call, config: StudyConfig, data: ImageData) -> tuple[Outp
     return outputs, theirs
 
 
-def take_as_it_is(call: Call, context: Context, outputs: Outputs, theirs: TeacherClasses) -> Given:
+def take_as_it_is(
+    call: Call,
+    bench: Bench,
+    directory: StudyDirectory,
+    outputs: Outputs,
+    theirs: TeacherClasses,
+    progress: StudyProgress,
+) -> Given:
     """Open the teacher, audit it, ask where it does not know the data, and write its weights for the study.
 
     Args:
         call: the arguments.
-        context: of the data and the device; its folder is where things are written.
+        bench: the study's data, as its models will see them.
+        directory: of the study, where things are written; it need not be there yet.
         outputs: which of the teacher's outputs are the data's classes.
         theirs: what its outputs are called.
+        progress: where it is shown.
 
     Raises:
         ConfigError: the teacher does not know the data; a question about the order of its classes.
         TosmoothError: the teacher or the data cannot be read.
     """
-    section, data = context.config.teacher.model.without_weights(), cast(ImageData, context.data)
-    name, directory = teacher_name(call, section), context.directory
-    asked = _asked(call, context, outputs)
+    section, data = bench.config.teacher.model.without_weights(), cast(ImageData, bench.data)
+    name = call.teacher_name(section)
+    asked = _asked(call, bench, outputs)
     # Another teacher has another folder: it can neither take this one's place unnoticed nor disturb a study at work.
     key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:12]
     folder = directory.state / GIVEN / key
@@ -112,12 +123,20 @@ def take_as_it_is(call: Call, context: Context, outputs: Outputs, theirs: Teache
     if noted.is_file() and file.is_file():
         known = load_json(noted, dict, "delete it, and the teacher is looked at again")
         return Given(file, relation, known["audit"], _open_doubts(known["doubts"], outputs))
-    context.progress.stage(f"opening {name}")
+    progress.stage(f"opening {name}")
     teacher = open_teacher(section, call.weights, theirs.count, data.channels)
-    fresh = cast(ImageModel, context.new_model(section, 0))
-    chosen = choose_outputs(teacher, outputs.index, fresh, _few(context.config, data))
-    context.progress.stage(f"auditing {name} on {len(data.train)} training images")
-    audit, doubts = _audited(call, context, teacher, outputs, theirs)
+    fresh = cast(ImageModel, bench.new_model(section, 0))
+    chosen = choose_outputs(teacher, outputs.index, fresh, _few(bench.config, data))
+    looked_at = _as_audits_see(call, bench, teacher)
+    progress.stage(f"auditing {name} on {len(looked_at.data.train)} training images")
+    audit, agreement = _audited(call, looked_at, teacher, outputs, theirs)
+    if not agreement.above_chance or (agreement.far_better and outputs.how != "class map"):
+        suggestion = None
+        if agreement.far_better and agreement.order is not None:
+            places = tuple(outputs.index[place] for place in agreement.order)
+            suggestion = str(_suggest(directory, data.classes, places, theirs))
+        raise ConfigError([f"--teacher: {question(name, agreement, data.classes, suggestion)}"])
+    doubts = others(agreement, data.classes)
     save_weights(chosen, file)
     write_audit(audit, folder)
     found = summary_of(audit)
@@ -144,30 +163,34 @@ def summary_of(audit: Audit) -> dict[str, Any]:
     }
 
 
+def _as_audits_see(call: Call, bench: Bench, teacher: ImageModel) -> Bench:
+    """What `tosmooth audit` looks at: all training images of a source that was named, as large as the teacher alone
+    wants them. The study may show larger ones, for its student."""
+    settings: dict[str, Any] = {"image_size": size_for(teacher)} if call.sets_image_size else {}
+    if call.data is not None and not is_said("data.validation", call.overrides):
+        settings["validation"] = 0.0
+    config = with_data(bench.config, **settings)
+    same = config.data.validation == bench.config.data.validation
+    return Bench(config, bench.data if same else load_data(config), bench.compute)
+
+
 def _audited(
-    call: Call, context: Context, teacher: ImageModel, outputs: Outputs, theirs: TeacherClasses
-) -> tuple[Audit, list[str]]:
-    data, config = context.data, context.config
-    confusion = Confusion(data.num_classes)
+    call: Call, bench: Bench, teacher: ImageModel, outputs: Outputs, theirs: TeacherClasses
+) -> tuple[Audit, Agreement]:
+    """The audit of all of a teacher's outputs, and how its answers for the data's classes agree with the labels."""
+    section = bench.config.teacher.model
+    confusion = Confusion(bench.data.num_classes)
     index = torch.tensor(outputs.index)
 
     def watch(logits: Tensor, labels: Tensor) -> None:
         predicted = logits[:, index.to(logits.device)].argmax(dim=1)
         confusion.update(labels.cpu().numpy(), predicted.cpu().numpy())
 
-    model = context.compute.place(teacher)
-    seen = Seen(teacher_name(call, config.teacher.model), "", "train", None)
+    model = bench.compute.place(teacher)
+    seen = Seen(call.teacher_name(section), "", "train", None)
     of_teacher = AuditedOutputs(index, theirs.shown)
-    layer = config.teacher.model.last_layer
-    audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer, outputs=of_teacher, watch=watch)
-    agreement = confusion.agreement()
-    if not agreement.above_chance or (agreement.far_better and outputs.how != "class map"):
-        suggestion = None
-        if agreement.far_better and agreement.order is not None:
-            places = tuple(outputs.index[place] for place in agreement.order)
-            suggestion = str(_suggest(context.directory, data.classes, places, theirs))
-        raise ConfigError([f"--teacher: {question(seen.teacher, agreement, data.classes, suggestion)}"])
-    return audit, others(agreement, data.classes)
+    audit = audit_model(bench, model, seen, AUDITED_TEMPERATURES, section.last_layer, outputs=of_teacher, watch=watch)
+    return audit, confusion.agreement()
 
 
 def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence[int], theirs: TeacherClasses) -> Path:
@@ -181,9 +204,9 @@ def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence
     return path
 
 
-def _asked(call: Call, context: Context, outputs: Outputs) -> dict[str, Any]:
+def _asked(call: Call, bench: Bench, outputs: Outputs) -> dict[str, Any]:
     """What the look at a teacher depends on."""
-    name = context.config.teacher.model.name
+    name = bench.config.teacher.model.name
     local = Path(name.removeprefix("hf:")).expanduser() if name.startswith("hf:") else None
     files = [call.weights] if call.weights is not None else []
     if local is not None and local.is_dir():
@@ -192,10 +215,10 @@ def _asked(call: Call, context: Context, outputs: Outputs) -> dict[str, Any]:
     return {
         "teacher": call.teacher,
         "file": digest,
-        "model": context.config.teacher.model.model_dump(mode="json"),
+        "model": bench.config.teacher.model.model_dump(mode="json"),
         "outputs": list(outputs.index),
-        "data": context.data.fingerprint,
-        "transform": [context.config.data.eval_transform, context.config.data.image_size],
+        "data": bench.data.fingerprint,
+        "transform": [bench.config.data.eval_transform, bench.config.data.image_size],
     }
 
 

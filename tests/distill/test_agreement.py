@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tosmooth.distill.chance import Confusion, others, question
-from tosmooth.distill.temperature import temperatures_for, warning
+from tosmooth.distill.agreement import Confusion, others, question
+from tosmooth.distill.settling import temperatures_for, warning
 
 
 def counted(predict, classes: int = 5, count: int = 200, seed: int = 0):

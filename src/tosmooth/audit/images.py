@@ -1,0 +1,83 @@
+"""Which images an audit looks at, and how large: one rule for `tosmooth audit` and for the audit inside `distill`.
+
+All of the training images, as nothing is trained in an audit, and as large as the teacher wants to see them; unless
+somebody has said otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tosmooth.config.schema import StudyConfig
+from tosmooth.models.image_model import ImageModel
+from tosmooth.models.study_model import StudyModel
+from tosmooth.recipes.reading import read_source
+
+if TYPE_CHECKING:
+    from tosmooth.study.bench import Bench
+
+FOLDERS_OF_IMAGES = ("folder", "cub200", "huggingface")  # sources of photographs of any size
+USUAL_SIZE = 224  # pixels, where no model says what it wants to see
+
+
+def is_said(key: str, overrides: Sequence[str]) -> bool:
+    """Whether one of these `key=value` texts is about that key."""
+    return any(text.partition("=")[0].strip() == key for text in overrides)
+
+
+def size_is_open(source: str | None, overrides: Sequence[str]) -> bool:
+    """Whether nobody has said how large images are shown, so that it is for the models to say.
+
+    Args:
+        source: the recipe or YAML file that was named; None: none was.
+        overrides: `key=value` texts.
+
+    Raises:
+        ConfigError: the recipe cannot be read.
+    """
+    section = {} if source is None else read_source(source).get("data")
+    named = isinstance(section, dict) and section.get("image_size") is not None
+    return not named and not is_said("data.image_size", overrides)
+
+
+def size_for(*models: StudyModel) -> int:
+    """Side of the images that models share, in pixels: the largest that one of them wants to see, so that none is shown
+    enlarged images."""
+    wanted = [model.input.size for model in models if isinstance(model, ImageModel) and model.input.size]
+    return max(wanted, default=USUAL_SIZE)
+
+
+def with_data(config: StudyConfig, **settings: Any) -> StudyConfig:
+    """The same configuration with other settings of its data, which are not checked again."""
+    return config.model_copy(update={"data": config.data.model_copy(update=settings)})
+
+
+def sized_for(bench: Bench, *models: StudyModel) -> Bench:
+    """The same bench with images as large as these models want them."""
+    return replace(bench, config=with_data(bench.config, image_size=size_for(*models)))
+
+
+def overrides_for(data: str | None, path: Path | None, split: str, *, size_open: bool) -> list[str]:
+    """The `key=value` texts of data that were named: they go before those of the user.
+
+    Args:
+        data: the source's name; None: the recipe's.
+        path: its folder, if it was given.
+        split: that is audited.
+        size_open: by `size_is_open`.
+    """
+    found = []
+    if data is not None:
+        found.append(f"data.source={data}")
+        if split != "validation":
+            found.append("data.validation=0")
+        if data in FOLDERS_OF_IMAGES:
+            found += ["data.eval_transform=resize_center_crop", "data.train_augmentation=none"]
+            if size_open:
+                found.append(f"data.image_size={USUAL_SIZE}")  # until the teacher is there
+    if path is not None:
+        found.append("data.path='{}'".format(str(path).replace("'", "''")))  # as YAML reads it back, whatever it holds
+    return found

@@ -1,0 +1,205 @@
+"""What is settled before a study begins: what its teachers are, what is known of their smoothing, which T they meet.
+
+A recipe says all of it. A teacher of one's own is looked at first: it is taken as it is, or fine-tuned, and T follows
+from the advice of its audit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.audit.images import size_for, with_data
+from tosmooth.config.schema import StudyConfig
+from tosmooth.data.base import ImageData
+from tosmooth.distill.call import Call
+from tosmooth.distill.classes import TeacherClasses
+from tosmooth.distill.given import Given, find_outputs, take_as_it_is
+from tosmooth.errors import ConfigError, StudyError
+from tosmooth.folder.claim import check_usable, compared_with
+from tosmooth.folder.paths import StudyDirectory
+from tosmooth.study.bench import Bench
+from tosmooth.study.progress import StudyProgress
+
+CANDIDATES = (1.0, 2.0, 4.0)  # where validation chooses: the paper's unsmoothed teachers were at their best from 1 to 3
+
+UNCHOSEN = 2.0  # where it cannot: better than 1, or within 0.4 points of it, in all of the paper's unsmoothed rows
+LEAST_ALPHA = 0.01  # of a teacher that was found to be smoothed, as its two digits have it
+
+
+@dataclass(frozen=True)
+class Temperatures:
+    """The temperatures for one teacher, and why."""
+
+    values: tuple[float, ...]
+    why: str
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A study, and what is known of its teachers before it begins.
+
+    Attributes:
+        config: of the study.
+        verdicts: by α of its teachers, whether they were smoothed.
+        temperatures: by α, which of the study's temperatures such a teacher meets, and why.
+        given: the one teacher, where it is the user's, was audited and is taken as it is.
+    """
+
+    config: StudyConfig
+    verdicts: Mapping[float, Verdict]
+    temperatures: Mapping[float, Temperatures]
+    given: Given | None = None
+
+
+def settle_by_recipe(call: Call, config: StudyConfig) -> Settled:
+    """The study of a recipe's own models: the recipe and the call have said everything."""
+    teacher, values = config.teacher, config.student.temperatures
+    told = call.temperatures is not None or values != [1.0]
+    met = as_told(values) if told else Temperatures((1.0,), "T = 1, as nothing else was asked for")
+    verdicts: dict[float, Verdict] = {
+        alpha: "undecided" if teacher.smoothing == "unknown" and teacher.is_given(alpha) else trained_verdict(alpha)
+        for alpha in teacher.label_smoothing
+    }
+    return Settled(config, verdicts, dict.fromkeys(verdicts, met))
+
+
+def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyProgress) -> Settled:
+    """Look at a teacher of one's own and take it as it is, or have it fine-tuned; T as its smoothing wants it.
+
+    Args:
+        call: the arguments.
+        start: of `starting_config`.
+        root: folder that holds the studies.
+        progress: where it is shown.
+
+    Raises:
+        TosmoothError: the data, the teacher or the folder cannot be used, or the teacher does not know the data.
+    """
+    bench = Bench.of(start)
+    if bench.compute.processes.world > 1:
+        raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
+    data = cast(ImageData, bench.data)
+    outputs, theirs = find_outputs(call, start, data)
+    if call.sets_image_size:
+        start = with_data(start, image_size=_size_for_both(bench))
+        bench = Bench(start, data, bench.compute)
+    bench.task.check(start, data)
+    directory = StudyDirectory(root / start.name)
+    check_usable(directory, 0)
+    given = None
+    if outputs is not None:
+        given = take_as_it_is(call, bench, directory, outputs, theirs, progress)
+        progress.note(f"{given.relation}. {given.audit['headline']}")
+        known = call.alphas[0] if call.alphas else None
+        alpha, verdict = (_estimated(given), given.verdict) if known is None else (known, trained_verdict(known))
+        verdicts = {alpha: verdict}
+        start = _with_given(start, given, alpha, "known" if known is not None else _knowledge(given))
+    else:
+        progress.note(_fine_tuned(call, start, data, theirs))
+        verdicts = {alpha: trained_verdict(alpha) for alpha in start.teacher.label_smoothing}
+    validated = len(data.validation) > 0
+    met = {a: temperatures_for(v, call.temperatures, validated=validated) for a, v in verdicts.items()}
+    values = sorted({value for one in met.values() for value in one.values})
+    config = start.model_copy(update={"student": start.student.model_copy(update={"temperatures": values})})
+    _refuse_another_teacher(call, config, directory)
+    return Settled(config, verdicts, met, given)
+
+
+def _size_for_both(bench: Bench) -> int:
+    config = bench.config
+    return size_for(*(bench.new_model(section, 0) for section in (config.teacher.model, config.student.model)))
+
+
+def _with_given(config: StudyConfig, given: Given, alpha: float, knowledge: str) -> StudyConfig:
+    """The study with the teacher as it was found."""
+    model = config.teacher.model.model_copy(update={"pretrained": False, "checkpoint": None, "replace_head": False})
+    found = {
+        "model": model,
+        "train": False,
+        "label_smoothing": [alpha],
+        "smoothing": knowledge,
+        "checkpoints": {alpha: given.file},
+    }
+    said = "as told" if knowledge == "known" else given.verdict
+    description = f"{given.relation}; its label smoothing: {said}"
+    teacher = config.teacher.model_copy(update=found)
+    return config.model_copy(update={"teacher": teacher, "description": description})
+
+
+def _knowledge(given: Given) -> str:
+    return "unknown" if given.verdict == "undecided" else "estimated"
+
+
+def _estimated(given: Given) -> float:
+    """α as the study's files name the teacher: estimated if it was smoothed, else 0."""
+    alpha = given.audit["alpha"]
+    return max(LEAST_ALPHA, round(alpha, 2)) if given.verdict == "smoothed" and math.isfinite(alpha) else 0.0
+
+
+def _fine_tuned(call: Call, config: StudyConfig, data: ImageData, theirs: TeacherClasses) -> str:
+    """Why a teacher is not taken as it is."""
+    name = call.teacher_name(config.teacher.model)
+    why = "as asked for" if call.fine_tune else f"as its {theirs.count} classes are not the data's {data.num_classes}"
+    alphas = ", ".join(f"{alpha:g}" for alpha in config.teacher.label_smoothing)
+    return f"{name} is fine-tuned on the data first, {why}; α = {alphas}"
+
+
+def _refuse_another_teacher(call: Call, config: StudyConfig, directory: StudyDirectory) -> None:
+    """In words of the call: a study's folder would name keys that nobody has set."""
+    there = directory.config.exists()
+    if there and any(key.startswith("teacher.") for key in compared_with(directory, config).refused):
+        raise StudyError(
+            f"{directory.path} holds students of another teacher, or of one that was trained or taken otherwise than "
+            f"{call.teacher_name(config.teacher.model)} now is; give this one its own name (name=…) or --output"
+        )
+
+
+def trained_verdict(alpha: float) -> Verdict:
+    """What we know of a teacher that we trained ourselves, audit or not; or that the user knows."""
+    return "smoothed" if alpha > 0 else "not smoothed"
+
+
+def as_told(values: Sequence[float]) -> Temperatures:
+    """The temperatures that somebody has asked for."""
+    one = "T as asked for" if len(values) == 1 else "the temperatures asked for; validation chooses"
+    return Temperatures(tuple(values), one)
+
+
+def temperatures_for(verdict: Verdict, told: Sequence[float] | None, *, validated: bool) -> Temperatures:
+    """The temperatures to distil a teacher at.
+
+    Args:
+        verdict: of its audit, or of who trained it.
+        told: what the user asked for; None: the advice decides.
+        validated: whether there is a validation split to choose by.
+    """
+    if told is not None:
+        return as_told(told)
+    if verdict == "smoothed":
+        return Temperatures((1.0,), "T = 1, as the teacher is label-smoothed (the paper's rule)")
+    if verdict == "undecided":
+        return Temperatures((1.0,), "T = 1: until it is known whether the teacher was smoothed, a raised T is a risk")
+    if not validated:
+        return Temperatures(
+            (UNCHOSEN,),
+            f"T = {UNCHOSEN:g}, as the teacher is not label-smoothed and there is no validation split to choose T by",
+        )
+    shown = ", ".join(f"{value:g}" for value in CANDIDATES)
+    return Temperatures(CANDIDATES, f"T of {shown} by validation, as the teacher is not label-smoothed")
+
+
+def warning(teacher: str, temperatures: Sequence[float]) -> str | None:
+    """The warning about a smoothed teacher that meets a raised T; None where none of these is raised."""
+    raised = [value for value in temperatures if value > 1]
+    if not raised:
+        return None
+    return (
+        f"{teacher} is label-smoothed and meets T = {', '.join(f'{value:g}' for value in raised)}: in the paper, "
+        "students of smoothed teachers drifted towards similar classes and lost accuracy when T rose. Compare with "
+        "T = 1"
+    )

@@ -1,0 +1,118 @@
+"""One teacher, one audit: `tosmooth audit` and `tosmooth distill` see the same images of it, and say the same."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+from safetensors.torch import load_file
+from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
+
+from tests.distill.conftest import CLASSES, STUDENT, TEACHER, raw_teachers
+from tosmooth.audit.call import audit_teacher
+from tosmooth.distill.call import Call
+from tosmooth.distill.run import distill
+from tosmooth.errors import ConfigError
+from tosmooth.folder.writing import plain
+from tosmooth.models.build import build_image_model
+from tosmooth.models.weights import load_weights, save_weights
+from tosmooth.recipes.reading import load_config
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.single import train_only_teachers
+
+PLAIN = ["data.workers=0", "data.train_augmentation=none", "compute.device=cpu"]
+BRIEF = [*PLAIN, "student.epochs=1", "student.batch_size=16", "student.model.kwargs={input_size: 64}"]
+
+
+@pytest.fixture(scope="module")
+def sized(tmp_path_factory: pytest.TempPathFactory, teachers: dict[float, Path]) -> Path:
+    """The smoothed teacher, in a file that says that it wants 48 pixels."""
+    model = build_image_model(TEACHER, len(CLASSES), kwargs={"input_size": 48})
+    load_weights(model, teachers[0.1])
+    path = tmp_path_factory.mktemp("sized") / "teacher.safetensors"
+    save_weights(model, path)
+    return path
+
+
+def silent() -> StudyProgress:
+    return StudyProgress(Console(quiet=True))
+
+
+def distilled(images: Path, root: Path, *overrides: str, **arguments: Any) -> dict[str, Any]:
+    call = Call(student=STUDENT, data=str(images), overrides=[*BRIEF, *overrides], **arguments)
+    return distill(call, root, silent())
+
+
+def audited(teacher: object, images: Path, *overrides: str) -> dict[str, Any]:
+    """What `tosmooth audit` finds."""
+    found = audit_teacher(str(teacher), None, [*PLAIN, *overrides], data=str(images))
+    return json.loads(json.dumps(plain(found.as_dict())))
+
+
+def of(result: dict[str, Any]) -> dict[str, Any]:
+    """What `tosmooth distill` has written of its one teacher."""
+    (teacher,) = result["teachers"]
+    path = Path(result["study"]) / "teachers" / teacher["name"] / "audit.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["smoothing"]["verdict"] == teacher["audit"]["verdict"]
+    assert found["smoothing"]["alpha"] == teacher["audit"]["alpha"]
+    return found
+
+
+def facts(audit: dict[str, Any]) -> dict[str, Any]:
+    """All figures. Sentences say whether it is known that these are training images, and that only a person knows."""
+    smoothing = {key: value for key, value in audit["smoothing"].items() if key != "reasons"}
+    return {"smoothing": smoothing, **{key: audit[key] for key in ("metrics", "stability", "soft_targets")}}
+
+
+def test_a_file_that_says_its_size_is_audited_at_that_size_by_both(images: Path, sized: Path, tmp_path: Path):
+    result = distilled(images, tmp_path, teacher=str(sized), teacher_model=TEACHER)
+    config = yaml.safe_load((Path(result["study"]) / "study.yaml").read_text(encoding="utf-8"))
+    assert config["data"]["image_size"] == 64  # the student's, as it is the larger one
+    model, whole = f"teacher.model={TEACHER}", of(result)
+    assert facts(audited(sized, images, model)) == facts(whole)
+    assert whole["smoothing"]["evidence"]["samples"] == 4 * 32  # a fifth is the test; none is held out for validation
+    other = audited(sized, images, model, "data.image_size=64")
+    assert other["smoothing"]["alpha"] != whole["smoothing"]["alpha"]  # other pixels, and it shows
+
+
+def test_what_somebody_says_of_size_and_validation_counts_in_both(images: Path, sized: Path, tmp_path: Path):
+    said = ["data.image_size=40", "data.validation=0.25"]
+    result = distilled(images, tmp_path, *said, teacher=str(sized), teacher_model=TEACHER)
+    assert facts(audited(sized, images, f"teacher.model={TEACHER}", *said)) == facts(of(result))
+    assert of(result)["smoothing"]["evidence"]["samples"] == 4 * 24
+
+
+def test_where_no_weights_say_a_size_both_take_the_usual_one(images: Path, teachers: dict[float, Path], tmp_path: Path):
+    """At which this teacher of 32 pixels is lost, and distill asks what is wrong."""
+    model = f"teacher.model={TEACHER}"
+    alone = audited(teachers[0.1], images, model)
+    assert facts(alone) == facts(audited(teachers[0.1], images, model, "data.image_size=224"))
+    share = rf"is right on {alone['metrics']['top1']:.1f} % of .* of another kind or size \(data\.image_size=…\)\?"
+    with pytest.raises(ConfigError, match=share):
+        distilled(images, tmp_path, teacher=str(teachers[0.1]), teacher_model=TEACHER)
+
+
+def test_a_published_model_is_audited_at_the_size_of_its_weights_by_both(images: Path, tmp_path: Path):
+    """A folder of transformers is one: its processor says 40 pixels."""
+    names = dict(enumerate(CLASSES))
+    config = ResNetConfig(
+        embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], id2label=names,
+        label2id={name: index for index, name in names.items()},
+    )  # fmt: skip
+    folder, root = tmp_path / "model", tmp_path / "training"
+    network = ResNetForImageClassification(config)
+    network.save_pretrained(folder)
+    trained = train_only_teachers(load_config(raw_teachers(images, f"hf:{folder}", [0.1])), root, silent())
+    network.load_state_dict(load_file(trained[0]["weights"]), strict=False)
+    network.save_pretrained(folder)
+    ViTImageProcessor(size={"height": 40, "width": 40}).save_pretrained(folder)
+    result = distilled(images, tmp_path / "runs", teacher=f"hf:{folder}")
+    alone = audited(f"hf:{folder}", images)
+    assert facts(alone) == facts(of(result))
+    assert facts(alone) == facts(audited(f"hf:{folder}", images, "data.image_size=40"))
+    assert facts(alone) != facts(audited(f"hf:{folder}", images, "data.image_size=224"))
