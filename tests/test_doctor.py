@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 import tosmooth.doctor
+from tests.cli.commands import tosmooth as command
 from tosmooth.doctor import Check, examine
 from tosmooth.training.randomness import RandomStream
 from tosmooth.trial import STOP_AFTER, train_and_resume
 
 
 def test_the_command_examines_everything_and_leaves_nothing(tmp_path: Path):
-    command = [sys.executable, "-m", "tosmooth", "doctor", "--output", str(tmp_path / "not" / "yet"), "--json"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    ran = command("doctor", "--output", tmp_path / "not" / "yet", "--json")
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
     assert told["fit"] is True

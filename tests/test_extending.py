@@ -12,6 +12,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.processes import run_forked
+
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 SMALL = [
     "teacher.epochs=2", "student.epochs=1", "student.seeds=[0,1]", "student.temperatures=[1,4]", "compute.device=cpu",
@@ -41,13 +43,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(package: Path, *arguments: object, python: tuple[str, ...] = ("-m", "tosmooth")) -> str:
+def environment(package: Path) -> dict[str, str]:
     path = os.pathsep.join([str(package / "installed"), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1"}
-    done = subprocess.run(
-        [sys.executable, *python, *map(str, arguments)],
-        capture_output=True, text=True, cwd=package, timeout=240, env=environment,
-    )  # fmt: skip
+    return {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1"}
+
+
+def run(package: Path, *arguments: object) -> str:
+    """`tosmooth` with the package; what it prints."""
+    done = run_forked([*map(str, arguments)], environment(package), package)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -93,7 +96,12 @@ def test_sentence_pairs(package: Path):
 
 
 def test_the_script_without_a_package(package: Path):
-    assert "Distil from" in run(package, python=("script.py",))
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        capture_output=True, text=True, cwd=package, timeout=240, env=environment(package),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Distil from" in done.stdout
 
 
 def test_mistakes_name_what_packages_add_and_doctor_lists_it(package: Path, tmp_path: Path):

@@ -35,7 +35,7 @@ SMALL: Mapping[str, Any] = {
         "optimizer": {"name": "adamw", "learning_rate": 0.002},
     },
     "cache": {"views": 2},
-    "compute": {"device": "cpu", "threads": 1, "checkpoint_minutes": 0.0005},
+    "compute": {"device": "cpu", "threads": 1, "checkpoint_minutes": 0.002},
 }  # fmt: skip
 
 

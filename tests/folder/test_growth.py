@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.faults.studies import assert_same, content
 from tests.grids import trained
 from tosmooth.config.schema import dump_config
 from tosmooth.folder.growth import Change, caveats, compare, in_words
+from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
@@ -146,7 +148,9 @@ def test_the_sentences():
     ]
 
 
-def test_a_grid_that_grows_runs_only_its_new_cells(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
+def test_a_grid_that_grows_runs_only_its_new_cells(
+    tiny_raw: dict[str, Any], tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress
+):
     """And ends as if it had been whole from the start, but for the advice's caveat."""
     small = run_study(load_config(tiny_raw, ["student.temperatures=[1]"]), tmp_path / "grown", silent)
     written = {path: path.stat().st_mtime_ns for path in small.path.rglob("model.safetensors")}
@@ -156,8 +160,7 @@ def test_a_grid_that_grows_runs_only_its_new_cells(tiny_raw: dict[str, Any], tmp
     archived = small.path / "analysis" / "advice-before-change-1.json"
     assert archived.read_bytes() == advice
 
-    whole = run_study(load_config(tiny_raw), tmp_path / "whole", silent)
-    grown, at_once = (content(path) for path in (small.path, whole.path))
+    grown, at_once = (content(path) for path in (small.path, tiny_study.path))
     told = json.loads((small.path / "analysis" / "advice.json").read_text(encoding="utf-8"))["caveats"]
     assert sum("changed after its test split had been read (new: T = 8)" in text for text in told) == 1
     with_caveats = {"analysis/advice.json", "analysis/verdict.json", "analysis/changes.json", archived.name}
@@ -188,12 +191,13 @@ def test_a_second_teacher_seed_runs_only_its_own_cells(tiny_raw: dict[str, Any],
         assert records[0] == records[1], name
 
 
-def test_a_grid_that_shrinks_keeps_what_is_on_disk(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
-    tiny_raw["student"]["temperatures"] = [1]
-    whole = run_study(load_config(tiny_raw), tmp_path, silent)
-    students = {path.name for path in (whole.path / "students").iterdir()}
+def test_a_grid_that_shrinks_keeps_what_is_on_disk(
+    tiny_raw: dict[str, Any], tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress
+):
+    whole = Path(shutil.copytree(tiny_study.path, tmp_path / "tiny"))
+    students = {path.name for path in (whole / "students").iterdir()}
     less = run_study(load_config(tiny_raw, ["student.seeds=[0]"]), tmp_path, silent)
     assert set(less.cells.seed) == {0}
-    assert {path.name for path in (whole.path / "students").iterdir()} == students
+    assert {path.name for path in (whole / "students").iterdir()} == students
     again = run_study(load_config(tiny_raw), tmp_path, silent)
     assert len(again.cells) == len(students)

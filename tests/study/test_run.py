@@ -83,9 +83,12 @@ def test_advice_is_frozen_before_the_test_split_is_read(tiny_study: StudyResults
 
 def test_the_same_configuration_gives_the_same_study(tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress):
     config = load_config(str(tiny_study.path / "study.yaml"), ["student.seeds=[1]"])
-    again = run_study(config, tmp_path, silent)
-    for cell in again.cells.cell:
-        one, other = (load_file(p / "students" / cell / "model.safetensors") for p in (tiny_study.path, again.path))
+    again = distill_one(config, tmp_path, silent)
+    assert len(again) == 4
+    for row in again:
+        cell = row["student"]
+        one = load_file(tiny_study.path / "students" / cell / "model.safetensors")
+        other = load_file(row["weights"])
         assert one.keys() == other.keys()
         assert all(torch.equal(one[key], other[key]) for key in one), cell
 
@@ -106,7 +109,7 @@ def test_a_stopped_study_goes_on_to_the_same_results(tiny_study: StudyResults, t
 
 
 def test_without_validation_the_last_epoch_is_kept_and_shown(tiny_raw, tmp_path: Path, silent: StudyProgress):
-    tiny_raw["data"]["validation"] = 0
+    tiny_raw["data"] |= {"validation": 0, "limit_train": 200}
     tiny_raw["student"]["seeds"] = [0]
     results = run_study(load_config(tiny_raw), tmp_path, silent)
     assert set(results.cells.selection) == {"last"}
@@ -120,10 +123,12 @@ def test_without_validation_the_last_epoch_is_kept_and_shown(tiny_raw, tmp_path:
 def test_given_teachers_are_used_as_they_are(tiny_study: StudyResults, tiny_raw, tmp_path: Path, silent: StudyProgress):
     weights = {alpha: tiny_study.path / "teachers" / f"a{alpha:g}-s0" / "model.safetensors" for alpha in (0.0, 0.1)}
     tiny_raw["teacher"] |= {"train": False, "checkpoints": {a: str(path) for a, path in weights.items()}}
-    results = run_study(load_config(tiny_raw), tmp_path, silent)
-    assert set(results.teachers.status) == {"given"}
+    rows = distill_one(load_config(tiny_raw), tmp_path, silent)
+    records = sorted((tmp_path / "tiny" / "teachers").glob("*/result.json"))
+    assert [json.loads(path.read_text(encoding="utf-8"))["status"] for path in records] == ["given", "given"]
     # The same teachers, so the same students as in the study that trained them.
-    pd.testing.assert_series_equal(results.cells["test/top1"], tiny_study.cells["test/top1"])
+    found = {row["student"]: row["test/top1"] for row in rows}
+    assert found == pytest.approx(tiny_study.cells.set_index("cell")["test/top1"].to_dict(), abs=1e-9)
 
 
 def test_a_given_teacher_beside_one_that_is_trained(
@@ -175,6 +180,7 @@ def test_a_teacher_with_another_class_count_is_refused(
 
 
 def test_all_students_failing_is_an_error_that_names_them(tiny_raw, tmp_path: Path, silent: StudyProgress):
+    tiny_raw["data"]["limit_train"] = 200
     tiny_raw["student"]["optimizer"] = {"learning_rate": 1e30}
     with pytest.raises(TosmoothError, match="hinton-a0-T1"):
         run_study(load_config(tiny_raw), tmp_path, silent)
@@ -209,7 +215,8 @@ def test_mistakes_of_the_analysis_come_before_any_work(tiny_raw, tmp_path, silen
 def test_given_groups_decide_what_is_similar(tiny_raw, tmp_path: Path, silent: StudyProgress):
     (tmp_path / "groups.yaml").write_text("shoes: [Sneaker, Sandal, Ankle boot]\ntops: [Shirt, Coat]", encoding="utf-8")
     tiny_raw["analysis"] = {"groups": str(tmp_path / "groups.yaml")}
-    tiny_raw["student"]["seeds"] = [0]
+    tiny_raw["teacher"]["epochs"] = 1
+    tiny_raw["student"] |= {"seeds": [0], "epochs": 1}
     results = run_study(load_config(tiny_raw), tmp_path / "runs", silent)
     similarity = json.loads((results.path / "analysis" / "similarity.json").read_text(encoding="utf-8"))
     assert similarity["similar"]["7"] == [5, 9]
@@ -247,6 +254,7 @@ def test_a_folder_of_coloured_images_with_models_of_other_libraries(tiny_raw, tm
 
 def test_one_seed_one_temperature_and_only_a_smoothed_teacher(tiny_raw, tmp_path: Path, silent: StudyProgress):
     tiny_raw["teacher"]["label_smoothing"] = 0.1
+    tiny_raw["teacher"]["epochs"] = 1
     tiny_raw["student"] |= {"temperatures": 4, "seeds": 0, "objectives": "teacher_only", "hard_weight": 0.5}
     results = run_study(load_config(tiny_raw), tmp_path, silent)
     assert results.advice is not None
@@ -258,6 +266,7 @@ def test_one_seed_one_temperature_and_only_a_smoothed_teacher(tiny_raw, tmp_path
 
 def test_epochs_chosen_on_the_test_split_are_marked_as_such(tiny_raw, tmp_path: Path, silent: StudyProgress):
     tiny_raw |= {"selection": "best_on_test"}
+    tiny_raw["data"]["limit_train"] = 200
     tiny_raw["student"]["seeds"] = [0]
     results = run_study(load_config(tiny_raw), tmp_path, silent)
     assert set(results.cells.selection) == {"best_on_test"}

@@ -16,14 +16,22 @@ from tosmooth.errors import CacheError, StudyError
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.run import run_study
+from tosmooth.study.single import distill_one
 from tosmooth.study.stages import students_that_fit
 from tosmooth.study.teacher_answers import head_to_apply
 from tosmooth.training.compute import Compute
 
 
-def run(raw: dict[str, Any], root: Path, *overrides: str):
-    return run_study(load_config(raw, list(overrides)), root, StudyProgress(Console(quiet=True)))
+def run(raw: dict[str, Any], root: Path, *overrides: str) -> dict[str, dict[str, Any]]:
+    """Train the teachers and the students of a study, without its analysis; the students' records, by their names."""
+    rows = distill_one(load_config(raw, list(overrides)), root, StudyProgress(Console(quiet=True)))
+    return {row["student"]: row for row in rows}
+
+
+def teachers_of(rows: dict[str, dict[str, Any]]) -> list[str]:
+    """Weights of the teachers of α = 0 and 0.1."""
+    study = Path(next(iter(rows.values()))["weights"]).parents[2]
+    return [str(study / "teachers" / name / "model.safetensors") for name in ("a0-s0", "a0.1-s0")]
 
 
 def views_of(raw: dict[str, Any], root: Path, *overrides: str) -> int | None:
@@ -33,7 +41,7 @@ def views_of(raw: dict[str, Any], root: Path, *overrides: str) -> int | None:
 
 @pytest.fixture
 def one_seed(tiny_raw: dict[str, Any]) -> dict[str, Any]:
-    tiny_raw["data"]["train_augmentation"] = "flip"
+    tiny_raw["data"] |= {"train_augmentation": "flip", "limit_train": 300, "limit_test": 100}
     tiny_raw["selection"] = "last"  # the best epoch may change with the last digit
     tiny_raw["student"] |= {"seeds": [0], "epochs": 4}
     tiny_raw["compute"]["teacher_precision"] = "float32"
@@ -46,16 +54,16 @@ def test_students_of_stored_logits_are_those_of_live_teachers(one_seed: dict[str
     stored = run(one_seed, tmp_path / "stored", "cache=auto")
     assert not (tmp_path / "live" / ".cache").exists()
     assert len(list((tmp_path / "stored" / ".cache").iterdir())) == 2
-    for cell in live.cells.cell:
-        one, other = (load_file(s.path / "students" / cell / "model.safetensors") for s in (live, stored))
+    for cell in live:
+        one, other = (load_file(rows[cell]["weights"]) for rows in (live, stored))
         for key, value in one.items():
             torch.testing.assert_close(value, other[key], rtol=0.02, atol=0.02, msg=lambda text, k=key: f"{k}: {text}")
     # Without the shared batches they would be this far apart:
     other_seed = run(one_seed, tmp_path / "seed", "cache=auto", "student.seeds=[1]")
-    name = live.cells.cell[0]
+    name = next(iter(live))
     fc = [
-        load_file(s.path / "students" / cell / "model.safetensors")["fc.weight"]
-        for s, cell in ((live, name), (stored, name), (other_seed, other_seed.cells.cell[0]))
+        load_file(rows[cell]["weights"])["fc.weight"]
+        for rows, cell in ((live, name), (stored, name), (other_seed, next(iter(other_seed))))
     ]
     assert (fc[0] - fc[1]).norm() < 0.02 * (fc[0] - fc[2]).norm()
 
@@ -64,9 +72,8 @@ def test_another_study_with_the_same_teachers_uses_the_same_cache(one_seed: dict
     first = run(one_seed, tmp_path)
     shards = {path: path.stat().st_mtime_ns for path in (tmp_path / ".cache").rglob("view-*")}
     assert len(shards) == 4  # two teachers, two views
-    weights = [str(first.path / "teachers" / name / "model.safetensors") for name in ("a0-s0", "a0.1-s0")]
     one_seed["name"] = "second"
-    one_seed["teacher"] |= {"train": False, "checkpoints": dict(zip([0.0, 0.1], weights, strict=True))}
+    one_seed["teacher"] |= {"train": False, "checkpoints": dict(zip([0.0, 0.1], teachers_of(first), strict=True))}
     run(one_seed, tmp_path, "student.temperatures=[3]", "student.seeds=[5]")
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / ".cache").rglob("view-*")} == shards
 
@@ -81,14 +88,17 @@ def test_a_damaged_cache_stops_the_study_before_any_student(one_seed: dict[str, 
     assert not list((tmp_path / "second" / "students").glob("*"))
     shard.unlink()
     again = run(one_seed, tmp_path)
-    assert again.cells["val/top1"].tolist() == first.cells["val/top1"].tolist()
+    assert {name: row["val/top1"] for name, row in again.items()} == {
+        name: row["val/top1"] for name, row in first.items()
+    }
 
 
 def test_few_views_of_many(one_seed: dict[str, Any], tmp_path: Path) -> None:
     """`cache: 3` of a shifted crop: three shards a teacher, and students that were trained on nothing else."""
     done = run(one_seed, tmp_path, "cache=3", "data.train_augmentation=crop_flip", "data.image_size=28")
     assert len(list((tmp_path / ".cache").rglob("view-*"))) == 6
-    assert (done.cells.status == "done").all()
+    assert len(done) == 4
+    assert all(row["status"] == "done" for row in done.values())
 
 
 @pytest.mark.parametrize(
@@ -124,8 +134,8 @@ def test_off_as_yaml_reads_it(one_seed: dict[str, Any]) -> None:
     assert load_config(one_seed | {"data": {**one_seed["data"], "in_memory": False}}).data.in_memory == "off"
 
 
-def weights(study: Any) -> dict[str, dict[str, torch.Tensor]]:
-    return {cell: load_file(study.path / "students" / cell / "model.safetensors") for cell in study.cells.cell}
+def weights(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, torch.Tensor]]:
+    return {name: load_file(row["weights"]) for name, row in rows.items()}
 
 
 def test_how_students_are_grouped_changes_nothing(one_seed: dict[str, Any], tmp_path: Path) -> None:
@@ -189,9 +199,8 @@ def test_a_head_that_is_not_the_whole_of_it_is_not_applied_to_stored_features(
 def test_the_same_weights_in_another_structure_are_another_teacher(one_seed: dict[str, Any], tmp_path: Path) -> None:
     """A stride changes no weight's shape, but what the network says."""
     first = run(one_seed, tmp_path)
-    paths = [str(first.path / "teachers" / name / "model.safetensors") for name in ("a0-s0", "a0.1-s0")]
     one_seed["name"] = "second"
-    one_seed["teacher"] |= {"train": False, "checkpoints": dict(zip([0.0, 0.1], paths, strict=True))}
+    one_seed["teacher"] |= {"train": False, "checkpoints": dict(zip([0.0, 0.1], teachers_of(first), strict=True))}
     run(one_seed, tmp_path, "teacher.model.kwargs={stem_stride: 1}")
     assert len(list((tmp_path / ".cache").iterdir())) == 4
 
