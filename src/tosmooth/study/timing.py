@@ -40,7 +40,7 @@ from tosmooth.training.teaching import LiveTeachers, Teaching
 FEWEST_IMAGES = 2  # batch normalisation wants more than one
 READ_AT_ONCE = 16  # images, while reading is measured
 MOST_EPOCHS = 10_000  # of reading, where the data are few
-TURNS = 3  # of a loop, that count
+TURNS = 3  # of a loop, that count; with fewer samples than the study has, one
 SHORTEST = 1.5  # seconds of reading, where a batch comes sooner
 MEMORY_SHARE = 0.5  # of what is free, for activations
 SHARES = {"read": 0.15, "read for evaluation": 0.08, "train": 0.5, "ask": 0.12, "evaluate": 0.15}  # of the time
@@ -164,7 +164,8 @@ class Timing:
         found: Speed | None = None
         while True:
             batch, kept = self._batch(size, evaluation=evaluation), _Kept(model)
-            turns = _Turns(batch, context.compute, deadline, kept.watching if kind.what == "train" else nullcontext)
+            during_first = kept.watching if kind.what == "train" else nullcontext
+            turns = _Turns(batch, context.compute, during_first, TURNS if size == wanted else 1, deadline)
             try:
                 with suppress(_Enough):
                     loop(turns)
@@ -232,21 +233,28 @@ class _Turns(Batches):
     Args:
         batch: of the study.
         compute: of the study.
-        deadline: after which no further turn begins; one is timed in any case.
         during_first: entered for the first turn, which is not timed: it also plans.
+        most: turns that are timed.
+        deadline: by which they end, if one that is timed can.
     """
 
     def __init__(
-        self, batch: Batch, compute: Compute, deadline: float, during_first: Callable[[], AbstractContextManager[Any]]
+        self,
+        batch: Batch,
+        compute: Compute,
+        during_first: Callable[[], AbstractContextManager[Any]],
+        most: int,
+        deadline: float,
     ) -> None:
         super().__init__(len(batch.labels), batch_size=len(batch.labels))
-        self._batch, self._compute, self._deadline, self._during_first = batch, compute, deadline, during_first
+        self._batch, self._compute, self._during_first = batch, compute, during_first
+        self._most, self._deadline = most, deadline
         self.fastest = math.inf  # seconds; what else runs here only ever makes a turn slower
 
     def _load(self, parts: list[np.ndarray], shown: EpochViews) -> Iterator[Batch]:
         with self._during_first():
             yield self._batch
-        for _ in range(TURNS):
+        for _ in range(self._most):
             started = self._now()
             yield self._batch
             took = self._now() - started
