@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tosmooth.advice.units import adjusted, less_partner, over_units
+from tosmooth.advice.paired import adjusted, less_partner, over_units
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_the_card_speaks_of_sentences(exported):
 def test_programs_are_refused_in_one_sentence(exported, tmp_path):
     with pytest.raises(ConfigError) as caught:
         export_model(exported[0].path, TEACHER, ["onnx", "huggingface", "torch_export"], tmp_path / "out")
-    assert [m.partition(" is of image models")[0] for m in caught.value.mistakes] == [
+    assert [m.partition(": a model of task: translation")[0] for m in caught.value.mistakes] == [
         "--format: onnx",
         "--format: torch_export",
     ]

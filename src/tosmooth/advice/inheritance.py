@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, adjusted, less_partner, over_units, unit_of
+from tosmooth.advice.paired import adjusted, less_partner, over_units
+from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, unit_of
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.words.numbers import fixed, signed
 

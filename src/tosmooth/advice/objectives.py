@@ -18,7 +18,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from tosmooth.advice.effect import declared, judge_effect
-from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, Paired, adjusted, less_partner, over_units, unit_of
+from tosmooth.advice.paired import Paired, adjusted, less_partner, over_units
+from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, unit_of
 from tosmooth.losses.objectives import has_temperature, reference_objective
 from tosmooth.tasks.metric import TOP1, Metric
 from tosmooth.words.numbers import fixed, listed, signed

@@ -7,14 +7,8 @@ are over teacher seeds. With one teacher per α the student seed is the unit, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import numpy as np
-
-from tosmooth.analysis.inference import holm, t_interval
 
 if TYPE_CHECKING:  # plans of studies, for which T₀ is all that is asked, are made without
     import pandas as pd
@@ -103,63 +97,3 @@ def balanced(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
         whole = own[own["seed"].isin(counts.index[counts == len(own.drop_duplicates(list(keys)))])]
         parts.append(whole if len(whole) else own)
     return pd.concat(parts)
-
-
-CELL = ("objective", "student", "label_smoothing", "temperature", "teacher_seed", "seed")  # what tells cells apart
-
-
-@dataclass(frozen=True)
-class Paired:
-    """A mean difference over n units, its 95 % t-interval, and the two-sided p of a paired t-test (NaN: too few)."""
-
-    n: int
-    mean: float
-    low: float
-    high: float
-    p: float
-
-
-def less_partner(table: pd.DataFrame, axis: str, partner: object, value: str) -> pd.Series:
-    """A value of each cell, less that of the cell that differs from it in `axis` alone, where it has `partner`.
-
-    Args:
-        table: one row per cell; the columns of `CELL` that it has tell cells apart.
-        axis: for example "label_smoothing".
-        partner: the value of `axis` that is compared with, for example 0.
-        value: the column.
-
-    Returns:
-        One value per row of the table, NaN where there is no partner.
-    """
-    same = [column for column in CELL if column in table and column != axis]
-    partners = table.loc[table[axis] == partner, [*same, value]].rename(columns={value: "partner"})
-    found = table[same].merge(partners, on=same, how="left")["partner"].to_numpy(dtype=float)
-    return table[value] - found
-
-
-def over_units(part: pd.DataFrame, value: str, unit: str) -> Paired:
-    """The mean of a column over units, with its interval and its p against 0.
-
-    Args:
-        part: rows of one setting; missing values are left out.
-        value: the column.
-        unit: the column of the unit, from `units.unit_of`.
-    """
-    found = part.groupby(unit)[value].mean().dropna().to_numpy()
-    if not len(found):
-        return Paired(0, math.nan, math.nan, math.nan, math.nan)
-    interval = t_interval(found)
-    from scipy import stats
-
-    if len(found) < FEWEST_SEEDS:
-        p = math.nan
-    elif np.ptp(found) == 0:
-        p = float(found[0] == 0)
-    else:
-        p = float(stats.ttest_1samp(found, 0).pvalue)
-    return Paired(interval.n, interval.mean, interval.low, interval.high, p)
-
-
-def adjusted(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjustment; NaN where nothing was tested."""
-    return holm(list(p_values)) if len(p_values) else []
