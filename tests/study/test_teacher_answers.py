@@ -12,25 +12,29 @@ from rich.console import Console
 from safetensors.torch import load_file
 from torch import nn
 
+from tests.grids import trained
 from tosmooth.errors import CacheError, StudyError
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.single import distill_one
 from tosmooth.study.stages import students_that_fit
 from tosmooth.study.teacher_answers import head_to_apply
 from tosmooth.training.compute import Compute
 
 
-def run(raw: dict[str, Any], root: Path, *overrides: str) -> dict[str, dict[str, Any]]:
-    """Train the teachers and the students of a study, without its analysis; the students' records, by their names."""
-    rows = distill_one(load_config(raw, list(overrides)), root, StudyProgress(Console(quiet=True)))
-    return {row["student"]: row for row in rows}
+def run(raw: dict[str, Any], root: Path, *overrides: str) -> dict[str, Path]:
+    """Train a grid; the weights of its students, by name."""
+    return trained(load_config(raw, list(overrides)), root, StudyProgress(Console(quiet=True)))
 
 
-def teachers_of(rows: dict[str, dict[str, Any]]) -> list[str]:
+def record_of(weights: Path) -> dict[str, Any]:
+    """What is known of the model whose weights these are."""
+    return json.loads(weights.with_name("result.json").read_text(encoding="utf-8"))
+
+
+def teachers_of(students: dict[str, Path]) -> list[str]:
     """Weights of the teachers of α = 0 and 0.1."""
-    study = Path(next(iter(rows.values()))["weights"]).parents[2]
+    study = next(iter(students.values())).parents[2]
     return [str(study / "teachers" / name / "model.safetensors") for name in ("a0-s0", "a0.1-s0")]
 
 
@@ -55,14 +59,14 @@ def test_students_of_stored_logits_are_those_of_live_teachers(one_seed: dict[str
     assert not (tmp_path / "live" / ".cache").exists()
     assert len(list((tmp_path / "stored" / ".cache").iterdir())) == 2
     for cell in live:
-        one, other = (load_file(rows[cell]["weights"]) for rows in (live, stored))
+        one, other = (load_file(rows[cell]) for rows in (live, stored))
         for key, value in one.items():
             torch.testing.assert_close(value, other[key], rtol=0.02, atol=0.02, msg=lambda text, k=key: f"{k}: {text}")
     # Without the shared batches they would be this far apart:
     other_seed = run(one_seed, tmp_path / "seed", "cache=auto", "student.seeds=[1]")
     name = next(iter(live))
     fc = [
-        load_file(rows[cell]["weights"])["fc.weight"]
+        load_file(rows[cell])["fc.weight"]
         for rows, cell in ((live, name), (stored, name), (other_seed, next(iter(other_seed))))
     ]
     assert (fc[0] - fc[1]).norm() < 0.02 * (fc[0] - fc[2]).norm()
@@ -80,6 +84,7 @@ def test_another_study_with_the_same_teachers_uses_the_same_cache(one_seed: dict
 
 def test_a_damaged_cache_stops_the_study_before_any_student(one_seed: dict[str, Any], tmp_path: Path) -> None:
     first = run(one_seed, tmp_path)
+    figures = [record_of(weights)["val/top1"] for weights in first.values()]
     shard = next((tmp_path / ".cache").rglob("view-001-*"))
     shard.write_bytes(shard.read_bytes()[:-2])
     one_seed["name"] = "second"
@@ -88,9 +93,7 @@ def test_a_damaged_cache_stops_the_study_before_any_student(one_seed: dict[str, 
     assert not list((tmp_path / "second" / "students").glob("*"))
     shard.unlink()
     again = run(one_seed, tmp_path)
-    assert {name: row["val/top1"] for name, row in again.items()} == {
-        name: row["val/top1"] for name, row in first.items()
-    }
+    assert [record_of(again[name])["val/top1"] for name in again] == figures
 
 
 def test_few_views_of_many(one_seed: dict[str, Any], tmp_path: Path) -> None:
@@ -98,7 +101,7 @@ def test_few_views_of_many(one_seed: dict[str, Any], tmp_path: Path) -> None:
     done = run(one_seed, tmp_path, "cache=3", "data.train_augmentation=crop_flip", "data.image_size=28")
     assert len(list((tmp_path / ".cache").rglob("view-*"))) == 6
     assert len(done) == 4
-    assert all(row["status"] == "done" for row in done.values())
+    assert all(record_of(weights)["status"] == "done" for weights in done.values())
 
 
 @pytest.mark.parametrize(
@@ -134,8 +137,8 @@ def test_off_as_yaml_reads_it(one_seed: dict[str, Any]) -> None:
     assert load_config(one_seed | {"data": {**one_seed["data"], "in_memory": False}}).data.in_memory == "off"
 
 
-def weights(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, torch.Tensor]]:
-    return {name: load_file(row["weights"]) for name, row in rows.items()}
+def weights(students: dict[str, Path]) -> dict[str, dict[str, torch.Tensor]]:
+    return {name: load_file(path) for name, path in students.items()}
 
 
 def test_how_students_are_grouped_changes_nothing(one_seed: dict[str, Any], tmp_path: Path) -> None:
