@@ -6,6 +6,8 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.distill.conftest import CLASSES, SMALL, STUDENT, TEACHER, write_images
 from tests.distill.hub import serving
-from tests.test_cli import tosmooth as command
 from tosmooth.cli.distill import distill
 from tosmooth.distill.call import Call
 from tosmooth.distill.run import distill as run
@@ -339,11 +340,15 @@ def test_a_published_teacher_comes_from_the_hub_and_knows_imagenet(teachers, tmp
         (hub / name).mkdir(parents=True)
         save_file({key: value.contiguous() for key, value in content.items()}, hub / name / "model.safetensors")
     with serving(tmp_path / "hub") as address:
-        run = command(
-            "distill", "--teacher", "timm:test_resnet.r160_in1k", "--student", "timm:test_efficientnet.r160_in1k",
-            "--data", images, "--json", "teacher.model.kwargs={input_size: 32}",
-            "student.model.kwargs={input_size: 32}", *SMALL,
-            cwd=tmp_path, env={"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")},
+        # No fork: the hub's library, which torchmetrics imports, reads these variables when it is imported.
+        run = subprocess.run(
+            [
+                sys.executable, "-m", "tosmooth", "distill", "--teacher", "timm:test_resnet.r160_in1k",
+                "--student", "timm:test_efficientnet.r160_in1k", "--data", str(images), "--json",
+                "teacher.model.kwargs={input_size: 32}", "student.model.kwargs={input_size: 32}", *SMALL,
+            ],
+            capture_output=True, text=True, cwd=tmp_path, timeout=240,
+            env={**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "cache")},
         )  # fmt: skip
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
