@@ -32,7 +32,6 @@ from tosmooth.study.projection import given_classes
 from tosmooth.study.results import failures, read_test_of, require_finished
 from tosmooth.study.run import expect_work
 from tosmooth.study.stages import train_grid, train_teachers
-from tosmooth.tasks.metric import TOP1
 
 
 def distill(call: Call, root: Path, progress: StudyProgress | None = None) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     for owner in (teacher, chosen):
         read_test_of(context, owner, batches)
     context.write_unreadable()
-    if metric.name == TOP1.name:
+    if metric.counts_right:
         warnings += shortfalls(scores[teacher.name], scores[chosen.name], context.data.num_classes)
     if len(context.plan.cells) > 1 and len(context.config.student.seeds) == 1:
         warnings.append(ONE_SEED)

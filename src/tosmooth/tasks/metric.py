@@ -121,9 +121,14 @@ class Metric:
         return self if self.name in OF_EVERY_PASS else replace(TOP1, samples=self.samples)
 
     @property
+    def counts_right(self) -> bool:
+        """Whether it is the share of samples that are right, of which chance gives 1/K."""
+        return self.name == TOP1.name
+
+    @property
     def compared_by(self) -> SampleTest | None:
         """The test of two models of one seed on the same samples."""
-        if self.sample_test is None and self.name == TOP1.name:  # which is nothing but right or wrong by sample
+        if self.sample_test is None and self.counts_right:
             from tosmooth.tasks.sample_tests import RightOrWrong
 
             return RightOrWrong()
