@@ -11,3 +11,25 @@ _CALIBRATION = {"val": "cal/ece_val", "test": "cal/ece"}  # it has a group of it
 def column(split: str, figure: str) -> str:
     """The column of a figure on "val" or "test": `val/top1`, `cal/ece`."""
     return _CALIBRATION[split] if figure == "ece" else f"{split}/{figure}"
+
+
+# Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
+TEXT_COLUMNS = (
+    "cell", "objective", "student", "teacher", "status", "failure", "selection", "name", "role", "split", "class_name",
+    "image", "relation", "reference", "verdict", "bleu_signature",
+)  # fmt: skip
+RESULT_COLUMNS = ("cell", "objective", "label_smoothing", "temperature", "student", "seed", "status")
+GRID_COLUMNS = ("label_smoothing", "temperature", "seed")  # numbers that every cell has
+_FIGURES = ("train/", "val/", "test/", "cal/", "diffusion/")  # groups of measured figures, whatever the task
+_NUMBERS = {
+    *GRID_COLUMNS, "teacher_seed", "selected_epoch", "parameters", "eta_s1", "eta_s2", "n", "mean", "low", "high", "p",
+    "class_index", "x", "y", "bin", "confidence", "accuracy", "count", "compactness", "compactness_val", "stability",
+    "mi_similar", "mi_dissimilar", "smoothness", "teacher_ece", "teacher_gap", "ece", "gap", "p_holm", "reference_eta",
+    "eta", "eta_low", "eta_high", "change", "change_low", "change_high", "top1_change", "top1_low", "top1_high",
+    "top1_p", "top1_p_holm",
+}  # fmt: skip
+
+
+def holds_numbers(name: str) -> bool:
+    """Whether a column of a study's tables must hold numbers."""
+    return name in _NUMBERS or name.startswith(_FIGURES)

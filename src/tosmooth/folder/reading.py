@@ -8,27 +8,11 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.errors import StudyError
+from tosmooth.folder.columns import TEXT_COLUMNS, holds_numbers
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 
-# Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
-TEXT_COLUMNS = (
-    "cell", "objective", "student", "teacher", "status", "failure", "selection", "name", "role", "split", "class_name",
-    "image", "relation", "reference", "verdict", "bleu_signature",
-)  # fmt: skip
-RESULT_COLUMNS = ("cell", "objective", "label_smoothing", "temperature", "student", "seed", "status")
 LONGEST_TEXT = 1000  # characters of a name or a sentence
-GRID_COLUMNS = ("label_smoothing", "temperature", "seed")  # numbers that every cell has
-NUMBER_COLUMNS = (
-    *GRID_COLUMNS, "teacher_seed", "selected_epoch", "parameters", "train/loss", "val/top1", "val/top5", "val/nll",
-    "cal/ece_val", "test/top1", "test/top5", "test/nll", "cal/ece", "diffusion/eta_s1", "diffusion/eta_s2",
-    "eta_s1", "eta_s2", "n", "mean", "low", "high", "p", "class_index", "x", "y", "bin", "confidence", "accuracy",
-    "count", "compactness", "compactness_val", "stability", "mi_similar", "mi_dissimilar", "smoothness", "teacher_ece",
-    "teacher_gap", "ece", "gap", "p_holm", "reference_eta", "eta", "eta_low", "eta_high", "change", "change_low",
-    "change_high", "top1_change", "top1_low", "top1_high", "top1_p", "top1_p_holm", "val/bleu", "val/chrf",
-    "val/bleu_novel", "test/bleu", "test/chrf", "test/bleu_novel", "val/chrf_novel", "val/top1_novel",
-    "test/chrf_novel", "test/top1_novel",
-)  # fmt: skip
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -61,7 +45,7 @@ def read_table(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(TEXT_COLUMNS, object))
     except (ValueError, UnicodeDecodeError) as error:
         raise StudyError(f"{path} is not readable as CSV: {' '.join(str(error).split())}") from None
-    for column in set(NUMBER_COLUMNS) & set(frame.columns):
+    for column in filter(holds_numbers, map(str, frame.columns)):
         try:
             frame[column] = pd.to_numeric(frame[column])
         except (ValueError, TypeError, OverflowError):

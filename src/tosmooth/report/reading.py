@@ -12,6 +12,7 @@ import pandas as pd
 
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
+from tosmooth.folder.columns import GRID_COLUMNS, RESULT_COLUMNS
 from tosmooth.folder.paths import (
     ADVICE_FILE,
     CALIBRATION_FILE,
@@ -31,7 +32,7 @@ from tosmooth.folder.paths import (
     VIEWS_INFO_FILE,
     StudyDirectory,
 )
-from tosmooth.folder.reading import GRID_COLUMNS, RESULT_COLUMNS, read_config, read_mapping, read_table, read_unreadable
+from tosmooth.folder.reading import read_config, read_mapping, read_table, read_unreadable
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.tasks.base import Traits
 from tosmooth.tasks.find import traits_of
