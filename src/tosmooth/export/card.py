@@ -65,7 +65,7 @@ def model_card(subject: Subject, formats: Sequence[str], *, hub_folder: str = FO
 
 
 def _head(subject: Subject, formats: Sequence[str]) -> str:
-    library = "transformers" if subject.translates else library_of(subject.model.name)
+    library = library_of(subject.model.name)
     lines = ["license: unknown  # to be filled in"]
     if subject.task.hub_tag:
         lines.append(f"pipeline_tag: {subject.task.hub_tag}")

@@ -86,7 +86,7 @@ def _refusal(name: str, task: Task, model: str) -> str | None:
     """Why this model cannot have that format; None where it can."""
     if name not in task.export_formats:
         return f"{name}: a model of task: {task.name} has no such form; export it as {' or '.join(task.export_formats)}"
-    if name == "huggingface" and not task.relabels and huggingface.library_of(model) is None:
+    if name == "huggingface" and huggingface.library_of(model) is None:
         return (
             f"huggingface: {model!r} is no model of timm or transformers, and no library opens such a folder; use "
             "safetensors, onnx or torch_export"

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tosmooth.errors import ModelError
 from tosmooth.export.preprocessing import labels
 from tosmooth.models.image_model import logits_of
+from tosmooth.models.translation_marian import ARCHITECTURES
 from tosmooth.models.weights import backbone_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ OPENED_BY = {"hf": "transformers", "timm": "timm"}
 
 def library_of(name: str) -> str | None:
     """Which library opens the folder of a model of that name: "transformers" or "timm"; None: there is none."""
-    return OPENED_BY.get(name.partition(":")[0])
+    return "transformers" if name in ARCHITECTURES else OPENED_BY.get(name.partition(":")[0])
 
 
 def write(subject: Subject, folder: Path) -> None:

@@ -31,13 +31,13 @@ def translations_table(files: StudyFiles) -> Table | None:
     are evenly spaced over the split: nobody chose them.
 
     Returns:
-        None for studies of images, without advice, and where there are no translations.
+        None without advice, and where there are no translations.
 
     Raises:
         StudyError: a file of translations is damaged.
     """
     chosen = files.advice.get("recommendation")
-    if not files.task.relabels or not isinstance(chosen, Mapping):
+    if not isinstance(chosen, Mapping):
         return None
     own = _cells_of(files, chosen)
     other = _cells_of(files, _other_setting(files, chosen))
