@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from rich.console import Console
 
+from tosmooth.config.schema import explained
 from tosmooth.errors import ConfigError
 from tosmooth.export.export import export_model
 from tosmooth.folder.results import StudyResults
@@ -167,6 +169,12 @@ def test_mistakes_of_its_section_are_told_like_others(override: str, expected: s
         load_config(RAW, [override])
     (only,) = caught.value.mistakes
     assert only.startswith(expected)
+
+
+def test_its_section_is_explained_like_others():
+    text = explained(load_config(RAW))
+    assert "letters:\n  # letters before the one that is asked for\n  context: 2\n" in text
+    assert load_config(yaml.safe_load(text)) == load_config(RAW)  # comments aside, it is the configuration
 
 
 def test_its_section_is_of_no_other_study(tiny_raw: dict[str, Any]):

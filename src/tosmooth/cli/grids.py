@@ -28,13 +28,18 @@ from tosmooth.recipes import DEFAULT_RECIPE
 
 
 @app.command()
-def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def validate(
+    source: Source = DEFAULT_RECIPE,
+    overrides: Overrides = None,
+    explain: Annotated[bool, typer.Option("--explain", help="say what each key means")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check a configuration, and print it whole; nothing is run.
 
     Example:
       tosmooth validate my-study.yaml 'student.temperatures=[1,4]'
     """
-    from tosmooth.config.schema import dump_config
+    from tosmooth.config.schema import dump_config, explained
     from tosmooth.study.plan import make_plan
 
     config = read(source, overrides)
@@ -48,7 +53,7 @@ def validate(source: Source = DEFAULT_RECIPE, overrides: Overrides = None, as_js
     if as_json:
         print_json(summary | {"config": config.model_dump(mode="json")})
         return
-    out.out(dump_config(config), end="", highlight=False)
+    out.out(explained(config) if explain else dump_config(config), end="", highlight=False)
     err.print(f"valid: {len(plan.teachers)} teachers, {len(plan.cells)} students in {len(plan.groups)} groups")
 
 

@@ -6,6 +6,8 @@ print, so a field is explained in exactly one place.
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -341,6 +343,25 @@ def sections_of(schema: type[StudyConfig]) -> dict[str, type[Section]]:
     """The sections of a study's schema by name."""
     found = {name: field.annotation for name, field in schema.model_fields.items()}
     return {name: kind for name, kind in found.items() if isinstance(kind, type) and issubclass(kind, Section)}
+
+
+def explained(config: StudyConfig) -> str:
+    """The resolved configuration as YAML, with what each key means as a comment before it."""
+    return "\n".join(_explained(config, "")) + "\n"
+
+
+def _explained(section: BaseModel, indent: str) -> Iterator[str]:
+    written = section.model_dump(mode="json")
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        about = field.description or (value.__doc__ or "" if isinstance(value, BaseModel) else "")
+        yield from (f"{indent}# {line}" for line in textwrap.wrap(" ".join(about.split()), 110 - len(indent)))
+        if isinstance(value, BaseModel):
+            yield f"{indent}{name}:"
+            yield from _explained(value, f"{indent}  ")
+        else:
+            text = yaml.safe_dump({name: written[name]}, sort_keys=False, allow_unicode=True)
+            yield from (f"{indent}{shown(line)}" for line in text.splitlines())
 
 
 def dump_config(config: StudyConfig) -> str:
