@@ -138,7 +138,7 @@ from tosmooth.losses.objectives import find_objective, objectives
 from tosmooth.tasks.find import task_names
 
 found = {"objectives": objectives(), "tasks": task_names(), "valid": load_config("fashion-mnist").name}
-found["imported"] = sorted(name for name in sys.modules if name.startswith(("tosmooth_example", "broken_example")))
+found["imported"] = sorted(name for name in sys.modules if name.startswith(("tosmooth_example", "half_example")))
 found["hinton"] = find_objective("hinton").function.__module__
 for name in ("broken", "reverse_kl"):
     try:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +12,9 @@ from tosmooth.errors import ConfigError
 from tosmooth.recipes import recipe_names, recipe_text
 from tosmooth.recipes.reading import find_mistakes, load_config, parse_override, read_source
 from tosmooth.study.plan import make_plan
-from tosmooth.tasks.base import QUICK
+from tosmooth.tasks.base import QUICK, Task
+from tosmooth.tasks.find import TASKS, register_task
+from tosmooth.tasks.metric import TOP1
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -200,3 +203,57 @@ def test_sources_that_cannot_be_read(tmp_path: Path):
 def test_an_override_is_never_executed():
     with pytest.raises(ConfigError, match="not readable as YAML"):
         parse_override("name=!!python/object/apply:os.system ['true']")
+
+
+def test_a_mistake_in_one_of_several_models_hides_nothing_of_the_others(tiny_raw):
+    tiny_raw["student"]["models"] = [{"name": "resnet14", "widht": 2}, {"name": "resnet20", "pretrained": True}]
+    assert find_mistakes(tiny_raw) == [
+        "student.models.0.widht: unknown key; did you mean 'width'? Allowed: checkpoint, kwargs, last_layer, name, "
+        "pretrained, replace_head, width",
+        "student.models.1.pretrained: resnet20 has no published weights; give your own (checkpoint)",
+    ]
+
+
+@pytest.mark.parametrize("task", [3, None, ["translation"]])
+def test_a_task_that_is_no_text_is_said_once(tiny_raw, task):
+    tiny_raw["task"] = task
+    (mistake,) = (text for text in find_mistakes(tiny_raw) if text.startswith("task"))
+    assert mistake == f"task: should be a valid string (got {task!r})"
+
+
+class Unready(Task):
+    """A task of another package, at odds with all who ask it; without a metric."""
+
+    name = samples = "unready"
+
+    def data_sources(self) -> tuple[str, ...]:
+        raise RuntimeError("not today")
+
+    def check_model_name(self, name: str) -> None:
+        raise RuntimeError("not today")
+
+    load_data = check = pipeline = new_model = check_model_name  # type: ignore[assignment]
+
+
+class Ready(Unready):
+    metric = TOP1
+
+
+@pytest.fixture
+def of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TASKS, "_known", dict(TASKS._known))
+    register_task("ready", Ready)
+    register_task("unready", Unready)
+
+
+def test_what_another_task_raises_troubles_no_one_else(tiny_raw: Any, of_others: None):
+    assert find_mistakes(tiny_raw) == []
+    tiny_raw["data"]["source"], tiny_raw["student"]["model"] = "fashon_mnist", "resnet9"
+    source, model = find_mistakes(tiny_raw)
+    assert source.startswith("data.source: unknown data source 'fashon_mnist'; did you mean 'fashion_mnist'?")
+    assert model.startswith("student.model.name: unknown model 'resnet9'")
+
+
+def test_a_task_without_a_metric_is_no_whole_task(tiny_raw: Any, of_others: None):
+    (mistake, *_) = find_mistakes(tiny_raw | {"task": "unready"})
+    assert mistake.endswith("is not a whole task: it lacks metric")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
@@ -12,10 +12,10 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tosmooth.config.schema import (
     AnalysisConfig,
+    ModelSection,
     StudentConfig,
     StudyConfig,
     TeacherConfig,
-    TrainingConfig,
     sections_of,
 )
 from tosmooth.data.augmentation import check_transforms
@@ -155,7 +155,8 @@ def find_mistakes(raw: Mapping[str, Any]) -> list[str]:
     """Every mistake of a raw configuration: unknown keys, wrong types and values, and sections that contradict."""
     mistakes, schema = [], schema_of(raw)
     try:
-        find_task(str(raw.get("task", DEFAULT_TASK)))
+        if isinstance(name := raw.get("task", DEFAULT_TASK), str):  # what is no text is said by the schema
+            find_task(name)
     except ConfigError as error:
         mistakes += error.mistakes
     except TosmoothError as error:
@@ -178,9 +179,7 @@ def _sentence(schema: type[BaseModel], location: tuple[int | str, ...], kind: st
     key = _shortened(shown(".".join(str(part) for part in location if part not in {"[key]"})))
     if kind == "extra_forbidden":
         fields = _fields_at(schema, location[:-1])
-        others = [
-            name for name, task in usable_tasks().items() if location[-1] in _fields_at(task.schema, location[:-1])
-        ]
+        others = _names_of(lambda task: location[-1] in _fields_at(task.schema, location[:-1]))
         if others:
             return f"{key}: is of task: {', '.join(others)}; a study of another task has no such key"
         return f"{key}: unknown key; {did_you_mean(str(location[-1]), fields)}"
@@ -195,8 +194,11 @@ def _sentence(schema: type[BaseModel], location: tuple[int | str, ...], kind: st
 def _fields_at(section: type[BaseModel], location: Iterable[int | str]) -> list[str]:
     """The field names of the section a location leads to, for the nearest match of an unknown key."""
     for part in location:
-        annotation = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
-        nested = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        if isinstance(part, int):  # in a list of sections
+            continue
+        annotation = section.model_fields[part].annotation if part in section.model_fields else None
+        inner = [annotation, *get_args(annotation), *(a for entry in get_args(annotation) for a in get_args(entry))]
+        nested = [a for a in inner if isinstance(a, type) and issubclass(a, BaseModel)]
         if not nested:
             break
         section = nested[0]
@@ -217,9 +219,8 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
                 sections[name] = TypeAdapter(section).validate_python(sound)
     data, teacher, compute = (sections.get(name) for name in ("data", "teacher", "compute"))
     task = _task_of(raw)
-    tasks = usable_tasks()
     if data is not None:
-        yield from _wrong_source(data.source, task, tasks)
+        yield from _wrong_source(data.source, task)
         may_validate = task is None or task.brings_validation(data.source)
         if raw.get("selection") == "best" and data.validation == 0 and not may_validate:
             yield "selection: best needs a validation split; set data.validation above 0, or selection=last"
@@ -244,7 +245,7 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
     hidden_states = task is None or task.hidden_states
     if compute is not None and compute.fused_loss == "on" and not hidden_states:
-        able = ", ".join(name for name, one in tasks.items() if one.hidden_states)
+        able = ", ".join(_names_of(lambda one: one.hidden_states))
         yield f"compute.fused_loss: on is of task: {able}; models of this one make their logits themselves"
     if (student := sections.get("student")) is not None:
         fused = fused_objectives()
@@ -253,14 +254,14 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
             yield f"compute.fused_loss: on has no {other[0]!r}, but {', '.join(fused)}; set it to auto or off"
         for name in student.objectives:
             if task is not None and find_objective(name).relabels and not task.relabels:
-                able = ", ".join(own for own, one in tasks.items() if one.relabels)
+                able = ", ".join(_names_of(lambda one: one.relabels))
                 yield f"student.objectives: {name!r} is of task: {able}; its labels are what the teacher writes"
         yield from _student_contradictions(student)
     if sections.get("analysis") is not None:
         yield from _similarity_contradictions(sections["analysis"])
     for name in ("teacher", "student"):
         training = sections.get(name)
-        yield from _wrong_models(name, raw.get(name), training, task, tasks)
+        yield from _wrong_models(name, raw.get(name), task)
         if training is None:
             continue
         if training.average_last > 1 and raw.get("selection", "auto") not in {"auto", "last"}:
@@ -274,32 +275,47 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
             )
 
 
-def _wrong_source(source: str, task: Task | None, tasks: Mapping[str, Task]) -> Iterable[str]:
+def _names_of(is_one: Callable[[Task], object]) -> list[str]:
+    """Names of the tasks of which something holds. For messages alone, as it imports what packages add."""
+
+    def holds(task: Task) -> bool:
+        with contextlib.suppress(Exception):  # another package's code may raise anything
+            return bool(is_one(task))
+        return False
+
+    return [name for name, task in usable_tasks().items() if holds(task)]
+
+
+def _sources_of(task: Task) -> tuple[str, ...]:
+    with contextlib.suppress(Exception):  # another package's code may raise anything
+        return tuple(task.data_sources())
+    return ()
+
+
+def _wrong_source(source: str, task: Task | None) -> Iterable[str]:
     """A data source of another task than the study's, of none, or one that cannot be used."""
-    owners = [name for name, one in tasks.items() if source in one.data_sources()]
     if task is not None and source in task.data_sources():
         try:
             task.check_source(source)
         except TosmoothError as error:
             yield f"data.source: {error}"
-    elif owners and task is not None:
+        return
+    owners = _names_of(lambda one: source in one.data_sources())
+    if owners and task is not None:
         yield f"data.source: {source!r} does not go with task: {task.name}; {did_you_mean(source, task.data_sources())}"
     elif not owners:
-        known = [name for one in ([task] if task is not None else tasks.values()) for name in one.data_sources()]
+        tasks = usable_tasks().values() if task is None else [task]
+        known = [name for one in tasks for name in _sources_of(one)]
         yield f"data.source: unknown data source {_shortened(repr(source))}; {did_you_mean(source, known)}"
 
 
-def _wrong_models(
-    role: str, raw: Any, training: TrainingConfig | None, task: Task | None, tasks: Mapping[str, Task]
-) -> Iterable[str]:
+def _wrong_models(role: str, raw: Any, task: Task | None) -> Iterable[str]:
     """Models of another task or of none, and arguments that no model of this one takes.
 
     Args:
         role: "teacher" or "student".
-        raw: that section as it was given: names are told also where something else in it is wrong.
-        training: the section, where it is sound.
+        raw: that section as it was given: a model is looked at also where something else in the section is wrong.
         task: of the study, where it is usable.
-        tasks: all that are.
     """
     section = raw if isinstance(raw, Mapping) else {}
     further = section.get("models")
@@ -309,17 +325,18 @@ def _wrong_models(
         name = model.get("name") if isinstance(model, Mapping) else model
         if not isinstance(name, str):  # said by the schema
             continue
-        refused = {own: _refused(one, name) for own, one in tasks.items()}
-        able = [own for own, why in refused.items() if why is None]
+        reason = None if task is None else _refused(task, name)
+        if task is not None and reason is None:
+            with contextlib.suppress(ValidationError):  # said by the schema
+                sound = TypeAdapter(ModelSection).validate_python(model)
+                yield from (f"{key}.{option}: {mistake}" for option, mistake in task.model_mistakes(sound))
+            continue
+        able = _names_of(lambda one: _refused(one, name) is None)  # noqa: B023
         if task is None and able:
             continue
-        reason = next(iter(refused.values())) if task is None else _refused(task, name)
-        if reason is not None:
-            other = f"; it is a model of task: {', '.join(able)}" if able else ""
-            yield f"{key}.name: {reason}{other}"
-        elif task is not None and training is not None:
-            models = training.all_models if isinstance(training, StudentConfig) else [training.model]
-            yield from (f"{key}.{option}: {mistake}" for option, mistake in task.model_mistakes(models[number]))
+        reason = reason or next((why for one in usable_tasks().values() if (why := _refused(one, name))), None)
+        other = f"; it is a model of task: {', '.join(able)}" if able else ""
+        yield f"{key}.name: {reason}{other}"
 
 
 def _refused(task: Task, name: str) -> str | None:

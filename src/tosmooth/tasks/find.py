@@ -11,6 +11,7 @@ from tosmooth.registry import Registry
 from tosmooth.tasks.base import Absent, Task, Traits
 
 DEFAULT_TASK = "image_classification"  # the only one of versions that wrote no task into a study
+NEEDED = ("name", "metric", "samples")  # the traits that have no default
 # Imported on first use: a study of images needs nothing that sentences need.
 _BUILT_IN = {
     DEFAULT_TASK: "tosmooth.tasks.image_classification:ImageClassification",
@@ -53,14 +54,21 @@ def find_task(name: str) -> Task:
     """
     found = TASKS.find(name)
     if (reason := _refused(found)) is not None:
-        raise ConfigError([f"task: {name!r}: {found!r} is not {reason}"])
+        raise _wrong(name, found, reason)
     try:
-        return found()
+        task = found()
     except Exception as error:  # another package's code may raise anything
-        reason = f"one that is made without arguments ({type(error).__name__}: {error})"
-        if name in plugins.names("tasks"):
-            raise plugins.wrong("tasks", name, reason) from error
-        raise ConfigError([f"task: {name!r}: {found!r} is not {reason}"]) from error
+        raise _wrong(name, found, f"one that is made without arguments ({type(error).__name__}: {error})") from error
+    absent = [trait for trait in NEEDED if not hasattr(task, trait)]
+    if absent:
+        raise _wrong(name, found, f"a whole task: it lacks {', '.join(absent)}")
+    return task
+
+
+def _wrong(name: str, found: type[Task], reason: str) -> TosmoothError:
+    if name in plugins.names("tasks"):
+        return plugins.wrong("tasks", name, reason)
+    return ConfigError([f"task: {name!r}: {found!r} is not {reason}"])
 
 
 def usable_tasks() -> dict[str, Task]:
