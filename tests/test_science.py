@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from science.tables import FORMS, as_markdown, best_temperature, eta_against_accuracy, grid
-from tests.study.grids import results_table
+from tests.fake_study.tables import results_table
 
 ALPHAS, TEMPERATURES = (0.0, 0.1, 0.3), (1.0, 2.0, 8.0, 64.0)
 

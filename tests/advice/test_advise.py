@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tests.study.grids import diffusion_table, results_table, teacher_rows
+from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise, final_verdict
 from tosmooth.advice.caveats import Rules
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.study.grids import diffusion_table, results_table, teacher_rows
+from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import compare_with, scores_by_seed

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.study.grids import results_table
+from tests.fake_study.tables import results_table
 from tosmooth.advice.comparisons import scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tests.study.grids import diffusion_table
+from tests.fake_study.tables import diffusion_table
 from tosmooth.advice.caveats import _sensitivity
 from tosmooth.advice.effect import judge_effect
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.study.grids import TEMPERATURES, results_table
+from tests.fake_study.tables import TEMPERATURES, results_table
 from tosmooth.advice.inheritance import COLUMNS, ece_column, inheritance_table, judge_inheritance
 
 

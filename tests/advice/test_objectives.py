@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.study.grids import diffusion_table, results_table
+from tests.fake_study.tables import diffusion_table, results_table
 from tosmooth.advice.objectives import COLUMNS, answers, compare_objectives
 from tosmooth.losses.objectives import reference_objective
 from tosmooth.recipes.reading import load_config

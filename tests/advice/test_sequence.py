@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.study.grids import diffusion_table, results_table, teacher_rows
+from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise, describe, final_verdict
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from tests.study.grids import diffusion_table, results_table, teacher_rows
+from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise, final_verdict
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import compare_with, read_judged, scores_by_seed

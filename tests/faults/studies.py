@@ -22,7 +22,7 @@ from tosmooth.recipes.reading import load_config
 SMALL: Mapping[str, Any] = {
     "name": "small",
     "data": {
-        "source": "fashion_mnist_sample", "limit_train": 330, "limit_test": 100, "validation": 0.2,
+        "source": "fashion_mnist_sample", "limit_train": 170, "limit_test": 100, "validation": 0.2,
         "train_augmentation": "flip",
     },
     "teacher": {
@@ -35,7 +35,7 @@ SMALL: Mapping[str, Any] = {
         "optimizer": {"name": "adamw", "learning_rate": 0.002},
     },
     "cache": {"views": 2},
-    "compute": {"device": "cpu", "threads": 1, "checkpoint_minutes": 0.002},
+    "compute": {"device": "cpu", "threads": 1, "checkpoint_minutes": 0.001},
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.study_files import CLASSES, HOSTILE, Variant, write_study
+from tests.fake_study.folder import CLASSES, HOSTILE, Variant, write_study
 from tosmooth.report.build import build_report
 from tosmooth.report.reading import StudyFiles, read_study
 

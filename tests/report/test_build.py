@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.report.study_files import HOSTILE, Variant, write_study
+from tests.fake_study.folder import HOSTILE, Variant, write_study
 from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report
 

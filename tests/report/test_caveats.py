@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.report.caveats import caveats
 from tosmooth.report.reading import StudyFiles, read_study
 

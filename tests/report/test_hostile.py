@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tests.report.test_browser import BROWSER, Visit, browser  # noqa: F401
 from tests.report.test_build import read_page
 from tosmooth import cli

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.report.build import build_report
 from tosmooth.report.paper_match import architecture, matching, what_differs
 from tosmooth.report.reading import StudyFiles, read_study

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.errors import StudyError
 from tosmooth.report.figures import make_figures
 from tosmooth.report.reading import StudyFiles, read_study

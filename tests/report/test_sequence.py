@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.report.study_files import Variant
-from tests.report.translation_files import write_translation_study, write_translations
+from tests.fake_study.folder import Variant
+from tests.fake_study.translations import write_translation_study, write_translations
 from tosmooth.report.build import build_report, make_tables
 from tosmooth.report.figures import make_figures
 from tosmooth.report.reading import StudyFiles, read_study

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.report.study_files import HOSTILE, Variant, write_study
+from tests.fake_study.folder import HOSTILE, Variant, write_study
 from tests.report.test_build import read_page
 from tosmooth.report.build import build_report
 from tosmooth.report.reading import StudyFiles, read_study

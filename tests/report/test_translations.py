@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.report.study_files import Variant, write_study
-from tests.report.translation_files import REFERENCES, SOURCES, write_translation_study, write_translations
+from tests.fake_study.folder import Variant, write_study
+from tests.fake_study.translations import REFERENCES, SOURCES, write_translation_study, write_translations
 from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report, make_tables
 from tosmooth.report.figures import make_figures

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.wording import duration, headline, how_classes_were_chosen, how_it_was_run, recommendation
 

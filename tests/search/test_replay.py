@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from tests.report.study_files import SPREAD, Variant, write_study
+from tests.fake_study.folder import SPREAD, Variant, write_study
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.folder.results import StudyResults
 from tosmooth.search.replay import replay

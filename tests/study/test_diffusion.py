@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from tests.study.grids import diffusion_table
+from tests.fake_study.tables import diffusion_table
 from tests.tasks.sentences import raw_study
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.diffusion import reference_cell, summarise_diffusion

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.report.figures.accuracy import accuracy_figure, paired_change
 from tosmooth.report.figures.figure import Figure
 from tosmooth.report.reading import StudyFiles, read_study

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.report.figures.calibration import error_figure, reliability_figure
 from tosmooth.report.reading import StudyFiles, read_study
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.report.figures.classes import class_figure
 from tosmooth.report.reading import StudyFiles, read_study
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.fake_study.folder import Variant, write_study
 from tests.report.figures.test_style import _contrast
-from tests.report.study_files import Variant, write_study
 from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.figure import Figure
 from tosmooth.report.figures.heatmap import heatmap_figures

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.report.figures.projection import projection_figure, projection_finding
 from tosmooth.report.reading import StudyFiles, read_study
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.style import CLASSES, Mode, alpha_colours, theme
 from tosmooth.report.reading import StudyFiles, read_study

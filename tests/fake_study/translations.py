@@ -1,4 +1,4 @@
-"""A study of translation on disk: the study of images of `study_files` with BLEU for its figures, and translations."""
+"""A study of translation on disk: that of images of `fake_study.folder` with BLEU for its figures, and translations."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from tests.report.study_files import Variant, write_study
+from tests.fake_study.folder import Variant, write_study
 
 SOURCES = [f"Save the file number {i}." for i in range(50)]
 REFERENCES = [f"Speichern Sie die Datei Nummer {i}." for i in range(50)]

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 TEMPERATURES = (1.0, 2.0, 64.0)
+
+
+def cell_name(alpha: float, temperature: float, seed: int) -> str:
+    """What a study calls this student."""
+    return f"hinton-a{alpha:g}-T{temperature:g}-resnet8-s{seed}"
+
+
+def identity(alpha: float, temperature: float, seed: int) -> dict[str, Any]:
+    """The first columns of a student's row, in the order of `results.csv`."""
+    return {
+        "cell": cell_name(alpha, temperature, seed),
+        "objective": "hinton",
+        "label_smoothing": alpha,
+        "temperature": float(temperature),
+        "student": "resnet8",
+        "seed": seed,
+    }
 
 
 def results_table(
@@ -32,12 +50,7 @@ def results_table(
                 value = score(alpha, temperature) + shared + random.normal(0, noise) + (off if alpha > 0 else 0.0)
                 rows.append(
                     {
-                        "cell": f"hinton-a{alpha:g}-T{temperature:g}-resnet8-s{seed}",
-                        "objective": "hinton",
-                        "label_smoothing": alpha,
-                        "temperature": temperature,
-                        "student": "resnet8",
-                        "seed": seed,
+                        **identity(alpha, temperature, seed),
                         **({"teacher_seed": teacher_seed} if len(teacher_offs) > 1 else {}),
                         "status": "done",
                         "val/top1": value,
@@ -68,11 +81,7 @@ def diffusion_table(
                 spread = 0.0 if temperature == 1 else noise
                 rows.append(
                     {
-                        "cell": f"hinton-a{alpha:g}-T{temperature:g}-resnet8-s{seed}",
-                        "objective": "hinton",
-                        "label_smoothing": alpha,
-                        "temperature": temperature,
-                        "seed": seed,
+                        **{key: value for key, value in identity(alpha, temperature, seed).items() if key != "student"},
                         **({"teacher_seed": teacher_seed} if len(teacher_etas) > 1 else {}),
                         "split": "train",
                         "normalisation": "mean_distance",

@@ -14,6 +14,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from tests.fake_study.tables import cell_name, identity
+
 SPREAD = (-0.2, 0.0, 0.2, -0.1, 0.1, 0.0)  # top-1 points by which a seed lies off its setting's mean
 HOSTILE = "</script><script>alert(1)</script>"
 CLASSES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat")
@@ -128,10 +130,9 @@ def _grid(v: Variant) -> list[tuple[float, int, int]]:
 def _cells(v: Variant) -> pd.DataFrame:
     rows = []
     for alpha, temperature, seed in _grid(v):
-        name = f"hinton-a{alpha:g}-T{temperature}-resnet8-s{seed}"
-        row: dict[str, Any] = {
-            "cell": name, "objective": "hinton", "label_smoothing": alpha, "temperature": float(temperature),
-            "student": "resnet8", "seed": seed, "teacher": f"a{alpha:g}-s0", "teacher_seed": 0,
+        name = cell_name(alpha, temperature, seed)
+        row: dict[str, Any] = identity(alpha, temperature, seed) | {
+            "teacher": f"a{alpha:g}-s0", "teacher_seed": 0,
             "status": "failed" if name in v.failed else "done",
             "failure": f"{name}: the loss became infinite" if name in v.failed else None,
         }  # fmt: skip
@@ -174,9 +175,8 @@ def _diffusion(v: Variant) -> pd.DataFrame:
             for norm, debiased in FORMS:
                 off = SPREAD[seed] / 50 if temperature > min(v.temperatures) else 0.0
                 rows.append(
-                    {"cell": f"hinton-a{alpha:g}-T{temperature}-resnet8-s{seed}", "objective": "hinton",
-                     "student": "resnet8",
-                     "label_smoothing": alpha, "temperature": float(temperature), "seed": seed, "split": split,
+                    identity(alpha, temperature, seed)
+                    | {"split": split,
                      "normalisation": norm, "debiased": debiased, "reference_temperature": float(min(v.temperatures)),
                      "eta_s1": v.eta(alpha, temperature, "eta_s1") + off,
                      "eta_s2": v.eta(alpha, temperature, "eta_s2"), "reliable": True}
@@ -222,7 +222,7 @@ def _projection(v: Variant, points: int = 12) -> pd.DataFrame:
     """Three round clusters; the two similar ones approach each other with log T where there is an effect."""
     rows = []
     models = [("teacher", f"a{a:g}-s0", a, None) for a in v.alphas]
-    models += [("student", f"hinton-a{a:g}-T{t}-resnet8-s0", a, t) for a in v.alphas for t in v.temperatures]
+    models += [("student", cell_name(a, t, 0), a, t) for a in v.alphas for t in v.temperatures]
     for role, name, alpha, temperature in models:
         near = 1.5 - (0.1 * math.log2(temperature) if temperature and v.effect and alpha > 0 else 0)
         centres = {0: (-near / 2, 0.0), 2: (near / 2, 0.0), 1: (0.0, 3.0)}
@@ -242,7 +242,7 @@ def _projection(v: Variant, points: int = 12) -> pd.DataFrame:
 def _calibration(v: Variant) -> pd.DataFrame:
     rows = []
     models = [("teacher", f"a{a:g}-s0", a, None, 0) for a in v.alphas]
-    models += [("student", f"hinton-a{a:g}-T{t}-resnet8-s{s}", a, float(t), s) for a, t, s in _grid(v)]
+    models += [("student", cell_name(a, t, s), a, float(t), s) for a, t, s in _grid(v)]
     for role, name, alpha, temperature, seed in models:
         for b in range(5, 15):
             confidence = (b + 0.5) / 15
@@ -264,7 +264,7 @@ def _views(v: Variant) -> pd.DataFrame:
         for a in v.alphas
     ]  # fmt: skip
     students = [
-        {"role": "student", "name": f"hinton-a{a:g}-T{t}-resnet8-s{s}", "teacher": f"a{a:g}-s0", "objective": "hinton",
+        {"role": "student", "name": cell_name(a, t, s), "teacher": f"a{a:g}-s0", "objective": "hinton",
          "label_smoothing": a, "temperature": float(t), "teacher_seed": 0, "seed": s, "compactness": 0.6 - a,
          "compactness_val": 0.7 - a, "smoothness": 0.5}
         for a, t, s in _grid(v)

@@ -1,0 +1,1 @@
+"""Studies of explicit numbers: their tables (`tables`), their folder (`folder`), one of sentences (`translations`)."""
