@@ -21,7 +21,7 @@ from tosmooth.study.run import run_study
 TINY: dict[str, Any] = {
     "name": "tiny",
     "description": "the whole pipeline on a few real images",
-    "data": {"source": "fashion_mnist_sample", "limit_train": 700, "limit_test": 300, "validation": 0.2},
+    "data": {"source": "fashion_mnist_sample", "limit_train": 400, "limit_test": 300, "validation": 0.2},
     "teacher": {
         "model": {"name": "resnet8", "kwargs": {"stem_stride": 2}},
         "label_smoothing": [0.0, 0.1],

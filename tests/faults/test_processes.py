@@ -20,6 +20,7 @@ import yaml
 from safetensors.torch import load_file
 
 from tests.faults.studies import assert_same, content
+from tests.processes import run_forked
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.single import evaluate_weights
 
@@ -49,15 +50,7 @@ def launch(raw: Mapping[str, Any], root: Path, processes: int) -> subprocess.Pop
     (root / "study.yaml").write_text(yaml.safe_dump(dict(raw)), encoding="utf-8")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     torchrun += ["--master-port", str(free_port())]
-    command = [
-        *(torchrun if processes > 1 else [sys.executable]),
-        "-m",
-        "tosmooth",
-        "study",
-        "study.yaml",
-        "-o",
-        "runs",
-    ]
+    command = [*torchrun, "-m", "tosmooth", "study", "study.yaml", "-o", "runs"]
     environment = dict(os.environ, PYTHONPATH=str(Path.cwd()))
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     return subprocess.Popen(command, cwd=root, env=environment, **pipes)
@@ -70,9 +63,16 @@ def free_port() -> int:
 
 
 def run(raw: Mapping[str, Any], root: Path, processes: int) -> Path:
-    process = launch(raw, root, processes)
-    output, _ = process.communicate(timeout=200)
-    assert process.returncode == 0, output[-3000:]
+    if processes == 1:
+        root.mkdir(parents=True)
+        (root / "study.yaml").write_text(yaml.safe_dump(dict(raw)), encoding="utf-8")
+        done = run_forked(["study", "study.yaml", "-o", "runs"], os.environ, root)
+        code, output = done.returncode, done.stdout + done.stderr
+    else:
+        process = launch(raw, root, processes)
+        output, _ = process.communicate(timeout=200)
+        code = process.returncode
+    assert code == 0, output[-3000:]
     assert output.count("report: ") == 1, "one process speaks"
     return root / "runs" / raw["name"]
 

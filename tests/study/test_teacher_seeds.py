@@ -21,13 +21,14 @@ from tosmooth.study.run import run_study
 from tosmooth.study.summary import print_summary
 
 WEIGHTS = "model.safetensors"
+FEW = "data.limit_train=300"
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
     """Two teacher seeds, two student models, taught from stored logits."""
     other = "student.models=[{name: 'timm:test_resnet', kwargs: {input_size: 48}}]"
-    overrides = ["teacher.seeds=[0,3]", "student.seeds=[0]", "cache.views=1", other]
+    overrides = ["teacher.seeds=[0,3]", "student.seeds=[0]", "cache.views=1", FEW, other]
     config = load_config(TINY, overrides)
     return run_study(config, tmp_path_factory.mktemp("runs"), StudyProgress(Console(quiet=True)))
 
@@ -112,7 +113,7 @@ def test_a_second_student_model_leaves_the_first_ones_bits_alone(
     study: StudyResults, tmp_path: Path, silent: StudyProgress
 ):
     """Models of one group share batches and teachers, nothing else."""
-    config = load_config(TINY, ["student.seeds=[0]", "cache.views=1", "student.temperatures=[8]"])
+    config = load_config(TINY, ["student.seeds=[0]", "cache.views=1", FEW, "student.temperatures=[8]"])
     for name, alone in trained(config, tmp_path, silent).items():
         beside = study.path / "students" / name / WEIGHTS
         assert alone.read_bytes() == beside.read_bytes()
