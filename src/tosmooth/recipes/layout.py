@@ -44,15 +44,17 @@ class Data(Protocol):
     def download(self) -> bool:
         """Whether the data are fetched."""
 
-    @property
-    def text(self) -> _Text:
-        """Languages."""
-
 
 def expected(data: Data) -> str | None:
     """What the folder of a source must hold, in words; None of a source that needs none, or is not known here."""
     found = EXPECTED.get(data.source)
-    return found and found.format(source=data.text.source_language, target=data.text.target_language)
+    return found and found.format(**_languages(data))
+
+
+def _languages(data: Data) -> dict[str, str]:
+    """Codes of the languages of sentences; empty of other data."""
+    text: _Text | None = getattr(data, "text", None)
+    return {} if text is None else {"source": text.source_language, "target": text.target_language}
 
 
 def check_layout(data: Data, *, parted: bool = True) -> None:
@@ -104,7 +106,5 @@ def _missing(data: Data, path: Path, parted: bool) -> list[str]:
         return [
             f"cifar-100-python/{n}" for n in ("train", "test", "meta") if not (path / "cifar-100-python" / n).exists()
         ]
-    languages = data.text.source_language, data.text.target_language
-    return [
-        name for part in ("train", "test") for name in (f"{part}.{x}" for x in languages) if not (path / name).is_file()
-    ]
+    names = [f"{part}.{language}" for part in ("train", "test") for language in _languages(data).values()]
+    return [name for name in names if not (path / name).is_file()]
