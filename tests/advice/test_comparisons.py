@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,9 @@ from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import compare_with, scores_by_seed
+from tosmooth.analysis.inference import Interval
+from tosmooth.tasks.metric import Metric
+from tosmooth.tasks.sample_tests import SampleTest
 
 BEST = ("hinton", 0.1, 1.0, "resnet8")
 OTHER = ("hinton", 0.0, 1.0, "resnet8")
@@ -107,3 +111,25 @@ def test_scores_leave_failed_cells_out():
     found = scores_by_seed(table, "val/top1")
     assert found.isna().sum().sum() == 1
     assert OTHER in found.index
+
+
+class Differences(SampleTest):
+    """What is kept of a model is its figure."""
+
+    name = "a test"
+
+    def read(self, folder: Path) -> float:
+        return float(folder.name)
+
+    def compare(self, best: float, other: float) -> tuple[Interval, float]:
+        return Interval(best - other, best - other - 1, best - other + 0.5, 300), 0.001
+
+
+@pytest.mark.rule("R6")
+@pytest.mark.parametrize("less", [False, True])
+def test_a_test_of_samples_says_how_much_worse_also_where_less_is_better(less):
+    metric = Metric("m", "m", "", "m", "m", "m", "words", lower_is_better=less, sample_test=Differences())
+    judged = {("hinton", 0.1, t, "resnet8"): found for t, found in ((1.0, 7.0), (2.0, 12.0 if less else 2.0))}
+    other = compare_with(BEST, scores(T1=[7.0], T2=[judged["hinton", 0.1, 2.0, "resnet8"]]), 0.5, judged, metric)[1]
+    assert (other["difference"], other["relation"], other["unit"]) == (5.0, "worse", "words")
+    assert (other["low"], other["high"]) == ((4.5, 6.0) if less else (4.0, 5.5))

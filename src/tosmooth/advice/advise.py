@@ -107,6 +107,7 @@ def _advise(
     advice: dict[str, Any] = {
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "metric": metric.val,
+        "lower_is_better": metric.lower_is_better,
         "selection": rules.selection,
         "margin": rules.margin,
         "smoothing": rules.smoothing,

@@ -94,7 +94,7 @@ def compare_with(
         found = None
         if len(pairs) == 1 and metric.compared_by is not None and judged and {best, setting} <= set(judged):
             told = metric.compared_by.compare(judged[best], judged[setting])
-            found = None if told is None else _row(*told, metric.samples)
+            found = None if told is None else _row(_behind(told[0], metric), told[1], metric.samples)
         found = found or _over_seeds(pairs)
         if setting == best:
             found["p"] = math.nan
@@ -104,6 +104,13 @@ def compare_with(
         row["p_holm"] = adjusted
         row["relation"] = "best" if own else _relation(row, margin)
     return rows
+
+
+def _behind(difference: Interval, metric: Metric) -> Interval:
+    """How many points the other is worse, from best − other."""
+    if not metric.lower_is_better:
+        return difference
+    return Interval(-difference.mean, -difference.high, -difference.low, difference.n)
 
 
 def _over_seeds(pairs: NDArray[np.float64]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ class StudyFiles:
     @cached_property
     def task(self) -> Traits:
         """What is known of the study's task."""
-        return traits_of(self.config.get("task"), self.advice.get("metric"))
+        return traits_of(self.config.get("task"), self.advice)
 
     @property
     def metric(self) -> Metric:

@@ -62,7 +62,7 @@ def read_grid_curves(path: Path) -> GridCurves:
     if selection == "best_on_test":
         raise StudyError(f"{path} chose its epochs on the test split; a search chooses on validation only")
     done = study.cells[study.cells["status"] == "done"]
-    metric = traits_of(study.config.get("task"), (study.advice or {}).get("metric")).metric.judged_by
+    metric = traits_of(study.config.get("task"), study.advice).metric.judged_by
     kept = "last" if selection == "last" or (done["selection"] == "last").any() else "best"  # auto, as it was resolved
     scores = []
     for name in map(str, done["cell"]):

@@ -56,7 +56,7 @@ def print_summary(results: StudyResults, console: Console) -> None:
                 console.print(text)
     console.print()
     word = unit_word(results.cells)
-    metric = traits_of(results.config.get("task"), (results.advice or {}).get("metric")).metric
+    metric = traits_of(results.config.get("task"), results.advice).metric
     column, unit = metric.test, f",{metric.unit}" if metric.unit else ""
     smoothing = (results.config.get("teacher") or {}).get("smoothing")
     if column in results.cells and results.cells[column].notna().any():

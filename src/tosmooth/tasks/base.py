@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -191,13 +192,16 @@ class Absent(Traits):
 
     Args:
         name: of the task.
-        metric: its metric's column on validation, as the frozen advice has it; None: not known.
+        advice: of the study, which may be anyone's: it has the metric's column on validation, and whether less is
+            better. Before there is any, nobody knows what settings are compared by, and nothing is taken for it.
     """
 
-    def __init__(self, name: str, metric: str | None) -> None:
-        own = (metric or "").rpartition("/")[2]
+    def __init__(self, name: str, advice: Mapping[str, Any]) -> None:
+        column, less = advice.get("metric"), advice.get("lower_is_better") is True
+        own = (column.rpartition("/")[2] if isinstance(column, str) else "") or "metric"
         self.name, self.samples = name, "samples"
-        self.metric = Metric(own, own, "", own, own, own, "samples") if own and own != TOP1.name else TOP1
+        unknown = Metric(own, own, "", own, own, own, self.samples, lower_is_better=less)
+        self.metric = replace(TOP1, samples=self.samples) if own == TOP1.name else unknown
 
 
 class Task(Traits, ABC):

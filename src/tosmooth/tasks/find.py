@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -80,16 +81,16 @@ def usable_tasks() -> dict[str, Task]:
     return found
 
 
-def traits_of(name: object, metric: str | None = None) -> Traits:
+def traits_of(name: object, advice: Mapping[str, Any] | None = None) -> Traits:
     """What is known of the task of a study that is there, by its name in `study.yaml`.
 
     Args:
         name: None in studies of versions that had one task.
-        metric: the metric's column, as the study's advice has it: all that tells where the task is not installed here.
+        advice: of the study: all that tells of its metric where the task is not installed here.
     """
     with suppress(TosmoothError):
         return find_task(DEFAULT_TASK if name is None else str(name))
-    return Absent(str(name), metric)
+    return Absent(str(name), advice or {})
 
 
 def _refused(found: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ class Metric:
     @property
     def key(self) -> str:
         """Of its figures and tables among the files of a report."""
-        return self.noun.lower().replace(" ", "-")
+        return re.sub(r"[^a-z0-9._-]+", "-", self.noun.lower())[:60].strip("-.") or "metric"
 
     @property
     def sign(self) -> int:
