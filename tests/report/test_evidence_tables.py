@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 from tests.fake_study.folder import Variant, write_study
@@ -25,6 +27,20 @@ def test_comparisons_run_from_the_recommended_setting_down(effect_files: StudyFi
     assert texts["relation"][0] == "recommended"
     assert texts["difference (points)"] == ["–", "−0.7", "−0.8", "−0.9", "−1.0", "−1.3", "−1.6", "−3.1"]
     assert texts["95 % interval"][1] == "−0.8 to −0.6"  # 0.70 ± 0.13
+
+
+def test_worse_figures_are_higher_where_less_is_better(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "s")
+    path = folder / "analysis" / "advice.json"
+    advice = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(advice | {"metric": "val/nll", "lower_is_better": True}), encoding="utf-8")
+    config = folder / "study.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(f"task: not_installed\n{re.sub('(?m)^task: .*$', '', text)}", encoding="utf-8")
+    texts = _texts(comparisons_table(read_study(folder)))
+    assert texts["relation"][0] == "recommended"
+    assert texts["difference (points)"][:2] == ["–", "+0.7"]
+    assert texts["95 % interval"][1] == "0.6 to 0.8"
 
 
 def test_no_comparisons_without_advice(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from tosmooth.tasks.find import traits_of
-from tosmooth.tasks.metric import Metric
+from tosmooth.tasks.base import Traits
+from tosmooth.tasks.find import find_task, traits_of
+from tosmooth.tasks.metric import Figure, Metric
 
 
 def test_a_task_that_is_not_installed_is_known_by_what_its_advice_says():
@@ -29,3 +30,14 @@ def test_without_advice_nothing_is_taken_for_its_metric(advice):
 )
 def test_a_metrics_key_names_a_file(noun: str, key: str):
     assert Metric("m", noun, "", noun, noun, noun, "samples").key == key
+
+
+def test_units_of_figures_are_a_sentence_or_nothing():
+    class Bare(Traits):
+        metric = Metric("perplexity", "perplexity", "", "Perplexity", "perplexity", "perplexity", "letters")
+
+    bare = Bare()
+    assert bare.figure_units == "Top-1 in percent; top-5 in percent; NLL in nats; ECE in percent."
+    bare.figures = (Figure("perplexity", "perplexity"),)
+    assert bare.figure_units == ""
+    assert find_task("translation").figure_units.startswith("BLEU")

@@ -50,10 +50,13 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     best = frame["relation"] == "best"
     widths = ((frame["high"] - frame["low"]) / 2)[~best]
     digits = decimals_for(widths, otherwise=1, least=1, most=2)
-    differences = [MISSING if b else signed(-d, digits) for b, d in zip(best, frame["difference"], strict=True)]
+    # The file says how much worse a setting is; the table, how its figures differ: worse accuracy is less, worse
+    # perplexity is more.
+    sides = ("low", "high") if files.metric.lower_is_better else ("high", "low")
+    changes, low, high = (-files.metric.sign * frame[name] for name in ("difference", *sides))
+    differences = [MISSING if b else signed(d, digits) for b, d in zip(best, changes, strict=True)]
     intervals = [
-        MISSING if b else between(-high, -low, digits)
-        for b, low, high in zip(best, frame["low"], frame["high"], strict=True)
+        MISSING if b else between(*ends, digits) for b, ends in zip(best, zip(low, high, strict=True), strict=True)
     ]
     columns = [
         text_column("relation", ["recommended" if b else r for b, r in zip(best, frame["relation"], strict=True)])
@@ -63,8 +66,8 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     if len(files.settings) > 1:
         columns += [text_column("objective", list(frame["objective"])), text_column("student", list(frame["student"]))]
     columns += [
-        Column("difference (points)", differences, [-d for d in frame["difference"]]),
-        Column("95 % interval", intervals, [-d for d in frame["high"]]),
+        Column("difference (points)", differences, list(changes)),
+        Column("95 % interval", intervals, list(low)),
         Column("p (Holm)", [p_text(p) for p in frame["p_holm"]], list(frame["p_holm"])),
     ]
     margin = files.advice.get("margin")

@@ -168,7 +168,8 @@ def cells_table(files: StudyFiles) -> Table:
             ("selected_epoch", "epoch", 0, 1),
         ],
     )
-    return Table("grid", f"Every student of the grid. {units} Select a heading to sort.", columns, cells, sortable=True)
+    caption = " ".join(filter(None, ("Every student of the grid.", units, "Select a heading to sort.")))
+    return Table("grid", caption, columns, cells, sortable=True)
 
 
 def teachers_table(files: StudyFiles) -> Table | None:
@@ -186,7 +187,7 @@ def teachers_table(files: StudyFiles) -> Table | None:
             ("selected_epoch", "epoch", 0, 1),
         ],
     )
-    return Table("teachers", f"The teachers. {units}", columns, teachers, sortable=True)
+    return Table("teachers", f"The teachers. {units}".rstrip(), columns, teachers, sortable=True)
 
 
 def temperature_column(frame: pd.DataFrame) -> Column:

@@ -20,7 +20,7 @@ from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import DataError, did_you_mean
 from tosmooth.folder.columns import OF_EVERY_PASS, column
 from tosmooth.models.study_model import StudyModel
-from tosmooth.tasks.metric import TOP1, Figure, Metric, figures_of
+from tosmooth.tasks.metric import TOP1, Figure, Metric, capital, figures_of
 from tosmooth.tasks.published import Published
 
 if TYPE_CHECKING:  # configurations are read, and reports written, without what trains
@@ -183,8 +183,8 @@ class Traits:
         """What captions say of the figures."""
         if self.units:
             return self.units
-        with_unit = [figure for figure in self.shown_figures if figure.unit]
-        return "; ".join(f"{figure.title} in {figure.unit.replace('%', 'percent')}" for figure in with_unit) + "."
+        told = [f"{one.title} in {one.unit.replace('%', 'percent')}" for one in self.shown_figures if one.unit]
+        return capital(f"{'; '.join(told)}.") if told else ""
 
 
 class Absent(Traits):
