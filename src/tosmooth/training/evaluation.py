@@ -115,7 +115,7 @@ def evaluate(
         seen, finite = sum(compute.processes.gather(seen)), all(compute.processes.gather(finite))
     if not seen:
         raise DataError("nothing of the split could be read")
-    return Evaluation(metrics, found, _joined(kept) if keep else None, correct, finite)
+    return Evaluation(metrics, found, _joined(kept) if kept else None, correct, finite)
 
 
 class FollowedClasses:
