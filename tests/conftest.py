@@ -4,7 +4,6 @@ import copy
 import os
 import shutil
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from tests.shared import Shared
-from tosmooth.data import fashion_mnist_sample
 from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
@@ -91,12 +89,3 @@ def tiny_study(shared: Shared) -> StudyResults:
         run_study(load_config(TINY), root, StudyProgress(Console(quiet=True)))
 
     return load_study(shared.folder("tiny-study", run) / "tiny")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def decompressed_once() -> Iterator[None]:
-    """The embedded images are read in half a second, and by nearly every study of the tests."""
-    read = cache(fashion_mnist_sample._read)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fashion_mnist_sample, "_read", lambda name: copy.deepcopy(read(name)))
-        yield

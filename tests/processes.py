@@ -1,4 +1,4 @@
-"""Processes that begin at once: forks of a server that has imported PyTorch and the parts of a study, and no more.
+"""Processes that begin at once: forks of a server that has imported PyTorch and the parts of a study (`tests.warm`).
 
 They are real processes: their own memory, environment and streams, signals and exit codes. No thread pool is inherited,
 as the server computes nothing. What a process prints depends on its streams and its environment, so the command line
@@ -18,12 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    [
-        "tosmooth.study.run", "tosmooth.study.single", "tosmooth.search.run", "tosmooth.export.export",
-        "torch._dynamo", "torchmetrics", "torchvision", "tests.processes",
-    ]
-)  # fmt: skip
+FORKS.set_forkserver_preload(["tests.warm", "tests.processes"])
 
 
 def run_forked(

@@ -16,6 +16,7 @@ from rich.markup import escape
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
+LONGEST_SHOWN = 300  # characters of a wrong value, or of its key, that a message repeats
 _HIDDEN_BUT_LINES = re.compile(_HIDDEN.pattern.replace("\x00-\x1f", "\x00-\x08\x0b-\x1f"))
 
 
@@ -31,6 +32,11 @@ def shown(text: str, *, lines: bool = False) -> str:
 def markup(text: object, *, lines: bool = False) -> str:
     """What `shown` makes of a text, ready for rich's console: brackets in it are no markup either."""
     return escape(shown(str(text), lines=lines))
+
+
+def shortened(text: str) -> str:
+    """A text that a message repeats, with its middle left out where it is long."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]} … {text[-LONGEST_SHOWN // 2 :]}"
 
 
 def quoted(argument: object) -> str:

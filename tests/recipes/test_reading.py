@@ -10,7 +10,8 @@ import yaml
 from tosmooth.config.schema import dump_config
 from tosmooth.errors import ConfigError
 from tosmooth.recipes import recipe_names, recipe_text
-from tosmooth.recipes.reading import find_mistakes, load_config, parse_override, read_source
+from tosmooth.recipes.mistakes import find_mistakes
+from tosmooth.recipes.reading import load_config, parse_override, read_source
 from tosmooth.study.plan import make_plan
 from tosmooth.tasks.base import QUICK, Task
 from tosmooth.tasks.find import TASKS, register_task

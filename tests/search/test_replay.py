@@ -175,3 +175,9 @@ def test_a_study_that_chose_on_test_is_refused(tmp_path: Path):
     folder = write_grid(tmp_path / "study", steady, Variant(config={"selection": "best_on_test"}))
     with pytest.raises(StudyError, match="chose its epochs on the test split"):
         replay(folder)
+
+
+def test_a_study_of_a_task_that_is_not_installed_is_refused(tmp_path: Path):
+    folder = write_grid(tmp_path / "study", steady, Variant(config={"task": "not_installed"}))
+    with pytest.raises(StudyError, match="not_installed, is not installed here"):
+        replay(folder)

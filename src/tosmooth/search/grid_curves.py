@@ -14,8 +14,10 @@ from tosmooth.errors import StudyError
 from tosmooth.folder.paths import CURVE_FILE, StudyDirectory
 from tosmooth.folder.results import load_study
 from tosmooth.search.learning_curves import read_curve, score_at
+from tosmooth.tasks.base import Absent
 from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric
+from tosmooth.terminal import shown
 from tosmooth.untrusted import is_folder_name
 
 REMEDY = "a replay needs the validation figures of every epoch (a study with data.validation above 0)"
@@ -55,14 +57,20 @@ def read_grid_curves(path: Path) -> GridCurves:
 
     Raises:
         StudyError: the folder is no study with results, chose its epochs on the test split, has fewer than two settings
-            or no validation figures of every epoch, or a file is damaged.
+            or no validation figures of every epoch, its task is not installed, or a file is damaged.
     """
     study, directory = load_study(path), StudyDirectory(path)
     selection = study.config.get("selection")
     if selection == "best_on_test":
         raise StudyError(f"{path} chose its epochs on the test split; a search chooses on validation only")
     done = study.cells[study.cells["status"] == "done"]
-    metric = traits_of(study.config.get("task"), study.advice).metric.judged_by
+    traits = traits_of(study.config.get("task"), study.advice)
+    if isinstance(traits, Absent):
+        raise StudyError(
+            f"{path}: its task, {shown(traits.name)}, is not installed here, and nobody else knows what its students "
+            "were judged by after each epoch"
+        )
+    metric = traits.metric.judged_by
     kept = "last" if selection == "last" or (done["selection"] == "last").any() else "best"  # auto, as it was resolved
     scores = []
     for name in map(str, done["cell"]):
