@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +64,17 @@ def free_port() -> int:
 
 
 def run(raw: Mapping[str, Any], root: Path, processes: int) -> Path:
-    if processes == 1:
-        root.mkdir(parents=True)
-        (root / "study.yaml").write_text(yaml.safe_dump(dict(raw)), encoding="utf-8")
-        done = run_forked(["study", "study.yaml", "-o", "runs"], os.environ, root)
-        code, output = done.returncode, done.stdout + done.stderr
-    else:
-        process = launch(raw, root, processes)
-        output, _ = process.communicate(timeout=200)
-        code = process.returncode
-    assert code == 0, output[-3000:]
+    """The study in one process, or in several that were told of one another as torchrun would tell them."""
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "study.yaml").write_text(yaml.safe_dump(dict(raw)), encoding="utf-8")
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(processes)}
+    ranks = [where | {"RANK": rank, "LOCAL_RANK": rank} for rank in map(str, range(processes))]
+    command = ["study", "study.yaml", "-o", "runs"]
+    with ThreadPoolExecutor(processes) as pool:
+        told = [dict(os.environ) if processes == 1 else os.environ | rank for rank in ranks]
+        done = list(pool.map(lambda environment: run_forked(command, environment, root), told))
+    output = "".join(one.stdout + one.stderr for one in done)
+    assert not any(one.returncode for one in done), output[-3000:]
     assert output.count("report: ") == 1, "one process speaks"
     return root / "runs" / raw["name"]
 

@@ -82,7 +82,15 @@ def narrow(name: str) -> list[str]:
     return [f"{role}.model.kwargs.width_per_group=8" for role in deep]
 
 
-@pytest.mark.parametrize("name", [*IMAGENET, *CUB])
+# Every data set, and every student: what the others would be run for, one of these is run for.
+ALIKE = ("imagenet-resnet50-resnet18", "imagenet-resnet50-resnet50", "cub200-resnet50-resnet50", "iwslt14-en-ru")
+
+
+def each(*names: str) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in names]
+
+
+@pytest.mark.parametrize("name", each(*IMAGENET, *CUB))
 def test_a_recipe_of_images_runs_to_its_report(name: str, tmp_path: Path, silent: StudyProgress) -> None:
     data = write_imagenet(tmp_path / "data") if name in IMAGENET else write_cub(tmp_path / "data")
     run(name, data, tmp_path, silent, *SMALL, *SMALL_IMAGES, *narrow(name))
@@ -120,7 +128,7 @@ def test_cifar100_with_its_super_classes_runs_to_its_report(
         assert similar == {other for other in groups if groups[other] == groups[name]} - {name}
 
 
-@pytest.mark.parametrize("name", SENTENCES)
+@pytest.mark.parametrize("name", each(*SENTENCES))
 def test_a_recipe_of_sentences_runs_to_its_report(name: str, tmp_path: Path, silent: StudyProgress) -> None:
     write_lines(tmp_path / "data", name.rpartition("-")[2])
     small = "{d_model: 32, encoder_layers: 1, decoder_layers: 1, encoder_ffn_dim: 48, decoder_ffn_dim: 48}"
