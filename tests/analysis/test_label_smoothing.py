@@ -123,6 +123,35 @@ def test_an_unsmoothed_network_is_never_called_smoothed(seed: int):
     assert found["mixup"].verdict == found["short"].verdict == "undecided"
 
 
+@pytest.mark.parametrize("temperature", [0.1, 0.37, 0.5, 0.68])
+@pytest.mark.parametrize("how", ["plain", "mixup"])
+@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2])
+def test_a_smoothed_teacher_after_temperature_scaling_is_never_called_not_smoothed(
+    alpha: float, how: str, temperature: float
+):
+    logits, labels = trained(alpha, how)
+    found = tosmooth.estimate_label_smoothing(logits / temperature, labels, training_data=True)
+    assert found.verdict != "not smoothed"
+    if any("after temperature scaling" in reason for reason in found.reasons):
+        assert found.interval == (0, 1)
+    else:
+        assert temperature > 0.1
+
+
+def test_logits_that_are_known_to_be_the_networks_own_may_have_the_shape_of_smoothed_ones():
+    logits, labels = optimum(0.1, 10)
+    sharp = 5 * logits
+    assert tosmooth.estimate_label_smoothing(sharp, labels).verdict == "undecided"
+    assert tosmooth.estimate_label_smoothing(sharp, labels).interval == (0, 1)
+    assert tosmooth.estimate_label_smoothing(sharp, labels, rescaled=False).verdict == "not smoothed"
+
+
+@pytest.mark.parametrize("temperature", [0.37, 0.9])
+def test_an_unsmoothed_teacher_keeps_its_verdict_at_another_scale(temperature: float):
+    logits, labels = trained(0)
+    assert tosmooth.estimate_label_smoothing(logits / temperature, labels).verdict == "not smoothed"
+
+
 def test_what_is_said_of_the_data_weakens_the_verdict_only():
     logits, labels = optimum(0.1, 10)
     unknown = tosmooth.estimate_label_smoothing(logits, labels)
@@ -144,7 +173,7 @@ def test_label_noise_leaves_the_moment_estimate_right_for_the_noisy_labels_and_n
 def test_log_probabilities_give_no_not_smoothed_where_a_binary_loss_could_hide():
     torch.manual_seed(0)
     labels = torch.arange(1000) % 10
-    logits = (F.one_hot(labels, 10) * 9.0 + torch.randn(1000, 10)).double()
+    logits = (F.one_hot(labels, 10) * 9.0 + 1.5 * torch.randn(1000, 10)).double()
     assert tosmooth.estimate_label_smoothing(logits, labels).verdict == "not smoothed"
     normalised = tosmooth.estimate_label_smoothing(logits.log_softmax(1), labels)
     assert normalised.verdict == "undecided"

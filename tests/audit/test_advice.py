@@ -14,11 +14,13 @@ from tosmooth.audit.advice import advise
 TARGETS = [SoftTarget(1, 0.5, 0.9, 0.4), SoftTarget(2, 1.7, 0.5, 0.36), SoftTarget(8, 2.2, 0.2, 0.34)]
 
 
-def estimate(margin: float, classes: int = 10, samples: int = 500, **told: Any) -> SmoothingEstimate:
-    """Of logits that lie `margin` apart."""
+def estimate(
+    margin: float, classes: int = 10, samples: int = 500, spread: float = 0.05, **told: Any
+) -> SmoothingEstimate:
+    """Of logits that lie `margin` apart, give or take the spread."""
     torch.manual_seed(0)
     labels = torch.arange(samples) % classes
-    logits = F.one_hot(labels, classes) * margin + 0.05 * torch.randn(samples, classes)
+    logits = F.one_hot(labels, classes) * margin + spread * torch.randn(samples, classes)
     return estimate_label_smoothing(logits.log_softmax(1) if told.pop("normalised", False) else logits, labels, **told)
 
 
@@ -46,7 +48,7 @@ def test_without_raised_temperatures_or_similar_classes_nothing_is_made_up():
 
 
 def test_an_unsmoothed_teacher_is_not_warned_about():
-    said = by_rule(estimate(20.0))
+    said = by_rule(estimate(20.0, spread=4.0))
     assert said.keys() == {"any-temperature", "train-smoothed", "not-seen"}
     assert "does not concern it" in said["any-temperature"]
 
@@ -59,6 +61,7 @@ def test_an_unsmoothed_teacher_is_not_warned_about():
         (estimate(3.0, classes=4), "its training recipe"),
         (estimate(8.0, normalised=True), "raw logits instead of log-probabilities"),
         (estimate(0.05), "trained until it fits them"),
+        (estimate(20.0), "the logits as they were before any temperature scaling"),
     ],
 )
 def test_undecided_says_what_would_decide(smoothing: SmoothingEstimate, decisive: str):

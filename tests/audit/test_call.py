@@ -36,7 +36,8 @@ def save_logits(path: Path, alpha: float, classes: int = 10, names: list[str] | 
     generator = np.random.default_rng(0)
     labels = np.arange(1000) % classes
     margin = math.log((1 - alpha + alpha / classes) / (alpha / classes)) if alpha else 20.0
-    logits = np.eye(classes)[labels] * margin + 0.1 * generator.normal(size=(1000, classes))
+    spread = 0.1 if alpha else 4.0  # smoothing makes the other logits alike
+    logits = np.eye(classes)[labels] * margin + spread * generator.normal(size=(1000, classes))
     if path.suffix == ".npz":
         np.savez(path, logits=logits.astype(np.float32), labels=labels)
     else:

@@ -261,3 +261,28 @@ def test_weights_that_cannot_be_written_say_how_to_go_on(data, teachers, tmp_pat
     (tmp_path / "plain-1" / "model.safetensors").mkdir(parents=True)  # nothing can be written in its place
     with pytest.raises(ModelError, match=r"not be written: .*; the same command goes on from the last checkpoint"):
         train([("plain", 1.0)], data, teachers, tmp_path, "float32")
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0, 64.0])
+def test_what_a_student_begins_with_is_that_of_its_untrained_weights(data, teachers, tmp_path, temperature):
+    """By hand: the loss is T² KL, and its gradient at the logits T (softmax(z / T) − softmax(z_t / T))."""
+    trainee = one_trainee(tmp_path, distillation_from("plain", temperature, "hinton", hard_weight=0.0))
+    trainee.looks_first = True
+    trainee.model.backbone.eval()  # dropout would draw another student for the figures by hand
+    images, labels = torch.stack([data.train[i] for i in range(32)]), data.train.labels[:32]
+    inputs = SharedInputs(images)
+    with torch.no_grad():
+        answers = {"plain": teachers["plain"].eval()(images)}
+        own, taught = (z.log_softmax(-1) for z in (trainee.model(images) / temperature, answers["plain"] / temperature))
+    for _ in range(3):
+        trainee.step(inputs, labels, answers)
+    found = trainee.convergence()
+    gradient = temperature * (own.exp() - taught.exp())
+    loss = temperature**2 * (taught.exp() * (taught - own)).sum(-1)
+    assert found["train/first_loss"] == pytest.approx(float(loss.mean()), rel=1e-3)
+    assert found["train/first_gradient"] == pytest.approx(float(gradient.norm(dim=-1).mean()), rel=1e-3)
+
+    went_on = one_trainee(tmp_path / "again", trainee.loss_function)
+    went_on.looks_first = True
+    went_on.restore(trainee.state())
+    assert went_on.convergence() == found

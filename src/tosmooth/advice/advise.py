@@ -16,6 +16,7 @@ import pandas as pd
 from tosmooth.advice.caveats import Rules, advice_caveats
 from tosmooth.advice.comparisons import KEY, Evidence, Judged, Setting, compare_with, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
+from tosmooth.advice.convergence import convergence, not_alike
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
 from tosmooth.advice.units import FEWEST_SEEDS, reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
@@ -124,6 +125,7 @@ def _advise(
         return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
 
     scores = scores_by_seed(done, metric.val)
+    trained = convergence(results)
     best: Setting = metric.best(scores.mean(axis=1))
     evidence = _judged_settings(done, scores, judged or {})
     comparisons = compare_with(best, scores, rules.margin, evidence, metric)
@@ -153,7 +155,10 @@ def _advise(
             if unknown
             else _rule_here(best, scores, comparisons, rules, evidence)
         ),
-        "consequence": judge_consequence(scores, effect.shown, objective, best[3], metric),
+        "consequence": judge_consequence(
+            scores, effect.shown, objective, best[3], metric, not_alike(trained, objective, best[3])
+        ),
+        "convergence": trained.to_dict(orient="records"),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }

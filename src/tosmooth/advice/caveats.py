@@ -1,4 +1,4 @@
-"""What a reader must know before relying on the advice; the rules are R13 to R22 of `docs/advice.md`."""
+"""What a reader must know before relying on the advice; the rules are R13 to R23 of `docs/advice.md`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tosmooth.advice.comparisons import Setting, scores_by_seed
+from tosmooth.advice.convergence import convergence_caveats
 from tosmooth.advice.effect import Effect
 from tosmooth.advice.units import unit_of, unit_word
 from tosmooth.config.types import Knowledge
@@ -71,6 +72,8 @@ def advice_caveats(
             )
     if best is not None:
         found += _edges(done, best)
+    for student in dict.fromkeys(done.student):
+        found += convergence_caveats(results, leading_objective(done.objective), student)
     if not diffusion.empty and not diffusion.reliable.astype(bool).all():
         found.append("Some classes have fewer than 20 samples on a split: η there is unreliable.")
     found += _sensitivity(diffusion, effect, leading_objective(done.objective))

@@ -6,11 +6,14 @@ What smoothing adds to the effect of raising T is the interaction, for each seed
 
 in points of validation top-1 (of BLEU for translation), T₀ the lowest T of the grid; or 1, where the grid has it.
 Two-sided paired t-tests over seeds, Holm-corrected over (α, T).
+
+Students that were not trained as far as those of T₀ (`advice.convergence`) say nothing of T: what raising T seems to do
+to them may be what the learning rate does. They are measured and not spoken of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from tosmooth.advice.convergence import in_words
 from tosmooth.advice.effect import AlphaT
 from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, reference_temperature
 from tosmooth.analysis.inference import holm, t_interval
@@ -34,7 +38,12 @@ SENTENCES = {
 
 
 def judge_consequence(
-    scores: pd.DataFrame, shown: Collection[AlphaT], objective: str, student: str, metric: Metric = TOP1
+    scores: pd.DataFrame,
+    shown: Collection[AlphaT],
+    objective: str,
+    student: str,
+    metric: Metric = TOP1,
+    unlike: Mapping[AlphaT, float] | None = None,
 ) -> dict[str, Any]:
     """What raising T costs the students of a smoothed teacher, over what it costs those of the unsmoothed one.
 
@@ -44,10 +53,11 @@ def judge_consequence(
         objective: whose students.
         student: which student model.
         metric: what the scores are.
+        unlike: the (α, T) that were not trained as far as (α, T₀), and how far in comparison; α = 0 among them.
 
     Returns:
-        `sentence` (empty where nothing can be said), `verdict` (loss, gain, none, or None), and `rows`: Δ with its
-        interval, p and Holm's p by (α, T).
+        `sentence` (empty where nothing can be said), `verdict` (loss, gain, none; None, where nothing can be said or no
+        T was trained like T₀), and `rows`: Δ with its interval, p, Holm's p and `alike` by (α, T).
     """
     nothing: dict[str, Any] = {"verdict": None, "sentence": "", "rows": []}
     own = scores[
@@ -75,8 +85,17 @@ def judge_consequence(
         return nothing
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
-    found = [row for row in rows if row["p_holm"] < SIGNIFICANCE]
-    strongest = max(found or rows, key=lambda row: abs(row["mean"]))
+    unlike = unlike or {}
+    for row in rows:
+        t = row["temperature"]
+        row["alike"] = not {(row["label_smoothing"], t), (0.0, t)} & unlike.keys()
+    alike = [row for row in rows if row["alike"]]
+    if not alike:
+        reason = in_words(unlike.items(), base)
+        text = f"What raising T does to {metric.noun} cannot be told from what the learning rate does: {reason}."
+        return {"verdict": None, "sentence": text, "rows": rows}
+    found = [row for row in alike if row["p_holm"] < SIGNIFICANCE]
+    strongest = max(found or alike, key=lambda row: abs(row["mean"]))
     kind = "none" if not found else "loss" if metric.sign * strongest["mean"] < 0 else "gain"
     word = scores.columns.name or "seed"
     cost = (
@@ -87,4 +106,7 @@ def judge_consequence(
     there = (strongest["label_smoothing"], strongest["temperature"]) in shown
     said = SENTENCES[kind, "shown" if there else "other"]
     text = said.format(cost=cost, metric=metric.noun, Metric=capital(metric.noun), falls=metric.falls, fall=metric.fall)
+    if len(alike) < len(rows):
+        left = ", ".join(f"{t:g}" for t in sorted({row["temperature"] for row in rows if not row["alike"]}))
+        text += f" Of T = {left} nothing is said: its students were not trained as far as those of T = {base:g}."
     return {"verdict": kind, "sentence": text, "rows": rows}

@@ -17,6 +17,7 @@ from torch import Tensor
 from tosmooth.analysis.smoothing_rules import (
     BINARY_LEVEL,
     BINARY_SUM,
+    CLEARLY_NONE,
     UNDECIDED_MARGIN,
     against_none,
     against_smoothed,
@@ -25,6 +26,7 @@ from tosmooth.analysis.smoothing_rules import (
     cautious_bound,
     for_none,
     for_smoothed,
+    smoothed_shape,
 )
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics, binary_from_margin, from_margin
 
@@ -54,7 +56,9 @@ class SmoothingEstimate:
     evidence: Mapping[str, float]
 
 
-def estimate_label_smoothing(logits: Tensor, labels: Tensor, *, training_data: bool | None = None) -> SmoothingEstimate:
+def estimate_label_smoothing(
+    logits: Tensor, labels: Tensor, *, training_data: bool | None = None, rescaled: bool | None = None
+) -> SmoothingEstimate:
     """Estimate the label smoothing α of a classifier from its logits on labelled data, and say whether it was smoothed.
 
     α is PyTorch's: the target is (1 − α)·onehot(y) + α/K. The best data are the images and labels that the teacher was
@@ -65,6 +69,9 @@ def estimate_label_smoothing(logits: Tensor, labels: Tensor, *, training_data: b
         labels: (N,), integers in [0, K).
         training_data: whether the teacher was trained on these samples. False: the verdict is never "smoothed". None
             (unknown): judged as if they were, which the reasons say.
+        rescaled: whether the logits were multiplied after training, as temperature scaling does. False: they are the
+            network's own. None (unknown): where what no scale changes looks smoothed, the verdict is never "not
+            smoothed". α̂ and its interval are of the logits as they are.
 
     Raises:
         ValueError: shapes do not fit, fewer than 2 classes, no samples, a label outside the classes, a logit that is
@@ -74,10 +81,12 @@ def estimate_label_smoothing(logits: Tensor, labels: Tensor, *, training_data: b
         raise ValueError(f"logits must be (N, K), got {tuple(logits.shape)}")
     statistics = SmoothingStatistics(logits.shape[1])
     statistics.update(logits, labels)
-    return judge(statistics, training_data=training_data)
+    return judge(statistics, training_data=training_data, rescaled=rescaled)
 
 
-def judge(statistics: SmoothingStatistics, *, training_data: bool | None = None) -> SmoothingEstimate:
+def judge(
+    statistics: SmoothingStatistics, *, training_data: bool | None = None, rescaled: bool | None = None
+) -> SmoothingEstimate:
     """The same from statistics that were gathered batch by batch.
 
     Raises:
@@ -89,7 +98,7 @@ def judge(statistics: SmoothingStatistics, *, training_data: bool | None = None)
             "the teacher's target logits do not stand out: it has not learnt these labels, or they are in another order"
         )
         return SmoothingEstimate(math.nan, (0.0, 1.0), "undecided", (why,), seen)
-    no_smoothing, no_none = against_smoothed(seen, training_data), against_none(seen)
+    no_smoothing, no_none = against_smoothed(seen, training_data), against_none(seen, rescaled)
     softmax_low, softmax_high = min(seen["moment"], seen["median"]), max(seen["moment_high"], seen["median_high"])
     if not no_smoothing:
         between = max(0.01, abs(seen["moment"] - seen["median"])) / 2
@@ -102,6 +111,8 @@ def judge(statistics: SmoothingStatistics, *, training_data: bool | None = None)
         alpha = min(max(seen["moment"], 0.0), high)
         return SmoothingEstimate(_clip(alpha), _clipped((0.0, high)), "not smoothed", for_none(seen), seen)
     high = max(softmax_high, seen["softness"], binary_bound(seen)) + UNDECIDED_MARGIN
+    if rescaled is not False and softmax_high < CLEARLY_NONE and smoothed_shape(seen):
+        high = 1.0  # rescaled logits say nothing of how much
     reasons = (*no_smoothing, *no_none)
     return SmoothingEstimate(_clip(best_guess(seen)), _clipped((0.0, high)), "undecided", reasons, seen)
 

@@ -15,6 +15,9 @@ LEAST_ACCURACY = 0.95  # for "not smoothed": below it, these may not be the labe
 MOST_UNEVEN = 0.135  # standard deviation of the other logits, relative to δ …
 MOST_UNEVEN_NATS = 0.80  # … and as it is
 LONGEST_TAIL = 0.25  # (q95 − q50) / q50 of δ
+# What looks smoothed at any scale: a tail as short as this, other logits as even as this, or where the data are not
+# fitted, so that the tail is long with smoothing too, as even as that:
+SHORT_TAIL, EVEN, UNFITTED_EVEN = 0.24, 0.11, 0.30
 LEAST_FLOOR = 0.02  # α that the lower quartile of the other classes' probabilities supports
 CLEARLY_NONE = 0.015  # α below which smoothing is as good as none
 # The signs of training on mixed images, beside uneven logits and a full fit:
@@ -24,6 +27,8 @@ MIXED_CLASSES = 20  # and at most so many classes, where that was calibrated
 UNDECIDED_MARGIN = 0.03  # added to the interval where nothing is decided
 BINARY_LEVEL = -0.15  # mean logit over δ: a binary loss leaves it far below 0 (so may Adam) …
 BINARY_SUM = 0.15  # … and Σ σ(z) within this of 1 (Adam does not)
+
+MAY_BE_RESCALED = "these may be a smoothed teacher's logits after temperature scaling"
 
 
 def against_smoothed(seen: Mapping[str, float], training_data: bool | None) -> list[str]:
@@ -65,7 +70,7 @@ def against_smoothed(seen: Mapping[str, float], training_data: bool | None) -> l
     return found
 
 
-def against_none(seen: Mapping[str, float]) -> list[str]:
+def against_none(seen: Mapping[str, float], rescaled: bool | None) -> list[str]:
     """Why "not smoothed" cannot be said; empty where it can."""
     found = []
     if seen["samples"] < LEAST_SAMPLES:
@@ -85,7 +90,28 @@ def against_none(seen: Mapping[str, float]) -> list[str]:
             f"the logits {kind} the teacher may have been trained with binary cross-entropy, where they would allow α "
             f"up to {cautious_bound(seen):.3f}"
         )
+    if not found and rescaled is not False and (shape := smoothed_shape(seen)):
+        found.append(f"{shape}, whatever their scale: {MAY_BE_RESCALED}")
     return list(dict.fromkeys(found))
+
+
+def smoothed_shape(seen: Mapping[str, float]) -> str:
+    """What in the logits looks smoothed at any scale, in words; empty where nothing does.
+
+    A temperature fitted after training multiplies all logits: margins grow past every bound on their size, and only
+    what has no unit is left to go by.
+    """
+    if seen["tail"] <= SHORT_TAIL:
+        return (
+            f"the margins have a short upper tail, as smoothing leaves it ({seen['tail']:.2f}, at most {SHORT_TAIL:g})"
+        )
+    most = EVEN if seen["accuracy"] >= LEAST_FIT else UNFITTED_EVEN
+    if seen["uneven"] <= most:
+        return (
+            "the logits of the other classes are as alike as smoothing makes them "
+            f"({seen['uneven']:.2f} of the margin, at most {most:g} at this accuracy)"
+        )
+    return ""
 
 
 def binary_bound(seen: Mapping[str, float]) -> float:

@@ -11,6 +11,7 @@ from tosmooth.analysis.smoothing_rules import (
     LEAST_CLASSES,
     LEAST_FIT,
     LEAST_SAMPLES,
+    MAY_BE_RESCALED,
     MOST_UNEVEN,
     MOST_UNEVEN_NATS,
 )
@@ -108,6 +109,8 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
         would.append("raw logits instead of log-probabilities")
     if seen["uneven"] > MOST_UNEVEN or seen["uneven_nats"] > MOST_UNEVEN_NATS:
         would.append("knowing whether it was trained with mixup, cutmix, noisy labels or few epochs")
+    if any(MAY_BE_RESCALED in reason for reason in smoothing.reasons):
+        would.append("the logits as they were before any temperature scaling, or the weights")
     if seen["classes"] < LEAST_CLASSES:
         would.append("only its training recipe: with so few classes the logits cannot tell")
     decisive = "; ".join(would) or "its training recipe"

@@ -77,7 +77,8 @@ def conclude(collected: Collected, seen: Seen, classes: Sequence[str]) -> Audit:
     Raises:
         ValueError: nothing was gathered, or probabilities were given for logits.
     """
-    smoothing = judge(collected.smoothing, training_data=seen.training_data)
+    rescaled = None if seen.split is None else False  # a model that answers here answers with logits of its own
+    smoothing = judge(collected.smoothing, training_data=seen.training_data, rescaled=rescaled)
     similar = collected.similar()
     targets = collected.soft_targets(similar)
     table = collected.metrics.reliability()

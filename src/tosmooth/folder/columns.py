@@ -13,6 +13,9 @@ def column(split: str, figure: str) -> str:
     return _CALIBRATION[split] if figure == "ece" else f"{split}/{figure}"
 
 
+# How a student's training went: what it began with, and what its last epoch still gained.
+CONVERGENCE = ("train/first_loss", "train/first_gradient", "train/last_gain")
+
 # Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
 TEXT_COLUMNS = (
     "cell", "objective", "student", "teacher", "status", "failure", "selection", "name", "role", "split", "class_name",

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tosmooth.data.batches import Batches
 from tosmooth.errors import StudyError
+from tosmooth.folder.columns import CONVERGENCE
 from tosmooth.folder.paths import CALIBRATION_FILE, RELIABILITY_FILE
 from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
@@ -86,7 +87,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
     identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
     run_columns = ["teacher_seed", "status", "failure", "selected_epoch", "selection", "parameters"]
-    return table.reindex(columns=[*identity_columns, *run_columns, *context.task.columns, *ETAS])
+    return table.reindex(columns=[*identity_columns, *run_columns, *context.task.columns, *CONVERGENCE, *ETAS])
 
 
 def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:

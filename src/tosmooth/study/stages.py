@@ -302,8 +302,10 @@ def new_trainee(
         steps_per_epoch=len(context.training_batches(section, owner.seed, split=split)),
         folder=context.folder(owner),
         fused=context.fused_loss and is_distilled(owner),
+        looks_first=is_distilled(owner) and context.config.student.hard_weight == 0,
         select_by=None if context.selection == "last" else column(context.selection_split_name, judged_by.name),
         lower_is_better=judged_by.lower_is_better,
+        judged_by=judged_by.val,
     )
 
 
@@ -383,6 +385,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
             "selection": context.selection,
             "selected_epoch": trainee.selected_epoch,
             "train/loss": trainee.last_record["train/loss"],
+            **trainee.convergence(),
         }
         # The mean of several epochs' weights has not been looked at yet.
         known = context.selection_split_name == "val" and not averaged_epochs(config)

@@ -62,3 +62,10 @@ def logits_of(answer: Answer) -> Tensor:
         return answer
     logits: Tensor = answer.layer(answer.features)
     return logits
+
+
+def first_rows(answer: Answer, number: int) -> Answer:
+    """The answer for the first samples alone."""
+    if isinstance(answer, Tensor):
+        return answer[:number]
+    return Hidden(answer.features[:number], answer.layer)

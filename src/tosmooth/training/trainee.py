@@ -23,11 +23,12 @@ from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights, save_weights
 from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
-from tosmooth.training.forward import Answer, Hidden, SharedInputs, logits_of
+from tosmooth.training.forward import Answer, Hidden, SharedInputs, first_rows, logits_of
 from tosmooth.training.optimization import build_optimizer, learning_rate
 from tosmooth.training.randomness import RandomStream
 
-METERS = ("good_steps", "loss_sum", "last_loss", "images")  # accumulators on the device, beside the flag `stopped`
+METERS = ("good_steps", "loss_sum", "last_loss", "images", "first")  # tensors on the device, beside the flag `stopped`
+FIRST_ROWS = 1024  # of the first batch, where logits are never made whole
 
 # the model's answer for N samples, labels (N,), teachers' answers by name → scalar loss
 LossFunction = Callable[[Answer, Tensor, Mapping[str, Answer]], Tensor]
@@ -130,7 +131,11 @@ class Trainee:
     folder: Path
     select_by: str | None  # figure whose best epoch is kept, such as "val/top1"; None keeps the last
     lower_is_better: bool = False  # of that figure
+    judged_by: str = "val/top1"  # what its epochs are compared by, also where the last one is kept
     fused: bool = False  # the loss works on hidden states; of models that have them
+    looks_first: bool = (
+        False  # note what an untrained student begins with: of losses that are 0 at its teacher's answers
+    )
     step_count: int = 0
     failure: str | None = None
     selected_epoch: int | None = None
@@ -151,6 +156,8 @@ class Trainee:
         self._loss_sum = torch.zeros((), device=self.compute.device)
         self._last_loss = torch.zeros((), device=self.compute.device)  # up to and including the first that was not
         self._images = torch.zeros((), device=self.compute.device)
+        # Of the untrained model on the first batch: loss, and norm of its gradient at the logits of a sample.
+        self._first = torch.full((2,), math.nan, device=self.compute.device)
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step, from 0."""
@@ -184,6 +191,9 @@ class Trainee:
             else:
                 loss = self._nothing(inputs)
             self.compute.accelerator.backward(loss)
+        if self.looks_first and self.step_count == 0 and share is not None:
+            own = self._first.nan_to_num() * share.images / share.total  # no part in the batch: nothing was looked at
+            self._first = self.compute.processes.sum(own)
         if share is None:
             self._flag(loss.detach(), self._gradient_norm(), len(labels))
         else:  # the flag must rise in all processes or in none
@@ -198,11 +208,26 @@ class Trainee:
     def _loss(self, inputs: SharedInputs, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
         if self.fused and isinstance(self.model, HiddenStateModel):
             with self.compute.autocast():
-                features = self.model.hidden(inputs.of(self.model))
-                return self.loss_function(Hidden(features, self.model.last_layer), labels, answers)
+                hidden = Hidden(self.model.hidden(inputs.of(self.model)), self.model.last_layer)
+                self._look_first(hidden, labels, answers)
+                return self.loss_function(hidden, labels, answers)
         with self.compute.autocast():
-            logits = self.forward(inputs.of(self.model))
-        return self.loss_function(logits.float(), labels, answers)
+            logits = self.forward(inputs.of(self.model)).float()
+        self._look_first(logits, labels, answers)
+        return self.loss_function(logits, labels, answers)
+
+    def _look_first(self, answer: Answer, labels: Tensor, answers: Mapping[str, Answer]) -> None:
+        """Of the first batch of a student that nobody has trained: its loss, and the gradient at its logits."""
+        if not self.looks_first or self.step_count:
+            return
+        if isinstance(answer, Hidden):
+            answer, labels = first_rows(answer, FIRST_ROWS), labels[:FIRST_ROWS]
+            answers = {name: first_rows(own, FIRST_ROWS) for name, own in answers.items()}
+        logits = logits_of(answer).detach().float().requires_grad_()
+        loss = self.loss_function(logits, labels, answers)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        # The loss is a mean over n samples: each row is 1/n of its sample's gradient.
+        self._first = torch.stack([loss.detach(), gradient.norm(dim=-1).sum()])
 
     def _nothing(self, inputs: SharedInputs) -> Tensor:
         """A loss of 0 with gradients of 0, in eval mode, so that a placeholder moves no statistics."""
@@ -310,6 +335,24 @@ class Trainee:
         lines = "".join(json.dumps(record) + "\n" for record in self.records)
         write_text(self.folder / CURVE_FILE, lines)
 
+    def convergence(self) -> dict[str, float | None]:
+        """How far a student has come, by column: what it began with, and what the last epoch still gained.
+
+        `train/first_loss` and `train/first_gradient` are of the first batch, before any step: the loss, and the norm of
+        its gradient at the logits of one sample, a mean. `train/last_gain` is how much better the last epoch's
+        validation figure is than the one before, in points of the figure; None without a validation split.
+        """
+        if not self.looks_first:
+            return {}
+        loss, gradient = self._first.tolist()
+        found = {"train/first_loss": loss, "train/first_gradient": gradient}
+        gains: dict[str, float | None] = {"train/last_gain": None}
+        figures = [record[self.judged_by] for record in self.records[-2:] if self.judged_by in record]
+        if len(figures) == 2:
+            before, last = figures
+            gains["train/last_gain"] = before - last if self.lower_is_better else last - before
+        return {name: value if math.isfinite(value) else None for name, value in found.items()} | gains
+
     @property
     def last_record(self) -> Mapping[str, Any]:
         """The record of the last epoch."""
@@ -357,7 +400,8 @@ class Trainee:
             self.model.load_state_dict(parts["model"])
             self.stopped.copy_(parts["meter"]["stopped"])
             for name in METERS:
-                getattr(self, f"_{name}").copy_(parts["meter"][name])
+                if name in parts["meter"] or name != "first":  # earlier versions did not look at the first batch
+                    getattr(self, f"_{name}").copy_(parts["meter"][name])
             for key, value in parts["optimizer"].items():
                 number, _, name = key.partition(".")
                 parameter = self.parameters[int(number)]
