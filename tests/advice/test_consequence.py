@@ -49,3 +49,14 @@ def test_diffusion_elsewhere_does_not_explain_a_fall():
     found = judged(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64), shown=[(0.1, 2.0)])
     assert found["verdict"] == "loss"
     assert "not shown to be diffusion" in found["sentence"]
+
+
+@pytest.mark.parametrize(("errors", "explained"), [(2.0, True), (0.0, False)])
+def test_diffusion_explains_a_fall_only_where_the_errors_go_to_similar_classes(errors: float, explained: bool):
+    scores = results_table(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64))
+    landed = results_table(lambda a, t: 5.0 + errors * (a > 0 and t == 64))
+    tables = [scores_by_seed(table, "val/top1") for table in (scores, landed)]
+    found = judge_consequence(tables[0], [(0.1, 64.0)], "hinton", "resnet8", errors=tables[1])
+    assert found["verdict"] == "loss"
+    assert ("as the paper says" in found["sentence"]) == explained
+    assert ("not by errors on similar classes" in found["sentence"]) != explained

@@ -53,6 +53,37 @@ def test_an_unsmoothed_teacher_is_not_warned_about():
     assert "does not concern it" in said["any-temperature"]
 
 
+def partly_fitted(accuracy: float, **told: Any) -> SmoothingEstimate:
+    """Of a softmax model with α = 0.1 that errs on the rest, at the optimum of its loss."""
+    torch.manual_seed(0)
+    labels = torch.arange(2000) % 10
+    targets = F.one_hot(labels, 10) * 0.9 + 0.01
+    seen = labels.clone()
+    wrong = torch.rand(2000) > accuracy
+    seen[wrong] = (labels[wrong] + 1) % 10
+    # One free vector of logits for each class that is seen: the optimum is the mean target's logarithm.
+    means = torch.stack([targets[seen == k].mean(0) for k in range(10)])
+    return estimate_label_smoothing(means.log()[seen], labels, **told)
+
+
+def test_a_low_fit_has_an_answer_for_those_who_know_the_training():
+    smoothing = partly_fitted(0.95, training_data=True)
+    assert smoothing.verdict == "undecided"
+    said = by_rule(smoothing)["if-plain"]
+    assert said.startswith("If it was trained with cross-entropy")
+    assert f"α is about {smoothing.evidence['moment']:.3f}" in said
+    assert smoothing.evidence["moment"] == pytest.approx(0.1, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "smoothing",
+    [partly_fitted(0.8), partly_fitted(0.95, training_data=False), estimate(4.5, samples=50), estimate(20.0)],
+)
+def test_where_the_estimate_itself_is_not_to_be_trusted_there_is_no_such_answer(smoothing: SmoothingEstimate):
+    assert smoothing.verdict == "undecided"
+    assert "if-plain" not in by_rule(smoothing)
+
+
 @pytest.mark.parametrize(
     ("smoothing", "decisive"),
     [

@@ -287,3 +287,18 @@ def test_two_classes_are_too_few_for_a_study_and_said_so_before_any_work(
     with pytest.raises(TosmoothError, match="2 classes; diffusion towards similar classes needs at least 3"):
         run_study(load_config(tiny_raw), tmp_path / "runs", silent)
     assert not (tmp_path / "runs").exists()
+
+
+def test_errors_on_similar_classes_are_those_of_the_answers_that_were_kept(tiny_study: StudyResults):
+    analysis = tiny_study.path / "analysis"
+    similar = json.loads((analysis / "similarity.json").read_text(encoding="utf-8"))["similar"]
+    for _, row in tiny_study.cells.iterrows():
+        answers = load_file(tiny_study.path / "students" / row.cell / "judged.safetensors")["val.answers"].tolist()
+        pairs = list(zip(*answers, strict=True))
+        wrong = [(predicted, label) for predicted, label in pairs if predicted != label]
+        to_similar = [predicted for predicted, label in wrong if predicted in similar[str(label)]]
+        assert row["diffusion/errors_s1"] == pytest.approx(100 * len(to_similar) / len(pairs))
+        assert row["val/top1"] == pytest.approx(100 - 100 * len(wrong) / len(pairs), abs=1e-3)
+    shown = pd.read_csv(tiny_study.path / "tables" / "errors.csv")
+    expected = 100 - tiny_study.cells.groupby(["label_smoothing", "temperature"])["val/top1"].mean()
+    assert shown[shown.errors == "all"]["mean"].tolist() == pytest.approx(expected.tolist(), abs=1e-3)

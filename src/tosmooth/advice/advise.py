@@ -156,12 +156,18 @@ def _advise(
             else _rule_here(best, scores, comparisons, rules, evidence)
         ),
         "consequence": judge_consequence(
-            scores, effect.shown, objective, best[3], metric, not_alike(trained, objective, best[3])
+            scores, effect.shown, objective, best[3], metric, not_alike(trained, objective, best[3]), _errors(done)
         ),
         "convergence": trained.to_dict(orient="records"),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }
+
+
+def _errors(done: pd.DataFrame) -> pd.DataFrame | None:
+    """Errors on similar classes by setting and seed; None where they are not known."""
+    column = "diffusion/errors_s1"
+    return None if column not in done or done[column].isna().all() else scores_by_seed(done, column)
 
 
 def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, Evidence]:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from tosmooth.advice.convergence import in_words
@@ -28,6 +29,11 @@ from tosmooth.analysis.inference import holm, t_interval
 from tosmooth.tasks.metric import TOP1, Metric, capital
 
 SENTENCES = {
+    (
+        "loss",
+        "apart",
+    ): "{Metric} {falls} where classes diffuse, but not by errors on similar classes: {cost}. What costs "
+    "{metric} here is not shown to be diffusion.",
     ("loss", "shown"): "{Metric} {falls} with it, as the paper says: {cost}.",
     ("loss", "other"): "{Metric} {falls} all the same: {cost}. What costs {metric} here is not shown to be diffusion.",
     ("gain", "shown"): "{Metric} does not {fall} with it: {cost}.",
@@ -44,6 +50,7 @@ def judge_consequence(
     student: str,
     metric: Metric = TOP1,
     unlike: Mapping[AlphaT, float] | None = None,
+    errors: pd.DataFrame | None = None,
 ) -> dict[str, Any]:
     """What raising T costs the students of a smoothed teacher, over what it costs those of the unsmoothed one.
 
@@ -53,6 +60,7 @@ def judge_consequence(
         objective: whose students.
         student: which student model.
         metric: what the scores are.
+        errors: as `scores`, the share of all samples that are taken for similar classes, in percent; None = not known.
         unlike: the (α, T) that were not trained as far as (α, T₀), and how far in comparison; α = 0 among them.
 
     Returns:
@@ -60,10 +68,7 @@ def judge_consequence(
         T was trained like T₀), and `rows`: Δ with its interval, p, Holm's p and `alike` by (α, T).
     """
     nothing: dict[str, Any] = {"verdict": None, "sentence": "", "rows": []}
-    own = scores[
-        (scores.index.get_level_values("objective") == objective)
-        & (scores.index.get_level_values("student") == student)
-    ].droplevel(["objective", "student"])
+    own = _students(scores, objective, student)
     temperatures = sorted(own.index.get_level_values("temperature").unique())
     alphas = own.index.get_level_values("label_smoothing").unique()
     if 0.0 not in alphas or not temperatures:
@@ -71,11 +76,7 @@ def judge_consequence(
     base = reference_temperature(temperatures)
     rows = []
     for alpha, temperature in own.index:
-        needed = [(alpha, base), (0.0, temperature), (0.0, base)]
-        if alpha == 0 or temperature <= base or not all(key in own.index for key in needed):
-            continue
-        change = own.loc[(alpha, temperature)] - own.loc[(alpha, base)]
-        values = (change - (own.loc[(0.0, temperature)] - own.loc[(0.0, base)])).dropna().to_numpy()
+        values = _interaction(own, (alpha, temperature), base)
         if len(values) < FEWEST_SEEDS:
             continue
         same = np.ptp(values) == 0
@@ -103,10 +104,34 @@ def judge_consequence(
         f"(α = {strongest['label_smoothing']:g}) changes what raising T does by {strongest['mean']:+.1f} points "
         f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s)"
     )
-    there = (strongest["label_smoothing"], strongest["temperature"]) in shown
-    said = SENTENCES[kind, "shown" if there else "other"]
+    place = (strongest["label_smoothing"], strongest["temperature"])
+    explains = "shown" if place in shown else "other"
+    if kind == "loss" and place in shown and errors is not None:
+        to_similar = _interaction(_students(errors, objective, student), place, base)
+        if len(to_similar) >= FEWEST_SEEDS and not t_interval(to_similar).low > 0:
+            explains = "apart"
+    said = SENTENCES[kind, explains]
     text = said.format(cost=cost, metric=metric.noun, Metric=capital(metric.noun), falls=metric.falls, fall=metric.fall)
     if len(alike) < len(rows):
         left = ", ".join(f"{t:g}" for t in sorted({row["temperature"] for row in rows if not row["alike"]}))
         text += f" Of T = {left} nothing is said: its students were not trained as far as those of T = {base:g}."
     return {"verdict": kind, "sentence": text, "rows": rows}
+
+
+def _students(table: pd.DataFrame, objective: str, student: str) -> pd.DataFrame:
+    """The settings (α, T) of one objective and student model."""
+    levels = table.index.get_level_values
+    return table[(levels("objective") == objective) & (levels("student") == student)].droplevel(
+        ["objective", "student"]
+    )
+
+
+def _interaction(own: pd.DataFrame, place: AlphaT, base: float) -> NDArray[np.float64]:
+    """Δ(α, T) of each seed that has all four students; empty where Δ is none."""
+    alpha, temperature = place
+    needed = [(alpha, temperature), (alpha, base), (0.0, temperature), (0.0, base)]
+    if alpha == 0 or temperature <= base or not all(key in own.index for key in needed):
+        return np.empty(0)
+    smoothed, smoothed_base, plain, plain_base = (own.loc[key] for key in needed)
+    values: NDArray[np.float64] = ((smoothed - smoothed_base) - (plain - plain_base)).dropna().to_numpy()
+    return values

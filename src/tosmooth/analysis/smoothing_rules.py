@@ -24,6 +24,8 @@ CLEARLY_NONE = 0.015  # α below which smoothing is as good as none
 MIXED_TAIL = 0.20  # a shorter tail than this,
 MIXED_EXCESS, MIXED_FLOOR = 0.023, 0.015  # softness that far above the moment estimate, or a floor below this,
 MIXED_CLASSES = 20  # and at most so many classes, where that was calibrated
+# Of plain training (no mixed images, noise, other loss): from which accuracy on, and how near the moment estimate is.
+PLAIN_FIT, PLAIN_MARGIN = 0.90, 0.05
 UNDECIDED_MARGIN = 0.03  # added to the interval where nothing is decided
 BINARY_LEVEL = -0.15  # mean logit over δ: a binary loss leaves it far below 0 (so may Adam) …
 BINARY_SUM = 0.15  # … and Σ σ(z) within this of 1 (Adam does not)

@@ -11,10 +11,17 @@ import torch
 
 from tosmooth.advice.units import by_unit, less_unsmoothed, reference_temperature, unit_of
 from tosmooth.analysis.centroids import ClassCentroids
+from tosmooth.analysis.confusions import errors_on
 from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
 from tosmooth.analysis.inference import sign_flip_test, t_interval
 from tosmooth.analysis.similarity import similar_classes
-from tosmooth.folder.paths import CENTROIDS_FILE, DIFFUSION_CLASSES_FILE, DIFFUSION_FILE, DIFFUSION_SUMMARY_FILE
+from tosmooth.folder.paths import (
+    CENTROIDS_FILE,
+    DIFFUSION_CLASSES_FILE,
+    DIFFUSION_FILE,
+    DIFFUSION_SUMMARY_FILE,
+    JUDGED_FILE,
+)
 from tosmooth.folder.tensors import read_tensors
 from tosmooth.folder.writing import made_again, write_csv
 from tosmooth.losses.objectives import reference_objective
@@ -36,6 +43,24 @@ def read_centroids(context: Context, owner: Teacher | Cell, split: str) -> Class
     tensors = read_tensors(folder / CENTROIDS_FILE, made_again(folder))
     own = {key.removeprefix(f"{split}."): value for key, value in tensors.items() if key.startswith(f"{split}.")}
     return ClassCentroids.from_state_dict(own) if own else None
+
+
+def errors_of(context: Context, cell: Cell, similarity: Similarity) -> dict[str, float]:
+    """What a student takes for similar and for dissimilar classes on validation, in percent of all samples; NaN where
+    that was not kept: by earlier versions, without a validation split, of classes that are only some of the outputs.
+
+    Raises:
+        StudyError: the file is damaged.
+    """
+    file = context.folder(cell) / JUDGED_FILE
+    kept = read_tensors(file, "delete it, and it is left out") if file.is_file() else {}
+    if "val.answers" not in kept or context.data.class_outputs is not None:
+        return {"errors_s1": float("nan"), "errors_s2": float("nan")}
+    predicted, labels = kept["val.answers"]
+    return {
+        "errors_s1": errors_on(predicted, labels, similarity.similar),
+        "errors_s2": errors_on(predicted, labels, similarity.dissimilar),
+    }
 
 
 def find_similarity(context: Context) -> Similarity:
@@ -92,6 +117,7 @@ def diffusion_tables(
             if raised is None or base is None:
                 continue
             reliable = bool((raised.counts >= RELIABLE_SAMPLES).all())
+            errors = errors_of(context, cell, similarity) if split == "val" else {}
             for normalisation, debiased in product(NORMALISATIONS, (False, True)):
                 s1, s2 = (
                     diffusion_index(base, raised, mask, debias=debiased, normalisation=normalisation)
@@ -113,6 +139,7 @@ def diffusion_tables(
                         "eta_s1": float(torch.nanmean(s1)),
                         "eta_s2": float(torch.nanmean(s2)),
                         "reliable": reliable,
+                        **errors,
                     }
                 )
                 if normalisation == "mean_distance" and not debiased:

@@ -24,6 +24,8 @@ ETAS = {
     "diffusion/eta_s2_debiased": ("train", True, "eta_s2"),
     "diffusion/eta_s1_val": ("val", False, "eta_s1"),
     "diffusion/eta_s2_val": ("val", False, "eta_s2"),
+    "diffusion/errors_s1": ("val", False, "errors_s1"),
+    "diffusion/errors_s2": ("val", False, "errors_s2"),
 }
 
 
@@ -79,7 +81,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         rows.append(identity | (context.read_record(cell) or {"status": "missing"}))
     table = pd.DataFrame(rows)
     for column, (split, debiased, quantity) in ETAS.items():
-        if diffusion.empty:
+        if quantity not in diffusion:
             continue
         chosen = diffusion[
             (diffusion.split == split) & (diffusion.normalisation == "mean_distance") & (diffusion.debiased == debiased)

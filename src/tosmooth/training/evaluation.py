@@ -33,15 +33,21 @@ class Evaluation:
         metrics: accuracy, likelihood and calibration.
         centroids: of the penultimate features of every class; None where not asked for.
         features: penultimate features (n, D) and labels (n,), on the CPU, of the classes that were to be kept.
-        correct: (N,) int8 on the CPU, by position in the split: 1 = right, 0 = wrong, −1 = could not be read.
+        answers: (2, N) int32 on the CPU, by position in the split: the output that was most likely, and the label; −1
+            where a sample could not be read, or was not judged.
         finite: whether all features were, and no logit was NaN; where not, centroids and metrics are not to be used.
     """
 
     metrics: ClassificationMetrics
     centroids: ClassCentroids | None
     features: tuple[Tensor, Tensor] | None
-    correct: Tensor
+    answers: Tensor
     finite: bool = True
+
+    @property
+    def correct(self) -> Tensor:
+        """(N,) int8 on the CPU, by position in the split: 1 = right, 0 = wrong, −1 = could not be read."""
+        return right(self.answers)
 
     def columns(self, split: str) -> dict[str, float]:
         """The metrics under their column names of `split` ("val" or "test")."""
@@ -101,21 +107,27 @@ def evaluate(
                 continue
             if judge and logits is not None:
                 metrics.update(logits.float(), labels)
-                judged.append((indices, logits.argmax(1) == labels))
+                judged.append((indices, torch.stack([logits.argmax(1), labels])))
             if features is not None and centroids:
                 found = found or ClassCentroids(classes.count, features.shape[1])
                 found.update(features.float(), classes.of(labels))
             if features is not None and keep:
                 kept.append(_of_classes(features, classes.of(labels), indices, keep))
-    correct = _by_position(judged, batches.size)
+    answers = _by_position(judged, batches.size)
     if compute.processes.world > 1:
-        correct = torch.stack(compute.processes.gather(correct)).amax(0)
+        answers = torch.stack(compute.processes.gather(answers)).amax(0)
         found = _reduced(found, classes.count, compute)
         metrics, kept = _gathered(metrics, kept, compute.processes)
         seen, finite = sum(compute.processes.gather(seen)), all(compute.processes.gather(finite))
     if not seen:
         raise DataError("nothing of the split could be read")
-    return Evaluation(metrics, found, _joined(kept) if kept else None, correct, finite)
+    return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite)
+
+
+def right(answers: Tensor) -> Tensor:
+    """Answers and labels (2, N) → (N,) int8: 1 = right, 0 = wrong, −1 = not judged."""
+    found: Tensor = (answers[0] == answers[1]).to(torch.int8)
+    return found.masked_fill(answers[1] < 0, -1)
 
 
 class FollowedClasses:
@@ -156,11 +168,11 @@ def _reading(model: StudyModel, layer: str | None, *, wanted: bool, logits: bool
 
 
 def _by_position(judged: list[tuple[Tensor, Tensor]], size: int) -> Tensor:
-    """Right or wrong by position in the split, −1 where nothing was judged."""
-    correct = torch.full((size,), -1, dtype=torch.int8)
-    for indices, right in judged:
-        correct[indices.cpu()] = right.to("cpu", torch.int8)
-    return correct
+    """Answers and labels (2, N) by position in the split, −1 where nothing was judged."""
+    found = torch.full((2, size), -1, dtype=torch.int32)
+    for indices, own in judged:
+        found[:, indices.cpu()] = own.to("cpu", torch.int32)
+    return found
 
 
 def _reduced(found: ClassCentroids | None, num_classes: int, compute: Compute) -> ClassCentroids | None:
