@@ -4,7 +4,7 @@ import pytest
 
 from tests.fake_study.tables import results_table
 from tosmooth.advice.comparisons import scores_by_seed
-from tosmooth.advice.consequence import judge_consequence
+from tosmooth.advice.consequence import Witness, judge_consequence
 
 pytestmark = pytest.mark.rule("R12")
 
@@ -51,12 +51,22 @@ def test_diffusion_elsewhere_does_not_explain_a_fall():
     assert "not shown to be diffusion" in found["sentence"]
 
 
-@pytest.mark.parametrize(("errors", "explained"), [(2.0, True), (0.0, False)])
-def test_diffusion_explains_a_fall_only_where_the_errors_go_to_similar_classes(errors: float, explained: bool):
-    scores = results_table(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64))
-    landed = results_table(lambda a, t: 5.0 + errors * (a > 0 and t == 64))
-    tables = [scores_by_seed(table, "val/top1") for table in (scores, landed)]
-    found = judge_consequence(tables[0], [(0.1, 64.0)], "hinton", "resnet8", errors=tables[1])
+@pytest.mark.parametrize(
+    ("errors", "d_prime", "missing"),
+    [
+        (2.0, -0.5, ""),
+        (0.0, -0.5, ", but errors do not: from"),
+        (2.0, 0.5, ", but d′ does not: from"),
+        (0.0, 0.0, ", but errors do not and d′ does not: from"),
+    ],
+)
+def test_diffusion_explains_a_fall_only_where_errors_and_separation_agree(errors: float, d_prime: float, missing: str):
+    scores, landed, apart = (
+        scores_by_seed(results_table(lambda a, t: base + change * (a > 0 and t == 64)), "val/top1")  # noqa: B023
+        for base, change in ((88.0, -2.0), (5.0, errors), (3.0, d_prime))
+    )
+    witnesses = [Witness(landed, 1, "errors do not"), Witness(apart, -1, "d′ does not")]
+    found = judge_consequence(scores, [(0.1, 64.0)], "hinton", "resnet8", witnesses=witnesses)
     assert found["verdict"] == "loss"
-    assert ("as the paper says" in found["sentence"]) == explained
-    assert ("not by errors on similar classes" in found["sentence"]) != explained
+    assert ("as the paper says" in found["sentence"]) == (not missing)
+    assert missing in found["sentence"]

@@ -20,8 +20,10 @@ from tosmooth.advice.comparisons import read_judged
 from tosmooth.errors import DataError, StudyError, TosmoothError
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
+from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
+from tosmooth.training.evaluation import features_of_classes
 
 IDENTITY = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
 
@@ -301,4 +303,23 @@ def test_errors_on_similar_classes_are_those_of_the_answers_that_were_kept(tiny_
         assert row["val/top1"] == pytest.approx(100 - 100 * len(wrong) / len(pairs), abs=1e-3)
     shown = pd.read_csv(tiny_study.path / "tables" / "errors.csv")
     expected = 100 - tiny_study.cells.groupby(["label_smoothing", "temperature"])["val/top1"].mean()
-    assert shown[shown.errors == "all"]["mean"].tolist() == pytest.approx(expected.tolist(), abs=1e-3)
+    assert shown[shown.quantity == "all"]["mean"].tolist() == pytest.approx(expected.tolist(), abs=1e-3)
+
+
+def test_d_prime_of_a_student_is_that_of_its_validation_features(tiny_study: StudyResults, silent: StudyProgress):
+    config = load_config(tiny_study.config)
+    context = Context.join(config, tiny_study.path.parent, silent)
+    similar = json.loads((tiny_study.path / "analysis" / "similarity.json").read_text(encoding="utf-8"))["similar"]
+    cell = context.plan.cells[0]
+    batches = context.evaluation_batches(context.data.validation)
+    features, labels = features_of_classes(context.trained_model(cell), batches, context.compute, range(10))
+    own = {k: features[labels == k].double() for k in range(10)}
+
+    def d_prime(a: int, b: int) -> float:
+        line = own[b].mean(0) - own[a].mean(0)
+        along = [float((own[k] @ (line / line.norm())).var()) for k in (a, b)]
+        return float(line.norm()) / (sum(along) / 2) ** 0.5
+
+    expected = np.mean([np.mean([d_prime(int(a), b) for b in others]) for a, others in similar.items()])
+    row = tiny_study.cells.set_index("cell").loc[cell.name]
+    assert row["diffusion/d_prime_s1"] == pytest.approx(expected, rel=1e-4)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from tosmooth.advice.caveats import Rules, advice_caveats
 from tosmooth.advice.comparisons import KEY, Evidence, Judged, Setting, compare_with, scores_by_seed
-from tosmooth.advice.consequence import judge_consequence
+from tosmooth.advice.consequence import Witness, judge_consequence
 from tosmooth.advice.convergence import convergence, not_alike
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
 from tosmooth.advice.units import FEWEST_SEEDS, reference_temperature, unit_of, unit_word
@@ -156,7 +156,7 @@ def _advise(
             else _rule_here(best, scores, comparisons, rules, evidence)
         ),
         "consequence": judge_consequence(
-            scores, effect.shown, objective, best[3], metric, not_alike(trained, objective, best[3]), _errors(done)
+            scores, effect.shown, objective, best[3], metric, not_alike(trained, objective, best[3]), _witnesses(done)
         ),
         "convergence": trained.to_dict(orient="records"),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
@@ -164,10 +164,14 @@ def _advise(
     }
 
 
-def _errors(done: pd.DataFrame) -> pd.DataFrame | None:
-    """Errors on similar classes by setting and seed; None where they are not known."""
-    column = "diffusion/errors_s1"
-    return None if column not in done or done[column].isna().all() else scores_by_seed(done, column)
+def _witnesses(done: pd.DataFrame) -> list[Witness]:
+    """Errors on similar classes and d′ to them, as far as they are known."""
+    kinds = (
+        ("diffusion/errors_s1", 1, "errors on similar classes do not rise with it"),
+        ("diffusion/d_prime_s1", -1, "similar classes do not get harder to tell apart (d′)"),
+    )
+    known = [kind for kind in kinds if kind[0] in done and done[kind[0]].notna().any()]
+    return [Witness(scores_by_seed(done, column), sign, absent) for column, sign, absent in known]
 
 
 def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, Evidence]:

@@ -14,7 +14,7 @@ to them may be what the learning rate does. They are measured and not spoken of.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -29,11 +29,7 @@ from tosmooth.analysis.inference import holm, t_interval
 from tosmooth.tasks.metric import TOP1, Metric, capital
 
 SENTENCES = {
-    (
-        "loss",
-        "apart",
-    ): "{Metric} {falls} where classes diffuse, but not by errors on similar classes: {cost}. What costs "
-    "{metric} here is not shown to be diffusion.",
+    ("loss", "apart"): "{Metric} {falls} as classes diffuse, but {missing}: {cost}. Diffusion is not shown to be why.",
     ("loss", "shown"): "{Metric} {falls} with it, as the paper says: {cost}.",
     ("loss", "other"): "{Metric} {falls} all the same: {cost}. What costs {metric} here is not shown to be diffusion.",
     ("gain", "shown"): "{Metric} does not {fall} with it: {cost}.",
@@ -43,6 +39,21 @@ SENTENCES = {
 }
 
 
+@dataclass(frozen=True)
+class Witness:
+    """What students of diffused classes would show besides.
+
+    Attributes:
+        values: settings as rows, seeds as columns.
+        sign: of its change where diffusion is at work.
+        absent: what is said where it does not change so.
+    """
+
+    values: pd.DataFrame
+    sign: int
+    absent: str
+
+
 def judge_consequence(
     scores: pd.DataFrame,
     shown: Collection[AlphaT],
@@ -50,7 +61,7 @@ def judge_consequence(
     student: str,
     metric: Metric = TOP1,
     unlike: Mapping[AlphaT, float] | None = None,
-    errors: pd.DataFrame | None = None,
+    witnesses: Collection[Witness] = (),
 ) -> dict[str, Any]:
     """What raising T costs the students of a smoothed teacher, over what it costs those of the unsmoothed one.
 
@@ -60,8 +71,8 @@ def judge_consequence(
         objective: whose students.
         student: which student model.
         metric: what the scores are.
-        errors: as `scores`, the share of all samples that are taken for similar classes, in percent; None = not known.
         unlike: the (α, T) that were not trained as far as (α, T₀), and how far in comparison; α = 0 among them.
+        witnesses: what has to change too where diffusion is the explanation.
 
     Returns:
         `sentence` (empty where nothing can be said), `verdict` (loss, gain, none; None, where nothing can be said or no
@@ -105,13 +116,17 @@ def judge_consequence(
         f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s)"
     )
     place = (strongest["label_smoothing"], strongest["temperature"])
-    explains = "shown" if place in shown else "other"
-    if kind == "loss" and place in shown and errors is not None:
-        to_similar = _interaction(_students(errors, objective, student), place, base)
-        if len(to_similar) >= FEWEST_SEEDS and not t_interval(to_similar).low > 0:
-            explains = "apart"
-    said = SENTENCES[kind, explains]
-    text = said.format(cost=cost, metric=metric.noun, Metric=capital(metric.noun), falls=metric.falls, fall=metric.fall)
+    explains, missing = ("shown" if place in shown else "other"), []
+    if kind == "loss" and place in shown:
+        for witness in witnesses:
+            changes = witness.sign * _interaction(_students(witness.values, objective, student), place, base)
+            if len(changes) >= FEWEST_SEEDS and not t_interval(changes).low > 0:
+                explains = "apart"
+                missing.append(witness.absent)
+    text = SENTENCES[kind, explains].format(
+        cost=cost, metric=metric.noun, Metric=capital(metric.noun), falls=metric.falls, fall=metric.fall,
+        missing=" and ".join(missing),
+    )  # fmt: skip
     if len(alike) < len(rows):
         left = ", ".join(f"{t:g}" for t in sorted({row["temperature"] for row in rows if not row["alike"]}))
         text += f" Of T = {left} nothing is said: its students were not trained as far as those of T = {base:g}."

@@ -35,6 +35,7 @@ RECORD_FILE = "result.json"  # its figures; written last, so that it marks the m
 CENTROIDS_FILE = "centroids.safetensors"  # class centroids on training and validation data
 FEATURES_FILE = "projection.safetensors"  # penultimate features of the shown classes, kept when a model is measured
 JUDGED_FILE = "judged.safetensors"  # what a model took each validation sample for, and whether that is right
+SEPARATION_FILE = "separation.json"  # d′ of a student's classes to similar and to dissimilar ones
 RELIABILITY_FILE = "reliability.json"  # bins of the test split
 TRANSLATIONS_FILE = "translations.json"  # by split ("val", "test"): sources, hypotheses and references, one a sentence
 VOCABULARY_FOLDER = "vocabulary"  # that the weights of a model of sentences go with

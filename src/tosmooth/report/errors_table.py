@@ -1,4 +1,4 @@
-"""The table that says where the students' errors land."""
+"""The table that says where the students' errors land, and how far classes stand apart."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tosmooth.report.tables import Column, Table
 from tosmooth.words.numbers import decimals_for, fixed, half_width, over_seeds, plus_minus
 
 ERRORS = {"diffusion/errors_s1": "on similar classes", "diffusion/errors_s2": "on dissimilar classes"}
+SEPARATION = {"diffusion/d_prime_s1": "d′ to similar", "diffusion/d_prime_s2": "d′ to dissimilar"}
 
 
 def errors_table(files: StudyFiles) -> Table | None:
@@ -23,13 +24,15 @@ def errors_table(files: StudyFiles) -> Table | None:
         return None
     cells = cells.assign(all=100 - cells[metric.val])
     keys = ["label_smoothing", "temperature"]
-    units = by_unit(cells, [*ERRORS, "all"], keys, unit=files.unit)
+    apart = [name for name in SEPARATION if name in cells and cells[name].notna().all()]
+    units = by_unit(cells, [*ERRORS, "all", *apart], keys, unit=files.unit)
     settings = list(units.groupby(keys).groups)
     parts = {setting: units[(units[keys] == setting).all(axis=1)] for setting in settings}
     found: dict[str, list[Interval]] = {
-        name: [over_seeds(parts[setting][name]) for setting in settings] for name in ("all", *ERRORS)
+        name: [over_seeds(parts[setting][name]) for setting in settings] for name in ("all", *ERRORS, *apart)
     }
-    digits = decimals_for([half_width(i) for own in found.values() for i in own], otherwise=1, least=1, most=2)
+    rates = [half_width(i) for name in ("all", *ERRORS) for i in found[name]]
+    digits = decimals_for(rates, otherwise=1, least=1, most=2)
     share = [
         100 * s1.mean / every.mean if every.mean else float("nan")
         for s1, every in zip(found["diffusion/errors_s1"], found["all"], strict=True)
@@ -42,6 +45,10 @@ def errors_table(files: StudyFiles) -> Table | None:
             for name, title in {"all": "errors, %", **ERRORS}.items()
         ),
         Column("share on similar, %", [fixed(s, 0) for s in share], share),
+        *(
+            Column(SEPARATION[name], [plus_minus(i, 2) for i in found[name]], [i.mean for i in found[name]])
+            for name in apart
+        ),
     ]
     several = len(files.units) > 1
     bars = (
@@ -52,9 +59,18 @@ def errors_table(files: StudyFiles) -> Table | None:
     caption = (
         f"Errors on validation, in percent of all {metric.samples}, {bars}: all of them, those that take a class for "
         "one of its similar and of its dissimilar classes, and how many of all the former are."
+        + (" d′: distance of centroids over the spread of the classes along the line between them." if apart else "")
     )
     data = pd.DataFrame(
-        {"label_smoothing": a, "temperature": t, "errors": name, "mean": i.mean, "low": i.low, "high": i.high, "n": i.n}
+        {
+            "label_smoothing": a,
+            "temperature": t,
+            "quantity": name,
+            "mean": i.mean,
+            "low": i.low,
+            "high": i.high,
+            "n": i.n,
+        }
         for name, own in found.items()
         for (a, t), i in zip(settings, own, strict=True)
     )

@@ -16,7 +16,7 @@ LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}", '"': r"\textquotedbl{}",
-    "α": r"$\alpha$", "η": r"$\eta$", "±": r"$\pm$", "−": r"$-$",
+    "′": r"$^\prime$", "α": r"$\alpha$", "η": r"$\eta$", "±": r"$\pm$", "−": r"$-$",
     "×": r"$\times$", "→": r"$\rightarrow$", "–": "--", "…": r"\dots{}", "\n": " ", "\r": " ", "\t": " ",
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.separation import read_separation
 from tosmooth.training.evaluation import evaluate
 
 ETAS = {
@@ -27,6 +28,7 @@ ETAS = {
     "diffusion/errors_s1": ("val", False, "errors_s1"),
     "diffusion/errors_s2": ("val", False, "errors_s2"),
 }
+SEPARATIONS = ("diffusion/d_prime_s1", "diffusion/d_prime_s2")
 
 
 def finished_cells(context: Context) -> dict[str, Cell]:
@@ -80,6 +82,9 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         }
         rows.append(identity | (context.read_record(cell) or {"status": "missing"}))
     table = pd.DataFrame(rows)
+    separations = {cell.name: read_separation(context, cell) for cell in context.plan.cells}
+    for column in SEPARATIONS:
+        table[column] = [separations[name].get(column.removeprefix("diffusion/")) for name in table.cell]
     for column, (split, debiased, quantity) in ETAS.items():
         if quantity not in diffusion:
             continue
@@ -89,7 +94,9 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
     identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
     run_columns = ["teacher_seed", "status", "failure", "selected_epoch", "selection", "parameters"]
-    return table.reindex(columns=[*identity_columns, *run_columns, *context.task.columns, *CONVERGENCE, *ETAS])
+    return table.reindex(
+        columns=[*identity_columns, *run_columns, *context.task.columns, *CONVERGENCE, *ETAS, *SEPARATIONS]
+    )
 
 
 def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:

@@ -33,6 +33,7 @@ from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
 from tosmooth.study.results import read_test, require_finished, teacher_table, write_results
+from tosmooth.study.separation import measure_separation
 from tosmooth.study.similarity import given_similarity
 from tosmooth.study.smoothing_views import analyse_views
 from tosmooth.study.stages import train_grid
@@ -68,6 +69,7 @@ def run_study(
         done = on_main(lambda: require_finished(context))
 
         shown.stage("measuring diffusion")
+        measure_separation(context, done)
         diffusion, advice = on_main(lambda: _conclude(context, done))
 
         shown.stage("reading the test split, once")

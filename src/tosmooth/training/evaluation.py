@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
+from tosmooth.analysis.separation import ClassSeparation
 from tosmooth.data.batches import Batches
 from tosmooth.errors import DataError
 from tosmooth.folder.columns import OF_EVERY_PASS, column
@@ -241,6 +242,34 @@ def features_of_classes(
         _, last = find_last_layer(model, model.num_classes, layer)
         return torch.zeros(0, last.weight.shape[1]), torch.zeros(0, dtype=torch.int64)
     return _joined(kept)
+
+
+def separation_of(
+    model: StudyModel,
+    batches: Batches,
+    compute: Compute,
+    found: ClassSeparation,
+    layer: str | None = None,
+    class_outputs: Tensor | None = None,
+) -> Tensor:
+    """d′ of pairs of classes (C, C), on the CPU: a second pass over the split whose centroids `found` was made with.
+
+    Other arguments as for `evaluate`.
+    """
+    model.eval()
+    followed = FollowedClasses(model.num_classes, class_outputs, compute.device)
+    with torch.no_grad(), _reading(model, layer, wanted=True, logits=False) as read:
+        for batch in batches.epoch(0):
+            if not batch.counted:
+                continue
+            inputs, labels = compute.put(batch)[:2]
+            with compute.autocast():
+                _, features = read(inputs)
+            assert features is not None
+            found.update(features, followed.of(labels))
+    if compute.processes.world > 1:
+        found.reduce(compute.processes.sum)
+    return found.d_prime().cpu()
 
 
 def _of_classes(features: Tensor, labels: Tensor, indices: Tensor, classes: Sequence[int]) -> Kept:

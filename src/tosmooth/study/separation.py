@@ -1,0 +1,69 @@
+"""How far the students' classes stand apart: d′ to similar and to dissimilar classes, one more pass for each student.
+
+On validation, where there is any: on its training samples a network that fits them has little spread left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from tosmooth.analysis.separation import ClassSeparation, separation_from
+from tosmooth.folder.paths import SEPARATION_FILE
+from tosmooth.folder.writing import load_json, write_json
+from tosmooth.study.context import Context
+from tosmooth.study.diffusion import find_similarity, read_centroids
+from tosmooth.study.plan import Cell
+from tosmooth.study.similarity import Similarity
+from tosmooth.training.evaluation import separation_of
+
+
+def measure_separation(context: Context, done: Mapping[str, Cell]) -> None:
+    """Write `separation.json` of every finished student that has none, or one of other similar classes."""
+    on_main = context.compute.processes.on_main
+    similarity = on_main(lambda: find_similarity(context))
+    name, split = ("val", context.data.validation) if len(context.data.validation) else ("train", context.data.train)
+    sets = _digest(similarity, name)
+    todo = on_main(lambda: [cell for cell in done.values() if read_separation(context, cell).get("sets") != sets])
+    if not todo:
+        return
+    batches = context.evaluation_batches(split)
+    for cell in todo:
+        centroids = on_main(lambda: read_centroids(context, cell, name))  # noqa: B023
+        if centroids is None:
+            continue
+        centres = centroids.centroids.to(context.compute.device)
+        found = ClassSeparation(centres, similarity.similar | similarity.dissimilar)
+        d_prime = separation_of(
+            context.trained_model(cell), batches, context.compute, found, context.last_layer(cell),
+            context.data.class_outputs,
+        )  # fmt: skip
+        record = {
+            "sets": sets,
+            "split": name,
+            "d_prime_s1": _known(separation_from(d_prime, similarity.similar)),
+            "d_prime_s2": _known(separation_from(d_prime, similarity.dissimilar)),
+        }
+        on_main(lambda: write_json(context.folder(cell) / SEPARATION_FILE, record))  # noqa: B023
+
+
+def read_separation(context: Context, cell: Cell) -> dict[str, Any]:
+    """What `measure_separation` wrote; empty where it was not yet.
+
+    Raises:
+        StudyError: the file is damaged.
+    """
+    file = context.folder(cell) / SEPARATION_FILE
+    return load_json(file, dict, "delete it, and the same command makes it again") if file.is_file() else {}
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _digest(similarity: Similarity, split: str) -> str:
+    """Which classes d′ is to: others are another measurement."""
+    masks = b"".join(mask.numpy().tobytes() for mask in (similarity.similar, similarity.dissimilar))
+    return hashlib.sha256(masks + split.encode()).hexdigest()[:16]
