@@ -108,7 +108,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def test_start_and_choosing_t_work_as_typed_with_a_folder_of_photos(workplace: Path) -> None:
+@pytest.fixture(scope="module")
+def photos_study(workplace: Path) -> Path:
+    """The study that is there when all commands of start.md and choosing-t.md were typed."""
     for page in ("start", "choosing-t"):
         for command in commands(PAGES[f"docs/{page}.md"]):
             if command not in NOT_RUN:
@@ -116,9 +118,12 @@ def test_start_and_choosing_t_work_as_typed_with_a_folder_of_photos(workplace: P
                 run(*found)
             elif "validated instead" in NOT_RUN[command]:
                 run("validate", *next(calls(command))[1:])
-    study = next((workplace / "runs").glob("photos*"))
-    assert (study / "report.html").is_file()
-    results = pd.read_csv(study / "results.csv")
+    return next((workplace / "runs").glob("photos*"))
+
+
+def test_start_and_choosing_t_work_as_typed_with_a_folder_of_photos(photos_study: Path) -> None:
+    assert (photos_study / "report.html").is_file()
+    results = pd.read_csv(photos_study / "results.csv")
     assert len(results) == 16
     assert (results.status == "done").all()
 
@@ -136,9 +141,9 @@ def test_the_teacher_guide_works_as_typed(workplace: Path) -> None:
     assert names["found"].verdict == "smoothed"  # type: ignore[attr-defined]
 
 
-def test_the_report_guide_works_as_typed(workplace: Path) -> None:
-    study = next((workplace / "runs").glob("photos*"))  # takes the place of the default study, which takes minutes
-    shutil.copytree(study, workplace / "runs" / "fashion-mnist")
+def test_the_report_guide_works_as_typed(workplace: Path, photos_study: Path) -> None:
+    # It takes the place of the default study, which takes minutes.
+    shutil.copytree(photos_study, workplace / "runs" / "fashion-mnist")
     (code,) = blocks(PAGES["docs/reading-the-report.md"], "python")
     names: dict[str, object] = {}
     exec(compile(code, "docs/reading-the-report.md", "exec"), names)
@@ -149,10 +154,11 @@ def test_the_report_guide_works_as_typed(workplace: Path) -> None:
 
 
 def test_the_diffusion_page_works_as_typed() -> None:
-    (code,) = blocks(PAGES["docs/diffusion-index.md"], "python")
-    names: dict[str, object] = {}
-    exec(compile(code, "docs/diffusion-index.md", "exec"), names)
-    assert tuple(names["eta_s1"].shape) == (10,)  # type: ignore[attr-defined]
+    names: dict[str, Any] = {}
+    for code in blocks(PAGES["docs/diffusion-index.md"], "python"):  # the second goes on from the first
+        exec(compile(code, "docs/diffusion-index.md", "exec"), names)
+    assert tuple(names["eta_s1"].shape) == (10,)
+    assert names["d_prime_s1"] > 0
 
 
 def test_no_block_of_a_guide_is_left_out() -> None:
