@@ -20,7 +20,7 @@ quick: $(VENV)/.installed  ## install, then run the one-minute preview of the de
 	$(BIN)/tosmooth study --quick
 
 test: $(VENV)/.installed-dev browser check  ## install, then run lint, types and all tests but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not faults"
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 -m "not slow and not faults"
 
 test-slow: $(VENV)/.installed-dev browser  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

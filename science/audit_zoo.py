@@ -205,7 +205,7 @@ def judged(folder: Path) -> pd.DataFrame:
             shown["training, true labels"] = (arrays["logits"], arrays["true_labels"], True)
         truth = float(arrays["alpha"])
         for split, (logits, labels, known) in shown.items():
-            estimate = estimate_label_smoothing(logits, labels, training_data=known)
+            estimate = estimate_label_smoothing(logits, labels, training_data=known, rescaled=False)
             low, high = estimate.interval
             rows.append(
                 {"data": path.parent.name, "model": model, "trap": trap, "alpha": truth, "seed": int(seed[1:])}

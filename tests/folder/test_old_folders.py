@@ -18,6 +18,7 @@ from tosmooth.folder.paths import (
     CHANGES_FILE,
     LAST_WEIGHTS_FILE,
     RECORD_FILE,
+    SEPARATION_FILE,
     TEACHER_VIEWS_FILE,
     WEIGHTS_FILE,
     StudyDirectory,
@@ -103,6 +104,8 @@ def test_its_grid_grows_and_keeps_what_is_finished(old: StudyDirectory, silent: 
     after = content(old.path)
     assert {name: after[name] for name in before} == before
     new = {name for name in after if name.startswith(finished)} - content(OLD).keys()
+    assert {name.split("/")[1] for name in new if name.endswith(f"/{SEPARATION_FILE}")} >= students  # theirs as well
+    new = {name for name in new if not name.endswith(f"/{SEPARATION_FILE}")}
     trained = {name.split("/")[1] for name in new if name.endswith(f"/{WEIGHTS_FILE}")}
     assert trained == {path.name for path in old.students.iterdir()} - students
     assert {name.split("/")[1] for name in new} == trained

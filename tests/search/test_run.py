@@ -51,13 +51,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 
 def of_cells(path: Path, cells: list[str]) -> dict[str, Any]:
-    """What a study holds of some students, but for what reading the test split adds."""
+    """What a study holds of some students, but for what reading the test split and measuring d′ add."""
     return {
         name: {key: v for key, v in value.items() if not key.startswith("test/") and key != "cal/ece"}
         if name.endswith("result.json")
         else value
         for name, value in content(path).items()
-        if name.startswith(tuple(f"students/{cell}/" for cell in cells)) and not name.endswith("reliability.json")
+        if name.startswith(tuple(f"students/{cell}/" for cell in cells))
+        and not name.endswith(("reliability.json", "separation.json"))
     }
 
 

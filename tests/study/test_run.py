@@ -323,3 +323,20 @@ def test_d_prime_of_a_student_is_that_of_its_validation_features(tiny_study: Stu
     expected = np.mean([np.mean([d_prime(int(a), b) for b in others]) for a, others in similar.items()])
     row = tiny_study.cells.set_index("cell").loc[cell.name]
     assert row["diffusion/d_prime_s1"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_student_that_is_trained_again_is_measured_again(
+    tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress
+):
+    copy = tmp_path / "tiny"
+    shutil.copytree(tiny_study.path, copy)
+    student = copy / "students" / str(tiny_study.cells.cell[0])
+    file = student / "separation.json"
+    measured = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(measured | {"d_prime_s1": 99.0}), encoding="utf-8")  # as if of other weights
+    (student / "result.json").unlink()
+    run_study(load_config(str(copy / "study.yaml")), tmp_path, silent)
+    assert json.loads(file.read_text(encoding="utf-8")) == measured
+    file.write_text(json.dumps(measured | {"d_prime_s1": "far"}), encoding="utf-8")
+    with pytest.raises(StudyError, match="d′ is no number; delete it"):
+        run_study(load_config(str(copy / "study.yaml")), tmp_path, silent)

@@ -103,7 +103,10 @@ def judge_consequence(
         row["alike"] = not {(row["label_smoothing"], t), (0.0, t)} & unlike.keys()
     alike = [row for row in rows if row["alike"]]
     if not alike:
-        reason = in_words(unlike.items(), base)
+        places = {
+            place for row in rows for place in ((row["label_smoothing"], row["temperature"]), (0.0, row["temperature"]))
+        }
+        reason = in_words([(place, ratio) for place, ratio in unlike.items() if place in places], base)
         text = f"What raising T does to {metric.noun} cannot be told from what the learning rate does: {reason}."
         return {"verdict": None, "sentence": text, "rows": rows}
     found = [row for row in alike if row["p_holm"] < SIGNIFICANCE]
@@ -128,8 +131,10 @@ def judge_consequence(
         missing=" and ".join(missing),
     )  # fmt: skip
     if len(alike) < len(rows):
-        left = ", ".join(f"{t:g}" for t in sorted({row["temperature"] for row in rows if not row["alike"]}))
-        text += f" Of T = {left} nothing is said: its students were not trained as far as those of T = {base:g}."
+        left = ", ".join(
+            f"(α = {row['label_smoothing']:g}, T = {row['temperature']:g})" for row in rows if not row["alike"]
+        )
+        text += f" Of {left} nothing is said: not trained as far as T = {base:g} was, or farther."
     return {"verdict": kind, "sentence": text, "rows": rows}
 
 

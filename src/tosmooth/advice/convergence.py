@@ -51,7 +51,7 @@ def convergence(results: pd.DataFrame) -> pd.DataFrame:
     first, gradient, gain = CONVERGENCE
     rows = done.assign(way=1 - done["train/loss"] / done[first], gradient=done[gradient], last_gain=done[gain])
     means = rows.groupby([*WITHIN, "temperature"], as_index=False)[["gradient", "way", "last_gain"]].mean()
-    reference = means[means.temperature == reference_temperature(done.temperature)]
+    reference = means[means.temperature == reference_temperature(results.temperature)]
     against = means[WITHIN].merge(reference[[*WITHIN, "gradient", "way"]], on=WITHIN, how="left")
     means["gradient_to_reference"] = means.gradient / against.gradient
     means["way_to_reference"] = means.way / against.way
@@ -72,10 +72,10 @@ def not_alike(found: pd.DataFrame, objective: str, student: str) -> dict[tuple[f
 def in_words(settings: Iterable[tuple[tuple[float, float], float]], reference: float) -> str:
     """Of settings and their ratios, the one farthest from alike: how far its students have gone."""
     (alpha, temperature), ratio = max(settings, key=lambda item: abs(math.log(max(item[1], 1e-6))))
-    return (
-        f"the students at α = {alpha:g}, T = {temperature:g} have gone {100 * ratio:.0f} % of the way that those at "
-        f"T = {reference:g} went"
-    )
+    gone = f"have gone {100 * ratio:.0f} % of the way that those at T = {reference:g} went"
+    if ratio <= 0:
+        gone = f"have got no nearer to their teacher's answers, and those at T = {reference:g} have"
+    return f"the students at α = {alpha:g}, T = {temperature:g} {gone}"
 
 
 def convergence_caveats(results: pd.DataFrame, objective: str, student: str) -> list[Any]:
@@ -84,7 +84,7 @@ def convergence_caveats(results: pd.DataFrame, objective: str, student: str) -> 
     if not found:
         return []
     reference = reference_temperature(results.temperature)
-    others = f" ({len(found)} settings were not trained as far as T = {reference:g} was)" if len(found) > 1 else ""
+    others = f" ({len(found)} settings were not trained as far as T = {reference:g} was, or farther)" * (len(found) > 1)
     text = in_words(found.items(), reference)
     return [
         f"{text[0].upper()}{text[1:]}{others}: what looks like an effect of T may be one of the learning rate. "

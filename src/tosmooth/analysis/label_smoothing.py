@@ -17,7 +17,7 @@ from torch import Tensor
 from tosmooth.analysis.smoothing_rules import (
     BINARY_LEVEL,
     BINARY_SUM,
-    CLEARLY_NONE,
+    MAY_BE_RESCALED,
     UNDECIDED_MARGIN,
     against_none,
     against_smoothed,
@@ -26,7 +26,6 @@ from tosmooth.analysis.smoothing_rules import (
     cautious_bound,
     for_none,
     for_smoothed,
-    smoothed_shape,
 )
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics, binary_from_margin, from_margin
 
@@ -71,7 +70,7 @@ def estimate_label_smoothing(
             (unknown): judged as if they were, which the reasons say.
         rescaled: whether the logits were multiplied after training, as temperature scaling does. False: they are the
             network's own. None (unknown): where what no scale changes looks smoothed, the verdict is never "not
-            smoothed". α̂ and its interval are of the logits as they are.
+            smoothed", and the interval is all of [0, 1]. α̂ is that of the logits as they are.
 
     Raises:
         ValueError: shapes do not fit, fewer than 2 classes, no samples, a label outside the classes, a logit that is
@@ -111,9 +110,9 @@ def judge(
         alpha = min(max(seen["moment"], 0.0), high)
         return SmoothingEstimate(_clip(alpha), _clipped((0.0, high)), "not smoothed", for_none(seen), seen)
     high = max(softmax_high, seen["softness"], binary_bound(seen)) + UNDECIDED_MARGIN
-    if rescaled is not False and softmax_high < CLEARLY_NONE and smoothed_shape(seen):
-        high = 1.0  # rescaled logits say nothing of how much
     reasons = (*no_smoothing, *no_none)
+    if any(MAY_BE_RESCALED in reason for reason in reasons):
+        high = 1.0  # rescaled logits say nothing of how much
     return SmoothingEstimate(_clip(best_guess(seen)), _clipped((0.0, high)), "undecided", reasons, seen)
 
 

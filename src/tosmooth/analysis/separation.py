@@ -43,6 +43,8 @@ class ClassSeparation:
 
     def update(self, features: Tensor, labels: Tensor) -> None:
         """Add features (N, D) with labels (N,) in [0, K); rows labelled −100 are skipped."""
+        if features.device != self._centroids.device:  # on the host, as Apple's GPUs have no float64
+            features, labels = features.to(self._centroids.device), labels.to(self._centroids.device)
         for label in torch.unique(labels).tolist():
             if label == -100:
                 continue

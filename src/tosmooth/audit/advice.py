@@ -73,7 +73,7 @@ def _if_smoothed(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], ev
             Advice(
                 "raised-temperature",
                 f"{text}. By the paper, what leaves the target pulls students towards similar classes. In our own "
-                "runs nearly all of the loss went with a higher learning rate, or with AdamW: compare first.",
+                "runs a higher learning rate, or AdamW, took most of the loss away: compare first.",
             )
         )
     return found
@@ -143,7 +143,8 @@ def _if_plain(smoothing: SmoothingEstimate) -> list[Advice]:
     return [
         Advice(
             "if-plain",
-            "If it was trained with cross-entropy on these labels, without mixup, cutmix, focal loss or noisy labels: "
+            "If it was trained with cross-entropy on these labels, without mixup, cutmix, focal loss or noisy labels, "
+            "and these are its own logits, not rescaled since: "
             f"α is about {max(0.0, seen['moment']):.3f} ({low:.2f} to {high:.2f}).",
         )
     ]

@@ -30,7 +30,7 @@ def convergence_table(files: StudyFiles) -> Table | None:
                 ("gradient_to_reference", f"first gradient / {reference}", 2, 1),
                 ("way", "way gone, %", 1, 100),
                 ("way_to_reference", f"way gone / {reference}", 2, 1),
-                ("last_gain", f"last epoch, {files.metric.words} (points)", 1, 1),
+                ("last_gain", f"last epoch, {files.metric.judged_by.words} (points)", 1, 1),
             ],
         ),
         text_column("trained alike", [text if own else MISSING for own, text in zip(known, alike, strict=True)]),

@@ -8,7 +8,7 @@ from torch import Tensor
 from tosmooth.data.batches import Batches
 from tosmooth.errors import NonFiniteError
 from tosmooth.files import write_bytes
-from tosmooth.folder.paths import CENTROIDS_FILE, FEATURES_FILE, JUDGED_FILE
+from tosmooth.folder.paths import CENTROIDS_FILE, FEATURES_FILE, JUDGED_FILE, SEPARATION_FILE
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -101,6 +101,7 @@ class Measuring:
         folder = context.folder(owner)
 
         def write() -> None:
+            (folder / SEPARATION_FILE).unlink(missing_ok=True)  # of an earlier training
             write_bytes(folder / CENTROIDS_FILE, save(tensors))
             if features:
                 write_bytes(folder / FEATURES_FILE, save(features))

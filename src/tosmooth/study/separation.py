@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tosmooth.analysis.separation import ClassSeparation, separation_from
-from tosmooth.folder.paths import SEPARATION_FILE
+from tosmooth.errors import StudyError
+from tosmooth.folder.paths import SEPARATION_FILE, WEIGHTS_FILE
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import find_similarity, read_centroids
@@ -34,7 +35,11 @@ def measure_separation(context: Context, done: Mapping[str, Cell]) -> None:
         centroids = on_main(lambda: read_centroids(context, cell, name))  # noqa: B023
         if centroids is None:
             continue
-        centres = centroids.centroids.to(context.compute.device)
+        if not on_main(lambda: (context.folder(cell) / WEIGHTS_FILE).is_file()):  # noqa: B023
+            context.progress.note(f"{cell.name}: its weights are gone, so d′ is not measured")
+            continue
+        device = context.compute.device
+        centres = centroids.centroids.to("cpu" if device.type == "mps" else device)  # which has no float64
         found = ClassSeparation(centres, similarity.similar | similarity.dissimilar)
         d_prime = separation_of(
             context.trained_model(cell), batches, context.compute, found, context.last_layer(cell),
@@ -55,8 +60,11 @@ def read_separation(context: Context, cell: Cell) -> dict[str, Any]:
     Raises:
         StudyError: the file is damaged.
     """
-    file = context.folder(cell) / SEPARATION_FILE
-    return load_json(file, dict, "delete it, and the same command makes it again") if file.is_file() else {}
+    file, remedy = context.folder(cell) / SEPARATION_FILE, "delete it, and the same command makes it again"
+    found = load_json(file, dict, remedy) if file.is_file() else {}
+    if not all(isinstance(found.get(key), float | None) for key in ("d_prime_s1", "d_prime_s2")):
+        raise StudyError(f"{file} is damaged: d′ is no number; {remedy}")
+    return found
 
 
 def _known(value: float) -> float | None:
