@@ -20,9 +20,10 @@ from tosmooth.data.views import EachView, StoredViews
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import SharedInputs
 from tosmooth.training.loop import train_group
+from tosmooth.training.loss_functions import LossFunction, distillation_from
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill
-from tosmooth.training.trainee import LossFunction, Trainee, distillation_from
+from tosmooth.training.trainee import Trainee
 
 Cells = Sequence[tuple[str, float]]
 GRID: Cells = [(teacher, temperature) for teacher in TEACHERS for temperature in TEMPERATURES]

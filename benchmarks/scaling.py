@@ -19,8 +19,8 @@ from tosmooth.analysis.diffusion import diffusion_index
 from tosmooth.config.schema import StudentConfig
 from tosmooth.training.checkpoint import CheckpointStore, Position
 from tosmooth.training.forward import SharedInputs
+from tosmooth.training.loss_functions import label_smoothing_loss
 from tosmooth.training.teacher_cache import Stamp
-from tosmooth.training.trainee import label_smoothing_loss
 
 
 def group_memory(students: int) -> dict[str, Any]:

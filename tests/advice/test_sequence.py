@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
-from tosmooth.advice.advise import advise, describe, final_verdict
+from tosmooth.advice.advise import advise, final_verdict
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.advice.objectives import answers, compare_objectives
+from tosmooth.advice.settings import describe
 from tosmooth.losses.objectives import leading_objective, reference_objective
 from tosmooth.tasks.metric import TOP1
 from tosmooth.tasks.translation import BLEU

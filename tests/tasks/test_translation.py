@@ -27,7 +27,8 @@ from tosmooth.tasks.find import find_task
 from tosmooth.tasks.translation import LIBRARIES, Translation
 from tosmooth.training.compute import Compute
 from tosmooth.training.loop import train_group
-from tosmooth.training.trainee import Trainee, label_smoothing_loss
+from tosmooth.training.loss_functions import label_smoothing_loss
+from tosmooth.training.trainee import Trainee
 
 
 class Learnt(NamedTuple):

@@ -21,8 +21,9 @@ from tosmooth.training.checkpoint import Position
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import SharedInputs
 from tosmooth.training.loop import train_group
+from tosmooth.training.loss_functions import distillation_from, label_smoothing_loss
 from tosmooth.training.teaching import LiveTeachers
-from tosmooth.training.trainee import Trainee, distillation_from, label_smoothing_loss
+from tosmooth.training.trainee import Trainee
 
 CELLS = [("plain", 1.0), ("plain", 4.0), ("smoothed", 1.0), ("smoothed", 64.0)]
 

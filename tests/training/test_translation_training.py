@@ -27,9 +27,10 @@ from tosmooth.training.compute import Compute
 from tosmooth.training.evaluation import features_of_classes
 from tosmooth.training.forward import Answer, Hidden, SharedInputs
 from tosmooth.training.loop import train_group
+from tosmooth.training.loss_functions import LossFunction, distillation_from, label_smoothing_loss
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill
-from tosmooth.training.trainee import LossFunction, Trainee, distillation_from, label_smoothing_loss
+from tosmooth.training.trainee import Trainee
 
 WIDTHS = {
     "d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48,

@@ -15,41 +15,16 @@ import pandas as pd
 
 from tosmooth.advice.caveats import Rules, advice_caveats
 from tosmooth.advice.comparisons import KEY, Evidence, Judged, Setting, compare_with, scores_by_seed
-from tosmooth.advice.consequence import Witness, judge_consequence
+from tosmooth.advice.consequence import judge_consequence, witnesses_of
 from tosmooth.advice.convergence import convergence, not_alike
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
+from tosmooth.advice.paper_rule import judge_rule
+from tosmooth.advice.settings import SEQUENCE_WORDS, describe, varied_keys, written
 from tosmooth.advice.units import FEWEST_SEEDS, reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
-from tosmooth.config.types import Knowledge
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
-from tosmooth.words.numbers import decimals_for, half_width, plus_minus
-from tosmooth.words.teachers import UNKNOWN, which_teacher
-
-SEQUENCE_WORDS = "sequence-level distillation"
-
-
-def describe(setting: Mapping[str, Any], varied: Collection[str] = (), smoothing: Knowledge = "known") -> str:
-    """`the smoothed teacher (α = 0.1) at T = 1`; with "objective" or "student" among the varied keys, these as well.
-
-    Sequence-level distillation is named in any case, and has no T.
-    """
-    which = which_teacher(setting["label_smoothing"], smoothing)
-    into = f" into {setting['student']}" if "student" in varied else ""
-    if not has_temperature(setting.get("objective")):
-        return f"{which}{into} by {SEQUENCE_WORDS}"
-    how = f" with {setting['objective']}" if "objective" in varied else ""
-    return f"{which}{into} at T = {setting['temperature']:g}{how}"
-
-
-def varied_keys(results: pd.DataFrame) -> tuple[str, ...]:
-    """Which of objective and student take more than one value in a study, and so belong into its sentences."""
-    return tuple(key for key in ("objective", "student") if results[key].nunique() > 1)
-
-
-def written(interval: Interval, unit: str = "") -> str:
-    """`88.0 ± 0.2`: one decimal, or two where the half-width supports them; without an interval, the value alone."""
-    return plus_minus(interval, decimals_for([half_width(interval)], otherwise=1, least=1, most=2)) + unit
+from tosmooth.words.teachers import UNKNOWN
 
 
 def advise(
@@ -125,7 +100,6 @@ def _advise(
         return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
 
     scores = scores_by_seed(done, metric.val)
-    trained = convergence(results)
     best: Setting = metric.best(scores.mean(axis=1))
     evidence = _judged_settings(done, scores, judged or {})
     comparisons = compare_with(best, scores, rules.margin, evidence, metric)
@@ -153,25 +127,20 @@ def _advise(
         "rule": (
             {"agrees": None, "sentence": f"The paper's rule could not be checked: {UNKNOWN}."}
             if unknown
-            else _rule_here(best, scores, comparisons, rules, evidence)
+            else judge_rule(best, scores, comparisons, rules, evidence)
         ),
         "consequence": judge_consequence(
-            scores, effect.shown, objective, best[3], metric, not_alike(trained, objective, best[3]), _witnesses(done)
+            scores,
+            effect.shown,
+            objective,
+            best[3],
+            metric,
+            not_alike(convergence(results), objective, best[3]),
+            witnesses_of(done),
         ),
-        "convergence": trained.to_dict(orient="records"),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }
-
-
-def _witnesses(done: pd.DataFrame) -> list[Witness]:
-    """Errors on similar classes and d′ to them, as far as they are known."""
-    kinds = (
-        ("diffusion/errors_s1", 1, "errors on similar classes do not rise with it"),
-        ("diffusion/d_prime_s1", -1, "similar classes do not get harder to tell apart (d′)"),
-    )
-    known = [kind for kind in kinds if kind[0] in done and done[kind[0]].notna().any()]
-    return [Witness(scores_by_seed(done, column), sign, absent) for column, sign, absent in known]
 
 
 def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, Evidence]:
@@ -203,79 +172,6 @@ def _rival(best: Setting, scores: pd.DataFrame, metric: Metric) -> Setting | Non
     """The best setting on the other side: unsmoothed if the best is smoothed, and the other way round."""
     other_side = [setting for setting in scores.index if (setting[1] > 0) != (best[1] > 0)]
     return metric.best(scores.loc[other_side].mean(axis=1)) if other_side else None
-
-
-def _rule_here(
-    best: Setting,
-    scores: pd.DataFrame,
-    comparisons: list[dict[str, Any]],
-    rules: Rules,
-    evidence: Mapping[Setting, Evidence],
-) -> dict[str, Any]:
-    """The paper's rule among the settings that have a T: it says nothing of sequence-level distillation.
-
-    Where such a setting is the best, the rule is judged among the others, and it is said how its own best setting
-    stands against the best of all.
-    """
-    tempered = scores[[has_temperature(setting[0]) for setting in scores.index]]
-    if tempered.empty:
-        text = "The paper's rule is about temperatures: no student of this grid has one."
-        return {"agrees": None, "sentence": text}
-    if has_temperature(best[0]):
-        return _rule(best, [row for row in comparisons if has_temperature(row["objective"])])
-    own: Setting = rules.metric.best(tempered.mean(axis=1))
-    against = compare_with(own, tempered, rules.margin, evidence, rules.metric)
-    found = _rule(own, against, "among the settings with a temperature")
-    lowest = reference_temperature(setting[2] for setting in tempered.index)
-    following = [
-        row
-        for row in comparisons
-        if has_temperature(row["objective"]) and row["label_smoothing"] > 0 and row["temperature"] == lowest
-    ]
-    if not following:
-        return found
-    row = min(following, key=lambda r: r["difference"])
-    gap = Interval(row["difference"], row["low"], row["high"], row["n"])
-    clear = {"worse": "beyond chance", "tied": "a tie within the stated margin"}.get(
-        row["relation"], "not told apart from chance"
-    )
-    sentence = (
-        f"{found['sentence']} It says nothing of {SEQUENCE_WORDS}, which has no temperature and is the best here: "
-        f"{describe(row)} is {written(gap)} points behind that ({clear})."
-    )
-    return {"agrees": found["agrees"], "sentence": sentence}
-
-
-def _rule(best: Setting, comparisons: list[dict[str, Any]], where: str = "") -> dict[str, Any]:
-    """Does the paper's rule (smoothed teacher, T = 1, or the lowest T where the grid has no 1) hold here?
-
-    Args:
-        best: the best setting of those that are compared.
-        comparisons: with it; settings that have a temperature alone.
-        where: among which settings the best one is the best, where that is not all of them.
-    """
-    lowest = reference_temperature(row["temperature"] for row in comparisons)
-    following = [row for row in comparisons if row["label_smoothing"] > 0 and row["temperature"] == lowest]
-    name = f"The paper's rule (smoothed teacher, T = {lowest:g})"
-    among, best_among = (f" {where}", f" the best {where}") if where else ("", "")
-    if not following:
-        return {"agrees": None, "sentence": f"{name} could not be checked: the grid has no such students."}
-    if best[1] > 0 and best[2] == lowest:
-        return {"agrees": True, "sentence": f"{name} holds on your data: it is the best setting{among} by validation."}
-    row = min(following, key=lambda r: r["difference"])
-    gap = Interval(row["difference"], row["low"], row["high"], row["n"])
-    if row["relation"] == "tied":
-        return {"agrees": True, "sentence": f"{name} is as good as the best{among} here, within the stated margin."}
-    if row["relation"] == "worse":
-        return {
-            "agrees": False,
-            "sentence": f"{name} does not hold on your data: it is {written(gap)} points behind{best_among}.",
-        }
-    return {
-        "agrees": None,
-        "sentence": f"{name} is neither confirmed nor refuted: it is {written(gap)} points behind the best{among}, "
-        "which these seeds cannot tell from chance.",
-    }
 
 
 def _confidence(

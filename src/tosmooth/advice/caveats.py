@@ -72,8 +72,7 @@ def advice_caveats(
             )
     if best is not None:
         found += _edges(done, best)
-    for student in dict.fromkeys(done.student):
-        found += convergence_caveats(results, leading_objective(done.objective), student)
+    found += convergence_caveats(results, leading_objective(done.objective))
     if not diffusion.empty and not diffusion.reliable.astype(bool).all():
         found.append("Some classes have fewer than 20 samples on a split: η there is unreliable.")
     found += _sensitivity(diffusion, effect, leading_objective(done.objective))

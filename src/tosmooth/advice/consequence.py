@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from tosmooth.advice.comparisons import scores_by_seed
 from tosmooth.advice.convergence import in_words
 from tosmooth.advice.effect import AlphaT
 from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, reference_temperature
@@ -52,6 +53,16 @@ class Witness:
     values: pd.DataFrame
     sign: int
     absent: str
+
+
+def witnesses_of(done: pd.DataFrame) -> list[Witness]:
+    """Errors on similar classes and d′ to them, as far as the finished cells of `results.csv` know them."""
+    kinds = (
+        ("diffusion/errors_s1", 1, "errors on similar classes do not rise with it"),
+        ("diffusion/d_prime_s1", -1, "similar classes do not get harder to tell apart (d′)"),
+    )
+    known = [kind for kind in kinds if kind[0] in done and done[kind[0]].notna().any()]
+    return [Witness(scores_by_seed(done, column), sign, absent) for column, sign, absent in known]
 
 
 def judge_consequence(
@@ -98,15 +109,14 @@ def judge_consequence(
     for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
         row["p_holm"] = adjusted
     unlike = unlike or {}
+    off: dict[AlphaT, float] = {}  # of the rows' own students, and of their partners under the unsmoothed teacher
     for row in rows:
-        t = row["temperature"]
-        row["alike"] = not {(row["label_smoothing"], t), (0.0, t)} & unlike.keys()
+        both = ((row["label_smoothing"], row["temperature"]), (0.0, row["temperature"]))
+        own_off = {place: unlike[place] for place in both if place in unlike}
+        row["alike"], off = not own_off, off | own_off
     alike = [row for row in rows if row["alike"]]
     if not alike:
-        places = {
-            place for row in rows for place in ((row["label_smoothing"], row["temperature"]), (0.0, row["temperature"]))
-        }
-        reason = in_words([(place, ratio) for place, ratio in unlike.items() if place in places], base)
+        reason = in_words(off.items(), base)
         text = f"What raising T does to {metric.noun} cannot be told from what the learning rate does: {reason}."
         return {"verdict": None, "sentence": text, "rows": rows}
     found = [row for row in alike if row["p_holm"] < SIGNIFICANCE]
@@ -130,11 +140,9 @@ def judge_consequence(
         cost=cost, metric=metric.noun, Metric=capital(metric.noun), falls=metric.falls, fall=metric.fall,
         missing=" and ".join(missing),
     )  # fmt: skip
-    if len(alike) < len(rows):
-        left = ", ".join(
-            f"(α = {row['label_smoothing']:g}, T = {row['temperature']:g})" for row in rows if not row["alike"]
-        )
-        text += f" Of {left} nothing is said: not trained as far as T = {base:g} was, or farther."
+    if off:
+        left = ", ".join(f"({r['label_smoothing']:g}, {r['temperature']:g})" for r in rows if not r["alike"])
+        text += f" Left out, as not trained alike: (α, T) = {left}; {in_words(off.items(), base)}."
     return {"verdict": kind, "sentence": text, "rows": rows}
 
 

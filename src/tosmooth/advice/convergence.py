@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
 
 import pandas as pd
 
@@ -78,15 +77,17 @@ def in_words(settings: Iterable[tuple[tuple[float, float], float]], reference: f
     return f"the students at α = {alpha:g}, T = {temperature:g} {gone}"
 
 
-def convergence_caveats(results: pd.DataFrame, objective: str, student: str) -> list[Any]:
-    """What must be known of settings that were not trained alike, in one sentence."""
-    found = not_alike(convergence(results), objective, student)
-    if not found:
-        return []
-    reference = reference_temperature(results.temperature)
-    others = f" ({len(found)} settings were not trained as far as T = {reference:g} was, or farther)" * (len(found) > 1)
-    text = in_words(found.items(), reference)
-    return [
-        f"{text[0].upper()}{text[1:]}{others}: what looks like an effect of T may be one of the learning rate. "
-        "Longer training, another learning rate or AdamW would tell."
-    ]
+def convergence_caveats(results: pd.DataFrame, objective: str) -> list[str]:
+    """What must be known of settings that were not trained alike, a sentence for each student model."""
+    found, reference = convergence(results), reference_temperature(results.temperature)
+    sentences = []
+    for student in dict.fromkeys(found.student):
+        if not (off := not_alike(found, objective, student)):
+            continue
+        text = in_words(off.items(), reference)
+        others = f", the farthest off of {len(off)}" if len(off) > 1 else ""
+        sentences.append(
+            f"{text[0].upper()}{text[1:]}{others}: what looks like an effect of T may be one of the learning rate. "
+            "Longer training, another learning rate or AdamW would tell."
+        )
+    return sentences

@@ -36,9 +36,8 @@ class ClassSeparation:
         own = pairs.to(centroids.device)
         self._pairs = (own | own.T).fill_diagonal_(False)
         self._counts = torch.zeros(len(centroids), dtype=torch.float64, device=centroids.device)
-        self._sums = torch.zeros(
-            pairs.shape, dtype=torch.float64, device=centroids.device
-        )  # of projections, row: class
+        # Of projections (K, K): row a, column b holds those of class a onto the line to b.
+        self._sums = torch.zeros(pairs.shape, dtype=torch.float64, device=centroids.device)
         self._squares = torch.zeros_like(self._sums)
 
     def update(self, features: Tensor, labels: Tensor) -> None:

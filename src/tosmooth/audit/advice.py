@@ -114,7 +114,10 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
     if seen["uneven"] > MOST_UNEVEN or seen["uneven_nats"] > MOST_UNEVEN_NATS:
         would.append("knowing whether it was trained with mixup, cutmix, noisy labels or few epochs")
     if any(MAY_BE_RESCALED in reason for reason in smoothing.reasons):
-        would.append("the logits as they were before any temperature scaling, or the weights")
+        would.append(
+            "the weights, or the logits as they were before any temperature scaling; if these are they, "
+            "tosmooth.estimate_label_smoothing with rescaled=False"
+        )
     if seen["classes"] < LEAST_CLASSES:
         would.append("only its training recipe: with so few classes the logits cannot tell")
     decisive = "; ".join(would) or "its training recipe"

@@ -57,8 +57,8 @@ def errors_table(files: StudyFiles) -> Table | None:
         else f"one {files.unit_word}"
     )
     caption = (
-        f"Errors on validation, in percent of all {metric.samples}, {bars}: all of them, those that take a class for "
-        "one of its similar and of its dissimilar classes, and how many of all the former are."
+        f"Errors on validation, in percent of all {metric.samples}, {bars}: all; those that land on a class "
+        "similar to the right one, and on a dissimilar one; and the share of all errors that land on similar classes."
         + (" d′: distance of centroids over the spread of the classes along the line between them." if apart else "")
     )
     data = pd.DataFrame(

@@ -9,7 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tosmooth.advice.advise import describe, written
+from tosmooth.advice.settings import describe, written
 from tosmooth.analysis.inference import Interval
 from tosmooth.folder.paths import SEARCH_FILE
 from tosmooth.tasks.metric import Metric

@@ -14,7 +14,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import choose_classes, is_shown
 from tosmooth.tasks.base import Split
-from tosmooth.training.evaluation import Evaluation, evaluate, right
+from tosmooth.training.evaluation import Evaluation, evaluate
 
 
 def figures_of_correct(context: Context, split: Split, found: Evaluation, name: str) -> dict[str, object]:
@@ -78,7 +78,7 @@ class Measuring:
         context = self._context
         tensors: dict[str, Tensor] = {}
         features: dict[str, Tensor] = {}
-        answers: Tensor | None = None
+        judged: dict[str, Tensor] = {}
         figures: dict[str, object] = {"parameters": sum(p.numel() for p in model.parameters())}
         for name, split in (("train", context.data.train), ("val", context.data.validation)):
             if not len(split):
@@ -88,7 +88,7 @@ class Measuring:
             if name == "val":
                 figures |= found.columns("val") | context.measure(owner, model, "val")
                 figures |= figures_of_correct(context, split, found, "val")
-                answers = found.answers
+                judged = {"val.correct": found.correct, "val.answers": found.answers}
             if not found.finite:
                 raise NonFiniteError(
                     f"{owner.name}: its features are NaN or infinite in evaluation, though its losses were not; "
@@ -105,8 +105,8 @@ class Measuring:
             write_bytes(folder / CENTROIDS_FILE, save(tensors))
             if features:
                 write_bytes(folder / FEATURES_FILE, save(features))
-            if answers is not None:
-                write_bytes(folder / JUDGED_FILE, save({"val.correct": right(answers), "val.answers": answers}))
+            if judged:
+                write_bytes(folder / JUDGED_FILE, save(judged))
 
         context.compute.processes.on_main(write)
         context.write_record(owner, {**record, **figures})

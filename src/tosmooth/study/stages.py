@@ -32,15 +32,10 @@ from tosmooth.study.teacher_answers import StudyTeaching, student_views
 from tosmooth.training.checkpoint import BEGINNING, Position
 from tosmooth.training.evaluation import Evaluation
 from tosmooth.training.loop import Checkpointing, train_group
+from tosmooth.training.loss_functions import LossFunction, distillation_from, label_smoothing_loss
 from tosmooth.training.stopping import Stopping
 from tosmooth.training.teaching import Teaching
-from tosmooth.training.trainee import (
-    LossFunction,
-    Trainee,
-    averaged_epochs,
-    distillation_from,
-    label_smoothing_loss,
-)
+from tosmooth.training.trainee import Trainee, averaged_epochs
 
 
 def train_grid(context: Context) -> None:

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tosmooth.advice.advise import written
+from tosmooth.advice.settings import written
 from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import t_interval
 from tosmooth.folder.paths import StudyDirectory

@@ -48,7 +48,8 @@ class Evaluation:
     @property
     def correct(self) -> Tensor:
         """(N,) int8 on the CPU, by position in the split: 1 = right, 0 = wrong, −1 = could not be read."""
-        return right(self.answers)
+        predicted, labels = self.answers.unbind()
+        return (predicted == labels).to(torch.int8).masked_fill(labels < 0, -1)
 
     def columns(self, split: str) -> dict[str, float]:
         """The metrics under their column names of `split` ("val" or "test")."""
@@ -123,12 +124,6 @@ def evaluate(
     if not seen:
         raise DataError("nothing of the split could be read")
     return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite)
-
-
-def right(answers: Tensor) -> Tensor:
-    """Answers and labels (2, N) → (N,) int8: 1 = right, 0 = wrong, −1 = not judged."""
-    found: Tensor = (answers[0] == answers[1]).to(torch.int8)
-    return found.masked_fill(answers[1] < 0, -1)
 
 
 class FollowedClasses:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,84 +16,18 @@ from tosmooth.config.schema import TrainingConfig
 from tosmooth.errors import CheckpointError, ModelError
 from tosmooth.files import write_text
 from tosmooth.folder.paths import CURVE_FILE, LAST_WEIGHTS_FILE, WEIGHTS_FILE, epoch_file
-from tosmooth.losses.distillation import distillation_loss
-from tosmooth.losses.fused_linear import fused_linear_distillation
 from tosmooth.models.averaging import average_weights
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights, save_weights
 from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import Answer, Hidden, SharedInputs, first_rows, logits_of
+from tosmooth.training.loss_functions import LossFunction
 from tosmooth.training.optimization import build_optimizer, learning_rate
 from tosmooth.training.randomness import RandomStream
 
 METERS = ("good_steps", "loss_sum", "last_loss", "images", "first")  # tensors on the device, beside the flag `stopped`
 FIRST_ROWS = 1024  # of the first batch, where logits are never made whole
-
-# the model's answer for N samples, labels (N,), teachers' answers by name → scalar loss
-LossFunction = Callable[[Answer, Tensor, Mapping[str, Answer]], Tensor]
-
-
-def label_smoothing_loss(alpha: float) -> LossFunction:
-    """The teachers' loss: cross-entropy against labels smoothed by α."""
-
-    def loss(logits: Answer, labels: Tensor, _: Mapping[str, Answer]) -> Tensor:
-        assert isinstance(logits, Tensor)
-        return nn.functional.cross_entropy(logits, labels, label_smoothing=alpha)
-
-    return loss
-
-
-def distillation_from(
-    teacher: str,
-    temperature: float,
-    objective: str,
-    hard_weight: float,
-    *,
-    label_smoothing: float = 0.0,
-    options: Mapping[str, Any] | None = None,
-    topk: int | None = None,
-) -> LossFunction:
-    """A student's loss: distillation from one teacher of the group at one temperature.
-
-    Of answers that are hidden states, the loss is the fused one: the same in value and gradients, up to rounding.
-
-    Args:
-        teacher: its name.
-        temperature: T.
-        objective: its name.
-        hard_weight: of the hard-label term.
-        label_smoothing: of that term's labels.
-        options: further arguments of the objective.
-        topk: how many of the teacher's outputs count; None = all.
-    """
-
-    settings: dict[str, Any] = {
-        "objective": objective,
-        "objective_kwargs": options,
-        "hard_weight": hard_weight,
-        "label_smoothing": label_smoothing,
-        "topk": topk,
-    }
-
-    def loss(answer: Answer, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
-        taught = answers[teacher]
-        if not (isinstance(answer, Hidden) and isinstance(taught, Hidden)):
-            # Of teachers with no more outputs than features, logits are stored; the student's are made as well, then.
-            return distillation_loss(logits_of(answer), logits_of(taught), temperature, targets=labels, **settings)
-        return fused_linear_distillation(
-            answer.features,
-            answer.layer.weight,
-            taught.features,
-            taught.layer.weight,
-            temperature,
-            student_bias=answer.layer.bias,
-            teacher_bias=taught.layer.bias,
-            targets=labels,
-            **settings,
-        )
-
-    return loss
 
 
 def averaged_epochs(config: TrainingConfig) -> range:

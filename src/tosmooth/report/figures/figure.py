@@ -67,7 +67,7 @@ class Figure:
 
     def _spec(self, size: Size) -> dict[str, Any]:
         with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False):
-            spec: dict[str, Any] = self.draw(size).to_dict(validate=False)
+            spec: dict[str, Any] = self.draw(size).to_dict()
         spec.pop("config", None)
         spec["description"] = self.alt
         return spec

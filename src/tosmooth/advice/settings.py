@@ -1,0 +1,39 @@
+"""Settings, and figures with their intervals, as sentences of the advice name them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import pandas as pd
+
+from tosmooth.analysis.inference import Interval
+from tosmooth.config.types import Knowledge
+from tosmooth.losses.objectives import has_temperature
+from tosmooth.words.numbers import decimals_for, half_width, plus_minus
+from tosmooth.words.teachers import which_teacher
+
+SEQUENCE_WORDS = "sequence-level distillation"
+
+
+def describe(setting: Mapping[str, Any], varied: Collection[str] = (), smoothing: Knowledge = "known") -> str:
+    """`the smoothed teacher (α = 0.1) at T = 1`; with "objective" or "student" among the varied keys, these as well.
+
+    Sequence-level distillation is named in any case, and has no T.
+    """
+    which = which_teacher(setting["label_smoothing"], smoothing)
+    into = f" into {setting['student']}" if "student" in varied else ""
+    if not has_temperature(setting.get("objective")):
+        return f"{which}{into} by {SEQUENCE_WORDS}"
+    how = f" with {setting['objective']}" if "objective" in varied else ""
+    return f"{which}{into} at T = {setting['temperature']:g}{how}"
+
+
+def varied_keys(results: pd.DataFrame) -> tuple[str, ...]:
+    """Which of objective and student take more than one value in a study, and so belong into its sentences."""
+    return tuple(key for key in ("objective", "student") if results[key].nunique() > 1)
+
+
+def written(interval: Interval, unit: str = "") -> str:
+    """`88.0 ± 0.2`: one decimal, or two where the half-width supports them; without an interval, the value alone."""
+    return plus_minus(interval, decimals_for([half_width(interval)], otherwise=1, least=1, most=2)) + unit
