@@ -38,7 +38,7 @@ def convergence_table(files: StudyFiles) -> Table | None:
     caption = (
         "How far the students of each setting were trained, on average. First gradient: norm of the loss’s gradient at "
         "a sample’s logits, before any step. Way gone: 1 − (loss of the last epoch) / (loss before any step); all "
-        f"of it is a student that answers as its teacher does. Trained alike: no further than {100 * (1 - ALIKE):.0f} % "
-        f"from the way gone at {reference}, same α."
+        "of it is a student that answers as its teacher does. Trained alike: no further than "
+        f"{100 * (1 - ALIKE):.0f} % from the way gone at {reference}, same α."
     )
     return Table("convergence", caption, columns, rows, sortable=True)
