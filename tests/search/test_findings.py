@@ -13,7 +13,7 @@ from tosmooth.recipes.reading import load_config
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import plan_rungs
 from tosmooth.search.learning_curves import read_curve
-from tosmooth.search.record import candidates_of, new_record, score_table, setting_of
+from tosmooth.search.record import candidates_of, new_record, score_table
 from tosmooth.search.run import SearchResult, _rows
 from tosmooth.search.summary import print_search
 from tosmooth.study.plan import Cell, make_plan
@@ -35,7 +35,7 @@ def finished(cells: tuple[Cell, ...], behind: dict[tuple[float, float], list[flo
         setting: {c.name: 80 - behind[setting[1], setting[2]][c.seed] + OFFSETS[c.seed] for c in own}
         for setting, own in candidates_of(cells).items()
     }
-    winner = setting_of(cells[0])
+    winner = cells[0].setting
     for entry, found in zip(record["rungs"], (scores, {winner: scores[winner]}), strict=True):
         entry |= {"scores": _rows(found, cells, 1, 1), "status": "done", "timed": True, "seconds": 20.0} | rung
     record["teaching"] = {"seconds": 5.0, "timed": True}
@@ -52,7 +52,7 @@ BEHIND = {
 
 def test_who_was_dropped_undecided_is_named():
     cells = cells_of()
-    found = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, margin=0.5)
+    found = conclude(finished(cells, BEHIND), cells[0].setting, cells, margin=0.5)
     relations = {(row["label_smoothing"], row["temperature"]): row["relation"] for row in found["comparisons"]}
     assert relations == {(0.0, 2.0): "worse", (0.1, 1.0): "undecided", (0.1, 2.0): "tied"}
     differences = {(row["label_smoothing"], row["temperature"]): row["difference"] for row in found["comparisons"]}
@@ -70,7 +70,7 @@ def test_who_was_dropped_undecided_is_named():
 def test_who_was_dropped_for_good_reason_is_told_as_such():
     cells = cells_of()
     clear = {key: [value + 5 * (key != (0.0, 1.0)) for value in BEHIND[0.0, 1.0]] for key in BEHIND}
-    found = conclude(finished(cells, clear), setting_of(cells[0]), cells, margin=0.5)
+    found = conclude(finished(cells, clear), cells[0].setting, cells, margin=0.5)
     assert (
         found["sentences"]["unknown"][0]
         == "Every candidate was worse than the winner beyond chance when it was dropped."
@@ -80,7 +80,7 @@ def test_who_was_dropped_for_good_reason_is_told_as_such():
 def test_the_cost_against_the_whole_grid():
     """4·1 + 1·3 = 7 of 16 epochs, times three seeds. One epoch of all took 20 s, so four would take 80."""
     cells = cells_of()
-    found = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, margin=0.5)
+    found = conclude(finished(cells, BEHIND), cells[0].setting, cells, margin=0.5)
     assert (found["cost"]["student_epochs"], found["cost"]["full_grid_student_epochs"]) == (21, 48)
     assert (found["cost"]["students_seconds"], found["cost"]["full_grid_students_seconds"]) == (40.0, 80.0)
     assert found["sentences"]["cost"] == (
@@ -91,14 +91,14 @@ def test_the_cost_against_the_whole_grid():
 
 def test_a_killed_run_s_time_is_not_made_up():
     cells = cells_of()
-    found = conclude(finished(cells, BEHIND, timed=False), setting_of(cells[0]), cells, margin=0.5)
+    found = conclude(finished(cells, BEHIND, timed=False), cells[0].setting, cells, margin=0.5)
     assert found["cost"]["students_seconds"] is None
     assert "its time is not known, as a run of it was killed" in found["sentences"]["cost"]
 
 
 def test_one_seed_says_nothing_about_chance():
     cells = cells_of("student.seeds=[1]")
-    found = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, margin=0.5)
+    found = conclude(finished(cells, BEHIND), cells[0].setting, cells, margin=0.5)
     assert "(one seed)" in found["sentences"]["winner"]
     assert found["sentences"]["unknown"][0] == "1 seed cannot show how much of any difference is chance."
 
@@ -111,7 +111,7 @@ def test_with_several_teacher_seeds_they_are_the_unit():
     }
     table = score_table(scores, cells)
     assert list(table.columns) == [0, 5]
-    assert table.loc[setting_of(cells[0])].tolist() == [1.0, 51.0]  # means over the seeds 0, 1, 2
+    assert table.loc[cells[0].setting].tolist() == [1.0, 51.0]  # means over the seeds 0, 1, 2
     assert _rows(scores, cells, 1, 1)[0]["mean"] == 26.0
 
 
@@ -120,10 +120,10 @@ def test_candidates_of_translation_are_judged_by_tokens_and_that_is_said():
     metric = find_task("translation").metric
     of_others = [traits_of(name).metric.judged_by for name in ("image_classification", None)]
     assert (metric.judged_by.val, of_others[0].words, of_others[1].val) == ("val/top1", "top-1", "val/top1")
-    sentences = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, 0.5, metric)["sentences"]
+    sentences = conclude(finished(cells, BEHIND), cells[0].setting, cells, 0.5, metric)["sentences"]
     assert sentences["winner"].endswith("80.0 ± 0.5 % validation token accuracy over 3 seeds.")
     assert sentences["unknown"][-1].endswith("by BLEU, which is only measured at the end, another may win.")
-    of_images = conclude(finished(cells, BEHIND), setting_of(cells[0]), cells, 0.5)["sentences"]
+    of_images = conclude(finished(cells, BEHIND), cells[0].setting, cells, 0.5)["sentences"]
     assert "BLEU" not in " ".join(of_images["unknown"])
 
 
@@ -139,7 +139,7 @@ def test_a_curve_is_read_from_the_column_that_is_asked_for(tmp_path: Path):
 def test_the_summary_tells_the_winners_bleu_beside_the_candidates_token_accuracy():
     cells, metric = cells_of(), find_task("translation").metric
     record = finished(cells, BEHIND)
-    record |= conclude(record, setting_of(cells[0]), cells, 0.5, metric)
+    record |= conclude(record, cells[0].setting, cells, 0.5, metric)
     record["test"] = {"test/bleu": {"mean": 12.3, "low": 12.1, "high": 12.5, "n": 3}, "by_cell": {}}
     console = Console(record=True, width=160)
     print_search(SearchResult(Path("s"), record), console, metric, preview=False)

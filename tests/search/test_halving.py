@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tosmooth.advice.comparisons import Setting
+from tosmooth.advice.units import Setting
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.search.halving import Rung, Rungs, climb, plan_rungs, ranked
 from tosmooth.search.learning_curves import score_at

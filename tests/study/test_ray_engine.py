@@ -49,3 +49,15 @@ def test_what_is_finished_is_no_work(tiny_raw: dict[str, Any], tmp_path: Path, s
     teachers, _, students = jobs_of(context, 2)
     assert [job.names for job in teachers] == [("a0.1-s0",)]
     assert [job.key for job in students] == ["seed-1-part-0", "seed-1-part-1"]
+
+
+def test_trials_of_learning_rates_come_before_the_grid(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
+    overrides = ["student.learning_rates=[0.5,1]", "student.learning_rate_seeds=1"]
+    context = Context.join(load_config(tiny_raw, overrides), tmp_path, silent)
+    _, _, trials = jobs_of(context, 1, context.plan.trials)
+    assert sizes(trials) == [8]
+    for group in context.plan.trials:
+        for cell in group:
+            context.write_record(cell, {"status": "done", "val/top1": 50 / cell.rate})
+    _, _, students = jobs_of(context.at_own_rates(), 1)
+    assert [job.names for job in students] == [tuple(f"{cell.name}-lr0.5" for cell in context.plan.groups[1])]

@@ -14,14 +14,15 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.advice.caveats import Rules, advice_caveats
-from tosmooth.advice.comparisons import KEY, Evidence, Judged, Setting, compare_with, scores_by_seed
+from tosmooth.advice.comparisons import KEY, Evidence, Judged, compare_with, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence, witnesses_of
 from tosmooth.advice.convergence import convergence, not_alike
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
 from tosmooth.advice.paper_rule import judge_rule
 from tosmooth.advice.settings import SEQUENCE_WORDS, describe, varied_keys, written
-from tosmooth.advice.units import FEWEST_SEEDS, reference_temperature, unit_of, unit_word
+from tosmooth.advice.units import FEWEST_SEEDS, Setting, reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
+from tosmooth.config.types import Knowledge
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
 from tosmooth.words.teachers import UNKNOWN
@@ -80,6 +81,7 @@ def _advise(
     unknown = rules.smoothing == "unknown"
     if unknown:
         effect = replace(effect, sentence=f"Systematic diffusion is of students of smoothed teachers; {UNKNOWN}.")
+    students = _of_students(rules.training)
     advice: dict[str, Any] = {
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "metric": metric.val,
@@ -87,9 +89,11 @@ def _advise(
         "selection": rules.selection,
         "margin": rules.margin,
         "smoothing": rules.smoothing,
+        "training": rules.training,
+        "learning_rates": list(rules.rates),
         "effect": {
             "verdict": effect.verdict,
-            "sentence": effect.sentence,
+            "sentence": effect.sentence + students,
             "temperatures": list(effect.temperatures),
             "shown": [list(setting) for setting in effect.shown],
             "opposed": [list(setting) for setting in effect.opposed],
@@ -103,10 +107,10 @@ def _advise(
     best: Setting = metric.best(scores.mean(axis=1))
     evidence = _judged_settings(done, scores, judged or {})
     comparisons = compare_with(best, scores, rules.margin, evidence, metric)
-    chosen = dict(zip(KEY, best, strict=True))
+    chosen = dict(zip(KEY, best, strict=True)) | _rate_of(best, done)
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores, metric)
-    which = describe(chosen, varied, rules.smoothing)
+    which = _which(chosen, varied, rules.smoothing, rules.rates)
     headline = f"Distil from {which}: {written(own, metric.unit)} validation {metric.words}"
     headline += _over(own.n, unit_word(results))
     if rival is not None:
@@ -121,13 +125,13 @@ def _advise(
     return advice | {
         "recommendation": chosen | asdict(own),
         "rival": None if rival is None else dict(zip(KEY, rival, strict=True)),
-        "headline": headline + ".",
+        "headline": f"{headline}.{students}",
         "comparisons": comparisons,
         "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
         "rule": (
             {"agrees": None, "sentence": f"The paper's rule could not be checked: {UNKNOWN}."}
             if unknown
-            else judge_rule(best, scores, comparisons, rules, evidence)
+            else _about(judge_rule(best, scores, comparisons, rules, evidence), students)
         ),
         "consequence": judge_consequence(
             scores,
@@ -137,10 +141,34 @@ def _advise(
             metric,
             not_alike(convergence(results), objective, best[3]),
             witnesses_of(done),
+            rules.training,
         ),
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }
+
+
+def _of_students(training: str) -> str:
+    """What a conclusion adds of the students that it is about."""
+    return f" Students: {training}." if training else ""
+
+
+def _about(part: Mapping[str, Any], students: str) -> dict[str, Any]:
+    return {**part, "sentence": str(part["sentence"]) + students}
+
+
+def _rate_of(setting: Setting, done: pd.DataFrame) -> dict[str, float]:
+    """The learning rate that a setting's students had; nothing of studies that do not say."""
+    if "learning_rate" not in done:
+        return {}
+    own = done[(done[KEY] == list(setting)).all(axis=1)]
+    return {"learning_rate": float(own.learning_rate.iloc[0])}
+
+
+def _which(chosen: Mapping[str, Any], varied: Collection[str], smoothing: Knowledge, rates: Collection[float]) -> str:
+    """The recommended setting, with its learning rate where it could have had others."""
+    rate = f", learning rate {chosen['learning_rate']:g}" if len(rates) > 1 and "learning_rate" in chosen else ""
+    return describe(chosen, varied, smoothing) + rate
 
 
 def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, Evidence]:
@@ -270,7 +298,10 @@ def final_verdict(
     verdict = _with_test_figures(advice, results, preview, metric)
     each = advice.get("by_student") or {}
     if each:
-        verdict["by_student"] = {name: _with_test_figures(own, results, preview, metric) for name, own in each.items()}
+        of_all = {key: advice[key] for key in ("training", "learning_rates") if key in advice}
+        verdict["by_student"] = {
+            name: _with_test_figures({**of_all, **own}, results, preview, metric) for name, own in each.items()
+        }
     return verdict
 
 
@@ -281,7 +312,8 @@ def _with_test_figures(
     chosen = advice["recommendation"]
     key = tuple(chosen[name] for name in KEY)
     own = t_interval(scores.loc[key].dropna().to_numpy())
-    which = describe(chosen, varied_keys(results), advice.get("smoothing", "known"))
+    smoothing, rates = advice.get("smoothing", "known"), advice.get("learning_rates") or ()
+    which = _which(chosen, varied_keys(results), smoothing, rates)
     sentence = f"Distil from {which}: {written(own, metric.unit)} test {metric.words}"
     sentence += _over(own.n, unit_word(results))
     test: dict[str, Any] = {"recommended": asdict(own)}
@@ -295,4 +327,5 @@ def _with_test_figures(
         side = _other_side(other_key, results)
         sentence += f", {written(shown)} points {above} {side}"
         test |= {"rival": rival | asdict(other), "difference": asdict(gap)}
-    return {"sentence": f"{'Preview. ' if preview else ''}{sentence}.", "test": test, "preview": preview}
+    sentence = f"{'Preview. ' if preview else ''}{sentence}.{_of_students(advice.get('training') or '')}"
+    return {"sentence": sentence, "test": test, "preview": preview}

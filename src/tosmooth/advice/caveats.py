@@ -1,15 +1,16 @@
-"""What a reader must know before relying on the advice; the rules are R13 to R23 of `docs/advice.md`."""
+"""What a reader must know before relying on the advice; the rules are R13 to R24 of `docs/advice.md`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from tosmooth.advice.comparisons import Setting, scores_by_seed
+from tosmooth.advice.comparisons import scores_by_seed
 from tosmooth.advice.convergence import convergence_caveats
 from tosmooth.advice.effect import Effect
-from tosmooth.advice.units import unit_of, unit_word
+from tosmooth.advice.units import Setting, unit_of, unit_word
 from tosmooth.config.types import Knowledge
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
@@ -25,6 +26,8 @@ class Rules:
     selection: str = "best"
     metric: Metric = TOP1
     smoothing: Knowledge = "known"  # what is known of the teachers' label smoothing
+    training: str = ""  # what students were trained with, as `words.students` says it
+    rates: tuple[float, ...] = ()  # the learning rates that settings could have, ascending; empty: not known
 
 
 def advice_caveats(
@@ -72,6 +75,7 @@ def advice_caveats(
             )
     if best is not None:
         found += _edges(done, best)
+        found += _rates(done, best[3], rules.rates)
     found += convergence_caveats(results, leading_objective(done.objective))
     if not diffusion.empty and not diffusion.reliable.astype(bool).all():
         found.append("Some classes have fewer than 20 samples on a split: η there is unreliable.")
@@ -88,6 +92,27 @@ def _edges(done: pd.DataFrame, best: Setting) -> list[str]:
         tried = sorted(done[key].unique())
         if len(tried) > 1 and value == tried[-1]:
             found.append(f"The best {name} is the largest of the grid ({value:g}): a larger one may be better still.")
+    return found
+
+
+def _rates(done: pd.DataFrame, student: str, rates: tuple[float, ...]) -> list[str]:
+    """Settings at one learning rate are compared in how it suits them; the best rate may lie beyond those tried."""
+    own = done[done.student == student].groupby(["objective", "label_smoothing", "temperature"])
+    if len(own) < 2 or not rates:
+        return []
+    if len(rates) == 1:
+        return [
+            f"All settings were trained at one learning rate ({rates[0]:g}), which may suit some of them better than "
+            "others: student.learning_rates=[1,3] lets each have its own."
+        ]
+    chosen, found = own.learning_rate.first(), []
+    for rate, which, beyond in ((rates[-1], "largest", "larger"), (rates[0], "smallest", "smaller")):
+        at_edge = int(np.isclose(chosen, rate).sum())
+        if at_edge:
+            found.append(
+                f"The best learning rate is the {which} tried ({rate:g}) for {at_edge} of {len(chosen)} settings: a "
+                f"{beyond} one may be better still."
+            )
     return found
 
 

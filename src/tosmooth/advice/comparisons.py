@@ -12,12 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, balanced, by_unit, unit_of, unit_word
+from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, Setting, balanced, by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, holm, t_interval
 from tosmooth.tasks.metric import TOP1, Metric
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
-Setting = tuple[str, float, float, str]
 Evidence = Any  # what one student did on the validation split, as the metric's `SampleTest` reads it
 Judged = Mapping[str, Evidence]  # by cell
 

@@ -73,6 +73,7 @@ def judge_consequence(
     metric: Metric = TOP1,
     unlike: Mapping[AlphaT, float] | None = None,
     witnesses: Collection[Witness] = (),
+    training: str = "",
 ) -> dict[str, Any]:
     """What raising T costs the students of a smoothed teacher, over what it costs those of the unsmoothed one.
 
@@ -84,6 +85,7 @@ def judge_consequence(
         metric: what the scores are.
         unlike: the (α, T) that were not trained as far as (α, T₀), and how far in comparison; α = 0 among them.
         witnesses: what has to change too where diffusion is the explanation.
+        training: what the students were trained with.
 
     Returns:
         `sentence` (empty where nothing can be said), `verdict` (loss, gain, none; None, where nothing can be said or no
@@ -117,16 +119,17 @@ def judge_consequence(
     alike = [row for row in rows if row["alike"]]
     if not alike:
         reason = in_words(off.items(), base)
-        text = f"What raising T does to {metric.noun} cannot be told from what the learning rate does: {reason}."
+        text = f"What raising T does to {metric.noun} cannot be told from what the learning rate does: {reason}"
+        text += f" ({training})." if training else "."
         return {"verdict": None, "sentence": text, "rows": rows}
     found = [row for row in alike if row["p_holm"] < SIGNIFICANCE]
     strongest = max(found or alike, key=lambda row: abs(row["mean"]))
     kind = "none" if not found else "loss" if metric.sign * strongest["mean"] < 0 else "gain"
-    word = scores.columns.name or "seed"
+    word, trained = scores.columns.name or "seed", f"; {training}" if training else ""
     cost = (
         f"from T = {base:g} to {strongest['temperature']:g}, smoothing the teacher "
         f"(α = {strongest['label_smoothing']:g}) changes what raising T does by {strongest['mean']:+.1f} points "
-        f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s)"
+        f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s{trained})"
     )
     place = (strongest["label_smoothing"], strongest["temperature"])
     explains, missing = ("shown" if place in shown else "other"), []

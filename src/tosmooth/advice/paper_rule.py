@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.advice.caveats import Rules
-from tosmooth.advice.comparisons import Evidence, Setting, compare_with
+from tosmooth.advice.comparisons import Evidence, compare_with
 from tosmooth.advice.settings import SEQUENCE_WORDS, describe, written
-from tosmooth.advice.units import reference_temperature
+from tosmooth.advice.units import Setting, reference_temperature
 from tosmooth.analysis.inference import Interval
 from tosmooth.losses.objectives import has_temperature
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # plans of studies, for which T₀ is all that is asked, are 
 
 SIGNIFICANCE = 0.05
 FEWEST_SEEDS = 3  # with two, chance agreement makes a t-test certain of anything
+Setting = tuple[str, float, float, str]  # objective, α, T, student model: what is compared over units
 # Columns that say which setting a row of a study's tables is about. Tables of older studies lack some of them.
 SETTING = (
     "objective", "student", "label_smoothing", "temperature", "split", "normalisation", "debiased", "class_index",

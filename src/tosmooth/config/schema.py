@@ -6,6 +6,7 @@ print, so a field is explained in exactly one place.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,6 +198,15 @@ class StudentConfig(TrainingConfig):
     seeds: Annotated[list[Seed], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [0, 1, 2], min_length=1, description="one group of students per seed"
     )
+    learning_rates: Annotated[list[PositiveNumber], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
+        [1.0],
+        min_length=1,
+        description="factors of `optimizer.learning_rate`; of several, each setting of the grid tries all with the "
+        "first seeds, and has the best by validation with every seed",
+    )
+    learning_rate_seeds: Positive = Field(
+        2, description="how many of the first seeds try all `learning_rates`, under teachers of the first teacher seed"
+    )
     objective_options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="further arguments of an objective, by its name (dkd: {alpha: 1, beta: 8})"
     )
@@ -210,6 +220,16 @@ class StudentConfig(TrainingConfig):
     def all_models(self) -> list[ModelConfig]:
         """`model`, and those of `models`."""
         return [self.model, *self.models]
+
+    @property
+    def peak_rates(self) -> list[float]:
+        """The learning rates that settings can have, ascending."""
+        return [self.optimizer.learning_rate * factor for factor in sorted(self.learning_rates)]
+
+    @property
+    def shared_rate(self) -> float:
+        """The factor of the learning rate that settings have until each has its own: 1, or the nearest to it."""
+        return min(self.learning_rates, key=lambda factor: abs(math.log(factor)))
 
 
 class AnalysisConfig(Section):

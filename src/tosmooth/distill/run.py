@@ -26,7 +26,7 @@ from tosmooth.export.folder import refuse_unless_ours
 from tosmooth.folder.paths import AUDIT_FILE, AUDIT_PAGE_FILE, AUDIT_SUMMARY_FILE, DISTILL_FILE, EXPORT
 from tosmooth.folder.writing import load_json, plain, write_json
 from tosmooth.study.context import Context
-from tosmooth.study.plan import Cell, Plan, Teacher
+from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
 from tosmooth.study.results import failures, read_test_of, require_finished
@@ -81,6 +81,7 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     for text in warnings:
         context.progress.note(f"warning: {text}")
     train_grid(context)
+    context = context.at_own_rates()
     done = on_main(lambda: require_finished(context))
 
     scores = on_main(lambda: _validation_of(context, [*context.plan.teachers, *done.values()]))
@@ -126,11 +127,11 @@ def _validation_of(context: Context, owners: Sequence[Teacher | Cell]) -> dict[s
 
 def _of_settled_temperatures(context: Context, settled: Settled) -> Context:
     """The context with a plan in which each teacher meets its own temperatures only."""
-    groups = tuple(
-        tuple(cell for cell in group if cell.temperature in settled.temperatures[cell.label_smoothing].values)
-        for group in context.plan.groups
-    )
-    return dataclasses.replace(context, plan=Plan(context.plan.teachers, groups))
+
+    def meets(cell: Cell) -> bool:
+        return cell.temperature in settled.temperatures[cell.label_smoothing].values
+
+    return dataclasses.replace(context, plan=context.plan.only(meets))
 
 
 def _audit(context: Context, teacher: Teacher, settled: Settled) -> dict[str, Any] | None:

@@ -29,7 +29,7 @@ _NUMBERS = {
     "class_index", "x", "y", "bin", "confidence", "accuracy", "count", "compactness", "compactness_val", "stability",
     "mi_similar", "mi_dissimilar", "smoothness", "teacher_ece", "teacher_gap", "ece", "gap", "p_holm", "reference_eta",
     "eta", "eta_low", "eta_high", "change", "change_low", "change_high", "top1_change", "top1_low", "top1_high",
-    "top1_p", "top1_p_holm",
+    "top1_p", "top1_p_holm", "learning_rate", "factor",
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ FREE = {
 # Keys that say which cells there are. A cell's result depends on no other cell.
 GRID = {
     "student.models": "student model",
+    "student.learning_rates": "learning rate factor",
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
     "student.objective_options": "options of an objective",

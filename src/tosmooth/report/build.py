@@ -20,6 +20,7 @@ from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.figure import PREVIEW_NOTE
 from tosmooth.report.figures.rendering import inline_image, pdf, png
 from tosmooth.report.figures.style import theme
+from tosmooth.report.learning_rates_table import learning_rates_table
 from tosmooth.report.page import render_page
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.results_tables import (
@@ -100,7 +101,7 @@ def _refuse_links(path: Path) -> None:
 def make_tables(files: StudyFiles) -> list[Table]:
     """Every table the study has numbers for."""
     made = [accuracy_table(files, setting, main=position == 0) for position, setting in enumerate(files.settings)]
-    made += [convergence_table(files), comparisons_table(files)]
+    made += [learning_rates_table(files), convergence_table(files), comparisons_table(files)]
     made += [diffusion_table(files, setting) for setting in files.diffusion_keys]
     made += [errors_table(files), class_table(files), sensitivity_table(files)]
     made += [views_table(files), calibration_table(files), objectives_table(files), similarity_table(files)]

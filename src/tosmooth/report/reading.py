@@ -21,6 +21,7 @@ from tosmooth.folder.paths import (
     DIFFUSION_FILE,
     DIFFUSION_SUMMARY_FILE,
     INHERITANCE_FILE,
+    LEARNING_RATES_FILE,
     OBJECTIVES_FILE,
     OBJECTIVES_INFO_FILE,
     PROJECTION_FILE,
@@ -64,6 +65,7 @@ class StudyFiles:
         inheritance: ECE of students beside their teachers'.
         objectives: other objectives against the reference, where there are several.
         objectives_info: what they do to diffusion, in sentences.
+        learning_rates: the first seeds' students at every learning rate; empty where one was tried.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class StudyFiles:
     inheritance: pd.DataFrame = field(default_factory=pd.DataFrame)
     objectives: pd.DataFrame = field(default_factory=pd.DataFrame)
     objectives_info: dict[str, Any] = field(default_factory=dict)
+    learning_rates: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def name(self) -> str:
@@ -283,6 +286,7 @@ def read_study(path: Path) -> StudyFiles:
         inheritance=read_table(analysis / INHERITANCE_FILE),
         objectives=read_table(analysis / OBJECTIVES_FILE),
         objectives_info=read_mapping(analysis / OBJECTIVES_INFO_FILE),
+        learning_rates=read_table(analysis / LEARNING_RATES_FILE),
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tosmooth.advice.comparisons import KEY, Setting, compare_with
+from tosmooth.advice.comparisons import KEY, compare_with
 from tosmooth.advice.settings import describe, written
-from tosmooth.advice.units import FEWEST_SEEDS
+from tosmooth.advice.units import FEWEST_SEEDS, Setting
 from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.search.record import named, score_table, stored_scores
 from tosmooth.study.plan import Cell

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
-from tosmooth.advice.units import unit_word
+from tosmooth.advice.comparisons import KEY, scores_by_seed
+from tosmooth.advice.units import Setting, unit_word
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import CURVE_FILE, StudyDirectory
 from tosmooth.folder.results import load_study

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tosmooth.advice.comparisons import Setting
+from tosmooth.advice.units import Setting
 from tosmooth.errors import ConfigError, StudyError
 
 DEFAULT_BUDGET = 0.4

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from tosmooth.advice.comparisons import KEY, Setting, scores_by_seed
+from tosmooth.advice.comparisons import KEY, scores_by_seed
+from tosmooth.advice.units import Setting
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import SEARCH_FILE, SEARCH_TABLE_FILE
 from tosmooth.folder.writing import load_json, write_csv, write_json
@@ -17,11 +18,6 @@ from tosmooth.study.plan import Cell
 from tosmooth.tasks.metric import TOP1, Metric
 
 REMEDY = "delete it, and the same command makes it again"
-
-
-def setting_of(cell: Cell) -> Setting:
-    """The candidate that a cell is a replicate of."""
-    return tuple(getattr(cell, key) for key in KEY)  # type: ignore[return-value]
 
 
 def named(setting: Setting) -> dict[str, Any]:
@@ -33,7 +29,7 @@ def candidates_of(cells: Iterable[Cell]) -> dict[Setting, list[Cell]]:
     """The candidates of a grid in its order, each with its replicates."""
     found: dict[Setting, list[Cell]] = {}
     for cell in cells:
-        found.setdefault(setting_of(cell), []).append(cell)
+        found.setdefault(cell.setting, []).append(cell)
     return found
 
 

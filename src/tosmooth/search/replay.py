@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tosmooth.advice.comparisons import Setting
 from tosmooth.advice.settings import describe
+from tosmooth.advice.units import Setting
 from tosmooth.search.grid_curves import GridCurves, read_grid_curves
 from tosmooth.search.halving import Decision, Rungs, climb, plan_rungs, ranked
 from tosmooth.search.record import named

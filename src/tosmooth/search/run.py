@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tosmooth.advice.comparisons import Setting
+from tosmooth.advice.units import Setting
 from tosmooth.analysis.inference import t_interval
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
@@ -29,7 +29,6 @@ from tosmooth.search.record import (
     candidates_of,
     named,
     score_table,
-    setting_of,
     stored_means,
     write_record,
 )
@@ -85,7 +84,9 @@ def run_search(
     """
     plan, fresh = planned(config, budget, eta)
     root = Path(output)
-    config = config.model_copy(update={"name": config.name + SUFFIX})
+    rates, rate = config.student.learning_rates, config.student.shared_rate
+    student = config.student.model_copy(update={"learning_rates": [rate]})
+    config = config.model_copy(update={"name": config.name + SUFFIX, "student": student})
     path = root / config.name / SEARCH_FILE
 
     def check(config: StudyConfig, data: StudyData) -> None:
@@ -99,6 +100,8 @@ def run_search(
         processes = context.compute.processes
         record = processes.on_main(lambda: begun_before(path, fresh))
         search = _Search(context, plan, record)
+        if len(rates) > 1:
+            shown.note(f"a search compares settings at one learning rate: {rate * student.optimizer.learning_rate:g}")
         taken = processes.on_main(lambda: take_over_teachers(context, root / config.name.removesuffix(SUFFIX)))
         if taken:
             shown.note(f"teachers {', '.join(taken)} are those of {root / config.name.removesuffix(SUFFIX)}")
@@ -149,7 +152,7 @@ class _Search:
             chosen = set(going)
             with self._timed(entry):
                 for group in self.context.plan.groups:
-                    cells = [cell for cell in group if setting_of(cell) in chosen]
+                    cells = [cell for cell in group if cell.setting in chosen]
                     train_students(self.context, cells, self._teaching, range(rung.start, rung.stop))
             by_cell = self.context.compute.processes.on_main(lambda: self._scores(going, rung.stop))
             after = self.plan.rungs[number + 1].candidates if number + 1 < len(self.plan.rungs) else 1

@@ -25,6 +25,7 @@ from tosmooth.losses.objectives import find_objective
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.bench import Bench, load_data
+from tosmooth.study.learning_rates import settled
 from tosmooth.study.peers import one_message
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.study.progress import StudyProgress
@@ -114,6 +115,15 @@ class Context(Bench):
                 )
             if (topk := config.student.topk) is not None and topk > data.num_outputs:
                 raise ConfigError([f"student.topk: {topk} of {data.num_outputs} outputs; give fewer, or null for all"])
+            if len(config.student.learning_rates) > 1 and (
+                config.selection == "best_on_test" or not len(data.validation)
+            ):
+                raise ConfigError(
+                    [
+                        "student.learning_rates: several are chosen from on a validation split, and there is none to "
+                        "choose on; set data.validation above 0 (and another selection than best_on_test), or give one"
+                    ]
+                )
             find_task(config.task).check(config, data)
             return data
 
@@ -123,14 +133,19 @@ class Context(Bench):
         directory = StudyDirectory(root / config.name)
         context = cls(config, data, compute, make_plan(config), directory, progress, stopping or Stopping())
         compute.processes.agree(context.check_schedules)
-        return context
+        return context.at_own_rates()
+
+    def at_own_rates(self) -> Context:
+        """The context with each setting at its own learning rate, as far as its trials have ended."""
+        directory, metric = self.directory, self.task.metric
+        return replace(self, plan=self.compute.processes.on_main(lambda: settled(self.plan, directory, metric)))
 
     def tell(self, change: Change) -> None:
         """Say what a changed grid means for the students."""
-        kept = sum(self.read_record(cell) is not None for cell in self.plan.cells)
-        names = {cell.name for cell in self.plan.cells}
+        kept = sum(self.read_record(cell) is not None for cell in self.plan.students)
+        names = {cell.name for cell in self.plan.students}
         aside = sum(path.name not in names for path in self.directory.students.glob("*"))
-        self.progress.note(in_words(change, len(self.plan.cells) - kept, kept, aside))
+        self.progress.note(in_words(change, len(self.plan.students) - kept, kept, aside))
 
     @cached_property
     def checkpoints(self) -> CheckpointStore:
@@ -289,7 +304,7 @@ class Context(Bench):
 
     def finished(self, name: str) -> bool:
         """Whether the teacher or cell of that name has a result, or belongs to the grid no more."""
-        owners: list[Teacher | Cell] = [*self.plan.teachers, *self.plan.cells]
+        owners: list[Teacher | Cell] = [*self.plan.teachers, *self.plan.students]
         return all(self.read_record(owner) is not None for owner in owners if owner.name == name)
 
     def write_unreadable(self) -> None:
@@ -303,7 +318,7 @@ class Context(Bench):
     def estimated_bytes(self) -> int:
         """Roughly what the study writes: two sets of weights a model, its centroids, and the report."""
         needed = 30_000_000  # report, figures, tables
-        owners: list[Teacher | Cell] = [*self.plan.teachers, *self.plan.cells]
+        owners: list[Teacher | Cell] = [*self.plan.teachers, *self.plan.students]
         for owner in owners:
             needed += 8 * self.parameters_of(owner) + 32 * self.data.num_classes * 2048
         return needed

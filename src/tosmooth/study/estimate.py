@@ -187,7 +187,7 @@ def estimate_study(
             splits={n: len(getattr(context.data, n)) for n in ("train", "validation", "test")},
             classes=context.data.num_outputs,
             models=_sizes(context),
-            students=(len(context.unfinished(context.plan.cells)), len(context.plan.cells)),
+            students=(len(context.unfinished(context.plan.students)), len(context.plan.students)),
             times=[_time(context, stage, speeds) for stage in stages],
             speeds=list(speeds.values()),
             memory=memory,
@@ -211,7 +211,7 @@ def _sizes(context: Context) -> list[ModelSize]:
     owners: dict[tuple[str, str], Teacher | Cell] = {}
     for teacher in context.plan.teachers:
         owners.setdefault(("teacher", context.config.teacher.model.name), teacher)
-    for cell in context.plan.cells:
+    for cell in context.plan.students:
         owners.setdefault(("student", cell.student), cell)
     return [ModelSize(*key, context.parameters_of(owner)) for key, owner in owners.items()]
 
@@ -229,7 +229,7 @@ def _groups(context: Context) -> tuple[list[list[Teacher]], list[list[Cell]]]:
     """Models that train together, of those that are not finished."""
     todo = context.unfinished([teacher for teacher in context.plan.teachers if not teacher.given])
     teachers = [[t for t in todo if t.seed == seed] for seed in context.config.teacher.seeds]
-    return [g for g in teachers if g], student_groups(context, context.unfinished(context.plan.cells))
+    return [g for g in teachers if g], student_groups(context, context.unfinished(context.plan.students))
 
 
 def _memory(context: Context, speeds: Mapping[Kind, Speed]) -> Memory:
@@ -257,14 +257,14 @@ def _disk(context: Context) -> Disk:
     data, sets = context.data, 1 if context.selection == "last" else 2  # of weights: kept, and last
     centroids = DOUBLE * data.num_classes * (1 + (len(data.validation) > 0))
     results, features = REPORT_BYTES, dict[str, int]()
-    owners: list[Teacher | Cell] = [*context.plan.teachers, *context.plan.cells]
+    owners: list[Teacher | Cell] = [*context.plan.teachers, *context.plan.students]
     for owner in owners:
         section = context.model_section(owner)
         if section.name not in features:
             model = context.new_model(section.without_weights(), 0)
             features[section.name] = find_last_layer(model, model.num_classes, section.last_layer)[1].weight.shape[1]
         results += sets * FLOAT * context.parameters_of(owner) + centroids * features[section.name]
-    results += CLASS_BYTES * data.num_classes * len(context.plan.cells)
+    results += CLASS_BYTES * data.num_classes * len(context.plan.students)
     teachers, students = _groups(context)
     checkpoints, groups = 0, list[Sequence[Teacher | Cell]]([*teachers, *students])
     for group in groups:

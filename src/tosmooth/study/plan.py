@@ -7,13 +7,13 @@ first teacher seed go without its number: a study that was begun with one teache
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from tosmooth.advice.units import reference_temperature
+from tosmooth.advice.units import Setting, reference_temperature
 from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.files import path_safe, short_digest
 from tosmooth.losses.objectives import has_temperature
@@ -32,7 +32,7 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Cell:
-    """One student of the grid: (teacher α, teacher seed, T, objective, student model, seed)."""
+    """One student of the grid: (teacher α, teacher seed, T, objective, student model, seed), at a learning rate."""
 
     name: str
     teacher: str
@@ -42,19 +42,59 @@ class Cell:
     objective: str
     student: str
     seed: int
+    rate: float = 1.0  # factor of the student section's learning rate
+
+    @property
+    def setting(self) -> Setting:
+        """The setting that this student is a replicate of."""
+        return (self.objective, self.label_smoothing, self.temperature, self.student)
+
+    def at_rate(self, rate: float) -> Cell:
+        """The same student at another learning rate; its name says the factor, unless that is 1."""
+        return replace(self, rate=rate, name=self.name.removesuffix(_rate_label(self.rate)) + _rate_label(rate))
+
+
+def _rate_label(rate: float) -> str:
+    return "" if rate == 1 else f"-lr{rate:.12g}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All teachers, and the cells in groups: one group per student seed, in the order they run."""
+    """All teachers, and the students.
+
+    Attributes:
+        teachers: in their order.
+        groups: the grid: one student for every setting and pair of seeds. One group per student seed, in the order they
+            run.
+        trials: where there are several learning rates: the students of the first seeds at every one of them, one group
+            per seed. By these each setting gets its own rate (`study.learning_rates`).
+    """
 
     teachers: tuple[Teacher, ...]
     groups: tuple[tuple[Cell, ...], ...]
+    trials: tuple[tuple[Cell, ...], ...] = ()
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """All cells, group after group."""
+        """The students of the grid, group after group."""
         return tuple(cell for group in self.groups for cell in group)
+
+    @property
+    def students(self) -> tuple[Cell, ...]:
+        """All students that are trained: trials, then those of the grid that are no trial."""
+        return tuple(dict.fromkeys(cell for group in (*self.trials, *self.groups) for cell in group))
+
+    def at_rates(self, rates: Mapping[Setting, float]) -> Plan:
+        """The plan with the grid's students of these settings at these learning rates."""
+        groups = tuple(
+            tuple(cell.at_rate(rates.get(cell.setting, cell.rate)) for cell in group) for group in self.groups
+        )
+        return replace(self, groups=groups)
+
+    def only(self, wanted: Callable[[Cell], bool]) -> Plan:
+        """The plan with some of the students; groups stay, even empty ones."""
+        groups, trials = (tuple(tuple(filter(wanted, g)) for g in own) for own in (self.groups, self.trials))
+        return replace(self, groups=groups, trials=trials)
 
 
 def section_of(config: StudyConfig, owner: Teacher | Cell) -> ModelConfig:
@@ -106,7 +146,7 @@ def make_plan(config: StudyConfig) -> Plan:
                 objective=objective,
                 student=model.name,
                 seed=seed,
-            )
+            ).at_rate(student.shared_rate)
             for model, objective, teacher, temperature in product(
                 student.all_models, student.objectives, teachers, student.temperatures
             )
@@ -114,4 +154,15 @@ def make_plan(config: StudyConfig) -> Plan:
         )
         for seed in student.seeds
     )
-    return Plan(teachers, groups)
+    return Plan(teachers, groups, _trials(config, groups))
+
+
+def _trials(config: StudyConfig, groups: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:
+    rates, first = config.student.learning_rates, config.teacher.seeds[0]
+    if len(rates) == 1:
+        return ()
+    choosing = groups[: config.student.learning_rate_seeds]
+    return tuple(
+        tuple(cell.at_rate(rate) for cell in group if cell.teacher_seed == first for rate in rates)
+        for group in choosing
+    )

@@ -24,6 +24,7 @@ from tosmooth.folder.paths import WORKERS, StudyDirectory
 from tosmooth.losses.objectives import find_objective
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
+from tosmooth.study.plan import Cell
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.stages import train_students, train_teachers
 from tosmooth.study.teacher_answers import StudyTeaching
@@ -42,7 +43,9 @@ class Job(NamedTuple):
     names: tuple[str, ...]
 
 
-def jobs_of(context: Context, workers: int) -> tuple[list[Job], list[Job], list[Job]]:
+def jobs_of(
+    context: Context, workers: int, groups: Sequence[Sequence[Cell]] | None = None
+) -> tuple[list[Job], list[Job], list[Job]]:
     """What is left to do, stage by stage; the jobs of a stage can be worked on at the same time.
 
     The students of a seed share their batches, so they stay one group unless that would leave workers idle.
@@ -50,10 +53,12 @@ def jobs_of(context: Context, workers: int) -> tuple[list[Job], list[Job], list[
     Args:
         context: of the study.
         workers: how many jobs the cluster has room for at once.
+        groups: of students; None = the grid's.
     """
     plan = context.plan
+    groups = plan.groups if groups is None else groups
     teachers = [Job(f"teacher-{t.name}", "teacher", (t.name,)) for t in context.unfinished(plan.teachers)]
-    left = [todo for group in plan.groups if (todo := context.unfinished(group))]
+    left = [todo for group in groups if (todo := context.unfinished(group))]
     students: list[Job] = []
     taught_by: set[str] = set()
     translating: set[str] = set()
@@ -88,7 +93,10 @@ def train_with_ray(address: str | None) -> Callable[[Context], None]:
             board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
             each = _resources(ray, context.config)
             with context.stopping.deferred():  # an exception out of Ray's compiled code would arrive as another one
-                for jobs in jobs_of(context, _room(ray, each)):
+                if context.plan.trials:
+                    for jobs in jobs_of(context, _room(ray, each), context.plan.trials):
+                        _run_jobs(ray, context, jobs, board, each)
+                for jobs in jobs_of(context.at_own_rates(), _room(ray, each)):
                     _run_jobs(ray, context, jobs, board, each)
         except SystemError:
             if context.stopping.requested is None:
@@ -287,4 +295,4 @@ def _do(context: Context, job: Job) -> None:
         for teacher in teachers:
             translated_training(context, teacher)
     else:
-        train_students(context, [cell for cell in context.plan.cells if cell.name in job.names], teaching)
+        train_students(context, [cell for cell in context.plan.students if cell.name in job.names], teaching)

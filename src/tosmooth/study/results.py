@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,9 +10,10 @@ import pandas as pd
 from tosmooth.data.batches import Batches
 from tosmooth.errors import StudyError
 from tosmooth.folder.columns import CONVERGENCE
-from tosmooth.folder.paths import CALIBRATION_FILE, RELIABILITY_FILE
+from tosmooth.folder.paths import CALIBRATION_FILE, LEARNING_RATES_FILE, RELIABILITY_FILE
 from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
+from tosmooth.study.learning_rates import trial_table
 from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.separation import read_separation
@@ -31,9 +32,9 @@ ETAS = {
 SEPARATIONS = ("diffusion/d_prime_s1", "diffusion/d_prime_s2")
 
 
-def finished_cells(context: Context) -> dict[str, Cell]:
-    """The cells that were trained to the end, by name, in the order of the plan."""
-    records = ((cell, context.read_record(cell)) for cell in context.plan.cells)
+def finished_cells(context: Context, cells: Sequence[Cell] | None = None) -> dict[str, Cell]:
+    """The cells that were trained to the end, by name, in the order of the plan; None: of the grid."""
+    records = ((cell, context.read_record(cell)) for cell in (context.plan.cells if cells is None else cells))
     return {cell.name: cell for cell, record in records if record is not None and record["status"] == "done"}
 
 
@@ -79,6 +80,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
             "seed": cell.seed,
             "teacher": cell.teacher,
             "teacher_seed": cell.teacher_seed,
+            "learning_rate": context.config.student.optimizer.learning_rate * cell.rate,
         }
         rows.append(identity | (context.read_record(cell) or {"status": "missing"}))
     table = pd.DataFrame(rows)
@@ -93,24 +95,31 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
         ]
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
     identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
-    run_columns = ["teacher_seed", "status", "failure", "selected_epoch", "selection", "parameters"]
+    run_columns = ["teacher_seed", "learning_rate", "status", "failure", "selected_epoch", "selection", "parameters"]
     return table.reindex(
         columns=[*identity_columns, *run_columns, *context.task.columns, *CONVERGENCE, *ETAS, *SEPARATIONS]
     )
 
 
 def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
-    """Write `results.csv` and `teachers.csv`; return the cells' table."""
+    """Write `results.csv`, `teachers.csv`, and what the learning rates were chosen by; return the cells' table."""
     table = cell_table(context, diffusion)
     write_csv(context.directory.results, table)
     write_csv(context.directory.teacher_results, teacher_table(context))
+    path = context.directory.analysis / LEARNING_RATES_FILE
+    if context.plan.trials:
+        peak, metric = context.config.student.optimizer.learning_rate, context.task.metric
+        write_csv(path, trial_table(context.plan, context.read_record, peak, metric))
+    else:
+        path.unlink(missing_ok=True)  # of a grid that has shrunk
     return table
 
 
 def read_test(context: Context, done: Mapping[str, Cell]) -> None:
     """Evaluate the test split, once for every teacher and finished student, and keep the reliability bins.
 
-    Called only after the advice is frozen. A model whose record already has test figures is not read again.
+    Called only after the advice is frozen. A model whose record already has test figures is not read again. Students at
+    learning rates that were not chosen are read too: what a setting's own rate was worth is said on test.
     """
     bins: list[dict[str, Any]] = []
     on_main = context.compute.processes.on_main
@@ -127,6 +136,9 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
             "split": "test",
         }
         bins += [identity | row for row in rows]
+    for name, cell in on_main(lambda: finished_cells(context, context.plan.students)).items():
+        if name not in done:
+            read_test_of(context, cell, batches)
     path = context.directory.analysis / CALIBRATION_FILE
     on_main(lambda: write_csv(path, pd.DataFrame(bins)))
 

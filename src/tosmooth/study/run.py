@@ -39,6 +39,7 @@ from tosmooth.study.smoothing_views import analyse_views
 from tosmooth.study.stages import train_grid
 from tosmooth.study.teacher_answers import filling_work
 from tosmooth.tasks.base import StudyData
+from tosmooth.words.students import how_students_train
 
 
 def run_study(
@@ -66,6 +67,7 @@ def run_study(
         on_main = context.compute.processes.on_main
         expect_work(context)
         (train or train_grid)(context)
+        context = context.at_own_rates()
         done = on_main(lambda: require_finished(context))
 
         shown.stage("measuring diffusion")
@@ -118,7 +120,15 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
     if not path.is_file():  # once frozen, it stays
         metric = context.task.metric
         config = context.config
-        rules = Rules(config.analysis.margin, config.preview, context.selection, metric, config.teacher.smoothing)
+        rules = Rules(
+            config.analysis.margin,
+            config.preview,
+            context.selection,
+            metric,
+            config.teacher.smoothing,
+            how_students_train(config.student),
+            tuple(config.student.peak_rates),
+        )
         judged = read_judged({name: context.folder(cell) for name, cell in done.items()}, metric, results)
         advice = advise(results, teacher_table(context), diffusion, rules, judged)
         advice["caveats"] += caveats(grid_changes(context.directory))
@@ -138,14 +148,14 @@ def expect_work(context: Context) -> None:
     total = skipped = 0.0
     sections: list[tuple[Any, tuple[Teacher | Cell, ...]]] = [
         (context.config.teacher, tuple(teacher for teacher in context.plan.teachers if not teacher.given)),
-        (context.config.student, context.plan.cells),
+        (context.config.student, context.plan.students),
     ]
     for section, owners in sections:
         for owner in owners:
             work = float(samples * section.epochs * context.parameters_of(owner))
             total += work
             skipped += work if context.read_record(owner) is not None else 0.0
-    if any(context.read_record(cell) is None for cell in context.plan.cells):
+    if any(context.read_record(cell) is None for cell in context.plan.students):
         total += filling_work(context)
     context.progress.expect(total)
     context.progress.skip(skipped)

@@ -67,7 +67,7 @@ def project_study(path: Path, classes: str | None, plane: str) -> Path:
         analysis = config.analysis.model_copy(update={"projection_classes": indices})
         config = config.model_copy(update={"analysis": analysis})
     directory = StudyDirectory(path)
-    context = Context(config, bench.data, bench.compute, make_plan(config), directory, StudyProgress())
+    context = Context(config, bench.data, bench.compute, make_plan(config), directory, StudyProgress()).at_own_rates()
     analyse_projection(context, finished_cells(context), plane=plane)
     return build_report(path)
 

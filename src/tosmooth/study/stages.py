@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tosmooth.config.schema import TrainingConfig
 from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
@@ -42,7 +43,9 @@ def train_grid(context: Context) -> None:
     """Train the whole grid in this process, or in those that were started with it."""
     train_teachers(context)
     teaching = StudyTeaching(context)
-    for group in context.plan.groups:
+    for group in context.plan.trials:
+        train_students(context, group, teaching)
+    for group in context.at_own_rates().plan.groups:
         train_students(context, group, teaching)
 
 
@@ -153,7 +156,9 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
     seed, seeds = todo[0].seed, context.config.student.seeds
 
     def title(cells: Sequence[Cell]) -> str:
-        return f"{len(cells)} students, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})"
+        trying = not set(cells) <= set(context.plan.cells)
+        rates = ", at every learning rate" if trying else ""
+        return f"{len(cells)} students, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}){rates}"
 
     def teaching_of(cells: Sequence[Cell]) -> Teaching:
         needed = {cell.teacher for cell in cells}
@@ -282,7 +287,7 @@ def new_trainee(
         split: as for `Context.training_batches`.
         model: to be trained; None = as its section describes it, from its seed, file or published weights.
     """
-    section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
+    section = _at_own_rate(context, owner)
     if model is None:
         checkpoint = owner.checkpoint if isinstance(owner, Teacher) else None
         model = context.new_model(context.model_section(owner), owner.seed, checkpoint)
@@ -302,6 +307,15 @@ def new_trainee(
         lower_is_better=judged_by.lower_is_better,
         judged_by=judged_by.val,
     )
+
+
+def _at_own_rate(context: Context, owner: Teacher | Cell) -> TrainingConfig:
+    """How a model is trained: as its section says, a student at its own learning rate."""
+    if isinstance(owner, Teacher):
+        return context.config.teacher
+    section = context.config.student
+    optimizer = section.optimizer.model_copy(update={"learning_rate": section.optimizer.learning_rate * owner.rate})
+    return section.model_copy(update={"optimizer": optimizer})
 
 
 def is_distilled(owner: Teacher | Cell) -> bool:

@@ -187,7 +187,7 @@ class Timing:
     def _loop(self, kind: Kind) -> tuple[Loop, StudyModel]:
         """The study's own loop for a kind of work, to be given batches; and the model in it."""
         context, compute = self._context, self._context.compute
-        owners: tuple[Teacher | Cell, ...] = context.plan.teachers if kind.role == "teacher" else context.plan.cells
+        owners: tuple[Teacher | Cell, ...] = context.plan.teachers if kind.role == "teacher" else context.plan.students
         owner = next(own for own in owners if context.model_section(own).name == kind.model)
         if kind.what == "ask":
             return self._ask, self._taught_by[1]

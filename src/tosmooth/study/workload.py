@@ -63,7 +63,7 @@ def workload(context: Context) -> list[Stage]:
     A model in training counts whole: how far its checkpoint is, is not looked at.
     """
     teachers = context.unfinished([teacher for teacher in context.plan.teachers if not teacher.given])
-    cells = context.unfinished(context.plan.cells)
+    cells = context.unfinished(context.plan.students)
     stages = [_teachers(context, teachers), _stored(context, cells), _students(context, cells)]
     return [stage for stage in (*stages, _evaluation(context)) if stage is not None]
 
@@ -125,7 +125,7 @@ def _students(context: Context, todo: Sequence[Cell]) -> Stage | None:
 def _evaluation(context: Context) -> Stage | None:
     """Passes over the split that chooses epochs, and over training, validation and test when a model is finished."""
     data = context.data
-    owners: list[Teacher | Cell] = [*context.plan.teachers, *context.plan.cells]
+    owners: list[Teacher | Cell] = [*context.plan.teachers, *context.plan.students]
     work: Counter[Kind] = Counter()
     passes = models = 0
     for owner in owners:

@@ -1,0 +1,61 @@
+"""The table of learning rates: each setting at the shared one and at its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from tosmooth.report.reading import StudyFiles
+from tosmooth.report.results_tables import number_columns
+from tosmooth.report.tables import Column, Table, text_column
+from tosmooth.tasks.metric import capital
+from tosmooth.words.numbers import count_of
+
+SETTING = ["objective", "student", "label_smoothing", "temperature"]
+
+
+def learning_rates_table(files: StudyFiles) -> Table | None:
+    """What each learning rate gave in each setting, and what a rate of its own is worth; None where one was tried."""
+    trials, metric = files.learning_rates, files.metric
+    if trials.empty:
+        return None
+    means = trials.groupby([*SETTING, "learning_rate"], sort=True)[[metric.val, metric.test]].mean()
+    rates = sorted(trials.learning_rate.unique())
+    shared = float(trials.learning_rate.iloc[np.abs(np.log(trials.factor)).argmin()])
+    own = trials[trials.own.astype(bool)].drop_duplicates(SETTING).set_index(SETTING).learning_rate
+    rows = pd.DataFrame(index=pd.MultiIndex.from_frame(trials[SETTING].drop_duplicates()))
+    for rate in rates:
+        rows[f"val_{rate:g}"] = means[metric.val].xs(rate, level="learning_rate").reindex(rows.index)
+    rows["own"] = own.reindex(rows.index)
+    test = means[metric.test]
+    rows["test_shared"] = test.xs(shared, level="learning_rate").reindex(rows.index)
+    rows["test_own"] = [test.get((*setting, rate), np.nan) for setting, rate in rows.own.items()]
+    rows["gain"] = rows.test_own - rows.test_shared
+    rows = rows.reset_index()
+    columns = [
+        *(text_column(key, list(rows[key])) for key in ("objective", "student") if rows[key].nunique() > 1),
+        Column("α", [f"{a:g}" for a in rows.label_smoothing], list(rows.label_smoothing)),
+        Column("T", [f"{t:g}" for t in rows.temperature], list(rows.temperature)),
+        *number_columns(
+            rows,
+            [
+                *((f"val_{rate:g}", f"validation at {rate:g}", 1, 1) for rate in rates),
+                ("own", "own rate", _decimals(rates), 1),
+                ("test_shared", f"test at {shared:g}", 1, 1),
+                ("test_own", "test at its own", 1, 1),
+                ("gain", "own less shared", 1, 1),
+            ],
+        ),
+    ]
+    seeds = count_of(trials.seed.nunique(), "first seed")
+    caption = (
+        f"{capital(metric.quantity)} of each setting by its students’ learning rate, means over the {seeds}. The own "
+        f"rate is the best by validation; test figures had no say. All other tables and figures are of students at it. "
+        f"Without a choice, all would share {shared:g}."
+    )
+    return Table("learning-rates", caption, columns, rows, sortable=True)
+
+
+def _decimals(rates: list[float]) -> int:
+    """As many as tell the rates apart, and no more than four."""
+    return next((d for d in range(4) if len({round(rate, d) for rate in rates} - {0}) == len(rates)), 4)

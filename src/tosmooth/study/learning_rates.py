@@ -1,0 +1,101 @@
+"""Each setting at its own learning rate, chosen by validation on the first seeds and then kept.
+
+T² does not make steps equal (see `advice.convergence`), so a rate that suits one setting starves another: settings that
+are compared at one rate are compared in how well it suits them. What a choice costs is the other rates' students of the
+first seeds. The test split has no say in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tosmooth.advice.units import Setting
+from tosmooth.folder.paths import StudyDirectory
+from tosmooth.folder.writing import read_record
+from tosmooth.study.plan import Cell, Plan
+from tosmooth.tasks.metric import Metric
+
+Record = Mapping[str, Any]
+
+
+def own_rates(plan: Plan, record_of: Callable[[Cell], Record | None], metric: Metric) -> dict[Setting, float]:
+    """The learning rate of each setting, as far as all its trials have ended.
+
+    That of the best mean over the first seeds; of equals, the one nearest to the recipe's. A rate at which a student
+    failed is not chosen, unless one did at every rate: then the recipe's (or the nearest to it) stays.
+
+    Args:
+        plan: of the study.
+        record_of: the record of a student that has ended.
+        metric: whose validation figures choose.
+
+    Returns:
+        Factors by setting.
+    """
+    trials: dict[Setting, dict[float, list[float]]] = {}
+    waiting = set()
+    for cell in (cell for group in plan.trials for cell in group):
+        record = record_of(cell)
+        if record is None:
+            waiting.add(cell.setting)
+        value = (record or {}).get(metric.val)
+        known = isinstance(value, int | float) and math.isfinite(value)
+        scores = trials.setdefault(cell.setting, {}).setdefault(cell.rate, [])
+        scores.append(metric.sign * float(value) if known else -math.inf)  # type: ignore[arg-type]
+    chosen = {}
+    for setting, found in trials.items():
+        nearest_first = sorted(found, key=lambda rate: abs(math.log(rate)))
+        chosen[setting] = max(nearest_first, key=lambda rate: float(np.mean(found[rate])))
+    return {setting: rate for setting, rate in chosen.items() if setting not in waiting}
+
+
+def settled(plan: Plan, directory: StudyDirectory, metric: Metric) -> Plan:
+    """The plan with each setting at its own learning rate, as far as the study's folder knows it.
+
+    A pure function of the records of the trials: a study that goes on, or grows, comes to the same choice.
+
+    Raises:
+        StudyError: a record is damaged.
+    """
+    if not plan.trials:
+        return plan
+    return plan.at_rates(own_rates(plan, lambda cell: read_record(directory.student(cell.name)), metric))
+
+
+def trial_table(plan: Plan, record_of: Callable[[Cell], Record | None], peak: float, metric: Metric) -> pd.DataFrame:
+    """One row per student of the first seeds, at every learning rate.
+
+    Args:
+        plan: settled.
+        record_of: the record of a student that has ended.
+        peak: the recipe's learning rate.
+        metric: of the study.
+
+    Returns:
+        `cell`, who it is, `learning_rate` (its peak), `factor` (of the recipe's), `own` (whether it is the one of its
+        setting), `status`, and the metric on validation and test.
+    """
+    grid, rows = set(plan.cells), []
+    for cell in (cell for group in plan.trials for cell in group):
+        record = record_of(cell) or {"status": "missing"}
+        rows.append(
+            {
+                "cell": cell.name,
+                "objective": cell.objective,
+                "label_smoothing": cell.label_smoothing,
+                "temperature": cell.temperature,
+                "student": cell.student,
+                "seed": cell.seed,
+                "learning_rate": peak * cell.rate,
+                "factor": cell.rate,
+                "own": cell in grid,
+                "status": record["status"],
+            }
+            | {column: record.get(column) for column in (metric.val, metric.test)}
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from tosmooth.recipes.reading import load_config
+from tosmooth.words.students import how_students_train
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], "SGD at 0.1, 2 epochs"),
+        (["student.optimizer.name=adamw", "student.optimizer.learning_rate=0.005"], "AdamW at 0.005, 2 epochs"),
+        (["student.learning_rates=[3]", "student.epochs=1"], "SGD at 0.3, 1 epoch"),
+        (["student.learning_rates=[3,1]"], "SGD, each setting at the better of 0.1 and 0.3, 2 epochs"),
+        (["student.learning_rates=[1,3,0.3]"], "SGD, each setting at the best of 0.03, 0.1 and 0.3, 2 epochs"),
+    ],
+)
+def test_the_optimiser_its_rates_and_the_epochs_are_told(tiny_raw, overrides, words):
+    assert how_students_train(load_config(tiny_raw, overrides).student) == words
