@@ -18,7 +18,7 @@ from tosmooth.report.evidence_tables import (
 )
 from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.figure import PREVIEW_NOTE
-from tosmooth.report.figures.rendering import inline_image, pdf, png
+from tosmooth.report.figures.rendering import inline_image, pdf, png, svg
 from tosmooth.report.figures.style import theme
 from tosmooth.report.learning_rates_table import learning_rates_table
 from tosmooth.report.page import render_page
@@ -75,11 +75,11 @@ def _contents(files: StudyFiles) -> dict[str, bytes]:
     paper_theme = theme(files.alphas, "paper")
     contents, images = {}, {}
     for figure in figures:
-        spec = figure.paper_spec(paper_theme, preview=files.preview)
-        image = png(spec)
+        drawing = svg(figure.paper_spec(paper_theme, preview=files.preview))
+        image = png(drawing)
         contents[f"{FIGURES}/{figure.key}.png"] = image
-        contents[f"{FIGURES}/{figure.key}.pdf"] = pdf(spec)
-        images[figure.key] = inline_image(spec, image)
+        contents[f"{FIGURES}/{figure.key}.pdf"] = pdf(drawing)
+        images[figure.key] = inline_image(drawing, image)
     for table in tables:
         contents[f"{TABLES}/{table.key}.csv"] = table.csv().encode()
         contents[f"{TABLES}/{table.key}.tex"] = table.latex(PREVIEW_NOTE if files.preview else "").encode()

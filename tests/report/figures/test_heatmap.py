@@ -10,7 +10,7 @@ from tests.report.figures.test_style import _contrast
 from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.figure import Figure
 from tosmooth.report.figures.heatmap import heatmap_figures
-from tosmooth.report.figures.rendering import png
+from tosmooth.report.figures.rendering import png, svg
 from tosmooth.report.figures.style import DIVERGING, HEATMAP, Mode, theme
 from tosmooth.report.reading import StudyFiles, read_study
 
@@ -91,4 +91,4 @@ def test_panels_of_a_fine_grid_are_few_and_hold_what_is_recommended(fine: StudyF
 
 def test_it_renders(fine: StudyFiles) -> None:
     for figure in heatmap_figures(fine):
-        assert len(png(figure.paper_spec(theme(fine.alphas, "paper"), preview=False))) > 10_000
+        assert len(png(svg(figure.paper_spec(theme(fine.alphas, "paper"), preview=False)))) > 10_000

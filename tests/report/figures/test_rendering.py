@@ -6,7 +6,7 @@ import struct
 import vl_convert
 
 from tosmooth.report.figures.accuracy import accuracy_figure
-from tosmooth.report.figures.rendering import inline_image, pdf, png, vega_javascript, vega_lite_version
+from tosmooth.report.figures.rendering import RESOLUTION, inline_image, pdf, png, svg, vega_javascript, vega_lite_version
 from tosmooth.report.figures.style import theme
 from tosmooth.report.reading import StudyFiles
 
@@ -15,14 +15,16 @@ def test_the_static_figure_is_a_papers_column_wide(effect_files: StudyFiles) -> 
     figure = accuracy_figure(effect_files, ("hinton", "resnet8"), main=True)
     assert figure is not None
     spec = figure.paper_spec(theme(effect_files.alphas, "paper"), preview=False)
-    image = png(spec)
+    drawing = svg(spec)
+    image = png(drawing)
+    assert image == vl_convert.vegalite_to_png(spec, vl_version=vega_lite_version(), ppi=RESOLUTION)
     width, _ = struct.unpack(">II", image[16:24])
     assert 970 <= width <= 980  # 234 points at 300 dots an inch are 975 pixels
-    page = pdf(spec)
+    page = pdf(drawing)
     box = re.search(rb"MediaBox *\[ *0 +0 +([\d.]+)", page)
     assert box is not None
     assert 233 <= float(box[1]) <= 236
-    assert inline_image(spec, image).startswith("data:image/svg+xml;base64,")
+    assert inline_image(drawing, image).startswith("data:image/svg+xml;base64,")
 
 
 def test_the_bundled_script_needs_no_network_and_cannot_end_its_element() -> None:

@@ -30,27 +30,32 @@ def vega_javascript() -> str:
     return f"(()=>{{{bundle}\n}})();".replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
 
 
-def png(spec: dict[str, Any]) -> bytes:
-    """A PNG at 300 dots per inch."""
-    image: bytes = vl_convert.vegalite_to_png(
-        spec, vl_version=vega_lite_version(), ppi=RESOLUTION, allowed_base_urls=[]
-    )
+def svg(spec: dict[str, Any]) -> str:
+    """The drawing. Of one specification it is made once: the other formats are made from it."""
+    drawing: str = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version(), allowed_base_urls=[])
+    return drawing
+
+
+def png(drawing: str) -> bytes:
+    """A PNG of an SVG at 300 dots per inch."""
+    image: bytes = vl_convert.svg_to_png(drawing, scale=1.0, ppi=RESOLUTION)
     return image
 
 
-def pdf(spec: dict[str, Any]) -> bytes:
-    """A PDF with the specification's size in points."""
-    page: bytes = vl_convert.vegalite_to_pdf(spec, vl_version=vega_lite_version(), allowed_base_urls=[])
+def pdf(drawing: str) -> bytes:
+    """A PDF of an SVG, with its size in points."""
+    page: bytes = vl_convert.svg_to_pdf(drawing)
     return page
 
 
-def inline_image(spec: dict[str, Any], image: bytes) -> str:
+def inline_image(drawing: str, image: bytes) -> str:
     """A data URL of the static figure, for print and for readers without JavaScript.
 
     Args:
-        image: the figure as PNG, used where the drawing as SVG would be heavier than it is worth.
+        drawing: the figure as SVG.
+        image: the same as PNG, used where the SVG would be heavier than it is worth.
     """
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version(), allowed_base_urls=[]).encode()
-    if len(svg) <= LARGEST_INLINE_SVG:
-        return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    encoded = drawing.encode()
+    if len(encoded) <= LARGEST_INLINE_SVG:
+        return f"data:image/svg+xml;base64,{base64.b64encode(encoded).decode()}"
     return f"data:image/png;base64,{base64.b64encode(image).decode()}"
