@@ -61,6 +61,7 @@ def test_our_runs_train_what_they_say() -> None:
         ours.close()
 
 
+@pytest.mark.slow  # its parts are run above
 def test_a_comparison_becomes_a_table_in_the_docs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(common, "RESULTS", tmp_path)
     monkeypatch.setattr(write_docs, "RESULTS", tmp_path)

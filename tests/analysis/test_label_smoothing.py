@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -43,6 +44,7 @@ def linear_optimum(alpha: float, classes: int, *, binary: bool = False) -> tuple
     return (features @ weight.T).detach(), labels
 
 
+@cache
 def trained(alpha: float, how: str = "plain", seed: int = 0) -> tuple[Tensor, Tensor]:
     """A small network trained on 1,000 points of 10 classes: its logits on them, and the labels it was trained with."""
     torch.manual_seed(seed)
@@ -112,7 +114,7 @@ def test_a_smoothed_network_is_called_smoothed(alpha: float):
     assert found.interval[0] <= alpha <= found.interval[1]
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2, 3))])
 def test_an_unsmoothed_network_is_never_called_smoothed(seed: int):
     found = {
         how: tosmooth.estimate_label_smoothing(*trained(0, how, seed)) for how in ("plain", "mixup", "short", "binary")

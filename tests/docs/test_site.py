@@ -76,8 +76,8 @@ def test_the_check_sees_what_is_broken(site: Path, tmp_path: Path) -> None:
     ("text", "word"),
     [
         ("[gone](gone.md)", "gone.md"),
-        ("[gone](start.md#gone)", "gone"),
-        ("[gone](../src/tosmooth/gone.py)", "src/tosmooth/gone.py"),
+        pytest.param("[gone](start.md#gone)", "gone", marks=pytest.mark.slow),
+        pytest.param("[gone](../src/tosmooth/gone.py)", "src/tosmooth/gone.py", marks=pytest.mark.slow),
         ("::: tosmooth.gone", "tosmooth.gone"),
     ],
 )

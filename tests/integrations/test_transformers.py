@@ -48,15 +48,21 @@ def logged(trainer: Any, name: str = "loss") -> float:
     return next(entry[name] for entry in trainer.state.log_history if name in entry)
 
 
-@pytest.mark.parametrize("build", [resnet, vit])
+HINTON = {"temperature": 2.0}
+HARD = {"temperature": 4.0, "hard_weight": 0.3, "topk": 3}
+DKD = {"temperature": 2.0, "objective": "dkd", "objective_kwargs": {"beta": 2.0}}
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("build", "settings"),
     [
-        {"temperature": 2.0},
-        {"temperature": 4.0, "hard_weight": 0.3, "topk": 3},
-        {"temperature": 2.0, "objective": "dkd", "objective_kwargs": {"beta": 2.0}},
+        pytest.param(resnet, HINTON, id="resnet"),
+        pytest.param(resnet, HARD, id="resnet, hard labels and top-k"),
+        pytest.param(vit, DKD, id="vit, dkd"),
+        pytest.param(vit, HINTON, id="vit", marks=pytest.mark.slow),
+        pytest.param(vit, HARD, id="vit, hard labels and top-k", marks=pytest.mark.slow),
+        pytest.param(resnet, DKD, id="resnet, dkd", marks=pytest.mark.slow),
     ],
-    ids=["hinton", "hard labels and top-k", "dkd"],
 )
 def test_classifiers_train_on_the_distillation_loss(tmp_path: Path, build: Any, settings: dict[str, Any]) -> None:
     student, teacher = build(0), build(1)
@@ -123,7 +129,11 @@ def test_what_is_saved_is_the_student_and_training_goes_on_from_it(tmp_path: Pat
         torch.testing.assert_close(value, student.state_dict()[name])
 
 
-@pytest.mark.parametrize("build", [Plain, vit], ids=["no further arguments", "any further argument"])
+@pytest.mark.parametrize(
+    "build",
+    [Plain, pytest.param(vit, marks=pytest.mark.slow)],
+    ids=["no further arguments", "any further argument"],
+)
 def test_accumulated_gradients_are_those_of_the_whole_step(tmp_path: Path, build: Any) -> None:
     """Six images, one of them without a label that counts, in batches of 4 and 2: the five others weigh alike."""
     data, results = rows(0, 6), []

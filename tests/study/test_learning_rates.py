@@ -153,7 +153,7 @@ def test_a_study_chooses_on_the_first_seed_and_keeps_the_choice(study):
 
 
 def test_students_at_the_recipes_rate_are_those_of_a_study_without_a_choice(study, tiny_study):
-    kept = [name for name in names(make_plan(load_config(TINY)).groups[0])]
+    kept = list(names(make_plan(load_config(TINY)).groups[0]))
     assert len(kept) == 4
     for name in kept:
         ours, theirs = (s.path / "students" / name / "model.safetensors" for s in (study, tiny_study))

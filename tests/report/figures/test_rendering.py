@@ -6,7 +6,15 @@ import struct
 import vl_convert
 
 from tosmooth.report.figures.accuracy import accuracy_figure
-from tosmooth.report.figures.rendering import RESOLUTION, inline_image, pdf, png, svg, vega_javascript, vega_lite_version
+from tosmooth.report.figures.rendering import (
+    RESOLUTION,
+    inline_image,
+    pdf,
+    png,
+    svg,
+    vega_javascript,
+    vega_lite_version,
+)
 from tosmooth.report.figures.style import theme
 from tosmooth.report.reading import StudyFiles
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+from altair.utils.schemapi import debug_mode
 
 from tosmooth.words.numbers import unbroken
 
@@ -66,7 +67,8 @@ class Figure:
         return spec | {"title": title, "config": config}
 
     def _spec(self, size: Size) -> dict[str, Any]:
-        with alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False):
+        whole = alt.data_transformers.enable("default", max_rows=None, consolidate_datasets=False)
+        with whole, debug_mode(False):  # parts are not validated as they are made: `to_dict` validates all of them
             spec: dict[str, Any] = self.draw(size).to_dict()
         spec.pop("config", None)
         spec["description"] = self.alt
