@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tosmooth.analysis.separation import ClassSeparation, separation_from
+from tosmooth.analysis.separation import ClassScatter, ClassSeparation, separation_from
 
 ALL = torch.ones(3, 3, dtype=torch.bool)
+ONES = torch.ones(2, dtype=torch.long)
 
 
 def gaussians(spread: Tensor, centres: Tensor, samples: int = 40_000) -> tuple[Tensor, Tensor]:
@@ -64,6 +65,28 @@ def test_the_stream_is_the_direct_computation():
                 direct[a, b] = (centres[b] - centres[a]).norm() / (sum(pooled) / 2).sqrt()
     for parts in (1, 7):
         torch.testing.assert_close(separation(features, labels, parts=parts), direct, equal_nan=True)
+
+
+def test_one_pass_that_keeps_the_scatter_is_the_same_as_two():
+    features, labels = gaussians(SPREAD, CENTRES, 501)
+    features += 30.0  # a mean far from 0, which sums of products suffer from
+    one, other = ClassScatter(3, 4), ClassScatter(3, 4)
+    one.update(features[:200], labels[:200])
+    other.update(torch.cat([features[200:], torch.full((2, 4), float("nan"))]), torch.cat([labels[200:], -100 * ONES]))
+    one.merge(other)
+    torch.testing.assert_close(one.d_prime(ALL), separation(features, labels), equal_nan=True, rtol=1e-9, atol=0)
+    pair = torch.zeros(3, 3, dtype=torch.bool)
+    pair[0, 1] = True
+    assert one.d_prime(pair).isfinite().nonzero().tolist() == [[0, 1], [1, 0]]
+    lonely = ClassScatter(3, 4)
+    lonely.update(features[:2], torch.tensor([0, 1]))
+    assert bool(lonely.d_prime(ALL).isnan().all())
+
+
+@pytest.mark.parametrize(("size", "reason"), [((0, 4), "at least 1"), ((1000, 2048), "more than 134,217,728 numbers")])
+def test_sizes_of_the_scatter(size: tuple[int, int], reason: str):
+    with pytest.raises(ValueError, match=reason):
+        ClassScatter(*size)
 
 
 def test_parts_of_several_processes_add_up():

@@ -11,7 +11,9 @@ from torchmetrics import MetricCollection
 
 import tosmooth
 from tests.integrations.models import TinyNet, images
-from tosmooth.integrations.torchmetrics import DiffusionIndex, Stability
+from tosmooth.analysis.confusions import errors_on
+from tosmooth.analysis.separation import ClassSeparation, separation_from
+from tosmooth.integrations.torchmetrics import DiffusionIndex, ErrorsOn, Separation, Stability
 
 
 def measured(seed: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -78,6 +80,43 @@ def test_stability_in_batches_is_the_functional_one() -> None:
     for part in torch.arange(256).split(50):
         metric.update(probabilities[part], labels[part])
     assert float(metric.compute()) == pytest.approx(tosmooth.stability(probabilities, labels), rel=1e-10)
+
+
+def test_separation_in_batches_and_parts_is_the_one_of_two_passes(pair: Any) -> None:
+    _, raised, mask = pair
+    features, _, labels = measured(1)
+    two_passes = ClassSeparation(raised.centroids, mask)
+    two_passes.update(features, labels)
+    expected = separation_from(two_passes.d_prime(), mask)
+    labels_with_gaps = torch.cat([labels, torch.full((3,), -100)])
+    features = torch.cat([features, torch.full((3, 96), float("nan"))])
+    metric, other = Separation(10, 96, mask), Separation(10, 96, mask)
+    for number, part in enumerate(torch.arange(259).split(50)):
+        (other if number % 2 else metric).update(features[part], labels_with_gaps[part])
+    metric.merge_state(other)
+    assert float(metric.compute()) == pytest.approx(expected, rel=1e-6)
+    assert torch.isnan(Separation(10, 96, mask).compute())
+    with pytest.raises(ValueError, match="takes a second pass instead"):
+        Separation(1000, 2048, torch.ones(1000, 1000, dtype=torch.bool))
+    with pytest.raises(ValueError, match="the mask must be boolean"):
+        Separation(10, 96, torch.ones(10, 10))
+
+
+def test_errors_in_batches_are_the_functional_share(pair: Any) -> None:
+    mask = pair[2]
+    _, probabilities, labels = measured(1)
+    labels[:5] = -100
+    expected = errors_on(probabilities.argmax(1), labels, mask)
+    metric, of_classes = ErrorsOn(10, mask), ErrorsOn(10, mask)
+    for part in torch.arange(256).split(50):
+        metric.update(probabilities[part], labels[part])
+        of_classes.update(probabilities[part].argmax(1), labels[part])
+    assert 0 < expected < 100
+    assert float(metric.compute()) == pytest.approx(expected)
+    assert float(of_classes.compute()) == pytest.approx(expected)
+    assert torch.isnan(ErrorsOn(10, mask).compute())
+    with pytest.raises(ValueError, match="the mask must be boolean"):
+        ErrorsOn(9, mask)
 
 
 def test_what_torchmetrics_does_with_its_metrics(pair: Any) -> None:

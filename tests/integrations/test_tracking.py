@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import tosmooth
 from tests.integrations.models import TinyNet, images, marian, sentences, stacked, vit
 from tosmooth.analysis.calibration import ClassificationMetrics
+from tosmooth.analysis.confusions import errors_on
+from tosmooth.analysis.separation import ClassSeparation, separation_from
 from tosmooth.integrations.tracking import TrainingTracker
 
 
@@ -47,7 +49,15 @@ def test_numbers_against_given_centroids_are_those_of_the_functions(masks: Any, 
     s1, s2 = (
         float(tosmooth.diffusion_index(at_t1, centroids_of(student), mask, debias=debias).nanmean()) for mask in masks
     )
-    expected = {**metrics.compute(), "eta_s1": s1, "eta_s2": s2, "eta_difference": s1 - s2}
+    _, features, _ = measured(student)
+    separation = ClassSeparation(centroids_of(student).centroids, masks[0] | masks[1])
+    separation.update(features, labels)
+    expected = {
+        **metrics.compute(),
+        **{f"errors_s{n}": errors_on(logits.argmax(1), labels, mask) for n, mask in enumerate(masks, 1)},
+        **{f"d_prime_s{n}": separation_from(separation.d_prime(), mask) for n, mask in enumerate(masks, 1)},
+        "eta_s1": s1, "eta_s2": s2, "eta_difference": s1 - s2,
+    }  # fmt: skip
     assert found == pytest.approx(expected, rel=1e-5)
     assert list(found) == list(expected)
     assert tracker.reference_name == "given centroids"
@@ -82,7 +92,7 @@ def test_a_loop_of_ones_own_gives_logits_features_or_both(masks: Any) -> None:
     metrics = ClassificationMetrics(10)
     metrics.update(logits[5:], labels[5:])
     assert only_logits.compute() == pytest.approx(metrics.compute())
-    assert set(only_features.compute()) == {"eta_s1", "eta_s2", "eta_difference"}
+    assert set(only_features.compute()) == {"eta_s1", "eta_s2", "eta_difference", "d_prime_s1", "d_prime_s2"}
     with pytest.raises(ValueError, match="no features were given"):
         _ = only_logits.centroids
 
@@ -132,3 +142,10 @@ def test_mistakes_in_what_is_added(masks: Any) -> None:
         tracker.update(torch.zeros(4, 10), None, torch.zeros(5, dtype=torch.long))
     with pytest.raises(ValueError, match="has no labels"):
         tracker.evaluate(TinyNet(0), [images(0, 4)[0]])
+
+
+def test_where_the_scatter_does_not_fit_all_else_is_told(masks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tosmooth.analysis.separation.LARGEST_SCATTER", 1000)
+    found = TrainingTracker(10, *masks).evaluate(TinyNet(0), loader())
+    assert {"eta_s1", "errors_s1"} < set(found)
+    assert not {"d_prime_s1", "d_prime_s2"} & set(found)

@@ -13,6 +13,76 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+LARGEST_SCATTER = 2**27  # numbers, of 8 bytes: one GiB
+
+
+class ClassScatter:
+    """Counts, sums and outer products of every class, in one pass: d′ of any pairs afterwards.
+
+    Memory is O(K · D²). Where that is too much, `ClassSeparation` does with O(K · (K + D)) and a second pass.
+
+    Args:
+        num_classes: K.
+        num_features: D.
+
+    Attributes:
+        counts: (K,) float64.
+        sums: (K, D) float64.
+        products: (K, D, D) float64, Σ x xᵀ.
+
+    Raises:
+        ValueError: sizes below 1, or more than `LARGEST_SCATTER` products.
+    """
+
+    def __init__(self, num_classes: int, num_features: int) -> None:
+        if num_classes < 1 or num_features < 1:
+            raise ValueError(f"num_classes and num_features must be at least 1, got {num_classes} and {num_features}")
+        if not fits(num_classes, num_features):
+            raise ValueError(
+                f"the scatter of {num_classes} classes in {num_features} features has more than {LARGEST_SCATTER:,} "
+                "numbers; tosmooth.analysis.separation.ClassSeparation takes a second pass instead"
+            )
+        self.counts = torch.zeros(num_classes, dtype=torch.float64)
+        self.sums = torch.zeros(num_classes, num_features, dtype=torch.float64)
+        self.products = torch.zeros(num_classes, num_features, num_features, dtype=torch.float64)
+
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """Add features (N, D) with labels (N,) in [0, K), on any device; rows labelled −100 are skipped."""
+        for label in torch.unique(labels).tolist():
+            if label == -100:
+                continue
+            own = features[labels == label].detach().to("cpu", torch.float64)
+            self.counts[label] += len(own)
+            self.sums[label] += own.sum(0)
+            self.products[label] += own.T @ own
+
+    def merge(self, other: ClassScatter) -> None:
+        """Add what another one, such as another process's, has seen."""
+        self.counts, self.sums = self.counts + other.counts, self.sums + other.sums
+        self.products = self.products + other.products
+
+    def d_prime(self, pairs: Tensor) -> Tensor:
+        """(K, K) float64, symmetric, as `ClassSeparation.d_prime`.
+
+        Args:
+            pairs: (K, K) bool, which pairs are wanted; either order asks for both.
+        """
+        counts, wanted = self.counts, _either_way(pairs.cpu())
+        centroids = self.sums / counts[:, None]
+        variances = torch.full(wanted.shape, float("nan"), dtype=torch.float64)
+        for label in (counts >= 2).nonzero()[:, 0].tolist():
+            others = wanted[label].nonzero()[:, 0]
+            lines = _lines(centroids[label], centroids[others])
+            spread = self.products[label] / counts[label] - torch.outer(centroids[label], centroids[label])
+            unbiased = counts[label] / (counts[label] - 1)
+            variances[label, others] = unbiased * ((lines @ spread) * lines).sum(1)
+        return _d_prime(centroids, wanted, variances)
+
+
+def fits(num_classes: int, num_features: int) -> bool:
+    """Whether `ClassScatter` takes so many classes and features."""
+    return num_classes * num_features**2 <= LARGEST_SCATTER
+
 
 class ClassSeparation:
     """d′ of pairs of classes in one streaming pass, after one that has found the centroids.
@@ -33,8 +103,7 @@ class ClassSeparation:
                 f"centroids must be (K, D) and pairs (K, K), got {tuple(centroids.shape)} and {tuple(pairs.shape)}"
             )
         self._centroids = centroids.to(torch.float64)
-        own = pairs.to(centroids.device)
-        self._pairs = (own | own.T).fill_diagonal_(False)
+        self._pairs = _either_way(pairs.to(centroids.device))
         self._counts = torch.zeros(len(centroids), dtype=torch.float64, device=centroids.device)
         # Of projections (K, K): row a, column b holds those of class a onto the line to b.
         self._sums = torch.zeros(pairs.shape, dtype=torch.float64, device=centroids.device)
@@ -48,8 +117,7 @@ class ClassSeparation:
             if label == -100:
                 continue
             centre, others = self._centroids[label], self._pairs[label].nonzero()[:, 0]
-            lines = self._centroids[others] - centre
-            lines = lines / lines.norm(dim=1, keepdim=True)  # NaN between equal centroids: no line joins them
+            lines = _lines(centre, self._centroids[others])
             own = features[labels == label].to(torch.float64) - centre
             along = own @ lines.T  # (n, M)
             self._counts[label] += len(own)
@@ -65,11 +133,27 @@ class ClassSeparation:
         without any spread."""
         counts = self._counts[:, None]
         variances = (self._squares - self._sums.square() / counts) / (counts - 1)
-        variances = variances.clamp(min=0).masked_fill(counts < 2, float("nan"))
-        pooled = (variances + variances.T) / 2
-        known = self._pairs & (pooled > 0)
-        distances = torch.cdist(self._centroids, self._centroids, compute_mode="donot_use_mm_for_euclid_dist")
-        return (distances / pooled.sqrt()).masked_fill(~known, float("nan"))
+        return _d_prime(self._centroids, self._pairs, variances.masked_fill(counts < 2, float("nan")))
+
+
+def _either_way(pairs: Tensor) -> Tensor:
+    wanted: Tensor = (pairs | pairs.T).fill_diagonal_(False)
+    return wanted
+
+
+def _lines(centre: Tensor, others: Tensor) -> Tensor:
+    """Unit vectors (M, D) from a centroid to others; NaN between equal ones: no line joins them."""
+    lines = others - centre
+    unit: Tensor = lines / lines.norm(dim=1, keepdim=True)
+    return unit
+
+
+def _d_prime(centroids: Tensor, pairs: Tensor, variances: Tensor) -> Tensor:
+    """d′ from the variances (K, K) of each class (row) along the line to another one."""
+    variances = variances.clamp(min=0)
+    pooled = (variances + variances.T) / 2
+    distances = torch.cdist(centroids, centroids, compute_mode="donot_use_mm_for_euclid_dist")
+    return (distances / pooled.sqrt()).masked_fill(~(pairs & (pooled > 0)), float("nan"))
 
 
 def separation_from(d_prime: Tensor, classes: Tensor) -> float:

@@ -19,7 +19,7 @@ from tosmooth.integrations.batches import IGNORED, Parts, labels_of, parts_of
 from tosmooth.integrations.libraries import require
 from tosmooth.integrations.recording import ForwardRecorder
 from tosmooth.integrations.teacher import FrozenTeacher
-from tosmooth.integrations.tracking import Reference, TrainingTracker
+from tosmooth.integrations.tracking import OF_DIFFUSION, Reference, TrainingTracker
 from tosmooth.losses.distillation import DistillationLoss, Objective
 from tosmooth.models.image_model import logits_of
 
@@ -135,8 +135,8 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
     """Tracks a classifier over validation epochs, within any Lightning module: see `TrainingTracker`.
 
     It watches the forward pass that `validation_step` makes, and logs `val/nll`, `cal/ece_val`, `cal/brier_val`,
-    `diffusion/eta_s1`, `diffusion/eta_s2` and `diffusion/eta_difference`, all over the samples of all processes. The
-    sanity check before training is left out.
+    `diffusion/eta_difference`, and `diffusion/eta_…`, `…/errors_…` and `…/d_prime_…` of `s1` and of `s2`, all over the
+    samples of all processes. The sanity check before training is left out.
 
     Args:
         num_classes: K.
@@ -205,7 +205,7 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
         self.history.append(numbers)
         for name, value in numbers.items():
             if name not in {"top1", "top5"}:  # modules log their own accuracy
-                group = "diffusion" if name.startswith("eta") else "val"
+                group = "diffusion" if name.startswith(OF_DIFFUSION) else "val"
                 pl_module.log(_GROUPS.get(name, f"{group}/{name}"), value, sync_dist=True)
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:

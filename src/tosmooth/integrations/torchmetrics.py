@@ -1,6 +1,6 @@
-"""The diffusion index and stability as torchmetrics classes: states are sums, so processes add up exactly.
+"""The diffusion index, d′, errors on similar classes and stability as torchmetrics classes.
 
-They live on CPU and CUDA devices; MPS lacks float64.
+States are sums, so processes add up exactly. They live on CPU and CUDA devices; MPS lacks float64.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.centroids import ClassCentroids
+from tosmooth.analysis.confusions import errors_on
 from tosmooth.analysis.diffusion import NORMALISATIONS, Normalisation, diffusion_index
+from tosmooth.analysis.separation import ClassScatter, separation_from
 from tosmooth.analysis.stability import check_probabilities, stability_from
 from tosmooth.errors import did_you_mean
 from tosmooth.integrations.libraries import require
@@ -104,10 +106,8 @@ class DiffusionIndex(_ClassSums):
         self.reference: ClassCentroids | Tensor | None = None
         if reference is not None:
             self.reference = _copy(reference)
-        elif mask.shape != (num_classes, num_classes) or mask.dtype != torch.bool:
-            raise ValueError(
-                f"the mask must be boolean ({num_classes}, {num_classes}), got {mask.dtype} {tuple(mask.shape)}"
-            )
+        else:
+            _checked_mask(mask, num_classes)
         if self.reference is not None:  # the function's own refusals, before any work
             self._index(ClassCentroids(num_classes, num_features))
 
@@ -154,6 +154,88 @@ class DiffusionIndex(_ClassSums):
         return diffusion_index(self.reference, seen, self.mask, debias=self.debias, normalisation=self.normalisation)
 
 
+class Separation(Metric):  # type: ignore[misc, valid-type]
+    """d′: how far classes stand from those of the mask, in units of their spread; see `tosmooth.analysis.separation`.
+
+    Args:
+        num_classes: K.
+        num_features: D; the state holds K · D² numbers.
+        mask: (K, K) boolean, row π: the classes in S(π).
+        kwargs: of `torchmetrics.Metric`.
+
+    Raises:
+        ValueError: sizes below 1, too large a state, or a mask that is not boolean (K, K).
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = True
+    counts: Tensor
+    sums: Tensor
+    products: Tensor
+
+    def __init__(self, num_classes: int, num_features: int, mask: Tensor, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        empty = ClassScatter(num_classes, num_features)
+        self.mask = _checked_mask(mask, num_classes)
+        self.add_state("counts", empty.counts, dist_reduce_fx="sum")  # (K,)
+        self.add_state("sums", empty.sums, dist_reduce_fx="sum")  # (K, D)
+        self.add_state("products", empty.products, dist_reduce_fx="sum")  # (K, D, D)
+
+    def update(self, features: Tensor, labels: Tensor) -> None:
+        """Add features (N, D) with labels (N,) in [0, K); rows labelled −100 are skipped."""
+        seen = ClassScatter(*self.sums.shape)
+        seen.update(features, labels)
+        for name in ("counts", "sums", "products"):
+            own = getattr(self, name)
+            setattr(self, name, own + getattr(seen, name).to(own.device))
+
+    def compute(self) -> Tensor:
+        """The mean of d′ over each set's classes and over classes, a float64 scalar; NaN where nothing is known."""
+        seen = ClassScatter(*self.sums.shape)
+        seen.counts, seen.sums, seen.products = (t.cpu() for t in (self.counts, self.sums, self.products))
+        found = separation_from(seen.d_prime(self.mask), self.mask)
+        return torch.tensor(found, dtype=torch.float64, device=self.counts.device)
+
+
+class ErrorsOn(Metric):  # type: ignore[misc, valid-type]
+    """The share of samples that are taken for a class of the mask, in percent; see `tosmooth.analysis.confusions`.
+
+    Args:
+        num_classes: K.
+        mask: (K, K) boolean, row π: the classes in S(π).
+        kwargs: of `torchmetrics.Metric`.
+
+    Raises:
+        ValueError: a mask that is not boolean (K, K).
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    higher_is_better = False
+    errors: Tensor
+    count: Tensor
+
+    def __init__(self, num_classes: int, mask: Tensor, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mask = _checked_mask(mask, num_classes)
+        self.add_state("errors", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, predictions: Tensor, labels: Tensor) -> None:
+        """Add predicted classes (N,), or logits or probabilities (N, K), with labels (N,); −100 is skipped."""
+        predicted = predictions.argmax(1) if predictions.ndim == 2 else predictions
+        counted = int((labels >= 0).sum())
+        if counted:
+            share = errors_on(predicted, labels, self.mask.to(labels.device))
+            self.errors = self.errors + share / 100 * counted
+            self.count = self.count + counted
+
+    def compute(self) -> Tensor:
+        """In [0, 100], a float64 scalar; NaN without samples."""
+        return 100 * self.errors / self.count
+
+
 class Stability(_ClassSums):
     """How alike a teacher's answers within a class are; see `tosmooth.stability`.
 
@@ -183,6 +265,12 @@ class Stability(_ClassSums):
             ValueError: there were no samples.
         """
         return torch.tensor(stability_from(self._seen()), dtype=torch.float64, device=self.counts.device)
+
+
+def _checked_mask(mask: Tensor, classes: int) -> Tensor:
+    if mask.shape != (classes, classes) or mask.dtype != torch.bool:
+        raise ValueError(f"the mask must be boolean ({classes}, {classes}), got {mask.dtype} {tuple(mask.shape)}")
+    return mask
 
 
 def _copy(reference: ClassCentroids | Tensor, device: torch.device | None = None) -> ClassCentroids | Tensor:

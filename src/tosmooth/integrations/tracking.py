@@ -1,4 +1,4 @@
-"""η and calibration of a student while it trains, in any loop.
+"""η, d′, errors on similar classes and calibration of a student while it trains, in any loop.
 
 The diffusion index compares a student with a reference, and says nothing without it. Two are of use:
 
@@ -17,10 +17,14 @@ from torch import Tensor, distributed, nn
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import diffusion_index
+from tosmooth.analysis.separation import ClassScatter, fits, separation_from
 from tosmooth.integrations.batches import IGNORED, parts_of
 from tosmooth.models.features import PenultimateFeatures
 
 Reference = ClassCentroids | Tensor | Literal["first"]
+SETS = ("s1", "s2")  # of similar and of dissimilar classes, in the order of the masks
+OF_DIFFUSION = ("eta", "errors", "d_prime")  # how the names of its numbers begin
+_Seen = tuple[ClassificationMetrics, ClassCentroids | None, ClassScatter | None, Tensor | None]
 
 
 class TrainingTracker:
@@ -31,11 +35,11 @@ class TrainingTracker:
         tracker = tosmooth.integrations.tracking.TrainingTracker(10, similar, dissimilar, reference=at_t1)
         for epoch in range(epochs):
             ...  # train
-            numbers = tracker.evaluate(student, validation_loader)  # eta_s1, eta_s2, ece, nll, …
+            numbers = tracker.evaluate(student, validation_loader)  # eta_s1, errors_s1, d_prime_s1, ece, nll, …
 
     Args:
         num_classes: K, at least 2.
-        similar: mask (K, K), as `similar_classes` makes it of the unsmoothed teacher; None = no η.
+        similar: mask (K, K), as `similar_classes` makes it of the unsmoothed teacher; None = no η, errors and d′.
         dissimilar: the mask of the other classes, from the same call.
         reference: what η compares with: centroids (K, D'), an accumulator of them, or "first".
         debias: distances freed of sampling noise; then the reference must be an accumulator or "first".
@@ -67,6 +71,8 @@ class TrainingTracker:
         """Begin an evaluation: forget all batches. The reference stays."""
         self._metrics = ClassificationMetrics(self.num_classes)
         self._centroids: ClassCentroids | None = None
+        self._scatter: ClassScatter | None = None
+        self._confusions = torch.zeros(self.num_classes, self.num_classes, dtype=torch.long) if self.masks else None
 
     def update(self, logits: Tensor | None, features: Tensor | None, labels: Tensor) -> None:
         """Add a batch, as `PenultimateFeatures` gives it: ``tracker.update(*features_of(images), labels)``.
@@ -90,11 +96,19 @@ class TrainingTracker:
             rows = features.detach().reshape(len(labels), features.shape[-1])
             if self._centroids is None:
                 self._centroids = ClassCentroids(self.num_classes, rows.shape[1])
+                if self.masks and fits(self.num_classes, rows.shape[1]):
+                    self._scatter = ClassScatter(self.num_classes, rows.shape[1])
             self._centroids.update(rows, labels)
+            if self._scatter is not None:
+                self._scatter.update(rows, labels)
         if logits is not None:
             kept = labels.to(logits.device) != IGNORED
-            rows = logits.detach().reshape(len(labels), logits.shape[-1])[kept]
-            self._metrics.update(rows, labels.to(logits.device)[kept])
+            rows, own = logits.detach().reshape(len(labels), logits.shape[-1])[kept], labels.to(logits.device)[kept]
+            self._metrics.update(rows, own)
+            if self._confusions is not None:
+                size = self.num_classes
+                taken = torch.bincount(own * size + rows.argmax(1), minlength=size**2)
+                self._confusions += taken.reshape(size, size).cpu()
 
     @property
     def centroids(self) -> ClassCentroids:
@@ -115,18 +129,29 @@ class TrainingTracker:
 
         Returns:
             From logits `top1` and `top5` in percent, `nll` in nats, `ece` and `brier`, see `ClassificationMetrics`;
-            from features `eta_s1` and `eta_s2`, the means of η over classes, and `eta_difference`, one minus the other.
-            Above 0, the student has diffused towards its similar classes.
+            with masks `errors_s1` and `errors_s2`, the percent of samples taken for a similar or a dissimilar class.
+            From features, with masks, `eta_s1` and `eta_s2`, the means of η over classes, and `eta_difference`, one
+            minus the other: above 0, the student has diffused towards its similar classes; and `d_prime_s1` and
+            `d_prime_s2`, how far classes stand from those (the lower, the harder to tell apart), unless K · D² is more
+            than `tosmooth.analysis.separation.LARGEST_SCATTER`.
 
         Raises:
             ValueError: nothing was added.
         """
-        metrics, centroids = self._of_all_processes()
+        metrics, centroids, scatter, confusions = self._of_all_processes()
         if not metrics.count and centroids is None:
             raise ValueError("nothing was given to update() since reset()")
         numbers = metrics.compute() if metrics.count else {}
+        if confusions is not None and metrics.count:
+            for name, mask in zip(SETS, self.masks, strict=True):
+                wrong = confusions[mask.cpu() & ~torch.eye(self.num_classes, dtype=torch.bool)].sum()
+                numbers[f"errors_{name}"] = 100 * float(wrong) / metrics.count
         if centroids is None or not self.masks:
             return numbers
+        if scatter is not None:
+            d_prime = scatter.d_prime(self.masks[0].cpu() | self.masks[1].cpu())
+            for name, mask in zip(SETS, self.masks, strict=True):
+                numbers[f"d_prime_{name}"] = separation_from(d_prime, mask)
         if self.reference is None:
             self.reference = ClassCentroids.from_state_dict(centroids.state_dict())
         s1, s2 = (
@@ -165,15 +190,17 @@ class TrainingTracker:
                 module.training = training
         return self.compute()
 
-    def _of_all_processes(self) -> tuple[ClassificationMetrics, ClassCentroids | None]:
+    def _of_all_processes(self) -> _Seen:
         if not (distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1):
-            return self._metrics, self._centroids
+            return self._metrics, self._centroids, self._scatter, self._confusions
         if self._centroids is not None:
             self._centroids.to(torch.device("cpu"))
         parts: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(parts, (self._metrics.on_host(), self._centroids))
-        metrics, centroids = ClassificationMetrics(self.num_classes), None
-        for own_metrics, own_centroids in parts:
+        own = self._metrics.on_host(), self._centroids, self._scatter, self._confusions
+        distributed.all_gather_object(parts, own)
+        metrics, centroids, scatter = ClassificationMetrics(self.num_classes), None, None
+        confusions = None if self._confusions is None else sum(part[3] for part in parts)
+        for own_metrics, own_centroids, own_scatter, _ in parts:
             if metrics.count:
                 metrics.merge(own_metrics)
             else:  # taken as they are: torchmetrics warns of those that were merged alone
@@ -182,7 +209,10 @@ class TrainingTracker:
                 if centroids is None:
                     centroids = ClassCentroids(self.num_classes, own_centroids.num_features)
                 centroids.merge(own_centroids)
-        return metrics, centroids
+            if own_scatter is not None:
+                scatter = scatter or ClassScatter(self.num_classes, own_scatter.sums.shape[1])
+                scatter.merge(own_scatter)
+        return metrics, centroids, scatter, confusions
 
 
 def _to(value: Any, device: torch.device) -> Any:
