@@ -148,6 +148,16 @@ def test_logits_that_are_known_to_be_the_networks_own_may_have_the_shape_of_smoo
     assert tosmooth.estimate_label_smoothing(sharp, labels, rescaled=False).verdict == "not smoothed"
 
 
+def test_logits_that_are_known_to_be_rescaled_do_not_tell_how_much():
+    logits, labels = optimum(0.1, 10)
+    assert tosmooth.estimate_label_smoothing(logits, labels).verdict == "smoothed"
+    found = tosmooth.estimate_label_smoothing(logits, labels, rescaled=True)
+    assert (found.verdict, found.interval) == ("undecided", (0, 1))
+    assert any("were rescaled after training" in reason for reason in found.reasons)
+    unsmoothed, own = trained(0)
+    assert tosmooth.estimate_label_smoothing(unsmoothed / 0.5, own, rescaled=True).verdict == "not smoothed"
+
+
 @pytest.mark.parametrize("temperature", [0.37, 0.9])
 def test_an_unsmoothed_teacher_keeps_its_verdict_at_another_scale(temperature: float):
     logits, labels = trained(0)

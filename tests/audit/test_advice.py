@@ -92,7 +92,7 @@ def test_where_the_estimate_itself_is_not_to_be_trusted_there_is_no_such_answer(
         (estimate(3.0, classes=4), "its training recipe"),
         (estimate(8.0, normalised=True), "raw logits instead of log-probabilities"),
         (estimate(0.05), "trained until it fits them"),
-        (estimate(20.0), "if these are they, tosmooth.estimate_label_smoothing with rescaled=False"),
+        (estimate(20.0), "if these are they, say so (--own-logits; in Python rescaled=False)"),
     ],
 )
 def test_undecided_says_what_would_decide(smoothing: SmoothingEstimate, decisive: str):

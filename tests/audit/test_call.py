@@ -84,6 +84,23 @@ def test_the_command_writes_json_and_a_page_that_asks_for_nothing(tmp_path: Path
     assert "smoothed" in page.texts
 
 
+def test_what_somebody_knows_of_saved_logits_counts(tmp_path: Path):
+    saved = np.load(save_logits(tmp_path / "logits.npz", 0.1))
+    np.savez(tmp_path / "sharp.npz", logits=5 * saved["logits"], labels=saved["labels"])
+    verdicts = []
+    for flags in ([], ["--own-logits"], ["--rescaled"]):
+        run = command("audit", tmp_path / "sharp.npz", "--training-data", "--json", *flags)
+        assert run.returncode == 0, run.stderr
+        found = json.loads(run.stdout)
+        verdicts.append((found["smoothing"]["verdict"], found["seen"]["rescaled"]))
+    assert verdicts == [("undecided", None), ("not smoothed", False), ("undecided", True)]
+
+
+def test_a_models_logits_are_its_own(tmp_path: Path):
+    with pytest.raises(ConfigError, match="--rescaled, --own-logits: of saved logits"):
+        audit_teacher("timm:resnet18", None, [], rescaled=True)
+
+
 def test_an_unsmoothed_teacher_is_not_warned_about(tmp_path: Path):
     audit = audit_teacher(str(save_logits(tmp_path / "logits.npz", 0)), "fashion-mnist", [])
     assert audit.smoothing.verdict == "not smoothed"

@@ -15,6 +15,7 @@ from typing import Literal
 from torch import Tensor
 
 from tosmooth.analysis.smoothing_rules import (
+    ARE_RESCALED,
     BINARY_LEVEL,
     BINARY_SUM,
     MAY_BE_RESCALED,
@@ -69,8 +70,9 @@ def estimate_label_smoothing(
         training_data: whether the teacher was trained on these samples. False: the verdict is never "smoothed". None
             (unknown): judged as if they were, which the reasons say.
         rescaled: whether the logits were multiplied after training, as temperature scaling does. False: they are the
-            network's own. None (unknown): where what no scale changes looks smoothed, the verdict is never "not
-            smoothed", and the interval is all of [0, 1]. α̂ is that of the logits as they are.
+            network's own. True: the verdict is never "smoothed". True or None (unknown): where what no scale changes
+            looks smoothed, it is never "not smoothed" either, and the interval is all of [0, 1]. α̂ is that of the
+            logits as they are.
 
     Raises:
         ValueError: shapes do not fit, fewer than 2 classes, no samples, a label outside the classes, a logit that is
@@ -98,6 +100,8 @@ def judge(
         )
         return SmoothingEstimate(math.nan, (0.0, 1.0), "undecided", (why,), seen)
     no_smoothing, no_none = against_smoothed(seen, training_data), against_none(seen, rescaled)
+    if rescaled:
+        no_smoothing.append(ARE_RESCALED)
     softmax_low, softmax_high = min(seen["moment"], seen["median"]), max(seen["moment_high"], seen["median_high"])
     if not no_smoothing:
         between = max(0.01, abs(seen["moment"] - seen["median"])) / 2
@@ -111,7 +115,7 @@ def judge(
         return SmoothingEstimate(_clip(alpha), _clipped((0.0, high)), "not smoothed", for_none(seen), seen)
     high = max(softmax_high, seen["softness"], binary_bound(seen)) + UNDECIDED_MARGIN
     reasons = (*no_smoothing, *no_none)
-    if any(MAY_BE_RESCALED in reason for reason in reasons):
+    if any(text in reason for reason in reasons for text in (MAY_BE_RESCALED, ARE_RESCALED)):
         high = 1.0  # rescaled logits say nothing of how much
     return SmoothingEstimate(_clip(best_guess(seen)), _clipped((0.0, high)), "undecided", reasons, seen)
 

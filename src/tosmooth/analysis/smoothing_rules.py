@@ -31,6 +31,7 @@ BINARY_LEVEL = -0.15  # mean logit over δ: a binary loss leaves it far below 0 
 BINARY_SUM = 0.15  # … and Σ σ(z) within this of 1 (Adam does not)
 
 MAY_BE_RESCALED = "these may be a smoothed teacher's logits after temperature scaling"
+ARE_RESCALED = "they were rescaled after training, and no scale of theirs tells how much smoothing there was"
 
 
 def against_smoothed(seen: Mapping[str, float], training_data: bool | None) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tosmooth.analysis.label_smoothing import SmoothingEstimate
 from tosmooth.analysis.smoothing_rules import (
+    ARE_RESCALED,
     LEAST_CLASSES,
     LEAST_FIT,
     LEAST_SAMPLES,
@@ -113,10 +114,12 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
         would.append("raw logits instead of log-probabilities")
     if seen["uneven"] > MOST_UNEVEN or seen["uneven_nats"] > MOST_UNEVEN_NATS:
         would.append("knowing whether it was trained with mixup, cutmix, noisy labels or few epochs")
-    if any(MAY_BE_RESCALED in reason for reason in smoothing.reasons):
+    if ARE_RESCALED in smoothing.reasons:
+        would.append("the weights, or the logits as they were before they were rescaled")
+    elif any(MAY_BE_RESCALED in reason for reason in smoothing.reasons):
         would.append(
             "the weights, or the logits as they were before any temperature scaling; if these are they, "
-            "tosmooth.estimate_label_smoothing with rescaled=False"
+            "say so (--own-logits; in Python rescaled=False)"
         )
     if seen["classes"] < LEAST_CLASSES:
         would.append("only its training recipe: with so few classes the logits cannot tell")
@@ -136,7 +139,7 @@ def _if_plain(smoothing: SmoothingEstimate) -> list[Advice]:
     """The answer for those who know how the teacher was trained, though its logits cannot tell."""
     seen = smoothing.evidence
     told_otherwise = seen["binary_loss"] or any(
-        reason.startswith("these are not the teacher's training data") or MAY_BE_RESCALED in reason
+        reason.startswith(("these are not the teacher's training data", ARE_RESCALED)) or MAY_BE_RESCALED in reason
         for reason in smoothing.reasons
     )
     enough = seen["samples"] >= LEAST_SAMPLES and seen["classes"] >= LEAST_CLASSES and seen["accuracy"] >= PLAIN_FIT

@@ -30,6 +30,7 @@ def audit_teacher(
     split: str = "train",
     temperatures: str = "1,2,3,4,8,64",
     training_data: bool | None = None,
+    rescaled: bool | None = None,
 ) -> Audit:
     """Audit what the command line names.
 
@@ -43,6 +44,7 @@ def audit_teacher(
         split: "train", "validation" or "test".
         temperatures: comma-separated numbers.
         training_data: whether the teacher was trained on these samples, where the caller knows.
+        rescaled: whether saved logits were multiplied after training, where the caller knows.
 
     Raises:
         ConfigError: mistakes in the arguments, all of them.
@@ -61,11 +63,13 @@ def audit_teacher(
         )
     if path is not None and not path.expanduser().exists():
         mistakes.append(f"--path: {path} does not exist")
+    if rescaled is not None and kind != "logits":
+        mistakes.append("--rescaled, --own-logits: of saved logits; a model answers with logits of its own")
     if mistakes:
         raise ConfigError(mistakes)
 
     if kind == "logits":
-        return audit_logits(Path(teacher), values, training_data=training_data)
+        return audit_logits(Path(teacher), values, training_data=training_data, rescaled=rescaled)
     from tosmooth.audit.teacher import audit_published, audit_weights  # and with it all that runs models
 
     size_open = data in FOLDERS_OF_IMAGES and size_is_open(source, overrides)

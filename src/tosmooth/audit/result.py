@@ -23,12 +23,15 @@ class Seen:
         data: the source of the samples, in words.
         split: "train", "validation", "test", or None for saved logits.
         training_data: whether the teacher was trained on these samples; None where it is not known.
+        rescaled: whether its logits were multiplied after training, as temperature scaling does; None where it is not
+            known. A model that the audit runs answers with logits of its own.
     """
 
     teacher: str
     data: str
     split: str | None
     training_data: bool | None
+    rescaled: bool | None = False
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,7 @@ def conclude(collected: Collected, seen: Seen, classes: Sequence[str]) -> Audit:
     Raises:
         ValueError: nothing was gathered, or probabilities were given for logits.
     """
-    rescaled = None if seen.split is None else False  # a model that answers here answers with logits of its own
-    smoothing = judge(collected.smoothing, training_data=seen.training_data, rescaled=rescaled)
+    smoothing = judge(collected.smoothing, training_data=seen.training_data, rescaled=seen.rescaled)
     similar = collected.similar()
     targets = collected.soft_targets(similar)
     table = collected.metrics.reliability()

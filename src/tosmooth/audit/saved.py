@@ -15,13 +15,20 @@ from tosmooth.errors import DataError
 ROWS = 10_000  # at once
 
 
-def audit_logits(path: Path, temperatures: Sequence[float], *, training_data: bool | None = None) -> Audit:
+def audit_logits(
+    path: Path,
+    temperatures: Sequence[float],
+    *,
+    training_data: bool | None = None,
+    rescaled: bool | None = None,
+) -> Audit:
     """Audit a teacher from its saved logits.
 
     Args:
         path: `.npz`, `.safetensors` or `.csv`; see `read_logits`.
         temperatures: of the table of soft targets.
         training_data: whether the teacher was trained on these samples; None: not known.
+        rescaled: whether the logits were multiplied after training; None: not known.
 
     Raises:
         DataError: the file cannot be used, or holds probabilities.
@@ -31,8 +38,7 @@ def audit_logits(path: Path, temperatures: Sequence[float], *, training_data: bo
     try:
         for logits, labels in zip(torch.split(saved.logits, ROWS), torch.split(saved.labels, ROWS), strict=True):
             collected.update(logits, labels)
-        return conclude(
-            collected, Seen(str(path), f"logits of {len(saved.labels)} samples", None, training_data), saved.classes
-        )
+        words = f"logits of {len(saved.labels)} samples"
+        return conclude(collected, Seen(str(path), words, None, training_data, rescaled), saved.classes)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None

@@ -147,6 +147,12 @@ def audit(
         bool | None,
         typer.Option("--training-data/--other-data", help="whether the teacher has seen these samples in training"),
     ] = None,
+    rescaled: Annotated[
+        bool | None,
+        typer.Option(
+            "--rescaled/--own-logits", help="of saved logits: whether they were rescaled since, by a fitted temperature"
+        ),
+    ] = None,
     temperatures: Annotated[
         str, typer.Option("--temperatures", help="of the soft targets that are shown")
     ] = "1,2,3,4,8,64",
@@ -172,6 +178,7 @@ def audit(
         split=split,
         temperatures=temperatures,
         training_data=training_data,
+        rescaled=rescaled,
     )
     if not speaks():
         return
