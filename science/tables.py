@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from tosmooth.advice.comparisons import scores_by_seed
+from tosmooth.advice.convergence import convergence
 from tosmooth.advice.units import unit_of
 from tosmooth.analysis.inference import Interval, t_interval
 
@@ -26,6 +28,45 @@ def grid(results: pd.DataFrame, metric: str) -> pd.DataFrame:
         row = f"{objective}, α = {alpha:g}" if several else f"α = {alpha:g}"
         rows.setdefault(row, {})[f"T = {temperature:g}"] = written(t_interval(values.dropna()), 1)
     return pd.DataFrame(rows).T
+
+
+def own_rates(trials: pd.DataFrame) -> pd.DataFrame:
+    """Test top-1 of the first seeds at every learning rate, the own one (by validation) in bold; α, T as rows."""
+    means = trials.pivot_table(index=["label_smoothing", "temperature"], columns="learning_rate", values="test/top1")
+    own = trials[trials.own.astype(bool)].groupby(["label_smoothing", "temperature"]).learning_rate.first()
+    rows = []
+    for (alpha, temperature), values in means.iterrows():
+        row = {"α": f"{alpha:g}", "T": f"{temperature:g}"}
+        for rate, value in values.items():
+            text = f"{value:.1f}"
+            row[f"rate {rate:g}"] = f"**{text}**" if rate == own[alpha, temperature] else text
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def witnesses(results: pd.DataFrame) -> pd.DataFrame:
+    """What stands beside accuracy: the way gone against T₀, errors on similar classes, d′; means over units."""
+    done = results[results.status == "done"]
+    way = convergence(results).set_index(["label_smoothing", "temperature"]).way_to_reference
+    rows = []
+    for (alpha, temperature), own in done.groupby(["label_smoothing", "temperature"]):
+        errors, apart = own["diffusion/errors_s1"].mean(), own["diffusion/d_prime_s1"].mean()
+        rows.append(
+            {"α": f"{alpha:g}", "T": f"{temperature:g}", "way gone / T₀": f"{way[alpha, temperature]:.2f}"}
+            | {"errors on similar classes, %": f"{errors:.1f}", "d′ to similar classes": f"{apart:.2f}"}
+        )
+    return pd.DataFrame(rows)
+
+
+def interactions(advice: Mapping[str, Any]) -> pd.DataFrame:
+    """What smoothing adds to the effect of raising T, validation points, as the advice has it."""
+    rows = [
+        {"α": f"{row['label_smoothing']:g}", "T": f"{row['temperature']:g}"}
+        | {"interaction, validation points": f"{row['mean']:+.1f} ({row['low']:+.1f} to {row['high']:+.1f})"}
+        | {"trained alike": "yes" if row["alike"] else "no"}
+        for row in (advice.get("consequence") or {}).get("rows", [])
+    ]
+    return pd.DataFrame(rows).map(lambda text: text.replace("-", "−"))
 
 
 def eta(summary: pd.DataFrame, quantity: str, split: str = "train") -> pd.DataFrame:

@@ -6,14 +6,28 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from science.run import BUDGETS, RUNS, STUDIES
-from science.tables import as_markdown, best_temperature, eta, eta_against_accuracy, grid
+from science.tables import (
+    as_markdown,
+    best_temperature,
+    eta,
+    eta_against_accuracy,
+    grid,
+    interactions,
+    own_rates,
+    witnesses,
+)
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "science.md"
 ADVISED = {"smoothed": 1.0, "undecided": 1.0, "not smoothed": None}  # T, by the audit's verdict
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def audited(study: Path) -> str:
@@ -43,7 +57,7 @@ def searched(study: Path) -> str:
         path = study / "analysis" / f"search-{budget:g}.json"
         if not path.is_file():  # the study has too few epochs for so small a budget
             continue
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
         boot = found["bootstrap"]
         rows.append(
             {
@@ -60,8 +74,7 @@ def searched(study: Path) -> str:
 
 def said(study: Path) -> str:
     """The study's own words."""
-    advice = json.loads((study / "analysis" / "advice.json").read_text(encoding="utf-8"))
-    verdict = json.loads((study / "analysis" / "verdict.json").read_text(encoding="utf-8"))
+    advice, verdict = (read_json(study / "analysis" / f"{name}.json") for name in ("advice", "verdict"))
     parts = [advice.get(key) or {} for key in ("confidence", "effect", "consequence", "rule")]
     return "\n".join(f"> {part['sentence']}  " for part in [verdict, *parts] if part.get("sentence"))
 
@@ -69,13 +82,13 @@ def said(study: Path) -> str:
 def others(study: Path) -> str:
     """What other objectives change, in the study's own words."""
     path = study / "analysis" / "objectives.json"
-    sentences = json.loads(path.read_text(encoding="utf-8"))["sentences"] if path.is_file() else []
+    sentences = read_json(path)["sentences"] if path.is_file() else []
     return "\n".join(f"> {text}  " for text in sentences)
 
 
 def inherited(study: Path) -> str:
     """The older views, and whether calibration is inherited, in the study's own words."""
-    found = json.loads((study / "analysis" / "views.json").read_text(encoding="utf-8"))
+    found = read_json(study / "analysis" / "views.json")
     older = [found["sentences"][name] for name in ("information", "stability")]
     return "\n".join(f"> {text}  " for text in [*older, found["calibration"]["sentence"]])
 
@@ -88,6 +101,9 @@ def of_csv(make: Callable[..., pd.DataFrame], *names: str) -> Callable[[Path], s
 TABLES: Mapping[str, Callable[[Path], str]] = {
     "said": said,
     "grid": of_csv(lambda results: grid(results, "test/top1"), "results.csv"),
+    "rates": of_csv(own_rates, "analysis/learning_rates.csv"),
+    "witnesses": of_csv(witnesses, "results.csv"),
+    "interactions": lambda study: as_markdown(interactions(read_json(study / "analysis" / "advice.json"))),
     "eta": of_csv(lambda summary: eta(summary, "eta_s1-eta_s2"), "analysis/diffusion_summary.csv"),
     "eta-similar": of_csv(lambda summary: eta(summary, "eta_s1"), "analysis/diffusion_summary.csv"),
     "contrast": of_csv(lambda summary: eta(summary, "contrast"), "analysis/diffusion_summary.csv"),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from science.tables import FORMS, as_markdown, best_temperature, eta_against_accuracy, grid
+from science.tables import FORMS, as_markdown, best_temperature, eta_against_accuracy, grid, interactions, own_rates
 from tests.fake_study.tables import results_table
 
 ALPHAS, TEMPERATURES = (0.0, 0.1, 0.3), (1.0, 2.0, 8.0, 64.0)
@@ -71,3 +71,31 @@ def test_what_an_advised_temperature_loses():
     assert list(found["best T by validation"]) == ["2", "2"]
     assert found["lost by the advice, test points"][0] == "0"
     assert found["lost by the advice, test points"][1].startswith("+2.0")
+
+
+def test_the_own_rate_is_in_bold_and_means_are_over_the_first_seeds():
+    rows = [
+        {
+            "label_smoothing": 0.1,
+            "temperature": t,
+            "learning_rate": rate,
+            "seed": seed,
+            "own": (rate == 0.3) == (t == 64),
+        }
+        | {"test/top1": 80 + 10 * rate + seed}
+        for t in (1.0, 64.0)
+        for rate in (0.1, 0.3)
+        for seed in (0, 1)
+    ]
+    assert as_markdown(own_rates(pd.DataFrame(rows))).splitlines() == [
+        "| α | T | rate 0.1 | rate 0.3 |",
+        "|---|--:|--:|--:|",
+        "| 0.1 | 1 | **81.5** | 83.5 |",
+        "| 0.1 | 64 | 81.5 | **83.5** |",
+    ]
+
+
+def test_interactions_are_those_of_the_advice():
+    row = {"label_smoothing": 0.1, "temperature": 64.0, "mean": -1.25, "low": -2.0, "high": 0.04, "alike": False}
+    found = interactions({"consequence": {"rows": [row]}})
+    assert found.to_numpy().tolist() == [["0.1", "64", "−1.2 (−2.0 to +0.0)", "no"]]

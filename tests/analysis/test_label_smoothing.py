@@ -158,6 +158,25 @@ def test_logits_that_are_known_to_be_rescaled_do_not_tell_how_much():
     assert tosmooth.estimate_label_smoothing(unsmoothed / 0.5, own, rescaled=True).verdict == "not smoothed"
 
 
+@pytest.mark.parametrize(("alpha", "verdict"), [(0.0, "not smoothed"), (0.05, "undecided"), (0.1, "undecided")])
+def test_sure_answers_tell_that_a_badly_fitted_teacher_was_not_smoothed(alpha: float, verdict: str):
+    logits, labels = linear_optimum(alpha, 20)
+    found = tosmooth.estimate_label_smoothing(logits, labels, rescaled=False)
+    assert found.evidence["accuracy"] < 0.95
+    assert found.verdict == verdict
+    assert found.interval[0] <= alpha <= found.interval[1]
+    if verdict == "not smoothed":
+        assert any("would not have let it become so sure" in reason for reason in found.reasons)
+    # Of logits that may have been rescaled nothing can be told so.
+    assert tosmooth.estimate_label_smoothing(logits, labels).verdict == "undecided"
+
+
+def test_a_binary_loss_is_not_taken_for_no_smoothing_by_its_sure_answers():
+    for alpha in (0.05, 0.1):
+        found = tosmooth.estimate_label_smoothing(*trained(alpha, "binary"), rescaled=False)
+        assert found.verdict == "undecided"
+
+
 @pytest.mark.parametrize("temperature", [0.37, 0.9])
 def test_an_unsmoothed_teacher_keeps_its_verdict_at_another_scale(temperature: float):
     logits, labels = trained(0)

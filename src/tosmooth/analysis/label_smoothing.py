@@ -18,6 +18,7 @@ from tosmooth.analysis.smoothing_rules import (
     ARE_RESCALED,
     BINARY_LEVEL,
     BINARY_SUM,
+    CLEARLY_NONE,
     MAY_BE_RESCALED,
     UNDECIDED_MARGIN,
     against_none,
@@ -27,6 +28,7 @@ from tosmooth.analysis.smoothing_rules import (
     cautious_bound,
     for_none,
     for_smoothed,
+    surest_answers,
 )
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics, binary_from_margin, from_margin
 
@@ -113,6 +115,8 @@ def judge(
         high = max(softmax_high, cautious_bound(seen))
         alpha = min(max(seen["moment"], 0.0), high)
         return SmoothingEstimate(_clip(alpha), _clipped((0.0, high)), "not smoothed", for_none(seen), seen)
+    if sure := surest_answers(seen, rescaled):
+        return SmoothingEstimate(_clip(seen["surest"]), (0.0, CLEARLY_NONE), "not smoothed", (sure,), seen)
     high = max(softmax_high, seen["softness"], binary_bound(seen)) + UNDECIDED_MARGIN
     reasons = (*no_smoothing, *no_none)
     if any(text in reason for reason in reasons for text in (MAY_BE_RESCALED, ARE_RESCALED)):
@@ -138,6 +142,7 @@ def _evidence(statistics: SmoothingStatistics) -> dict[str, float]:
         # What the lower quartile of the other classes supports: similar classes get more, smoothing gives all the same.
         "floor": from_margin(margin.high + LOWER_QUARTILE * spread, classes),
         "softness": statistics.softness(),
+        "surest": statistics.surest(),
         "binary": binary.value,
         "binary_high": binary.high,
         "binary_median": binary_from_margin(margin.low, classes),

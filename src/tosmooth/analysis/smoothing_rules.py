@@ -20,6 +20,8 @@ LONGEST_TAIL = 0.25  # (q95 − q50) / q50 of δ
 SHORT_TAIL, EVEN, UNFITTED_EVEN = 0.24, 0.11, 0.30
 LEAST_FLOOR = 0.02  # α that the lower quartile of the other classes' probabilities supports
 CLEARLY_NONE = 0.015  # α below which smoothing is as good as none
+# α that the surest hundredth of the answers allows, at any accuracy. Every smoothed teacher seen leaves 0.004 or more.
+SUREST = 0.002
 # The signs of training on mixed images, beside uneven logits and a full fit:
 MIXED_TAIL = 0.20  # a shorter tail than this,
 MIXED_EXCESS, MIXED_FLOOR = 0.023, 0.015  # softness that far above the moment estimate, or a floor below this,
@@ -96,6 +98,21 @@ def against_none(seen: Mapping[str, float], rescaled: bool | None) -> list[str]:
     if not found and rescaled is not False and (shape := smoothed_shape(seen)):
         found.append(f"{shape}, whatever their scale: {MAY_BE_RESCALED}")
     return list(dict.fromkeys(found))
+
+
+def surest_answers(seen: Mapping[str, float], rescaled: bool | None) -> str:
+    """What in the surest answers rules smoothing out, whatever the accuracy, in words; empty where nothing does.
+
+    Only of logits that are known to be the network's own: a fitted temperature makes any answer as sure as one likes. A
+    binary loss, which leaves softmax probabilities surer than its α, must be out of the question too.
+    """
+    known = rescaled is False and seen["samples"] >= LEAST_SAMPLES and seen["classes"] >= LEAST_CLASSES
+    if not known or not seen["surest"] < SUREST or not cautious_bound(seen) < CLEARLY_NONE:
+        return ""
+    return (
+        f"the surest hundredth of its answers leaves room for α = {seen['surest']:.4f} at most, {SUREST:g} being the "
+        "bound: smoothing would not have let it become so sure"
+    )
 
 
 def smoothed_shape(seen: Mapping[str, float]) -> str:

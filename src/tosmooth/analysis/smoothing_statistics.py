@@ -11,7 +11,19 @@ from torch.nn import functional as F
 
 CHUNK = 2**22  # logits worked on at once, in float64
 Z95 = 1.959963984540054
-_COLUMNS = ("correct", "margin", "spread", "mean", "gain", "scale", "binary_gain", "log_sum", "missing", "sigmoids")
+_COLUMNS = (
+    "correct",
+    "margin",
+    "spread",
+    "mean",
+    "gain",
+    "scale",
+    "binary_gain",
+    "log_sum",
+    "missing",
+    "sigmoids",
+    "doubt",
+)
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,7 @@ class SmoothingStatistics:
             "log_sum": values.logsumexp(1),
             "missing": -torch.expm1(target - values.logsumexp(1)),  # 1 − p_y
             "sigmoids": sigmoids.sum(1),
+            "doubt": -torch.expm1(values.amax(1) - values.logsumexp(1)),  # 1 − max p
         }
         self._parts.append(torch.stack([columns[name] for name in _COLUMNS]).cpu())
 
@@ -151,6 +164,14 @@ class SmoothingStatistics:
     def softness(self) -> float:
         """K / ((K − 1) N) · Σ(1 − p_y): the α whose target mass is the teacher's, errors included; in [0, K/(K−1)]."""
         return float(self.column("missing").mean()) * self.num_classes / (self.num_classes - 1)
+
+    def surest(self) -> float:
+        """K / (K − 1) · the first percentile of 1 − max p: the α that the teacher's surest answers allow.
+
+        At the optimum of the smoothed loss no probability is above 1 − α + α/K, right or wrong, fitted or not.
+        """
+        doubts = self.column("doubt").sort().values
+        return _quantile(doubts, 0.01) * self.num_classes / (self.num_classes - 1)
 
     def spread_up(self) -> float:
         """(q95 − q50) / q50 of δ among the correct samples: an optimum of the smoothed loss has no long upper tail."""
