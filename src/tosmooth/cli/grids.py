@@ -47,14 +47,14 @@ def validate(
     summary = {
         "name": config.name,
         "teachers": len(plan.teachers),
-        "students": len(plan.cells),
+        "students": len(plan.students),
         "groups": len(plan.groups),
     }
     if as_json:
         print_json(summary | {"config": config.model_dump(mode="json")})
         return
     out.out(explained(config) if explain else dump_config(config), end="", highlight=False)
-    err.print(f"valid: {len(plan.teachers)} teachers, {len(plan.cells)} students in {len(plan.groups)} groups")
+    err.print(f"valid: {len(plan.teachers)} teachers, {len(plan.students)} students in {len(plan.groups)} groups")
 
 
 @app.command()
