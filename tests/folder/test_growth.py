@@ -47,6 +47,9 @@ def test_how_the_work_is_done_may_change(tiny_raw: dict[str, Any], override: str
         ("teacher.seeds=[0,4]", ("teacher seed = 4",), ()),
         ("student.objectives=[hinton,dkd]", ("objective = dkd",), ()),
         ("student.models=[resnet14]", ("student model = resnet14",), ()),
+        ("student.learning_rates=[1,3]", ("learning rate factor = 3",), ()),
+        ("student.learning_rate_seeds=1", (), ()),  # of one rate nothing is chosen
+        ("student.seeds=[1,0]", (), ()),
     ],
 )
 def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tuple[str], removed: tuple[str]):
@@ -66,6 +69,18 @@ def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tup
 )
 def test_what_would_change_results_is_refused(tiny_raw: dict[str, Any], override: str, key: str):
     assert change(tiny_raw, override).refused == (key,)
+
+
+@pytest.mark.parametrize(
+    ("override", "seeds"), [("student.learning_rate_seeds=1", "0"), ("student.seeds=[1,0,5]", "1, 0")]
+)
+def test_other_seeds_that_choose_learning_rates_make_the_advice_anew(
+    tiny_raw: dict[str, Any], override: str, seeds: str
+):
+    tiny_raw["student"]["learning_rates"] = [1, 3]
+    found = change(tiny_raw, override)
+    assert found.refused == ()
+    assert f"seeds that choose learning rates: {seeds}" in found.added
 
 
 def test_a_further_student_model_may_come_and_go_but_not_change(tiny_raw: dict[str, Any]):

@@ -40,7 +40,7 @@ def masks() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("debias", [False, True])
 def test_numbers_against_given_centroids_are_those_of_the_functions(masks: Any, debias: bool) -> None:
     at_t1, student = centroids_of(TinyNet(4)), TinyNet(0).train()
-    tracker = TrainingTracker(10, *masks, reference=at_t1, debias=debias)
+    tracker = TrainingTracker(10, *masks, reference=at_t1, debias=debias, separation=True)
     found = tracker.evaluate(student, loader())
     assert all(module.training for module in student.modules()), "left in the mode it was in"
     logits, _, labels = measured(student)
@@ -92,7 +92,7 @@ def test_a_loop_of_ones_own_gives_logits_features_or_both(masks: Any) -> None:
     metrics = ClassificationMetrics(10)
     metrics.update(logits[5:], labels[5:])
     assert only_logits.compute() == pytest.approx(metrics.compute())
-    assert set(only_features.compute()) == {"eta_s1", "eta_s2", "eta_difference", "d_prime_s1", "d_prime_s2"}
+    assert set(only_features.compute()) == {"eta_s1", "eta_s2", "eta_difference"}
     with pytest.raises(ValueError, match="no features were given"):
         _ = only_logits.centroids
 
@@ -126,6 +126,7 @@ def test_dictionaries_and_sentences() -> None:
         ({"reference": torch.zeros(7, 4)}, "the reference has 7 classes"),
         ({"reference": torch.zeros(10, 4), "debias": True}, "needs a reference of ClassCentroids"),
         ({"reference": torch.zeros(10, 4), "similar": None, "dissimilar": None}, "a reference needs the masks"),
+        ({"separation": True, "similar": None, "dissimilar": None}, "separation=True needs the masks"),
         ({"num_classes": 1, "similar": None, "dissimilar": None}, "at least 2 classes"),
     ],
 )
@@ -144,8 +145,7 @@ def test_mistakes_in_what_is_added(masks: Any) -> None:
         tracker.evaluate(TinyNet(0), [images(0, 4)[0]])
 
 
-def test_where_the_scatter_does_not_fit_all_else_is_told(masks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scatter_that_does_not_fit_is_refused_when_features_come(masks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tosmooth.analysis.separation.LARGEST_SCATTER", 1000)
-    found = TrainingTracker(10, *masks).evaluate(TinyNet(0), loader())
-    assert {"eta_s1", "errors_s1"} < set(found)
-    assert not {"d_prime_s1", "d_prime_s2"} & set(found)
+    with pytest.raises(ValueError, match="takes a second pass instead"):
+        TrainingTracker(10, *masks, separation=True).evaluate(TinyNet(0), loader())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.recipes.reading import load_config
 from tosmooth.report.learning_rates_table import learning_rates_table
 from tosmooth.report.reading import read_study
+from tosmooth.study.context import Context
 from tosmooth.study.learning_rates import own_rates, settled
 from tosmooth.study.plan import Cell, Plan, make_plan
 from tosmooth.study.progress import StudyProgress
@@ -106,19 +109,26 @@ def test_a_rate_at_which_a_student_failed_is_not_chosen_unless_all_are_such(tiny
     assert set(scored(plan, lambda c: failed).values()) == {1.0}
 
 
-def test_a_setting_waits_for_all_its_trials(tiny_raw):
-    plan = plan_of(tiny_raw)
-    found = scored(plan, lambda c: None if c.label_smoothing > 0 and c.rate == 1 else 50.0)
-    assert {setting[1] for setting in found} == {0.0}
+def test_a_rate_waits_for_all_its_trials(tiny_raw):
+    plan = plan_of(tiny_raw, "student.learning_rate_seeds=2")
+    none = scored(plan, lambda c: None if c.label_smoothing > 0 and c.seed == 1 else 50.0)
+    assert {setting[1] for setting in none} == {0.0}
+    # While a new rate is tried, the best of the others stays: a grid that grows keeps its students until it is known.
+    grown = scored(plan, lambda c: None if c.rate == 1 else 50.0)
+    assert set(grown.values()) == {0.01}
 
 
 @pytest.mark.parametrize(
     "overrides", [["data.validation=0", "selection=last"], ["selection=best_on_test"]], ids=["no validation", "test"]
 )
-def test_rates_are_not_chosen_on_the_test_split(tiny_raw, tmp_path, silent, overrides):
-    with pytest.raises(ConfigError, match=r"student\.learning_rates: several are chosen from on a validation split"):
-        run_study(load_config(tiny_raw, [*RATES, *overrides]), tmp_path, silent)
-    assert not (tmp_path / "tiny").exists()
+def test_where_nothing_may_choose_all_have_one_rate_and_it_is_said(tiny_raw, tmp_path, overrides):
+    told = io.StringIO()
+    config = load_config(tiny_raw, [*RATES, *overrides])
+    with Context.open(config, tmp_path, StudyProgress(Console(file=told, width=200))) as context:
+        assert context.config.student.learning_rates == [1.0]
+        assert context.plan == make_plan(load_config(tiny_raw))
+    assert "no validation split may choose between them, so all settings have 0.1" in told.getvalue()
+    assert load_config(str(tmp_path / "tiny" / "study.yaml")).student.learning_rates == [1.0]
 
 
 @pytest.mark.parametrize("value", ["[]", "[1,1]", "[0]", "[-1]", "[.inf]"])
@@ -189,3 +199,13 @@ def test_advice_knows_the_rate_of_its_choice(study):
     ]
     assert same.learning_rate.unique().tolist() == [chosen["learning_rate"]]
     assert advice["learning_rates"] == pytest.approx([0.001, 0.1])
+
+
+def test_a_rate_at_which_a_student_failed_has_no_mean_in_the_table(study):
+    files = read_study(study.path)
+    trials = files.learning_rates.copy()
+    trials["seed"] = [seed for seed, _ in enumerate(trials.seed)]  # no two are of one mean's seeds
+    trials = pd.concat([trials, trials.assign(**{"val/top1": float("nan"), "test/top1": float("nan")})])
+    table = learning_rates_table(replace(files, learning_rates=trials))
+    assert table is not None
+    assert table.data[["val_0.001", "val_0.1"]].isna().all(axis=None)

@@ -37,7 +37,7 @@ class ClassScatter:
     def __init__(self, num_classes: int, num_features: int) -> None:
         if num_classes < 1 or num_features < 1:
             raise ValueError(f"num_classes and num_features must be at least 1, got {num_classes} and {num_features}")
-        if not fits(num_classes, num_features):
+        if num_classes * num_features**2 > LARGEST_SCATTER:
             raise ValueError(
                 f"the scatter of {num_classes} classes in {num_features} features has more than {LARGEST_SCATTER:,} "
                 "numbers; tosmooth.analysis.separation.ClassSeparation takes a second pass instead"
@@ -48,13 +48,7 @@ class ClassScatter:
 
     def update(self, features: Tensor, labels: Tensor) -> None:
         """Add features (N, D) with labels (N,) in [0, K), on any device; rows labelled −100 are skipped."""
-        for label in torch.unique(labels).tolist():
-            if label == -100:
-                continue
-            own = features[labels == label].detach().to("cpu", torch.float64)
-            self.counts[label] += len(own)
-            self.sums[label] += own.sum(0)
-            self.products[label] += own.T @ own
+        add_products(self.counts, self.sums, self.products, features, labels)
 
     def merge(self, other: ClassScatter) -> None:
         """Add what another one, such as another process's, has seen."""
@@ -79,9 +73,15 @@ class ClassScatter:
         return _d_prime(centroids, wanted, variances)
 
 
-def fits(num_classes: int, num_features: int) -> bool:
-    """Whether `ClassScatter` takes so many classes and features."""
-    return num_classes * num_features**2 <= LARGEST_SCATTER
+def add_products(counts: Tensor, sums: Tensor, products: Tensor, features: Tensor, labels: Tensor) -> None:
+    """Add features (N, D) with labels (N,) to the sums of a `ClassScatter`, in place and on their device."""
+    for label in torch.unique(labels).tolist():
+        if label == -100:
+            continue
+        own = features[labels == label].detach().to(counts.device, torch.float64)
+        counts[label] += len(own)
+        sums[label] += own.sum(0)
+        products[label] += own.T @ own
 
 
 class ClassSeparation:

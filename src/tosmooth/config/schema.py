@@ -229,7 +229,7 @@ class StudentConfig(TrainingConfig):
     @property
     def shared_rate(self) -> float:
         """The factor of the learning rate that settings have until each has its own: 1, or the nearest to it."""
-        return min(self.learning_rates, key=lambda factor: abs(math.log(factor)))
+        return min(self.learning_rates, key=lambda factor: (abs(math.log(factor)), factor))
 
 
 class AnalysisConfig(Section):

@@ -87,6 +87,9 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     scores = on_main(lambda: _validation_of(context, [*context.plan.teachers, *done.values()]))
     better = {name: None if (score := scores[name]) is None else metric.sign * score for name in done}
     chosen, how = choose(list(done.values()), better)
+    if tried := len(context.config.student.learning_rates) - 1:
+        rate = context.config.student.optimizer.learning_rate * chosen.rate
+        how += f", at learning rate {rate:g}, the best of {tried + 1} by validation"
     teacher = next(teacher for teacher in context.plan.teachers if teacher.name == chosen.teacher)
     context.progress.stage("reading the test split, once")
     batches = context.evaluation_batches(context.data.test)

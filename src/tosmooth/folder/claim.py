@@ -130,8 +130,8 @@ def change_to(directory: StudyDirectory, config: StudyConfig) -> Change:
         keys = ", ".join(change.refused[:6]) + (", …" if len(change.refused) > 6 else "")
         raise StudyError(
             f"{directory.path} holds another study: it differs in {keys}. Give this one its own name (name=…) or "
-            "another --output; only the grid (smoothing factors, temperatures, objectives, seeds) can be changed "
-            "in place, and the first teacher seed stays"
+            "another --output; only the grid (smoothing factors, temperatures, objectives, student models, "
+            "learning rates, seeds) can be changed in place, and the first teacher seed stays"
         )
     return change
 

@@ -23,7 +23,7 @@ FREE = {
 # Keys that say which cells there are. A cell's result depends on no other cell.
 GRID = {
     "student.models": "student model",
-    "student.learning_rates": "learning rate factor",
+    "student.learning_rates": "learning rate factor", "student.learning_rate_seeds": "seeds that choose learning rates",
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
     "student.objective_options": "options of an objective",
@@ -83,6 +83,8 @@ def compare(there: Any, config: StudyConfig) -> Change:
             removed += [_options(name, before[name]) for name in before if before[name] != after.get(name)]
         elif grid_key == "teacher.smoothing":  # the cells are the same; what is said of them is not
             added.append(f"{GRID[grid_key]}: {after}")
+        elif grid_key == "student.learning_rate_seeds":
+            continue  # told below, where others choose by it
         elif grid_key == "student.models" and _changed_models(before, after):
             refused.add(grid_key)
         elif grid_key is not None and isinstance(before, list) and isinstance(after, list):
@@ -91,7 +93,18 @@ def compare(there: Any, config: StudyConfig) -> Change:
             removed += [f"{label} = {_short(value)}" for value in before if value not in after]
         else:
             refused.add(key)
+    if (before := _choosing(there)) and (after := _choosing(here)) and before != after:  # the choice may be another
+        added.append(f"{GRID['student.learning_rate_seeds']}: {', '.join(map(str, after))}")
     return Change(tuple(sorted(refused)), tuple(sorted(set(added))), tuple(sorted(set(removed))))
+
+
+def _choosing(config: Any) -> list[Any]:
+    """The seeds whose students choose each setting's learning rate; none where there is one rate."""
+    seeds, rates = _at(config, "student.seeds"), _at(config, "student.learning_rates")
+    number = _at(config, "student.learning_rate_seeds")
+    if not isinstance(seeds, list) or not isinstance(rates, list) or len(rates) < 2 or not isinstance(number, int):
+        return []
+    return seeds[:number]
 
 
 def _options(name: str, options: Any) -> str:
@@ -140,15 +153,19 @@ def _differences(one: Any, other: Any, prefix: str = "") -> set[str]:
     return found
 
 
-def in_words(change: Change, new: int, kept: int, aside: int) -> str:
-    """One sentence for the terminal: what changed, and how many students run, are kept, and leave the results."""
+def in_words(change: Change, new: int, kept: int, aside: int, *, at_least: bool = False) -> str:
+    """One sentence for the terminal: what changed, and how many students run, are kept, and leave the results.
+
+    `at_least`: learning rates are to be chosen anew, and settings that get another one are trained at it.
+    """
     parts = []
     if change.added:
         parts.append(f"new: {', '.join(change.added)}")
     if change.removed:
         parts.append(f"no longer: {', '.join(change.removed)}")
     left = f"; {aside} students leave the results and stay on disk" if aside else ""
-    return f"the grid has changed ({'; '.join(parts)}): {new} students to train, {kept} kept as they are{left}"
+    least = "at least " if at_least else ""
+    return f"the grid has changed ({'; '.join(parts)}): {least}{new} students to train, {kept} kept as they are{left}"
 
 
 def caveats(changes: list[dict[str, Any]]) -> list[str]:

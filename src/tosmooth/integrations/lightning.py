@@ -135,8 +135,8 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
     """Tracks a classifier over validation epochs, within any Lightning module: see `TrainingTracker`.
 
     It watches the forward pass that `validation_step` makes, and logs `val/nll`, `cal/ece_val`, `cal/brier_val`,
-    `diffusion/eta_difference`, and `diffusion/eta_…`, `…/errors_…` and `…/d_prime_…` of `s1` and of `s2`, all over the
-    samples of all processes. The sanity check before training is left out.
+    `diffusion/eta_difference`, and `diffusion/eta_…`, `…/errors_…` and (if asked for) `…/d_prime_…` of `s1` and of
+    `s2`, all over the samples of all processes. The sanity check before training is left out.
 
     Args:
         num_classes: K.
@@ -147,6 +147,7 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
         layer: the classifier's last linear layer, where it is ambiguous.
         dataloader: which of several validation loaders is tracked.
         debias: distances freed of sampling noise; see `diffusion_index`.
+        separation: d′ as well; see `TrainingTracker`.
 
     Attributes:
         tracker: the `TrainingTracker`; its `centroids` are those of this process.
@@ -168,9 +169,12 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
         layer: str | None = None,
         dataloader: int = 0,
         debias: bool = False,
+        separation: bool = False,
     ) -> None:
         super().__init__()
-        self.tracker = TrainingTracker(num_classes, similar, dissimilar, reference=reference, debias=debias)
+        self.tracker = TrainingTracker(
+            num_classes, similar, dissimilar, reference=reference, debias=debias, separation=separation
+        )
         self.history: list[dict[str, float]] = []
         self._model, self._layer, self._dataloader = model, layer, dataloader
         self._recorder: ForwardRecorder | None = None

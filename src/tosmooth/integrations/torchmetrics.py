@@ -13,7 +13,7 @@ from torch import Tensor
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.confusions import errors_on
 from tosmooth.analysis.diffusion import NORMALISATIONS, Normalisation, diffusion_index
-from tosmooth.analysis.separation import ClassScatter, separation_from
+from tosmooth.analysis.separation import ClassScatter, add_products, separation_from
 from tosmooth.analysis.stability import check_probabilities, stability_from
 from tosmooth.errors import did_you_mean
 from tosmooth.integrations.libraries import require
@@ -184,11 +184,7 @@ class Separation(Metric):  # type: ignore[misc, valid-type]
 
     def update(self, features: Tensor, labels: Tensor) -> None:
         """Add features (N, D) with labels (N,) in [0, K); rows labelled −100 are skipped."""
-        seen = ClassScatter(*self.sums.shape)
-        seen.update(features, labels)
-        for name in ("counts", "sums", "products"):
-            own = getattr(self, name)
-            setattr(self, name, own + getattr(seen, name).to(own.device))
+        add_products(self.counts, self.sums, self.products, features, labels)
 
     def compute(self) -> Tensor:
         """The mean of d′ over each set's classes and over classes, a float64 scalar; NaN where nothing is known."""

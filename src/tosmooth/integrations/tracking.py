@@ -17,7 +17,7 @@ from torch import Tensor, distributed, nn
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.diffusion import diffusion_index
-from tosmooth.analysis.separation import ClassScatter, fits, separation_from
+from tosmooth.analysis.separation import ClassScatter, separation_from
 from tosmooth.integrations.batches import IGNORED, parts_of
 from tosmooth.models.features import PenultimateFeatures
 
@@ -35,7 +35,7 @@ class TrainingTracker:
         tracker = tosmooth.integrations.tracking.TrainingTracker(10, similar, dissimilar, reference=at_t1)
         for epoch in range(epochs):
             ...  # train
-            numbers = tracker.evaluate(student, validation_loader)  # eta_s1, errors_s1, d_prime_s1, ece, nll, …
+            numbers = tracker.evaluate(student, validation_loader)  # eta_s1, errors_s1, ece, nll, …
 
     Args:
         num_classes: K, at least 2.
@@ -43,13 +43,15 @@ class TrainingTracker:
         dissimilar: the mask of the other classes, from the same call.
         reference: what η compares with: centroids (K, D'), an accumulator of them, or "first".
         debias: distances freed of sampling noise; then the reference must be an accumulator or "first".
+        separation: d′ as well. It keeps K · D² numbers of 8 bytes, and takes as many operations a sample.
 
     Attributes:
         reference_name: the reference in words, for logs: "given centroids", or "this student's first evaluation".
 
     Raises:
         ValueError: one mask without the other, masks that are not boolean (K, K), a reference that does not fit, or
-            that is given without masks.
+            that is given without masks; `separation` without masks, or (when features come) of too many classes and
+            features.
     """
 
     def __init__(
@@ -60,9 +62,13 @@ class TrainingTracker:
         *,
         reference: Reference = "first",
         debias: bool = False,
+        separation: bool = False,
     ) -> None:
         self.num_classes, self.debias = num_classes, debias
         self.masks = _checked_masks(num_classes, similar, dissimilar)
+        if separation and not self.masks:
+            raise ValueError("separation=True needs the masks similar and dissimilar, or d′ is to no class")
+        self.separation = separation
         self.reference = _checked_reference(reference, num_classes, debias=debias, masks=bool(self.masks))
         self.reference_name = "this student's first evaluation" if self.reference is None else "given centroids"
         self.reset()
@@ -96,7 +102,7 @@ class TrainingTracker:
             rows = features.detach().reshape(len(labels), features.shape[-1])
             if self._centroids is None:
                 self._centroids = ClassCentroids(self.num_classes, rows.shape[1])
-                if self.masks and fits(self.num_classes, rows.shape[1]):
+                if self.separation:
                     self._scatter = ClassScatter(self.num_classes, rows.shape[1])
             self._centroids.update(rows, labels)
             if self._scatter is not None:
@@ -131,9 +137,8 @@ class TrainingTracker:
             From logits `top1` and `top5` in percent, `nll` in nats, `ece` and `brier`, see `ClassificationMetrics`;
             with masks `errors_s1` and `errors_s2`, the percent of samples taken for a similar or a dissimilar class.
             From features, with masks, `eta_s1` and `eta_s2`, the means of η over classes, and `eta_difference`, one
-            minus the other: above 0, the student has diffused towards its similar classes; and `d_prime_s1` and
-            `d_prime_s2`, how far classes stand from those (the lower, the harder to tell apart), unless K · D² is more
-            than `tosmooth.analysis.separation.LARGEST_SCATTER`.
+            minus the other: above 0, the student has diffused towards its similar classes; with `separation` also
+            `d_prime_s1` and `d_prime_s2`, how far classes stand from those: the lower, the harder to tell apart.
 
         Raises:
             ValueError: nothing was added.

@@ -19,7 +19,10 @@ def learning_rates_table(files: StudyFiles) -> Table | None:
     trials, metric = files.learning_rates, files.metric
     if trials.empty:
         return None
-    means = trials.groupby([*SETTING, "learning_rate"], sort=True)[[metric.val, metric.test]].mean()
+    # A mean over those that have not failed would stand beside means over all seeds.
+    means = trials.groupby([*SETTING, "learning_rate"])[[metric.val, metric.test]].agg(
+        lambda own: own.mean(skipna=False)
+    )
     rates = sorted(trials.learning_rate.unique())
     shared = float(trials.learning_rate.iloc[np.abs(np.log(trials.factor)).argmin()])
     own = trials[trials.own.astype(bool)].drop_duplicates(SETTING).set_index(SETTING).learning_rate
@@ -47,10 +50,12 @@ def learning_rates_table(files: StudyFiles) -> Table | None:
             ],
         ),
     ]
-    seeds = count_of(trials.seed.nunique(), "first seed")
+    number = trials.seed.nunique()
+    seeds = f"first {count_of(number, 'seed')}" if number > 1 else "first seed"
     caption = (
         f"{capital(metric.quantity)} of each setting by its students’ learning rate, means over the {seeds}. The own "
-        f"rate is the best by validation; test figures had no say. All other tables and figures are of students at it. "
+        "rate is the best by validation, of those at which no student failed; test figures had no say. All other "
+        "tables and figures are of students at it. "
         f"Without a choice, all would share {shared:g}."
     )
     return Table("learning-rates", caption, columns, rows, sortable=True)

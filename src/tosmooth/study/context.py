@@ -81,14 +81,14 @@ class Context(Bench):
                     raise StudyError(
                         f"{directory.path} cannot be written: {error.strerror}; choose another --output"
                     ) from None
-                return claim(directory, config, context.data.fingerprint)
+                return claim(directory, context.config, context.data.fingerprint)
 
             change = processes.on_main(lock_and_claim)
             if change is not None:
                 context.tell(change)
             stack.enter_context(one_message(processes, directory.state))
             if processes.main:
-                tracking = stack.enter_context(Tracking(config, directory, progress.note))
+                tracking = stack.enter_context(Tracking(context.config, directory, progress.note))
                 context = replace(context, tracking=tracking)
             yield context
 
@@ -115,21 +115,13 @@ class Context(Bench):
                 )
             if (topk := config.student.topk) is not None and topk > data.num_outputs:
                 raise ConfigError([f"student.topk: {topk} of {data.num_outputs} outputs; give fewer, or null for all"])
-            if len(config.student.learning_rates) > 1 and (
-                config.selection == "best_on_test" or not len(data.validation)
-            ):
-                raise ConfigError(
-                    [
-                        "student.learning_rates: several are chosen from on a validation split, and there is none to "
-                        "choose on; set data.validation above 0 (and another selection than best_on_test), or give one"
-                    ]
-                )
             find_task(config.task).check(config, data)
             return data
 
         if config.data.download:  # once, not in every process
             compute.processes.on_main(lambda: len(load_data(config).train))
         data = compute.processes.agree(load)
+        config = _choosable(config, data, progress)
         directory = StudyDirectory(root / config.name)
         context = cls(config, data, compute, make_plan(config), directory, progress, stopping or Stopping())
         compute.processes.agree(context.check_schedules)
@@ -145,7 +137,9 @@ class Context(Bench):
         kept = sum(self.read_record(cell) is not None for cell in self.plan.students)
         names = {cell.name for cell in self.plan.students}
         aside = sum(path.name not in names for path in self.directory.students.glob("*"))
-        self.progress.note(in_words(change, len(self.plan.students) - kept, kept, aside))
+        open_trials = any(self.read_record(cell) is None for group in self.plan.trials for cell in group)
+        new = len(self.plan.students) - kept
+        self.progress.note(in_words(change, new, kept, aside, at_least=open_trials))
 
     @cached_property
     def checkpoints(self) -> CheckpointStore:
@@ -322,3 +316,14 @@ class Context(Bench):
         for owner in owners:
             needed += 8 * self.parameters_of(owner) + 32 * self.data.num_classes * 2048
         return needed
+
+
+def _choosable(config: StudyConfig, data: StudyData, progress: StudyProgress) -> StudyConfig:
+    """The configuration with one learning rate where nothing may choose between several."""
+    student = config.student
+    if len(student.learning_rates) == 1 or (len(data.validation) and config.selection != "best_on_test"):
+        return config
+    rate = student.shared_rate * student.optimizer.learning_rate
+    progress.note(f"student.learning_rates: no validation split may choose between them, so all settings have {rate:g}")
+    one = student.model_copy(update={"learning_rates": [student.shared_rate]})
+    return config.model_copy(update={"student": one})

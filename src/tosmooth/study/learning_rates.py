@@ -24,7 +24,7 @@ Record = Mapping[str, Any]
 
 
 def own_rates(plan: Plan, record_of: Callable[[Cell], Record | None], metric: Metric) -> dict[Setting, float]:
-    """The learning rate of each setting, as far as all its trials have ended.
+    """The learning rate of each setting, of those whose trials have ended.
 
     That of the best mean over the first seeds; of equals, the one nearest to the recipe's. A rate at which a student
     failed is not chosen, unless one did at every rate: then the recipe's (or the nearest to it) stays.
@@ -35,27 +35,31 @@ def own_rates(plan: Plan, record_of: Callable[[Cell], Record | None], metric: Me
         metric: whose validation figures choose.
 
     Returns:
-        Factors by setting.
+        Factors by setting; nothing of a setting that has no rate whose trials have all ended.
     """
     trials: dict[Setting, dict[float, list[float]]] = {}
     waiting = set()
     for cell in (cell for group in plan.trials for cell in group):
         record = record_of(cell)
         if record is None:
-            waiting.add(cell.setting)
+            waiting.add((cell.setting, cell.rate))
         value = (record or {}).get(metric.val)
         known = isinstance(value, int | float) and math.isfinite(value)
         scores = trials.setdefault(cell.setting, {}).setdefault(cell.rate, [])
         scores.append(metric.sign * float(value) if known else -math.inf)  # type: ignore[arg-type]
     chosen = {}
     for setting, found in trials.items():
-        nearest_first = sorted(found, key=lambda rate: abs(math.log(rate)))
-        chosen[setting] = max(nearest_first, key=lambda rate: float(np.mean(found[rate])))
-    return {setting: rate for setting, rate in chosen.items() if setting not in waiting}
+        ended = [rate for rate in found if (setting, rate) not in waiting]
+        nearest_first = sorted(ended, key=lambda rate: (abs(math.log(rate)), rate))
+        if nearest_first:
+            chosen[setting] = max(nearest_first, key=lambda rate: float(np.mean(found[rate])))
+    return chosen
 
 
 def settled(plan: Plan, directory: StudyDirectory, metric: Metric) -> Plan:
     """The plan with each setting at its own learning rate, as far as the study's folder knows it.
+
+    Before all trials have ended, another rate may still win.
 
     A pure function of the records of the trials: a study that goes on, or grows, comes to the same choice.
 

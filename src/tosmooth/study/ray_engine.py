@@ -56,7 +56,7 @@ def jobs_of(
         groups: of students; None = the grid's.
     """
     plan = context.plan
-    groups = plan.groups if groups is None else groups
+    grid, groups = groups is None, plan.groups if groups is None else groups
     teachers = [Job(f"teacher-{t.name}", "teacher", (t.name,)) for t in context.unfinished(plan.teachers)]
     left = [todo for group in groups if (todo := context.unfinished(group))]
     students: list[Job] = []
@@ -69,7 +69,8 @@ def jobs_of(
         translating |= {cell.teacher for cell in todo if find_objective(cell.objective).relabels}
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
-            students.append(Job(f"seed-{part[0].seed}-part-{start // size}", "students", tuple(c.name for c in part)))
+            key = f"{'seed' if grid else 'rates-of-seed'}-{part[0].seed}-part-{start // size}"
+            students.append(Job(key, "students", tuple(c.name for c in part)))
     stored = context.stored_views is not None
     logits = [Job(f"logits-{t.name}", "logits", (t.name,)) for t in plan.teachers if stored and t.name in taught_by]
     logits += [Job(f"sequences-{t.name}", "sequences", (t.name,)) for t in plan.teachers if t.name in translating]

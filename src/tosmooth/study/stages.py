@@ -45,7 +45,8 @@ def train_grid(context: Context) -> None:
     teaching = StudyTeaching(context)
     for group in context.plan.trials:
         train_students(context, group, teaching)
-    for group in context.at_own_rates().plan.groups:
+    context = context.at_own_rates()
+    for group in context.plan.groups:
         train_students(context, group, teaching)
 
 
