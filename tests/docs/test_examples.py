@@ -124,7 +124,7 @@ def photos_study(workplace: Path) -> Path:
 def test_start_and_choosing_t_work_as_typed_with_a_folder_of_photos(photos_study: Path) -> None:
     assert (photos_study / "report.html").is_file()
     results = pd.read_csv(photos_study / "results.csv")
-    assert len(results) == 16
+    assert len(results) == 12
     assert (results.status == "done").all()
 
 
@@ -147,7 +147,7 @@ def test_the_report_guide_works_as_typed(workplace: Path, photos_study: Path) ->
     (code,) = blocks(PAGES["docs/reading-the-report.md"], "python")
     names: dict[str, object] = {}
     exec(compile(code, "docs/reading-the-report.md", "exec"), names)
-    assert len(names["study"].cells) == 16  # type: ignore[attr-defined]
+    assert len(names["study"].cells) == 12  # type: ignore[attr-defined]
     before = (workplace / "runs" / "fashion-mnist" / "report.html").stat().st_mtime_ns
     run("report", "runs/fashion-mnist")
     assert (workplace / "runs" / "fashion-mnist" / "report.html").stat().st_mtime_ns > before
