@@ -224,7 +224,11 @@ class StudentConfig(TrainingConfig):
     @property
     def peak_rates(self) -> list[float]:
         """The learning rates that settings can have, ascending."""
-        return [self.optimizer.learning_rate * factor for factor in sorted(self.learning_rates)]
+        return [self.peak_rate(factor) for factor in sorted(self.learning_rates)]
+
+    def peak_rate(self, factor: float) -> float:
+        """The learning rate at a factor, as tables and sentences have it: 0.3 · 3 is 0.9."""
+        return float(f"{self.optimizer.learning_rate * factor:.12g}")
 
     @property
     def shared_rate(self) -> float:

@@ -126,6 +126,6 @@ def row_of(context: Context, owner: Teacher | Cell) -> dict[str, Any]:
     row: dict[str, Any] = {"name": owner.name, "model": context.model_section(owner).name}
     if isinstance(owner, Cell):
         row |= {"student": owner.name, "teacher": owner.teacher, "temperature": owner.temperature, "seed": owner.seed}
-        row["learning_rate"] = context.config.student.optimizer.learning_rate * owner.rate
+        row["learning_rate"] = context.config.student.peak_rate(owner.rate)
     row |= context.read_record(owner) or {}
     return row | {"weights": str(weights), "megabytes": round(weights.stat().st_size / 1e6, 2)}

@@ -88,7 +88,7 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     better = {name: None if (score := scores[name]) is None else metric.sign * score for name in done}
     chosen, how = choose(list(done.values()), better)
     if tried := len(context.config.student.learning_rates) - 1:
-        rate = context.config.student.optimizer.learning_rate * chosen.rate
+        rate = context.config.student.peak_rate(chosen.rate)
         how += f", at learning rate {rate:g}, the best of {tried + 1} by validation"
     teacher = next(teacher for teacher in context.plan.teachers if teacher.name == chosen.teacher)
     context.progress.stage("reading the test split, once")

@@ -101,7 +101,7 @@ def run_search(
         record = processes.on_main(lambda: begun_before(path, fresh))
         search = _Search(context, plan, record)
         if len(rates) > 1:
-            shown.note(f"a search compares settings at one learning rate: {rate * student.optimizer.learning_rate:g}")
+            shown.note(f"a search compares settings at one learning rate: {student.peak_rate(rate):g}")
         taken = processes.on_main(lambda: take_over_teachers(context, root / config.name.removesuffix(SUFFIX)))
         if taken:
             shown.note(f"teachers {', '.join(taken)} are those of {root / config.name.removesuffix(SUFFIX)}")

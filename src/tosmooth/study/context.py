@@ -323,7 +323,7 @@ def _choosable(config: StudyConfig, data: StudyData, progress: StudyProgress) ->
     student = config.student
     if len(student.learning_rates) == 1 or (len(data.validation) and config.selection != "best_on_test"):
         return config
-    rate = student.shared_rate * student.optimizer.learning_rate
+    rate = student.peak_rate(student.shared_rate)
     progress.note(f"student.learning_rates: no validation split may choose between them, so all settings have {rate:g}")
     one = student.model_copy(update={"learning_rates": [student.shared_rate]})
     return config.model_copy(update={"student": one})

@@ -71,13 +71,15 @@ def settled(plan: Plan, directory: StudyDirectory, metric: Metric) -> Plan:
     return plan.at_rates(own_rates(plan, lambda cell: read_record(directory.student(cell.name)), metric))
 
 
-def trial_table(plan: Plan, record_of: Callable[[Cell], Record | None], peak: float, metric: Metric) -> pd.DataFrame:
+def trial_table(
+    plan: Plan, record_of: Callable[[Cell], Record | None], peak_rate: Callable[[float], float], metric: Metric
+) -> pd.DataFrame:
     """One row per student of the first seeds, at every learning rate.
 
     Args:
         plan: settled.
         record_of: the record of a student that has ended.
-        peak: the recipe's learning rate.
+        peak_rate: from a factor to the learning rate.
         metric: of the study.
 
     Returns:
@@ -95,7 +97,7 @@ def trial_table(plan: Plan, record_of: Callable[[Cell], Record | None], peak: fl
                 "temperature": cell.temperature,
                 "student": cell.student,
                 "seed": cell.seed,
-                "learning_rate": peak * cell.rate,
+                "learning_rate": peak_rate(cell.rate),
                 "factor": cell.rate,
                 "own": cell in grid,
                 "status": record["status"],

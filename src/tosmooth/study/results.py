@@ -80,7 +80,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
             "seed": cell.seed,
             "teacher": cell.teacher,
             "teacher_seed": cell.teacher_seed,
-            "learning_rate": context.config.student.optimizer.learning_rate * cell.rate,
+            "learning_rate": context.config.student.peak_rate(cell.rate),
         }
         rows.append(identity | (context.read_record(cell) or {"status": "missing"}))
     table = pd.DataFrame(rows)
@@ -108,8 +108,8 @@ def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
     write_csv(context.directory.teacher_results, teacher_table(context))
     path = context.directory.analysis / LEARNING_RATES_FILE
     if context.plan.trials:
-        peak, metric = context.config.student.optimizer.learning_rate, context.task.metric
-        write_csv(path, trial_table(context.plan, context.read_record, peak, metric))
+        student, metric = context.config.student, context.task.metric
+        write_csv(path, trial_table(context.plan, context.read_record, student.peak_rate, metric))
     else:
         path.unlink(missing_ok=True)  # of a grid that has shrunk
     return table
