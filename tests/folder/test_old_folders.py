@@ -70,7 +70,7 @@ def test_its_configuration_is_the_same_study_still():
 def test_a_report_is_built_from_it(old: StudyDirectory):
     page = html.unescape(build_report(old.path).read_text(encoding="utf-8"))
     files = read_study(old.path)
-    unused = {"unreadable"}  # every image could be read
+    unused = {"unreadable", "learning_rates"}  # every image could be read; there was one rate
     empty = {name for name in StudyFiles.__dataclass_fields__ if len(_sized(getattr(files, name))) == 0}
     assert empty == unused
     assert " ".join(files.verdict["sentence"].split()) in " ".join(page.split())  # whatever spaces do not break

@@ -149,9 +149,7 @@ def audit(
     ] = None,
     rescaled: Annotated[
         bool | None,
-        typer.Option(
-            "--rescaled/--own-logits", help="of saved logits: whether they were rescaled since, by a fitted temperature"
-        ),
+        typer.Option("--rescaled/--own-logits", help="saved logits: rescaled since, as by a temperature"),
     ] = None,
     temperatures: Annotated[
         str, typer.Option("--temperatures", help="of the soft targets that are shown")
