@@ -59,7 +59,8 @@ def test_validate_reports_every_mistake_and_exits_with_2():
 
 def test_validate_prints_what_would_run():
     found = json.loads(tosmooth("validate", "student.seeds=[0,1]", "--json").stdout)
-    assert (found["teachers"], found["students"], found["groups"]) == (2, 24, 2)  # 12 of the grid, 12 at other learning rates
+    # 12 students of the grid, 12 at other learning rates
+    assert (found["teachers"], found["students"], found["groups"]) == (2, 24, 2)
 
 
 def test_wrong_call_exits_with_2():
