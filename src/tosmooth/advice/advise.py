@@ -25,6 +25,7 @@ from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.config.types import Knowledge
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.words.students import of_students
 from tosmooth.words.teachers import UNKNOWN
 
 
@@ -81,7 +82,7 @@ def _advise(
     unknown = rules.smoothing == "unknown"
     if unknown:
         effect = replace(effect, sentence=f"Systematic diffusion is of students of smoothed teachers; {UNKNOWN}.")
-    students = _of_students(rules.training)
+    students = of_students(rules.training)
     advice: dict[str, Any] = {
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "metric": metric.val,
@@ -146,11 +147,6 @@ def _advise(
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }
-
-
-def _of_students(training: str) -> str:
-    """What a conclusion adds of the students that it is about."""
-    return f" Students: {training}." if training else ""
 
 
 def _about(part: Mapping[str, Any], students: str) -> dict[str, Any]:
@@ -327,5 +323,5 @@ def _with_test_figures(
         side = _other_side(other_key, results)
         sentence += f", {written(shown)} points {above} {side}"
         test |= {"rival": rival | asdict(other), "difference": asdict(gap)}
-    sentence = f"{'Preview. ' if preview else ''}{sentence}.{_of_students(advice.get('training') or '')}"
+    sentence = f"{'Preview. ' if preview else ''}{sentence}.{of_students(advice.get('training') or '')}"
     return {"sentence": sentence, "test": test, "preview": preview}

@@ -21,6 +21,7 @@ from tosmooth.report.tables import Table
 from tosmooth.report.wording import (
     EFFECT_WORDS,
     LEVEL_WORDS,
+    beside_students,
     by_student,
     headline,
     how_classes_were_chosen,
@@ -64,8 +65,10 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         level_words=LEVEL_WORDS.get(str(confidence.get("level")), "How sure"),
         confidence=str(confidence.get("sentence", "")),
         effect_words=EFFECT_WORDS.get(str(effect.get("verdict")), "Systematic diffusion"),
-        effect=" ".join(filter(None, (str(part.get("sentence", "")) for part in (effect, consequence)))),
-        rule=str(rule.get("sentence", "")),
+        effect=" ".join(
+            filter(None, (beside_students(files, part.get("sentence", "")) for part in (effect, consequence)))
+        ),
+        rule=beside_students(files, rule.get("sentence", "")),
         preview_note=PREVIEW_NOTE,
         figures=by_key,
         other_accuracy=[figure for figure in figures if figure.key.startswith(f"{files.metric.key}-")],

@@ -12,6 +12,7 @@ from tosmooth.analysis.inference import Interval
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.reading import StudyFiles
 from tosmooth.words.numbers import count_of, decimals_for, half_width, plus_minus
+from tosmooth.words.students import of_students
 from tosmooth.words.teachers import how_trained
 
 EFFECT_WORDS = {
@@ -36,8 +37,13 @@ def headline(files: StudyFiles) -> str:
     """The sentence to forward: the verdict with its test figures, else the advice, else how far the study is."""
     sentence = files.verdict.get("sentence") or files.advice.get("headline")
     if sentence:
-        return str(sentence)
+        return beside_students(files, sentence)
     return f"No verdict yet: {len(files.done)} of {count_of(len(files.cells), 'student')} finished."
+
+
+def beside_students(files: StudyFiles, sentence: object) -> str:
+    """A conclusion on the page, where what students were trained with stands beside it, once for all of them."""
+    return str(sentence).removesuffix(of_students(str(files.advice.get("training") or "")))
 
 
 def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
@@ -52,6 +58,10 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
         items.append(("Temperature", f"T = {chosen['temperature']:g}"))
     else:
         items.append(("Labels", "what the teacher writes, so no temperature"))
+    if chosen.get("learning_rate") is not None:
+        items.append(("Learning rate", f"{chosen['learning_rate']:g}"))
+    if files.advice.get("training"):
+        items.append(("Students", str(files.advice["training"])))
     if len(files.settings) > 1:
         items += [("Objective", str(chosen.get("objective"))), ("Student", str(chosen.get("student")))]
     test = (files.verdict.get("test") or {}).get("recommended")

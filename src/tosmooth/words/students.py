@@ -8,6 +8,11 @@ from tosmooth.words.numbers import count_of
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
 
+def of_students(training: str) -> str:
+    """What a conclusion that is forwarded alone adds of the students that it is about."""
+    return f" Students: {training}." if training else ""
+
+
 def how_students_train(student: StudentConfig) -> str:
     """`SGD at 0.1, 4 epochs`; of several learning rates: `SGD, each setting at the better of 0.1 and 0.3, 4 epochs`."""
     name, rates = OPTIMIZERS[student.optimizer.name], [f"{rate:.3g}" for rate in student.peak_rates]
