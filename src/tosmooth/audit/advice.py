@@ -74,7 +74,7 @@ def _if_smoothed(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], ev
             Advice(
                 "raised-temperature",
                 f"{text}. By the paper, what leaves the target pulls students towards similar classes. In our own "
-                "runs a higher learning rate, or AdamW, took most of the loss away: compare first.",
+                "runs that loss went where T had a learning rate of its own: compare first.",
             )
         )
     return found
