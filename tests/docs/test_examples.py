@@ -42,7 +42,8 @@ NOT_RUN = {
     "tosmooth doctor": "tests/test_doctor.py",
     "tosmooth study --quick": "a minute; test_notebook.py runs the same study",
     "ls runs/fashion-mnist-quick/report.html runs/fashion-mnist-quick/results.csv": "of the study above",
-    "tosmooth study my-study.yaml 'student.temperatures=[1,2,4]' 'student.seeds=[0,1,2]'": "minutes; validated instead",
+    "tosmooth study my-study.yaml 'student.temperatures=[1,2,4]' 'student.seeds=[0,1,2]' "
+    "'student.learning_rates=[1,3]'": "minutes; validated instead",
     "tosmooth search my-study.yaml --budget 0.6": "minutes; the line before it plans the same search",
 }
 
