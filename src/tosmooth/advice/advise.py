@@ -19,10 +19,16 @@ from tosmooth.advice.consequence import judge_consequence, witnesses_of
 from tosmooth.advice.convergence import convergence, not_alike
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
 from tosmooth.advice.paper_rule import judge_rule
-from tosmooth.advice.settings import SEQUENCE_WORDS, describe, varied_keys, written
+from tosmooth.advice.settings import (
+    SEQUENCE_WORDS,
+    describe,
+    describe_with_rate,
+    rate_of,
+    varied_keys,
+    written,
+)
 from tosmooth.advice.units import FEWEST_SEEDS, Setting, reference_temperature, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, t_interval
-from tosmooth.config.types import Knowledge
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
 from tosmooth.words.students import of_students
@@ -63,7 +69,10 @@ def advise(
     # Means that are not known (no validation split) leave the first model of the grid in place.
     sign = rules.metric.sign
     best = max(students, key=lambda s: sign * m if math.isfinite(m := each[s]["recommendation"]["mean"]) else -math.inf)
-    kept = ("recommendation", "rival", "headline", "rule", "confidence", "effect")
+    kept = (
+        "recommendation", "rival", "headline", "rule", "confidence", "effect",
+        "smoothing", "training", "learning_rates",
+    )  # fmt: skip
     return each[best] | {"by_student": {student: {key: each[student][key] for key in kept} for student in students}}
 
 
@@ -108,10 +117,10 @@ def _advise(
     best: Setting = metric.best(scores.mean(axis=1))
     evidence = _judged_settings(done, scores, judged or {})
     comparisons = compare_with(best, scores, rules.margin, evidence, metric)
-    chosen = dict(zip(KEY, best, strict=True)) | _rate_of(best, done)
+    chosen = dict(zip(KEY, best, strict=True)) | rate_of(best, done)
     own = t_interval(scores.loc[best].dropna().to_numpy())
     rival = _rival(best, scores, metric)
-    which = _which(chosen, varied, rules.smoothing, rules.rates)
+    which = describe_with_rate(chosen, varied, rules.smoothing, rules.rates)
     headline = f"Distil from {which}: {written(own, metric.unit)} validation {metric.words}"
     headline += _over(own.n, unit_word(results))
     if rival is not None:
@@ -120,6 +129,7 @@ def _advise(
         if row["unit"] != "seeds":  # an interval over images has no place behind figures of students
             gap = Interval(row["difference"], math.nan, math.nan, 1)
         headline += f", {written(gap)} points {metric.ahead} {_other_side(rival, done)}"
+    rule = judge_rule(best, scores, comparisons, rules, evidence)
     open_rows = sorted(
         (row for row in comparisons if row["relation"] in {"tied", "undecided"}), key=lambda row: row["difference"]
     )
@@ -132,7 +142,7 @@ def _advise(
         "rule": (
             {"agrees": None, "sentence": f"The paper's rule could not be checked: {UNKNOWN}."}
             if unknown
-            else _about(judge_rule(best, scores, comparisons, rules, evidence), students)
+            else rule | {"sentence": rule["sentence"] + students}
         ),
         "consequence": judge_consequence(
             scores,
@@ -147,24 +157,6 @@ def _advise(
         "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }
-
-
-def _about(part: Mapping[str, Any], students: str) -> dict[str, Any]:
-    return {**part, "sentence": str(part["sentence"]) + students}
-
-
-def _rate_of(setting: Setting, done: pd.DataFrame) -> dict[str, float]:
-    """The learning rate that a setting's students had; nothing of studies that do not say."""
-    if "learning_rate" not in done:
-        return {}
-    own = done[(done[KEY] == list(setting)).all(axis=1)]
-    return {"learning_rate": float(own.learning_rate.iloc[0])}
-
-
-def _which(chosen: Mapping[str, Any], varied: Collection[str], smoothing: Knowledge, rates: Collection[float]) -> str:
-    """The recommended setting, with its learning rate where it could have had others."""
-    rate = f", learning rate {chosen['learning_rate']:g}" if len(rates) > 1 and "learning_rate" in chosen else ""
-    return describe(chosen, varied, smoothing) + rate
 
 
 def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, Evidence]:
@@ -294,10 +286,7 @@ def final_verdict(
     verdict = _with_test_figures(advice, results, preview, metric)
     each = advice.get("by_student") or {}
     if each:
-        of_all = {key: advice[key] for key in ("training", "learning_rates") if key in advice}
-        verdict["by_student"] = {
-            name: _with_test_figures({**of_all, **own}, results, preview, metric) for name, own in each.items()
-        }
+        verdict["by_student"] = {name: _with_test_figures(own, results, preview, metric) for name, own in each.items()}
     return verdict
 
 
@@ -309,7 +298,7 @@ def _with_test_figures(
     key = tuple(chosen[name] for name in KEY)
     own = t_interval(scores.loc[key].dropna().to_numpy())
     smoothing, rates = advice.get("smoothing", "known"), advice.get("learning_rates") or ()
-    which = _which(chosen, varied_keys(results), smoothing, rates)
+    which = describe_with_rate(chosen, varied_keys(results), smoothing, rates)
     sentence = f"Distil from {which}: {written(own, metric.unit)} test {metric.words}"
     sentence += _over(own.n, unit_word(results))
     test: dict[str, Any] = {"recommended": asdict(own)}

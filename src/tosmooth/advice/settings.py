@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from tosmooth.advice.units import Setting
 from tosmooth.analysis.inference import Interval
 from tosmooth.config.types import Knowledge
 from tosmooth.losses.objectives import has_temperature
@@ -27,6 +28,24 @@ def describe(setting: Mapping[str, Any], varied: Collection[str] = (), smoothing
         return f"{which}{into} by {SEQUENCE_WORDS}"
     how = f" with {setting['objective']}" if "objective" in varied else ""
     return f"{which}{into} at T = {setting['temperature']:g}{how}"
+
+
+def describe_with_rate(
+    chosen: Mapping[str, Any], varied: Collection[str], smoothing: Knowledge, rates: Collection[float]
+) -> str:
+    """The recommended setting, with its learning rate where it could have had others of `rates`."""
+    rate = f", learning rate {chosen['learning_rate']:g}" if len(rates) > 1 and "learning_rate" in chosen else ""
+    return describe(chosen, varied, smoothing) + rate
+
+
+def rate_of(setting: Setting, done: pd.DataFrame) -> dict[str, float]:
+    """The learning rate that a setting's students had; nothing of studies that do not say."""
+    if "learning_rate" not in done:
+        return {}
+    objective, alpha, temperature, student = setting
+    own = done[(done.objective == objective) & (done.student == student)]
+    own = own[(own.label_smoothing == alpha) & (own.temperature == temperature)]
+    return {"learning_rate": float(own.learning_rate.iloc[0])}
 
 
 def varied_keys(results: pd.DataFrame) -> tuple[str, ...]:

@@ -61,16 +61,21 @@ class ClassScatter:
         Args:
             pairs: (K, K) bool, which pairs are wanted; either order asks for both.
         """
-        counts, wanted = self.counts, _either_way(pairs.cpu())
-        centroids = self.sums / counts[:, None]
-        variances = torch.full(wanted.shape, float("nan"), dtype=torch.float64)
-        for label in (counts >= 2).nonzero()[:, 0].tolist():
-            others = wanted[label].nonzero()[:, 0]
-            lines = _lines(centroids[label], centroids[others])
-            spread = self.products[label] / counts[label] - torch.outer(centroids[label], centroids[label])
-            unbiased = counts[label] / (counts[label] - 1)
-            variances[label, others] = unbiased * ((lines @ spread) * lines).sum(1)
-        return _d_prime(centroids, wanted, variances)
+        return scatter_d_prime(self.counts, self.sums, self.products, pairs)
+
+
+def scatter_d_prime(counts: Tensor, sums: Tensor, products: Tensor, pairs: Tensor) -> Tensor:
+    """d′ (K, K) of the wanted pairs (K, K) from the sums of a `ClassScatter`, on their device."""
+    wanted = _either_way(pairs.to(counts.device))
+    centroids = sums / counts[:, None]
+    variances = torch.full_like(wanted, float("nan"), dtype=torch.float64)
+    for label in (counts >= 2).nonzero()[:, 0].tolist():
+        others = wanted[label].nonzero()[:, 0]
+        lines = _lines(centroids[label], centroids[others])
+        spread = products[label] / counts[label] - torch.outer(centroids[label], centroids[label])
+        unbiased = counts[label] / (counts[label] - 1)
+        variances[label, others] = unbiased * ((lines @ spread) * lines).sum(1)
+    return _d_prime(centroids, wanted, variances)
 
 
 def add_products(counts: Tensor, sums: Tensor, products: Tensor, features: Tensor, labels: Tensor) -> None:

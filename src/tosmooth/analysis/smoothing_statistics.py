@@ -12,18 +12,8 @@ from torch.nn import functional as F
 CHUNK = 2**22  # logits worked on at once, in float64
 Z95 = 1.959963984540054
 _COLUMNS = (
-    "correct",
-    "margin",
-    "spread",
-    "mean",
-    "gain",
-    "scale",
-    "binary_gain",
-    "log_sum",
-    "missing",
-    "sigmoids",
-    "doubt",
-)
+    "correct", "margin", "spread", "mean", "gain", "scale", "binary_gain", "log_sum", "missing", "sigmoids", "doubt",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

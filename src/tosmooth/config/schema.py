@@ -6,7 +6,6 @@ print, so a field is explained in exactly one place.
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from tosmooth.config.types import (
     distinct,
     finite,
     known_objective,
+    nearest_to_one,
     on_off,
     portable,
 )
@@ -233,7 +233,7 @@ class StudentConfig(TrainingConfig):
     @property
     def shared_rate(self) -> float:
         """The factor of the learning rate that settings have until each has its own: 1, or the nearest to it."""
-        return min(self.learning_rates, key=lambda factor: (abs(math.log(factor)), factor))
+        return nearest_to_one(self.learning_rates)[0]
 
 
 class AnalysisConfig(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,11 @@ from pydantic import AfterValidator, BaseModel, Field
 from tosmooth.errors import TosmoothError
 from tosmooth.files import unportable
 from tosmooth.losses.objectives import find_objective
+
+
+def nearest_to_one(factors: Iterable[float]) -> list[float]:
+    """Factors, the nearest to 1 first, as ratios count; of two as near, the lower."""
+    return sorted(factors, key=lambda factor: (abs(math.log(factor)), factor))
 
 
 def known_objective(value: str) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.confusions import errors_on
 from tosmooth.analysis.diffusion import NORMALISATIONS, Normalisation, diffusion_index
-from tosmooth.analysis.separation import ClassScatter, add_products, separation_from
+from tosmooth.analysis.separation import ClassScatter, add_products, scatter_d_prime, separation_from
 from tosmooth.analysis.stability import check_probabilities, stability_from
 from tosmooth.errors import did_you_mean
 from tosmooth.integrations.libraries import require
@@ -188,9 +188,7 @@ class Separation(Metric):  # type: ignore[misc, valid-type]
 
     def compute(self) -> Tensor:
         """The mean of d′ over each set's classes and over classes, a float64 scalar; NaN where nothing is known."""
-        seen = ClassScatter(*self.sums.shape)
-        seen.counts, seen.sums, seen.products = (t.cpu() for t in (self.counts, self.sums, self.products))
-        found = separation_from(seen.d_prime(self.mask), self.mask)
+        found = separation_from(scatter_d_prime(self.counts, self.sums, self.products, self.mask), self.mask)
         return torch.tensor(found, dtype=torch.float64, device=self.counts.device)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tosmooth.advice.comparisons import KEY
+from tosmooth.config.types import nearest_to_one
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.results_tables import number_columns
 from tosmooth.report.tables import Column, Table, text_column
 from tosmooth.tasks.metric import capital
 from tosmooth.words.numbers import count_of
-
-SETTING = ["objective", "student", "label_smoothing", "temperature"]
 
 
 def learning_rates_table(files: StudyFiles) -> Table | None:
@@ -20,13 +20,11 @@ def learning_rates_table(files: StudyFiles) -> Table | None:
     if trials.empty:
         return None
     # A mean over those that have not failed would stand beside means over all seeds.
-    means = trials.groupby([*SETTING, "learning_rate"])[[metric.val, metric.test]].agg(
-        lambda own: own.mean(skipna=False)
-    )
+    means = trials.groupby([*KEY, "learning_rate"])[[metric.val, metric.test]].agg(lambda own: own.mean(skipna=False))
     rates = sorted(trials.learning_rate.unique())
-    shared = float(trials.learning_rate.iloc[np.abs(np.log(trials.factor)).argmin()])
-    own = trials[trials.own.astype(bool)].drop_duplicates(SETTING).set_index(SETTING).learning_rate
-    rows = pd.DataFrame(index=pd.MultiIndex.from_frame(trials[SETTING].drop_duplicates()))
+    shared = float(trials.set_index("factor").learning_rate[nearest_to_one(trials.factor)[0]].iloc[0])
+    own = trials[trials.own.astype(bool)].drop_duplicates(KEY).set_index(KEY).learning_rate
+    rows = pd.DataFrame(index=pd.MultiIndex.from_frame(trials[KEY].drop_duplicates()))
     for rate in rates:
         rows[f"val_{rate:g}"] = means[metric.val].xs(rate, level="learning_rate").reindex(rows.index)
     rows["own"] = own.reindex(rows.index)

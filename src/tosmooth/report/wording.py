@@ -83,7 +83,7 @@ def by_student(files: StudyFiles) -> list[tuple[str, str]]:
     for student, own in advice.items() if isinstance(advice, Mapping) else ():
         parts = [(verdict.get(student) or {}).get("sentence") or own.get("headline")]
         parts += [(own.get(key) or {}).get("sentence") for key in ("confidence", "effect")]
-        items.append((str(student), " ".join(str(part) for part in parts if part)))
+        items.append((str(student), " ".join(beside_students(files, part) for part in parts if part)))
     return items
 
 

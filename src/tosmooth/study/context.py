@@ -25,7 +25,7 @@ from tosmooth.losses.objectives import find_objective
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.bench import Bench, load_data
-from tosmooth.study.learning_rates import settled
+from tosmooth.study.learning_rates import choosable, settled
 from tosmooth.study.peers import one_message
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.study.progress import StudyProgress
@@ -121,7 +121,7 @@ class Context(Bench):
         if config.data.download:  # once, not in every process
             compute.processes.on_main(lambda: len(load_data(config).train))
         data = compute.processes.agree(load)
-        config = _choosable(config, data, progress)
+        config = choosable(config, data, progress.note)
         directory = StudyDirectory(root / config.name)
         context = cls(config, data, compute, make_plan(config), directory, progress, stopping or Stopping())
         compute.processes.agree(context.check_schedules)
@@ -316,14 +316,3 @@ class Context(Bench):
         for owner in owners:
             needed += 8 * self.parameters_of(owner) + 32 * self.data.num_classes * 2048
         return needed
-
-
-def _choosable(config: StudyConfig, data: StudyData, progress: StudyProgress) -> StudyConfig:
-    """The configuration with one learning rate where nothing may choose between several."""
-    student = config.student
-    if len(student.learning_rates) == 1 or (len(data.validation) and config.selection != "best_on_test"):
-        return config
-    rate = student.peak_rate(student.shared_rate)
-    progress.note(f"student.learning_rates: no validation split may choose between them, so all settings have {rate:g}")
-    one = student.model_copy(update={"learning_rates": [student.shared_rate]})
-    return config.model_copy(update={"student": one})

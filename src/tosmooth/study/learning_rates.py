@@ -15,12 +15,26 @@ import numpy as np
 import pandas as pd
 
 from tosmooth.advice.units import Setting
+from tosmooth.config.schema import StudyConfig
+from tosmooth.config.types import nearest_to_one
 from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.writing import read_record
 from tosmooth.study.plan import Cell, Plan
+from tosmooth.tasks.base import StudyData
 from tosmooth.tasks.metric import Metric
 
 Record = Mapping[str, Any]
+
+
+def choosable(config: StudyConfig, data: StudyData, note: Callable[[str], object]) -> StudyConfig:
+    """The configuration; with one learning rate, and a note, where nothing may choose between several."""
+    student = config.student
+    if len(student.learning_rates) == 1 or (len(data.validation) and config.selection != "best_on_test"):
+        return config
+    rate = student.peak_rate(student.shared_rate)
+    note(f"student.learning_rates: no validation split may choose between them, so all settings have {rate:g}")
+    one = student.model_copy(update={"learning_rates": [student.shared_rate]})
+    return config.model_copy(update={"student": one})
 
 
 def own_rates(plan: Plan, record_of: Callable[[Cell], Record | None], metric: Metric) -> dict[Setting, float]:
@@ -49,10 +63,8 @@ def own_rates(plan: Plan, record_of: Callable[[Cell], Record | None], metric: Me
         scores.append(metric.sign * float(value) if known else -math.inf)  # type: ignore[arg-type]
     chosen = {}
     for setting, found in trials.items():
-        ended = [rate for rate in found if (setting, rate) not in waiting]
-        nearest_first = sorted(ended, key=lambda rate: (abs(math.log(rate)), rate))
-        if nearest_first:
-            chosen[setting] = max(nearest_first, key=lambda rate: float(np.mean(found[rate])))
+        if ended := nearest_to_one(rate for rate in found if (setting, rate) not in waiting):
+            chosen[setting] = max(ended, key=lambda rate: float(np.mean(found[rate])))  # the first of equals
     return chosen
 
 
@@ -90,18 +102,8 @@ def trial_table(
     for cell in (cell for group in plan.trials for cell in group):
         record = record_of(cell) or {"status": "missing"}
         rows.append(
-            {
-                "cell": cell.name,
-                "objective": cell.objective,
-                "label_smoothing": cell.label_smoothing,
-                "temperature": cell.temperature,
-                "student": cell.student,
-                "seed": cell.seed,
-                "learning_rate": peak_rate(cell.rate),
-                "factor": cell.rate,
-                "own": cell in grid,
-                "status": record["status"],
-            }
-            | {column: record.get(column) for column in (metric.val, metric.test)}
+            cell.columns
+            | {"learning_rate": peak_rate(cell.rate), "factor": cell.rate, "own": cell in grid}
+            | {column: record.get(column) for column in ("status", metric.val, metric.test)}
         )
     return pd.DataFrame(rows)

@@ -49,6 +49,20 @@ class Cell:
         """The setting that this student is a replicate of."""
         return (self.objective, self.label_smoothing, self.temperature, self.student)
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Who it is, as tables of students have it."""
+        return {
+            "cell": self.name,
+            "objective": self.objective,
+            "label_smoothing": self.label_smoothing,
+            "temperature": self.temperature,
+            "student": self.student,
+            "seed": self.seed,
+            "teacher": self.teacher,
+            "teacher_seed": self.teacher_seed,
+        }
+
     def at_rate(self, rate: float) -> Cell:
         """The same student at another learning rate; its name says the factor, unless that is 1."""
         return replace(self, rate=rate, name=self.name.removesuffix(_rate_label(self.rate)) + _rate_label(rate))

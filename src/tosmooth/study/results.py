@@ -71,17 +71,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: who it is, how it ended, its metrics and its diffusion."""
     rows = []
     for cell in context.plan.cells:
-        identity = {
-            "cell": cell.name,
-            "objective": cell.objective,
-            "label_smoothing": cell.label_smoothing,
-            "temperature": cell.temperature,
-            "student": cell.student,
-            "seed": cell.seed,
-            "teacher": cell.teacher,
-            "teacher_seed": cell.teacher_seed,
-            "learning_rate": context.config.student.peak_rate(cell.rate),
-        }
+        identity = cell.columns | {"learning_rate": context.config.student.peak_rate(cell.rate)}
         rows.append(identity | (context.read_record(cell) or {"status": "missing"}))
     table = pd.DataFrame(rows)
     separations = {cell.name: read_separation(context, cell) for cell in context.plan.cells}

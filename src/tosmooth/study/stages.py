@@ -16,24 +16,21 @@ from typing import Any
 
 import torch
 
-from tosmooth.config.schema import TrainingConfig
 from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
-from tosmooth.folder.columns import column
 from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
 from tosmooth.losses.objectives import find_objective
 from tosmooth.memory import is_out_of_memory
-from tosmooth.models.study_model import StudyModel
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
 from tosmooth.study.measuring import Measuring
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.teacher_answers import StudyTeaching, student_views
+from tosmooth.study.trainees import new_trainee
 from tosmooth.training.checkpoint import BEGINNING, Position
 from tosmooth.training.evaluation import Evaluation
 from tosmooth.training.loop import Checkpointing, train_group
-from tosmooth.training.loss_functions import LossFunction, distillation_from, label_smoothing_loss
 from tosmooth.training.stopping import Stopping
 from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import Trainee, averaged_epochs
@@ -275,70 +272,6 @@ class _Checkpoints(Checkpointing):
 
     def stopping(self) -> Stopping:
         return self._context.stopping
-
-
-def new_trainee(
-    context: Context, owner: Teacher | Cell, *, split: Any = None, model: StudyModel | None = None
-) -> Trainee:
-    """A teacher or student before its first step; nothing is written yet.
-
-    Args:
-        context: of the study.
-        owner: the teacher or cell.
-        split: as for `Context.training_batches`.
-        model: to be trained; None = as its section describes it, from its seed, file or published weights.
-    """
-    section = _at_own_rate(context, owner)
-    if model is None:
-        checkpoint = owner.checkpoint if isinstance(owner, Teacher) else None
-        model = context.new_model(context.model_section(owner), owner.seed, checkpoint)
-    judged_by = context.task.metric.judged_by
-    return Trainee(
-        name=owner.name,
-        model=model,
-        loss_function=_loss(context, owner),
-        config=section,
-        compute=context.compute,
-        seed=owner.seed,
-        steps_per_epoch=len(context.training_batches(section, owner.seed, split=split)),
-        folder=context.folder(owner),
-        fused=context.fused_loss and is_distilled(owner),
-        looks_first=is_distilled(owner) and context.config.student.hard_weight == 0,
-        select_by=None if context.selection == "last" else column(context.selection_split_name, judged_by.name),
-        lower_is_better=judged_by.lower_is_better,
-        judged_by=judged_by.val,
-    )
-
-
-def _at_own_rate(context: Context, owner: Teacher | Cell) -> TrainingConfig:
-    """How a model is trained: as its section says, a student at its own learning rate."""
-    if isinstance(owner, Teacher):
-        return context.config.teacher
-    section = context.config.student
-    optimizer = section.optimizer.model_copy(update={"learning_rate": section.optimizer.learning_rate * owner.rate})
-    return section.model_copy(update={"optimizer": optimizer})
-
-
-def is_distilled(owner: Teacher | Cell) -> bool:
-    """Whether a model learns from a teacher's answers, rather than from labels or translations."""
-    return isinstance(owner, Cell) and not find_objective(owner.objective).relabels
-
-
-def _loss(context: Context, owner: Teacher | Cell) -> LossFunction:
-    section = context.config.student
-    if isinstance(owner, Teacher):
-        return label_smoothing_loss(owner.label_smoothing)
-    if not is_distilled(owner):
-        return label_smoothing_loss(section.label_smoothing)
-    return distillation_from(
-        owner.teacher,
-        owner.temperature,
-        owner.objective,
-        section.hard_weight,
-        label_smoothing=section.label_smoothing,
-        options=section.objective_options.get(owner.objective),
-        topk=section.topk,
-    )
 
 
 def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start: Position) -> None:

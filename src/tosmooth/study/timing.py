@@ -29,7 +29,7 @@ from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.study.stages import is_distilled, new_trainee
+from tosmooth.study.trainees import is_distilled, new_trainee
 from tosmooth.study.workload import READ, READ_FOR_EVALUATION, Kind
 from tosmooth.training.compute import Compute
 from tosmooth.training.evaluation import evaluate

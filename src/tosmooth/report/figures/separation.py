@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
-from tosmooth.advice.units import by_unit
+from tosmooth.report.figures.accuracy import paired_change, seeds_note, series_of
 from tosmooth.report.figures.figure import Figure, Size
-from tosmooth.report.figures.lines import Axis, Series, temperature_chart
+from tosmooth.report.figures.lines import Axis, temperature_chart
 from tosmooth.report.reading import StudyFiles
 from tosmooth.words.numbers import (
     alpha_label,
@@ -14,36 +16,28 @@ from tosmooth.words.numbers import (
     decimals_for,
     fixed,
     half_width,
-    over_seeds,
     signed,
     temperature_label,
 )
 
 MOST_WITH_BOTH = 3  # values of α, each of which takes two lines
-QUANTITIES = {"diffusion/d_prime_s1": "similar", "diffusion/d_prime_s2": "dissimilar"}
-KEYS = ["label_smoothing", "temperature"]
+TO_SIMILAR, TO_DISSIMILAR = "diffusion/d_prime_s1", "diffusion/d_prime_s2"
 
 
 def separation_figure(files: StudyFiles) -> Figure | None:
     """d′ to similar and dissimilar classes against T for the main setting's students; None where it was not measured
     or there is one temperature."""
     cells = files.cells_of(files.settings[0])
-    if not set(QUANTITIES) <= set(cells.columns) or len(files.temperatures) < 2:
+    if not {TO_SIMILAR, TO_DISSIMILAR} <= set(cells.columns) or len(files.temperatures) < 2:
         return None
-    cells = cells.dropna(subset=list(QUANTITIES))
+    cells = cells.dropna(subset=[TO_SIMILAR, TO_DISSIMILAR])
     if cells.empty:
         return None
-    units = by_unit(cells, list(QUANTITIES), KEYS, unit=files.unit)
-    alphas = sorted({float(a) for a in units.label_smoothing})
-    drawn = list(QUANTITIES.items())[: 2 if len(alphas) <= MOST_WITH_BOTH else 1]
-    lines = []
-    for alpha in alphas:
-        own = units[units.label_smoothing == alpha]
-        for quantity, direction in drawn:
-            seeds = {float(t): [float(v) for v in part[quantity]] for t, part in own.groupby("temperature")}
-            points = {t: over_seeds(values) for t, values in seeds.items()}
-            label = f"{alpha_label(alpha)}, {direction}"
-            lines.append(Series(label, alpha, points, seeds, dashed=direction == "dissimilar"))
+    lines = [replace(line, label=f"{line.label}, similar") for line in series_of(cells, TO_SIMILAR)]
+    both = len(lines) <= MOST_WITH_BOTH
+    if both:
+        others = series_of(cells, TO_DISSIMILAR)
+        lines += [replace(line, label=f"{line.label}, dissimilar", dashed=True) for line in others]
     decimals = decimals_for([half_width(i) for s in lines for i in s.points.values()], otherwise=1, least=1, most=2)
     axis = Axis("Separation d′", decimals)
 
@@ -56,33 +50,26 @@ def separation_figure(files: StudyFiles) -> Figure | None:
     )
     directions = (
         "Solid: from similar classes; dashed: from dissimilar ones."
-        if len(drawn) > 1
+        if both
         else "From similar classes; the table has the dissimilar ones."
-    )
-    several, word = any(i.n > 1 for line in lines for i in line.points.values()), files.unit_word
-    bars = (
-        f"Bars: 95 % t-interval over {word}s; faint dots: single {word}s." if several else f"One {word}: no interval."
     )
     return Figure(
         key="separation",
-        finding=_finding(files, units),
+        finding=_finding(files, cells),
         alt=f"Line chart of the separation d′ against temperature. {described}.",
         caption="d′: distance between the centroids of two classes over their spread along the line between them, mean "
-        f"over classes, validation features. The lower, the harder to tell apart. {directions} {bars}",
+        f"over classes, validation features. The lower, the harder to tell apart. {directions} {seeds_note(cells)}",
         draw=draw,
     )
 
 
-def _finding(files: StudyFiles, units: pd.DataFrame) -> str:
+def _finding(files: StudyFiles, cells: pd.DataFrame) -> str:
     """What raising T to the highest does to d′ from similar classes under the most smoothed teacher."""
-    top, base, alpha = files.highest_temperature, files.reference_temperature, float(units.label_smoothing.max())
-    by_temperature = units[units.label_smoothing == alpha].pivot_table(
-        index="unit", columns="temperature", values="diffusion/d_prime_s1"
-    )
+    top, base, alpha = files.highest_temperature, files.reference_temperature, float(cells.label_smoothing.max())
     who = f"from {temperature_label(base)} to {temperature_label(top)} ({alpha_label(alpha)})"
-    if top == base or not {top, base} <= set(by_temperature.columns):
+    change = paired_change(cells, TO_SIMILAR, alpha, base, top)
+    if top == base or not change.n:
         return "How far classes stand from those they resemble, by temperature"
-    change = over_seeds((by_temperature[top] - by_temperature[base]).dropna())
     digits = decimals_for([half_width(change)], otherwise=1, least=1, most=2)
     said = signed(change.mean, digits)
     if change.n < 2:
