@@ -74,7 +74,7 @@ def _if_smoothed(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], ev
             Advice(
                 "raised-temperature",
                 f"{text}. By the paper, what leaves the target pulls students towards similar classes. In our own "
-                "runs that loss went, on two of three data sets, where T had a learning rate of its own: compare first.",
+                "runs that loss went, on two of three data sets, where T had its own learning rate: compare first.",
             )
         )
     return found
