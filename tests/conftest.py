@@ -30,6 +30,7 @@ TINY: dict[str, Any] = {
         "model": {"name": "resnet8", "width": 0.5, "kwargs": {"stem_stride": 2}},
         "temperatures": [1, 8],
         "seeds": [0, 1],
+        "controls": [],
         "epochs": 2,
         "batch_size": 64,
     },

@@ -70,7 +70,8 @@ def test_its_configuration_is_the_same_study_still():
 def test_a_report_is_built_from_it(old: StudyDirectory):
     page = html.unescape(build_report(old.path).read_text(encoding="utf-8"))
     files = read_study(old.path)
-    unused = {"unreadable", "learning_rates"}  # every image could be read; there was one rate
+    # Every image could be read; there was one rate; all students had a teacher.
+    unused = {"unreadable", "learning_rates", "controls"}
     empty = {name for name in StudyFiles.__dataclass_fields__ if len(_sized(getattr(files, name))) == 0}
     assert empty == unused
     assert " ".join(files.verdict["sentence"].split()) in " ".join(page.split())  # whatever spaces do not break
@@ -109,8 +110,9 @@ def test_its_grid_grows_and_keeps_what_is_finished(old: StudyDirectory, silent: 
     trained = {name.split("/")[1] for name in new if name.endswith(f"/{WEIGHTS_FILE}")}
     assert trained == {path.name for path in old.students.iterdir()} - students
     assert {name.split("/")[1] for name in new} == trained
-    assert len(trained) == 8
-    assert all("-T2-" in name for name in trained)
+    controls = {"cross_entropy-resnet8-s0", "cross_entropy-resnet8-s1"}  # which studies did not have then
+    assert controls < trained and len(trained) == 10
+    assert all("-T2-" in name for name in trained - controls)
     assert all((old.student(name) / LAST_WEIGHTS_FILE).is_file() for name in trained)
     assert sorted(grown.cells["temperature"].unique()) == [1, 2, 8]
     assert set(grown.cells["status"]) == {"done"}

@@ -154,7 +154,8 @@ def test_a_study_chooses_on_the_first_seed_and_keeps_the_choice(study):
     best = trials.groupby(["label_smoothing", "temperature"])["val/top1"].max()
     kept = trials[trials.own].set_index(["label_smoothing", "temperature"])["val/top1"]
     assert kept.to_dict() == best.to_dict()
-    assert trials.groupby("factor")["val/top1"].mean().is_monotonic_increasing  # the low rate learns nothing
+    by_factor = trials.pivot(index=["label_smoothing", "temperature"], columns="factor", values="val/top1")
+    assert (by_factor[0.01] != by_factor[1.0]).any()  # a rate of its own is another training
     assert trials.groupby(["label_smoothing", "temperature"]).own.sum().tolist() == [1] * 4
     own = trials[trials.own].set_index(["label_smoothing", "temperature"]).learning_rate
     rows = study.cells

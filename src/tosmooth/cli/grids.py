@@ -54,7 +54,11 @@ def validate(
         print_json(summary | {"config": config.model_dump(mode="json")})
         return
     out.out(explained(config) if explain else dump_config(config), end="", highlight=False)
-    err.print(f"valid: {len(plan.teachers)} teachers, {len(plan.students)} students in {len(plan.groups)} groups")
+    controls = sum(map(len, plan.controls))
+    untaught = f" ({controls} of them without a teacher)" if controls else ""
+    err.print(
+        f"valid: {len(plan.teachers)} teachers, {len(plan.students)} students{untaught} in {len(plan.groups)} groups"
+    )
 
 
 @app.command()

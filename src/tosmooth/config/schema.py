@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from tosmooth.config.types import (
     Beta,
+    Control,
     ExistingPath,
     Knowledge,
     Positive,
@@ -207,6 +208,11 @@ class StudentConfig(TrainingConfig):
     learning_rate_seeds: Positive = Field(
         2, description="how many of the first seeds try all `learning_rates`, under teachers of the first teacher seed"
     )
+    controls: Annotated[list[Control], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
+        ["cross_entropy"],
+        description="students trained without a teacher, one per seed and model, with the weights and batches of the "
+        "others: cross_entropy, or {label_smoothing: α}; [] = none",
+    )
     objective_options: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="further arguments of an objective, by its name (dkd: {alpha: 1, beta: 8})"
     )
@@ -220,6 +226,11 @@ class StudentConfig(TrainingConfig):
     def all_models(self) -> list[ModelConfig]:
         """`model`, and those of `models`."""
         return [self.model, *self.models]
+
+    @property
+    def control_smoothings(self) -> list[float]:
+        """The label smoothing of each control's labels; 0 is cross-entropy."""
+        return [0.0 if isinstance(control, str) else float(control["label_smoothing"]) for control in self.controls]
 
     @property
     def peak_rates(self) -> list[float]:

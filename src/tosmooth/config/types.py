@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from tosmooth.errors import TosmoothError
 from tosmooth.files import unportable
@@ -62,6 +62,17 @@ def as_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def known_control(value: Any) -> Any:
+    """A student's training without a teacher: `cross_entropy`, or `{label_smoothing: α}` with 0 < α < 1."""
+    if value == "cross_entropy":
+        return value
+    if isinstance(value, dict) and list(value) == ["label_smoothing"]:
+        alpha = value["label_smoothing"]
+        if isinstance(alpha, int | float) and not isinstance(alpha, bool) and 0 < alpha < 1:
+            return {"label_smoothing": float(alpha)}
+    raise ValueError("a control is cross_entropy, or {label_smoothing: α} with 0 < α < 1")
+
+
 def finite(value: float) -> float:
     """Neither infinite nor NaN."""
     if not math.isfinite(value):
@@ -90,6 +101,7 @@ Temperature = Annotated[float, Field(gt=0), AfterValidator(finite)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0), AfterValidator(finite)]
+Control = Annotated[str | dict[str, float], BeforeValidator(known_control)]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 Language = Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 Knowledge = Literal["known", "estimated", "unknown"]  # of a configuration's `teacher.smoothing`

@@ -13,6 +13,7 @@ from tosmooth.folder.paths import WEIGHTS_FILE
 from tosmooth.folder.reading import read_unreadable
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.tasks.metric import Metric
 from tosmooth.terminal import quoted
 
 LEAST_LEARNT = 0.1  # of the way from chance to no error, that a model should have gone
@@ -66,6 +67,24 @@ def shortfalls(theirs: float | None, ours: float | None, classes: int) -> list[s
             "anything; more epochs (student.epochs=…), another learning rate, or --student of another size"
         )
     return found
+
+
+def no_worse(metric: Metric, ours: float | None, controls: Sequence[float | None]) -> list[str]:
+    """A warning where a student without a teacher is as good as the chosen one by validation, or better.
+
+    Args:
+        metric: of the figures.
+        ours: of the chosen student; None: there is no validation.
+        controls: of the students without a teacher.
+    """
+    known = [metric.sign * score for score in controls if score is not None and math.isfinite(score)]
+    if ours is None or not known or max(known) < metric.sign * ours:
+        return []
+    best = metric.sign * max(known)
+    return [
+        f"a student trained without a teacher is as good or better ({best:.1f}{metric.unit} on validation, the kept "
+        f"one {ours:.1f}{metric.unit}): the teacher did not help here; tosmooth export STUDY control takes that student"
+    ]
 
 
 def left_out(context: Context) -> list[str]:
@@ -125,7 +144,9 @@ def row_of(context: Context, owner: Teacher | Cell) -> dict[str, Any]:
     weights = context.folder(owner) / WEIGHTS_FILE
     row: dict[str, Any] = {"name": owner.name, "model": context.model_section(owner).name}
     if isinstance(owner, Cell):
-        row |= {"student": owner.name, "teacher": owner.teacher, "temperature": owner.temperature, "seed": owner.seed}
+        columns = owner.columns
+        row |= {"student": owner.name} | {key: columns[key] for key in ("teacher", "temperature", "seed")}
+        row |= {"label_smoothing": owner.label_smoothing} if owner.is_control else {}
         row["learning_rate"] = context.config.student.peak_rate(owner.rate)
     row |= context.read_record(owner) or {}
     return row | {"weights": str(weights), "megabytes": round(weights.stat().st_size / 1e6, 2)}

@@ -17,7 +17,17 @@ from tosmooth.audit.teacher import audit_model, can_be_audited
 from tosmooth.config.schema import StudyConfig
 from tosmooth.distill.call import Call
 from tosmooth.distill.given import AUDITED_TEMPERATURES, summary_of
-from tosmooth.distill.outcome import ONE_SEED, choose, following, left_out, origin, row_of, shortfalls, teacher_row
+from tosmooth.distill.outcome import (
+    ONE_SEED,
+    choose,
+    following,
+    left_out,
+    no_worse,
+    origin,
+    row_of,
+    shortfalls,
+    teacher_row,
+)
 from tosmooth.distill.settling import Settled, settle_by_audit, settle_by_recipe, warning
 from tosmooth.distill.start import formats_of, starting_config
 from tosmooth.errors import UnfetchedError
@@ -29,7 +39,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
-from tosmooth.study.results import failures, read_test_of, require_finished
+from tosmooth.study.results import failures, finished_cells, read_test_of, require_finished
 from tosmooth.study.run import expect_work
 from tosmooth.study.stages import train_grid, train_teachers
 
@@ -84,7 +94,9 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     context = context.at_own_rates()
     done = on_main(lambda: require_finished(context))
 
-    scores = on_main(lambda: _validation_of(context, [*context.plan.teachers, *done.values()]))
+    untaught = [cell for group in context.plan.controls for cell in group]
+    controls = on_main(lambda: list(finished_cells(context, untaught).values()))
+    scores = on_main(lambda: _validation_of(context, [*context.plan.teachers, *done.values(), *controls]))
     better = {name: None if (score := scores[name]) is None else metric.sign * score for name in done}
     chosen, how = choose(list(done.values()), better)
     if tried := len(context.config.student.learning_rates) - 1:
@@ -93,11 +105,13 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     teacher = next(teacher for teacher in context.plan.teachers if teacher.name == chosen.teacher)
     context.progress.stage("reading the test split, once")
     batches = context.evaluation_batches(context.data.test)
-    for owner in (teacher, chosen):
+    tested: list[Teacher | Cell] = [teacher, chosen, *controls]
+    for owner in tested:
         read_test_of(context, owner, batches)
     context.write_unreadable()
     if metric.counts_right:
         warnings += shortfalls(scores[teacher.name], scores[chosen.name], context.data.num_classes)
+    warnings += no_worse(metric, scores[chosen.name], [scores[control.name] for control in controls])
     if len(context.plan.cells) > 1 and len(context.config.student.seeds) == 1:
         warnings.append(ONE_SEED)
 
@@ -108,6 +122,7 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
             "metric": {"name": metric.name, "unit": metric.unit},
             "teachers": [teacher_row(context, one, settled, audits[one.name]) for one in context.plan.teachers],
             "students": [row_of(context, cell) for cell in done.values()],
+            "controls": [row_of(context, cell) for cell in controls],
             "failures": failures(context),
             "chosen": chosen.name,
             "how": how,
@@ -191,7 +206,7 @@ def _tell_trackers(context: Context, result: Mapping[str, Any]) -> None:
     column = context.task.metric.test
     figures = {
         f"{kind}/{row['name']}/{column}": row[column]
-        for kind in ("teachers", "students")
+        for kind in ("teachers", "students", "controls")
         for row in result[kind]
         if column in row
     }

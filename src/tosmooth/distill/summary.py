@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tosmooth.folder.paths import AUDIT_PAGE_FILE, DISTILL_FILE, StudyDirectory
 from tosmooth.terminal import markup
+from tosmooth.words.students import without_teacher
 
 LEAST_MILLIONS = 100_000  # parameters, which two digits of a million show
 
@@ -70,6 +71,8 @@ def _table(result: Mapping[str, Any]) -> Table:
         role = f"student of α = {alpha:g}" if many else "student"
         own = [role, f"{row['temperature']:g}", *_figures(row, result["metric"])]
         table.add_row(*own, style="bold" if row["name"] == result["chosen"] else "")
+    for row in result.get("controls", ()):
+        table.add_row(without_teacher(row["label_smoothing"]), "", *_figures(row, result["metric"]))
     return table
 
 

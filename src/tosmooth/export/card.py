@@ -22,6 +22,7 @@ from tosmooth.report.caveats import caveats
 from tosmooth.study.plan import Teacher
 from tosmooth.terminal import shown
 from tosmooth.words.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
+from tosmooth.words.students import without_teacher
 from tosmooth.words.teachers import how_trained, in_figures
 
 if TYPE_CHECKING:
@@ -77,7 +78,12 @@ def _head(subject: Subject, formats: Sequence[str]) -> str:
 def _what(subject: Subject) -> str:
     owner = subject.owner
     of = how_trained(owner.label_smoothing, subject.config.teacher.smoothing)
-    if isinstance(owner, Teacher):
+    if not isinstance(owner, Teacher) and owner.is_control:
+        text = (
+            f"A student, {plain(subject.model.name)}, trained {without_teacher(owner.label_smoothing)}; "
+            f"seed {owner.seed}."
+        )
+    elif isinstance(owner, Teacher):
         how = "taken as given" if owner.given else of
         text = f"A teacher, {plain(subject.model.name)}, {how}, seed {owner.seed}."
     elif not has_temperature(owner.objective):  # its labels are translations
@@ -113,7 +119,9 @@ def _facts(subject: Subject) -> str:
     if isinstance(record.get("parameters"), int):
         rows.append(("Parameters", f"{record['parameters']:,}"))
     given = config.teacher.is_given(owner.label_smoothing)
-    if not isinstance(owner, Teacher):
+    if not isinstance(owner, Teacher) and owner.is_control:
+        rows += [("Teacher", "none"), ("Seeds in the study", ", ".join(map(str, config.student.seeds)))]
+    elif not isinstance(owner, Teacher):
         rows += [
             ("Teacher", f"{config.teacher.model.name} ({owner.teacher}{', taken as given' if given else ''})"),
             ("Label smoothing of the teacher", in_figures(owner.label_smoothing, config.teacher.smoothing)),
@@ -123,7 +131,8 @@ def _facts(subject: Subject) -> str:
         ]
     else:
         rows += [("Label smoothing", f"α = {owner.label_smoothing:g}")]
-    rows.append(("Teacher seeds", ", ".join(map(str, config.teacher.seeds))))
+    if isinstance(owner, Teacher) or not owner.is_control:
+        rows.append(("Teacher seeds", ", ".join(map(str, config.teacher.seeds))))
     if not (isinstance(owner, Teacher) and given):  # of those, the configuration does not know
         rows.append(("Epochs", _epochs(training, record)))
     return table(["", ""], [(title, plain(text)) for title, text in rows])
@@ -187,6 +196,9 @@ def _setting_rows(subject: Subject) -> tuple[pd.DataFrame | None, str]:
             return None, "seed"
         finished = teachers["status"].isin(FINISHED)
         return teachers[finished & (teachers["label_smoothing"] == owner.label_smoothing)], "seed"
+    if owner.is_control:
+        named = dict(files.controls_of(shown(owner.student)))
+        return named.get(without_teacher(owner.label_smoothing)), "seed"
     own = files.cells[files.cells["cell"] == shown(owner.name)]
     if own.empty:
         return None, "seed"

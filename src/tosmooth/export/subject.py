@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from tosmooth.advice.comparisons import KEY
 from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform
 from tosmooth.data.base import ImageData, readable
@@ -36,7 +37,8 @@ from tosmooth.tasks.translation import of_sentences
 
 EXAMPLES = 8  # real inputs that every export is compared on
 FINISHED = ("done", "given")  # status of a model that was trained to its end, or taken as it is
-ROLES = ("student", "teacher")
+ROLES = ("student", "teacher", "control")
+_HOW_TO_CONTROL = "student.controls: [cross_entropy] trains some"
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,8 @@ def choose(path: Path, name: str | None) -> Choice:
     Args:
         path: a study's folder, also one of `train-teacher` or `distill`.
         name: of a finished teacher (`a0.1-s0`) or student; "teacher" or "student": the best seed by validation of the
-            recommended setting; None: "student". Test figures are never looked at.
+            recommended setting; "control": that of all students without a teacher; None: "student". Test figures are
+            never looked at.
 
     Raises:
         StudyError: the folder is no study, or has no such model yet.
@@ -245,15 +248,20 @@ def _best(
 ) -> tuple[str, str]:
     """The best seed by validation of the recommended setting, or the only model there is; and how it was found."""
     recommended = (files.advice.get("recommendation") if files is not None else None) or {}
-    owners: list[Teacher | Cell] = list(plan.teachers if role == "teacher" else plan.cells)
-    owners = [owner for owner in owners if owner.name in records]
-    if not recommended:
+    controls = [cell for group in plan.controls for cell in group]
+    of_role: dict[str, list[Teacher | Cell]] = {
+        "teacher": [*plan.teachers], "student": [*plan.cells], "control": [*controls]
+    }  # fmt: skip
+    owners = [owner for owner in of_role[role] if owner.name in records]
+    if role == "control" and not owners:
+        raise StudyError(f"{path} has no finished student without a teacher; {_HOW_TO_CONTROL}")
+    if role != "control" and not recommended:
         if len(owners) == 1:
             return owners[0].name, f"It is the only {role} of the study."
         names = ", ".join(owner.name for owner in owners[:5]) + (", …" if len(owners) > 5 else "")
         advice = f"name one of them: {names}" if owners else "run the study again with the same command to go on"
         raise StudyError(f"{path} recommends nothing yet and has {len(owners)} finished {role}s; {advice}")
-    keys = ("label_smoothing",) if role == "teacher" else ("objective", "label_smoothing", "temperature", "student")
+    keys = {"teacher": ["label_smoothing"], "student": KEY, "control": []}[role]
     of_setting = [owner for owner in owners if all(getattr(owner, key) == recommended.get(key) for key in keys)]
     if not of_setting:
         raise StudyError(f"{path}: the recommended setting has no finished {role}; name a model")
@@ -261,10 +269,11 @@ def _best(
     column = metric.val
     known = {o.name: v for o in of_setting if math.isfinite(v := _number(records[o.name].get(column)))}
     if not known:
-        return of_setting[0].name, "It is the first seed of the recommended setting: there is no validation split."
+        which = "without a teacher" if role == "control" else "of the recommended setting"
+        return of_setting[0].name, f"It is the first seed {which}: there is no validation split."
     best = max(known, key=lambda key: metric.sign * known[key])  # the first of equals, in the order of the grid
     seeds = f"the best of {len(known)} seeds by validation" if len(known) > 1 else "the only seed"
-    what = "of the recommended setting" if role == "student" else "of the recommended α"
+    what = {"teacher": "of the recommended α", "control": "without a teacher"}.get(role, "of the recommended setting")
     return best, f"It is {seeds} {what}; test figures had no say."
 
 

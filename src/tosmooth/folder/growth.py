@@ -24,6 +24,7 @@ FREE = {
 GRID = {
     "student.models": "student model",
     "student.learning_rates": "learning rate factor", "student.learning_rate_seeds": "seeds that choose learning rates",
+    "student.controls": "control",
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
     "student.objective_options": "options of an objective",
@@ -128,8 +129,8 @@ def _changed_models(before: Any, after: Any) -> bool:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, dict):
-        return str(value.get("name"))
+    if isinstance(value, dict):  # a model, or a control with its α
+        return str(value["name"]) if "name" in value else " ".join(f"{key} {item:g}" for key, item in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 CONFIG_FILE = "study.yaml"  # the resolved configuration
 ENVIRONMENT_FILE = "environment.json"  # versions, hardware, times
 RESULTS_FILE = "results.csv"  # one row per cell
+CONTROLS_FILE = "controls.csv"  # one row per student without a teacher
 TEACHERS_FILE = "teachers.csv"  # one row per teacher
 UNREADABLE_FILE = "unreadable.csv"  # images that were left out
 REPORT_FILE = "report.html"
@@ -102,6 +103,11 @@ class StudyDirectory:
     def teacher_results(self) -> Path:
         """One row per teacher."""
         return self.path / TEACHERS_FILE
+
+    @property
+    def control_results(self) -> Path:
+        """One row per student without a teacher."""
+        return self.path / CONTROLS_FILE
 
     @property
     def unreadable(self) -> Path:

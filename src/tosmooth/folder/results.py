@@ -21,6 +21,8 @@ class StudyResults:
         path: the study's folder.
         config: the resolved configuration, as a nested mapping.
         cells: one row per student; columns as in `results.csv`.
+        controls: one row per student without a teacher, with the columns of `cells` that it can have: its
+            `label_smoothing` is that of its own labels, `temperature` and `teacher` are empty.
         teachers: one row per teacher.
         diffusion: η per cell, split, normalisation and debiasing; empty until the analysis has run.
         advice: the frozen advice; None until given.
@@ -31,6 +33,7 @@ class StudyResults:
     path: Path
     config: dict[str, Any]
     cells: pd.DataFrame
+    controls: pd.DataFrame
     teachers: pd.DataFrame
     diffusion: pd.DataFrame
     advice: dict[str, Any] | None
@@ -54,6 +57,7 @@ def load_study(path: str | Path) -> StudyResults:
         path=directory.path,
         config=read_config(directory.config),
         cells=read_table(directory.results),
+        controls=read_table(directory.control_results),
         teachers=read_table(directory.teacher_results),
         diffusion=read_table(directory.analysis / DIFFUSION_FILE),
         advice=read_mapping(directory.analysis / ADVICE_FILE) or None,

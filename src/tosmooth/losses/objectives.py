@@ -21,6 +21,10 @@ from tosmooth import plugins
 from tosmooth.errors import did_you_mean
 from tosmooth.registry import Registry
 
+# What students without a teacher learn by, as a study's tables call it in the place of an objective: the second has
+# labels smoothed by some α > 0.
+CONTROL_LOSSES = ("cross_entropy", "label_smoothing")
+
 # (student logits (N, K), teacher logits (N, K), temperature, targets (N,) or None, **kwargs) → (N,)
 ObjectiveFunction = Callable[..., Tensor]
 
@@ -162,8 +166,11 @@ def check_topk(objective: str | Objective | ObjectiveFunction, topk: int | None)
 def has_temperature(objective: object) -> bool:
     """Whether students of that objective were distilled at a temperature.
 
-    By its name as a study's files have it: one that is known here no more had a temperature, as all losses have.
+    By its name as a study's files have it: one that is known here no more had a temperature, as all losses have. A
+    student without a teacher has none.
     """
+    if objective in CONTROL_LOSSES:
+        return False
     known = OBJECTIVES.known(objective)
     return known is None or known.has_temperature
 

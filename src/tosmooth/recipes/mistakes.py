@@ -142,6 +142,13 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
                 able = ", ".join(_names_of(lambda one: one.relabels))
                 yield f"student.objectives: {name!r} is of task: {able}; its labels are what the teacher writes"
         yield from _student_contradictions(student)
+        if student.hard_weight == 1 and teacher is not None:
+            same = len(teacher.label_smoothing) * len(student.temperatures)
+            if same > 1:
+                yield (
+                    f"student.hard_weight: 1 leaves nothing to the teacher, so all {same} settings of α and T would be "
+                    "one student; `student.controls: [cross_entropy]` trains it, without a teacher"
+                )
     if sections.get("analysis") is not None:
         yield from _similarity_contradictions(sections["analysis"])
     for name in ("teacher", "student"):

@@ -8,8 +8,8 @@ import pandas as pd
 from tosmooth.advice.comparisons import KEY
 from tosmooth.config.types import nearest_to_one
 from tosmooth.report.reading import StudyFiles
-from tosmooth.report.results_tables import number_columns
-from tosmooth.report.tables import Column, Table, text_column
+from tosmooth.report.results_tables import grid_columns, number_columns
+from tosmooth.report.tables import Table, text_column
 from tosmooth.tasks.metric import capital
 from tosmooth.words.numbers import count_of
 
@@ -19,6 +19,7 @@ def learning_rates_table(files: StudyFiles) -> Table | None:
     trials, metric = files.learning_rates, files.metric
     if trials.empty:
         return None
+    trials = trials.fillna({"temperature": 0})  # controls have none, and groups have no place for what is missing
     # A mean over those that have not failed would stand beside means over all seeds.
     means = trials.groupby([*KEY, "learning_rate"])[[metric.val, metric.test]].agg(lambda own: own.mean(skipna=False))
     rates = sorted(trials.learning_rate.unique())
@@ -34,9 +35,8 @@ def learning_rates_table(files: StudyFiles) -> Table | None:
     rows["gain"] = rows.test_own - rows.test_shared
     rows = rows.reset_index()
     columns = [
-        *(text_column(key, list(rows[key])) for key in ("objective", "student") if rows[key].nunique() > 1),
-        Column("α", [f"{a:g}" for a in rows.label_smoothing], list(rows.label_smoothing)),
-        Column("T", [f"{t:g}" for t in rows.temperature], list(rows.temperature)),
+        *grid_columns(rows),
+        *(text_column("student", list(rows.student)) for _ in range(rows.student.nunique() > 1)),
         *number_columns(
             rows,
             [

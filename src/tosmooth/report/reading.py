@@ -39,6 +39,7 @@ from tosmooth.tasks.base import Traits
 from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric
 from tosmooth.words.numbers import file_name
+from tosmooth.words.students import without_teacher
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class StudyFiles:
         objectives: other objectives against the reference, where there are several.
         objectives_info: what they do to diffusion, in sentences.
         learning_rates: the first seeds' students at every learning rate; empty where one was tried.
+        controls: `controls.csv`, one row per student without a teacher; empty where there are none.
     """
 
     path: Path
@@ -89,6 +91,7 @@ class StudyFiles:
     objectives: pd.DataFrame = field(default_factory=pd.DataFrame)
     objectives_info: dict[str, Any] = field(default_factory=dict)
     learning_rates: pd.DataFrame = field(default_factory=pd.DataFrame)
+    controls: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def name(self) -> str:
@@ -231,6 +234,13 @@ class StudyFiles:
         """Name of the split that `accuracy` was measured on."""
         return "validation" if self.accuracy == self.metric.val else "test"
 
+    def controls_of(self, student: str) -> list[tuple[str, pd.DataFrame]]:
+        """The finished students of a model that have no teacher, by what they are called."""
+        if self.controls.empty:
+            return []
+        own = self.controls[(self.controls["status"] == "done") & (self.controls["student"] == student)]
+        return [(without_teacher(float(alpha)), rows) for alpha, rows in own.groupby("label_smoothing")]  # type: ignore[arg-type]
+
     @property
     def unfinished(self) -> pd.DataFrame:
         """The cells that failed or were never trained."""
@@ -238,8 +248,9 @@ class StudyFiles:
 
     @property
     def failed(self) -> pd.DataFrame:
-        """The cells that failed, with the reason in `failure`."""
-        failed = self.cells[self.cells["status"] == "failed"]
+        """The students that failed, controls included, with the reason in `failure`."""
+        everyone = pd.concat([self.cells, self.controls], ignore_index=True) if len(self.controls) else self.cells
+        failed = everyone[everyone["status"] == "failed"]
         return failed if "failure" in failed else failed.assign(failure="")
 
 
@@ -287,6 +298,7 @@ def read_study(path: Path) -> StudyFiles:
         objectives=read_table(analysis / OBJECTIVES_FILE),
         objectives_info=read_mapping(analysis / OBJECTIVES_INFO_FILE),
         learning_rates=read_table(analysis / LEARNING_RATES_FILE),
+        controls=read_table(directory.control_results),
     )
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tosmooth.analysis.inference import Interval
 from tosmooth.folder.columns import column
-from tosmooth.losses.objectives import has_temperature
+from tosmooth.losses.objectives import CONTROL_LOSSES, has_temperature
 from tosmooth.report.paper import PaperTable, paper_tables
 from tosmooth.report.paper_match import matching
 from tosmooth.report.reading import StudyFiles
@@ -27,6 +27,7 @@ from tosmooth.words.numbers import (
     signed,
     temperature_label,
 )
+from tosmooth.words.students import without_teacher
 
 MOST_IMAGES = 50  # that could not be read, as the page shows them; the table's CSV file has all
 
@@ -80,10 +81,21 @@ def accuracy_table(files: StudyFiles, setting: tuple[str, str], *, main: bool) -
     return Table(
         key=files.accuracy_keys[setting],
         caption=f"{capital(metric.quantity)}, {files.split_name} split{percent}: {bars} (objective {setting[0]}, "
-        f"student {setting[1]}).{paired}{'' if tempered else ' It has no temperature.'}",
+        f"student {setting[1]}).{paired}{'' if tempered else ' It has no temperature.'}"
+        f"{controls_note(files, setting[1], column, decimals)}",
         columns=shown,
         data=data,
     )
+
+
+def controls_note(files: StudyFiles, student: str, column: str, decimals: int) -> str:
+    """What students without a teacher reached, a sentence for each kind; empty where there are none."""
+    text = ""
+    for name, rows in files.controls_of(student):
+        score = over_seeds(rows[column]) if column in rows else over_seeds([])
+        if score.n:
+            text += f" Trained {name}: {plus_minus(score, decimals)}{files.metric.unit}."
+    return text
 
 
 def _teacher_scores(files: StudyFiles, column: str) -> dict[float, float]:
@@ -144,20 +156,15 @@ def _figures_of(files: StudyFiles) -> list[tuple[str, str, int, float]]:
 
 
 def cells_table(files: StudyFiles) -> Table:
-    """Every cell of the grid, sortable."""
-    cells = files.cells
-    several = len(files.settings) > 1
+    """Every student, sortable: those of the grid, then those without a teacher."""
+    cells = pd.concat([files.cells, files.controls], ignore_index=True) if len(files.controls) else files.cells
     figures, units = _figures_of(files), files.task.figure_units
-    columns = [
-        Column("α", [f"{a:g}" for a in cells["label_smoothing"]], list(cells["label_smoothing"])),
-        temperature_column(cells),
-        Column("seed", [f"{s:g}" for s in cells["seed"]], list(cells["seed"])),
-    ]
+    columns = [*grid_columns(cells), Column("seed", [f"{s:g}" for s in cells["seed"]], list(cells["seed"]))]
     if files.unit == "teacher_seed":
         columns += number_columns(cells, [("teacher_seed", "teacher seed", 0, 1)])
-    if several:
-        columns += [text_column("objective", list(cells["objective"])), text_column("student", list(cells["student"]))]
-    if len(files.unfinished):
+    if cells["student"].nunique() > 1:
+        columns.append(text_column("student", list(cells["student"])))
+    if (cells["status"] != "done").any():
         columns.append(text_column("status", list(cells["status"])))
     columns += number_columns(
         cells,
@@ -168,7 +175,7 @@ def cells_table(files: StudyFiles) -> Table:
             ("selected_epoch", "epoch", 0, 1),
         ],
     )
-    caption = " ".join(filter(None, ("Every student of the grid.", units, "Select a heading to sort.")))
+    caption = " ".join(filter(None, ("Every student.", units, "Select a heading to sort.")))
     return Table("grid", caption, columns, cells, sortable=True)
 
 
@@ -188,6 +195,19 @@ def teachers_table(files: StudyFiles) -> Table | None:
         ],
     )
     return Table("teachers", f"The teachers. {units}".rstrip(), columns, teachers, sortable=True)
+
+
+def grid_columns(frame: pd.DataFrame) -> list[Column]:
+    """What each row's student learnt by: the objective where there are several, α of its teacher, and T."""
+    alphas = list(frame["label_smoothing"])
+    controls = [objective in CONTROL_LOSSES for objective in frame["objective"]]
+    names = [
+        without_teacher(alpha) if control else objective
+        for control, objective, alpha in zip(controls, frame["objective"], alphas, strict=True)
+    ]
+    taught = [None if control else alpha for control, alpha in zip(controls, alphas, strict=True)]
+    columns = [Column("α", [MISSING if a is None else f"{a:g}" for a in taught], taught), temperature_column(frame)]
+    return [text_column("objective", names), *columns] if len(set(names)) > 1 else columns
 
 
 def temperature_column(frame: pd.DataFrame) -> Column:
@@ -214,8 +234,7 @@ def failures_table(files: StudyFiles) -> Table | None:
     if failed.empty:
         return None
     columns = [
-        Column("α", [f"{a:g}" for a in failed["label_smoothing"]]),
-        Column("T", [f"{t:g}" for t in failed["temperature"]]),
+        *grid_columns(failed),
         Column("seed", [f"{s:g}" for s in failed["seed"]]),
         text_column("reason", [_reason(*pair) for pair in zip(failed["cell"], failed["failure"], strict=True)]),
     ]

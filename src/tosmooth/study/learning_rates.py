@@ -98,12 +98,12 @@ def trial_table(
         `cell`, who it is, `learning_rate` (its peak), `factor` (of the recipe's), `own` (whether it is the one of its
         setting), `status`, and the metric on validation and test.
     """
-    grid, rows = set(plan.cells), []
+    kept, rows = {cell for group in plan.together for cell in group}, []
     for cell in (cell for group in plan.trials for cell in group):
         record = record_of(cell) or {"status": "missing"}
         rows.append(
             cell.columns
-            | {"learning_rate": peak_rate(cell.rate), "factor": cell.rate, "own": cell in grid}
+            | {"learning_rate": peak_rate(cell.rate), "factor": cell.rate, "own": cell in kept}
             | {column: record.get(column) for column in ("status", metric.val, metric.test)}
         )
     return pd.DataFrame(rows)

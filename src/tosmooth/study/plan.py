@@ -16,7 +16,7 @@ from typing import Any
 from tosmooth.advice.units import Setting, reference_temperature
 from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.files import path_safe, short_digest
-from tosmooth.losses.objectives import has_temperature
+from tosmooth.losses.objectives import CONTROL_LOSSES, find_objective, has_temperature
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,11 @@ class Teacher:
 
 @dataclass(frozen=True)
 class Cell:
-    """One student of the grid: (teacher α, teacher seed, T, objective, student model, seed), at a learning rate."""
+    """One student: (teacher α, teacher seed, T, objective, student model, seed), at a learning rate.
+
+    A control has no teacher: its `objective` is a loss of `CONTROL_LOSSES`, α is the smoothing of its own labels, and T
+    and the teacher's seed stand for nothing.
+    """
 
     name: str
     teacher: str
@@ -43,6 +47,21 @@ class Cell:
     student: str
     seed: int
     rate: float = 1.0  # factor of the student section's learning rate
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is trained without a teacher."""
+        return not self.teacher
+
+    @property
+    def relabels(self) -> bool:
+        """Whether it learns its teacher's translations as labels."""
+        return not self.is_control and find_objective(self.objective).relabels
+
+    @property
+    def distilled(self) -> bool:
+        """Whether it learns from a teacher's answers, rather than from labels."""
+        return not self.is_control and not self.relabels
 
     @property
     def setting(self) -> Setting:
@@ -56,11 +75,11 @@ class Cell:
             "cell": self.name,
             "objective": self.objective,
             "label_smoothing": self.label_smoothing,
-            "temperature": self.temperature,
+            "temperature": None if self.is_control else self.temperature,
             "student": self.student,
             "seed": self.seed,
             "teacher": self.teacher,
-            "teacher_seed": self.teacher_seed,
+            "teacher_seed": None if self.is_control else self.teacher_seed,
         }
 
     def at_rate(self, rate: float) -> Cell:
@@ -80,12 +99,14 @@ class Plan:
         teachers: in their order.
         groups: the grid: one student for every setting and pair of seeds. One group per student seed, in the order they
             run.
+        controls: the students without a teacher, one group per student seed.
         trials: where there are several learning rates: the students of the first seeds at every one of them, one group
             per seed. By these each setting gets its own rate (`study.learning_rates`).
     """
 
     teachers: tuple[Teacher, ...]
     groups: tuple[tuple[Cell, ...], ...]
+    controls: tuple[tuple[Cell, ...], ...] = ()
     trials: tuple[tuple[Cell, ...], ...] = ()
 
     @property
@@ -94,20 +115,30 @@ class Plan:
         return tuple(cell for group in self.groups for cell in group)
 
     @property
+    def together(self) -> tuple[tuple[Cell, ...], ...]:
+        """The students of each seed that train side by side: of the grid, and its controls."""
+        controls = self.controls or ((),) * len(self.groups)
+        return tuple((*group, *own) for group, own in zip(self.groups, controls, strict=True))
+
+    @property
     def students(self) -> tuple[Cell, ...]:
-        """All students that are trained: trials, then those of the grid that are no trial."""
-        return tuple(dict.fromkeys(cell for group in (*self.trials, *self.groups) for cell in group))
+        """All students that are trained: trials, then those of the grid and controls that are no trial."""
+        return tuple(dict.fromkeys(cell for group in (*self.trials, *self.together) for cell in group))
 
     def at_rates(self, rates: Mapping[Setting, float]) -> Plan:
-        """The plan with the grid's students of these settings at these learning rates."""
-        groups = tuple(
-            tuple(cell.at_rate(rates.get(cell.setting, cell.rate)) for cell in group) for group in self.groups
+        """The plan with the students of these settings at these learning rates, but for its trials."""
+        groups, controls = (
+            tuple(tuple(cell.at_rate(rates.get(cell.setting, cell.rate)) for cell in group) for group in own)
+            for own in (self.groups, self.controls)
         )
-        return replace(self, groups=groups)
+        return replace(self, groups=groups, controls=controls)
 
     def only(self, wanted: Callable[[Cell], bool]) -> Plan:
-        """The plan with some of the students; groups stay, even empty ones."""
-        groups, trials = (tuple(tuple(filter(wanted, g)) for g in own) for own in (self.groups, self.trials))
+        """The plan with some of the students that have a teacher; controls and groups stay, even empty ones."""
+        groups, trials = (
+            tuple(tuple(cell for cell in group if cell.is_control or wanted(cell)) for group in own)
+            for own in (self.groups, self.trials)
+        )
         return replace(self, groups=groups, trials=trials)
 
 
@@ -168,7 +199,29 @@ def make_plan(config: StudyConfig) -> Plan:
         )
         for seed in student.seeds
     )
-    return Plan(teachers, groups, _trials(config, groups))
+    plan = Plan(teachers, groups, _controls(config))
+    return replace(plan, trials=_trials(config, plan.together))
+
+
+def _controls(config: StudyConfig) -> tuple[tuple[Cell, ...], ...]:
+    """The students of each seed that have no teacher: one for each loss and student model."""
+    student = config.student
+    return tuple(
+        tuple(
+            Cell(
+                name=f"{CONTROL_LOSSES[alpha > 0]}{f'{alpha:g}' if alpha else ''}-{path_safe(model.name)}-s{seed}",
+                teacher="",
+                label_smoothing=alpha,
+                teacher_seed=config.teacher.seeds[0],
+                temperature=1.0,
+                objective=CONTROL_LOSSES[alpha > 0],
+                student=model.name,
+                seed=seed,
+            ).at_rate(student.shared_rate)
+            for model, alpha in product(student.all_models, student.control_smoothings)
+        )
+        for seed in student.seeds
+    )
 
 
 def _trials(config: StudyConfig, groups: tuple[tuple[Cell, ...], ...]) -> tuple[tuple[Cell, ...], ...]:

@@ -21,7 +21,6 @@ from tosmooth.config.schema import StudyConfig, dump_config
 from tosmooth.errors import ConfigError, Interrupted, StudyError, TosmoothError
 from tosmooth.folder.lock import StudyLock
 from tosmooth.folder.paths import WORKERS, StudyDirectory
-from tosmooth.losses.objectives import find_objective
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell
@@ -53,10 +52,10 @@ def jobs_of(
     Args:
         context: of the study.
         workers: how many jobs the cluster has room for at once.
-        groups: of students; None = the grid's.
+        groups: of students; None = the grid's, with their controls.
     """
     plan = context.plan
-    grid, groups = groups is None, plan.groups if groups is None else groups
+    grid, groups = groups is None, plan.together if groups is None else groups
     teachers = [Job(f"teacher-{t.name}", "teacher", (t.name,)) for t in context.unfinished(plan.teachers)]
     left = [todo for group in groups if (todo := context.unfinished(group))]
     students: list[Job] = []
@@ -65,8 +64,8 @@ def jobs_of(
     for todo in left:
         parts = max(1, min(len(todo), workers // len(left)))
         size = min(context.config.compute.group_size or len(todo), -(-len(todo) // parts))
-        taught_by |= {cell.teacher for cell in todo if not find_objective(cell.objective).relabels}
-        translating |= {cell.teacher for cell in todo if find_objective(cell.objective).relabels}
+        taught_by |= {cell.teacher for cell in todo if cell.distilled}
+        translating |= {cell.teacher for cell in todo if cell.relabels}
         for start in range(0, len(todo), size):
             part = todo[start : start + size]
             key = f"{'seed' if grid else 'rates-of-seed'}-{part[0].seed}-part-{start // size}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -51,8 +52,8 @@ def require_finished(context: Context) -> dict[str, Cell]:
 
 
 def failures(context: Context) -> list[str]:
-    """Why each cell that failed did."""
-    records = (context.read_record(cell) or {} for cell in context.plan.cells)
+    """Why each student that failed did, controls included."""
+    records = (context.read_record(cell) or {} for group in context.plan.together for cell in group)
     return [record["failure"] for record in records if record.get("status") == "failed"]
 
 
@@ -69,11 +70,7 @@ def teacher_table(context: Context) -> pd.DataFrame:
 
 def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: who it is, how it ended, its metrics and its diffusion."""
-    rows = []
-    for cell in context.plan.cells:
-        identity = cell.columns | {"learning_rate": context.config.student.peak_rate(cell.rate)}
-        rows.append(identity | (context.read_record(cell) or {"status": "missing"}))
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(_row_of(context, cell) for cell in context.plan.cells)
     separations = {cell.name: read_separation(context, cell) for cell in context.plan.cells}
     for column in SEPARATIONS:
         table[column] = [separations[name].get(column.removeprefix("diffusion/")) for name in table.cell]
@@ -84,32 +81,55 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
             (diffusion.split == split) & (diffusion.normalisation == "mean_distance") & (diffusion.debiased == debiased)
         ]
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
-    identity_columns = ["cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher"]
-    run_columns = ["teacher_seed", "learning_rate", "status", "failure", "selected_epoch", "selection", "parameters"]
-    return table.reindex(
-        columns=[*identity_columns, *run_columns, *context.task.columns, *CONVERGENCE, *ETAS, *SEPARATIONS]
-    )
+    return table.reindex(columns=[*_IDENTITY, *context.task.columns, *CONVERGENCE, *ETAS, *SEPARATIONS])
+
+
+_IDENTITY = (
+    "cell", "objective", "label_smoothing", "temperature", "student", "seed", "teacher",
+    "teacher_seed", "learning_rate", "status", "failure", "selected_epoch", "selection", "parameters",
+)  # fmt: skip
+
+
+def _row_of(context: Context, cell: Cell) -> dict[str, Any]:
+    identity = cell.columns | {"learning_rate": context.config.student.peak_rate(cell.rate)}
+    return identity | (context.read_record(cell) or {"status": "missing"})
+
+
+def control_table(context: Context) -> pd.DataFrame:
+    """One row per student without a teacher, with the columns of `cell_table` that it can have.
+
+    `label_smoothing` is that of its own labels; `temperature`, `teacher` and `teacher_seed` are empty.
+    """
+    rows = [_row_of(context, cell) for group in context.plan.controls for cell in group]
+    return pd.DataFrame(rows).reindex(columns=[*_IDENTITY, *context.task.columns])
 
 
 def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
-    """Write `results.csv`, `teachers.csv`, and what the learning rates were chosen by; return the cells' table."""
+    """Write `results.csv`, `controls.csv`, `teachers.csv`, and what the learning rates were chosen by; return the
+    cells' table."""
     table = cell_table(context, diffusion)
     write_csv(context.directory.results, table)
     write_csv(context.directory.teacher_results, teacher_table(context))
-    path = context.directory.analysis / LEARNING_RATES_FILE
-    if context.plan.trials:
-        student, metric = context.config.student, context.task.metric
-        write_csv(path, trial_table(context.plan, context.read_record, student.peak_rate, metric))
-    else:
-        path.unlink(missing_ok=True)  # of a grid that has shrunk
+    _write_or_remove(context.directory.control_results, control_table(context))
+    student, metric = context.config.student, context.task.metric
+    tried = trial_table(context.plan, context.read_record, student.peak_rate, metric)
+    _write_or_remove(context.directory.analysis / LEARNING_RATES_FILE, tried)
     return table
+
+
+def _write_or_remove(path: Path, table: pd.DataFrame) -> None:
+    """A table with rows; none is left there of a grid that has shrunk."""
+    if len(table):
+        write_csv(path, table)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_test(context: Context, done: Mapping[str, Cell]) -> None:
     """Evaluate the test split, once for every teacher and finished student, and keep the reliability bins.
 
-    Called only after the advice is frozen. A model whose record already has test figures is not read again. Students at
-    learning rates that were not chosen are read too: what a setting's own rate was worth is said on test.
+    Called only after the advice is frozen. A model whose record already has test figures is not read again. Controls
+    are read too, and students at learning rates that were not chosen: what an own rate was worth is said on test.
     """
     bins: list[dict[str, Any]] = []
     on_main = context.compute.processes.on_main

@@ -20,7 +20,6 @@ from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
 from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
-from tosmooth.losses.objectives import find_objective
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
@@ -43,7 +42,7 @@ def train_grid(context: Context) -> None:
     for group in context.plan.trials:
         train_students(context, group, teaching)
     context = context.at_own_rates()
-    for group in context.plan.groups:
+    for group in context.plan.together:
         train_students(context, group, teaching)
 
 
@@ -129,7 +128,7 @@ def of_same_labels(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Cells that see the same batches: all, but those that learn a teacher's translations, teacher by teacher."""
     groups: dict[str | None, list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(cell.teacher if find_objective(cell.objective).relabels else None, []).append(cell)
+        groups.setdefault(cell.teacher if cell.relabels else None, []).append(cell)
     return list(groups.values())
 
 
@@ -154,7 +153,7 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
     seed, seeds = todo[0].seed, context.config.student.seeds
 
     def title(cells: Sequence[Cell]) -> str:
-        trying = not set(cells) <= set(context.plan.cells)
+        trying = not set(cells) <= {cell for group in context.plan.together for cell in group}
         rates = ", at every learning rate" if trying else ""
         return f"{len(cells)} students, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}){rates}"
 
@@ -162,7 +161,7 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
         needed = {cell.teacher for cell in cells}
         return teaching.of([teacher for teacher in context.plan.teachers if teacher.name in needed])
 
-    if find_objective(todo[0].objective).relabels:
+    if todo[0].relabels:
         from tosmooth.study.sequence_level import translated_training  # studies of images need none of it
 
         teacher = next(teacher for teacher in context.plan.teachers if teacher.name == todo[0].teacher)

@@ -18,6 +18,7 @@ from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
 from tosmooth.tasks.find import traits_of
 from tosmooth.terminal import markup
+from tosmooth.words.students import without_teacher
 
 
 def _column(alpha: float, smoothing: str | None) -> str:
@@ -67,6 +68,12 @@ def print_summary(results: StudyResults, console: Console) -> None:
             # One teacher has no interval, and is written as its value alone.
             score = written(t_interval(own[column].to_numpy()), metric.unit)
             console.print(f"{_column(alpha, smoothing)}: {score} test {metric.words}")
+    if column in results.controls:
+        known = results.controls[results.controls.status == "done"].dropna(subset=[column])
+        for (student, alpha), own in known.groupby(["student", "label_smoothing"]):
+            of = f"{student} " if known.student.nunique() > 1 else ""
+            score = written(t_interval(own[column].to_numpy()), metric.unit)
+            console.print(markup(f"{of}{without_teacher(alpha)}: {score} test {metric.words}"))
     if results.config.get("preview"):
         console.print("[yellow]Preview: too short to conclude from. The full study: tosmooth study[/yellow]")
     console.print(f"report: {markup(StudyDirectory(results.path).report)}", soft_wrap=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 from tosmooth.config.schema import TrainingConfig
 from tosmooth.folder.columns import column
-from tosmooth.losses.objectives import find_objective
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -58,12 +57,12 @@ def _at_own_rate(context: Context, owner: Teacher | Cell) -> TrainingConfig:
 
 def is_distilled(owner: Teacher | Cell) -> bool:
     """Whether a model learns from a teacher's answers, rather than from labels or translations."""
-    return isinstance(owner, Cell) and not find_objective(owner.objective).relabels
+    return isinstance(owner, Cell) and owner.distilled
 
 
 def _loss(context: Context, owner: Teacher | Cell) -> LossFunction:
     section = context.config.student
-    if isinstance(owner, Teacher):
+    if isinstance(owner, Teacher) or owner.is_control:
         return label_smoothing_loss(owner.label_smoothing)
     if not is_distilled(owner):
         return label_smoothing_loss(section.label_smoothing)

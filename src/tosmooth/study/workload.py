@@ -9,7 +9,6 @@ from typing import Literal, NamedTuple
 
 from tosmooth.config.schema import TrainingConfig
 from tosmooth.data.batches import Batches
-from tosmooth.losses.objectives import find_objective
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.stages import group_size, of_same_labels
@@ -88,7 +87,7 @@ def _teachers(context: Context, todo: Sequence[Teacher]) -> Stage | None:
 
 def _stored(context: Context, cells: Sequence[Cell]) -> Stage | None:
     views = context.stored_views
-    taught = {cell.teacher for cell in cells if not find_objective(cell.objective).relabels}
+    taught = {cell.teacher for cell in cells if cell.distilled}
     if views is None or not taught:
         return None
     samples = views * len(context.data.train) * len(taught)
@@ -116,9 +115,9 @@ def _students(context: Context, todo: Sequence[Cell]) -> Stage | None:
         work[READ] += section.epochs * samples
         for cell in group:
             work[Kind("train", "student", cell.student)] += section.epochs * samples
-        if context.stored_views is None and not find_objective(group[0].objective).relabels:
+        if context.stored_views is None:
             asked = Kind("ask", "teacher", context.config.teacher.model.name)
-            work[asked] += len({cell.teacher for cell in group}) * section.epochs * samples
+            work[asked] += len({cell.teacher for cell in group if cell.distilled}) * section.epochs * samples
     return Stage("students", len(todo), section.epochs, steps, len(todo) * section.epochs * steps, 0, dict(work))
 
 

@@ -13,6 +13,11 @@ def of_students(training: str) -> str:
     return f" Students: {training}." if training else ""
 
 
+def without_teacher(smoothing: float) -> str:
+    """`without a teacher`, of a control; `smoothing`: of its own labels."""
+    return "without a teacher" + (f", on labels smoothed by α = {smoothing:g}" if smoothing else "")
+
+
 def how_students_train(student: StudentConfig) -> str:
     """`SGD at 0.1, 4 epochs`; of several learning rates: `SGD, each setting at the better of 0.1 and 0.3, 4 epochs`."""
     name, rates = OPTIMIZERS[student.optimizer.name], [f"{rate:.3g}" for rate in student.peak_rates]

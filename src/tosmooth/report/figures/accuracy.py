@@ -10,8 +10,9 @@ from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.figures.figure import Figure, Size
-from tosmooth.report.figures.lines import Axis, Series, temperature_chart
+from tosmooth.report.figures.lines import Axis, Level, Series, temperature_chart
 from tosmooth.report.reading import StudyFiles
+from tosmooth.report.results_tables import controls_note
 from tosmooth.tasks.metric import Metric, capital
 from tosmooth.words.numbers import (
     alpha_label,
@@ -80,8 +81,11 @@ def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) 
     percent = " (%)" if metric.unit else ""
     axis = Axis(f"{capital(metric.quantity)} on {files.split_name} data{percent}", decimals, bounds=metric.bounds)
 
+    controls = ((name, over_seeds(rows.get(column, ()))) for name, rows in files.controls_of(setting[1]))
+    levels = [Level(name, score.mean) for name, score in controls if score.n]
+
     def draw(size: Size) -> object:
-        return temperature_chart(lines, files.temperatures, files.alphas, axis, size)
+        return temperature_chart(lines, files.temperatures, files.alphas, axis, size, levels)
 
     finding = accuracy_finding(files, cells, column, decimals)
     described = "; ".join(
@@ -97,7 +101,8 @@ def accuracy_figure(files: StudyFiles, setting: tuple[str, str], *, main: bool) 
         alt=f"Line chart of {metric.quantity} on {files.split_name} data against temperature. {described}.",
         caption=f"{capital(metric.quantity)} of the students on the {files.split_name} split, by the temperature of "
         f"distillation and the smoothing α of the teacher (objective {setting[0]}, student {setting[1]}). "
-        f"{seeds_note(cells)}{_without_temperature(files, setting[1], column, decimals)}",
+        f"{seeds_note(cells)}{_without_temperature(files, setting[1], column, decimals)}"
+        f"{controls_note(files, setting[1], column, decimals)}",
         draw=draw,
     )
 

@@ -56,12 +56,25 @@ class Axis:
         return min(max(value, self.bounds[0]), self.bounds[1]) if math.isfinite(value) else None
 
 
+@dataclass(frozen=True)
+class Level:
+    """A horizontal line across the chart: what has no temperature, such as students without a teacher."""
+
+    label: str
+    mean: float
+
+
 def temperature_chart(
-    series: Sequence[Series], temperatures: Sequence[float], alphas: Sequence[float], axis: Axis, size: Size
+    series: Sequence[Series],
+    temperatures: Sequence[float],
+    alphas: Sequence[float],
+    axis: Axis,
+    size: Size,
+    levels: Sequence[Level] = (),
 ) -> Any:
     """The chart. T has evenly spaced positions: on a true scale 1, 2 and 3 would be one spot beside 64."""
     height = 150 if size.paper else 300
-    domain = _domain(series, axis)
+    domain = _domain(series, axis, levels)
     means, dots, labels = _rows(series, temperatures, axis, domain, height / size.scale)
     ticks = json.dumps([f"{t:g}" for t in temperatures])
     x = alt.X(
@@ -91,6 +104,8 @@ def temperature_chart(
     layers = []
     if axis.zero:
         layers.append(alt.Chart().mark_rule(style="neutral").encode(y=alt.YDatum(0, scale=y_scale)))
+    if levels:
+        layers += _level_layers(levels, y_scale, x, size)
     if dots:
         seed_dots = alt.Chart(pd.DataFrame(dots)).mark_circle(size=22 * size.scale, opacity=0.35)
         layers.append(seed_dots.encode(x=x, y=alt.Y("mean:Q", scale=y_scale), color=colour))
@@ -111,10 +126,18 @@ def temperature_chart(
     )
 
 
-def _domain(series: Sequence[Series], axis: Axis) -> list[float]:
+def _level_layers(levels: Sequence[Level], y_scale: Any, x: Any, size: Size) -> list[Any]:
+    """Each level as a dashed line, named at its left end."""
+    rows = pd.DataFrame({"mean": [level.mean for level in levels], "label": [level.label for level in levels]})
+    base = alt.Chart(rows.assign(x=-0.22)).encode(y=alt.Y("mean:Q", scale=y_scale))
+    name = base.mark_text(align="left", baseline="bottom", dy=-3 * size.scale, style="neutral", strokeWidth=0)
+    return [base.mark_rule(style="neutral", strokeDash=[4, 3]), name.encode(x=x, text="label:N")]
+
+
+def _domain(series: Sequence[Series], axis: Axis, levels: Sequence[Level] = ()) -> list[float]:
     """The vertical range: all intervals and seeds with a margin; zero included where it is a landmark."""
     values = [v for s in series for i in s.points.values() for v in (i.mean, i.low, i.high)]
-    values += [v for s in series for own in s.seeds.values() for v in own]
+    values += [v for s in series for own in s.seeds.values() for v in own] + [level.mean for level in levels]
     drawn = [axis.within(v) for v in values] + ([0.0] if axis.zero else [])
     inside = [v for v in drawn if v is not None]
     low, high = min(inside), max(inside)
