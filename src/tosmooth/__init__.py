@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tosmooth.analysis.centroids import ClassCentroids
     from tosmooth.analysis.compactness import within_class_compactness
+    from tosmooth.analysis.crossed import crossed_variance, image_variances
     from tosmooth.analysis.diffusion import diffusion_index
     from tosmooth.analysis.information import mutual_information
     from tosmooth.analysis.label_smoothing import estimate_label_smoothing
+    from tosmooth.analysis.more_blocks import seeds_needed, spent_confidence
+    from tosmooth.analysis.multiple_comparison import compare_settings
     from tosmooth.analysis.projection import PenultimateProjection
     from tosmooth.analysis.similarity import similar_classes
     from tosmooth.analysis.smoothness import smoothness
@@ -33,17 +36,22 @@ _HOME = {
     "DistillationLoss": "tosmooth.losses.distillation",
     "PenultimateFeatures": "tosmooth.models.features",
     "PenultimateProjection": "tosmooth.analysis.projection",
+    "compare_settings": "tosmooth.analysis.multiple_comparison",
+    "crossed_variance": "tosmooth.analysis.crossed",
     "diffusion_index": "tosmooth.analysis.diffusion",
     "distillation_loss": "tosmooth.losses.distillation",
     "estimate_label_smoothing": "tosmooth.analysis.label_smoothing",
     "export_model": "tosmooth.export.export",
     "fused_linear_distillation": "tosmooth.losses.fused_linear",
+    "image_variances": "tosmooth.analysis.crossed",
     "load_config": "tosmooth.recipes.reading",
     "load_study": "tosmooth.folder.results",
     "mutual_information": "tosmooth.analysis.information",
     "run_study": "tosmooth.study.run",
+    "seeds_needed": "tosmooth.analysis.more_blocks",
     "similar_classes": "tosmooth.analysis.similarity",
     "smoothness": "tosmooth.analysis.smoothness",
+    "spent_confidence": "tosmooth.analysis.more_blocks",
     "stability": "tosmooth.analysis.stability",
     "within_class_compactness": "tosmooth.analysis.compactness",
 }
@@ -54,17 +62,22 @@ __all__ = [
     "DistillationLoss",
     "PenultimateFeatures",
     "PenultimateProjection",
+    "compare_settings",
+    "crossed_variance",
     "diffusion_index",
     "distillation_loss",
     "estimate_label_smoothing",
     "export_model",
     "fused_linear_distillation",
+    "image_variances",
     "load_config",
     "load_study",
     "mutual_information",
     "run_study",
+    "seeds_needed",
     "similar_classes",
     "smoothness",
+    "spent_confidence",
     "stability",
     "within_class_compactness",
 ]
