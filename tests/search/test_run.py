@@ -16,6 +16,7 @@ from tests.faults.studies import assert_same, changed, content, finish, kill_aft
 from tests.folder.page import each_has_one_row
 from tosmooth.advice.comparisons import KEY
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.folder.judged import read_correct
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
 from tosmooth.search.plan import planned
@@ -148,6 +149,9 @@ def test_teachers_of_the_finished_study_are_taken_over(both: Both, tmp_path: Pat
     assert not any(
         "test/top1" in file.read_text(encoding="utf-8") for file in found.path.glob("teachers/*/result.json")
     )
+    teachers = sorted(path.parent for path in found.path.glob("teachers/*/result.json"))
+    assert [read_correct(folder, "test") for folder in teachers] == [None, None]
+    assert all(read_correct(folder, "val") is not None for folder in teachers)
 
     whole = run_study(load_config(RAW, ["name=small-search"]), tmp_path, quiet())
     cells = list(whole.cells.cell)

@@ -18,6 +18,7 @@ from tests.data.image_files import write_folder, write_image
 from tests.grids import trained
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.errors import DataError, StudyError, TosmoothError
+from tosmooth.folder.judged import forget_judged, read_answers, read_correct
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
@@ -66,6 +67,32 @@ def test_what_was_right_on_validation_is_kept_by_image(tiny_study: StudyResults)
         correct = judged[row["cell"]]
         assert set(np.unique(correct)) == {0, 1}
         assert 100 * correct.mean() == pytest.approx(row["val/top1"], abs=1e-3)
+
+
+def test_what_every_model_took_test_images_for_is_kept(tiny_study: StudyResults):
+    models = [("students", name, row) for name, row in tiny_study.cells.set_index("cell").iterrows()]
+    models += [("teachers", name, row) for name, row in tiny_study.teachers.set_index("teacher").iterrows()]
+    for kind, name, row in models:
+        correct, answers = (read(tiny_study.path / kind / name, "test") for read in (read_correct, read_answers))
+        assert correct is not None
+        assert answers is not None
+        assert (correct.shape, answers.shape) == ((300,), (2, 300))
+        assert correct.tolist() == (answers[0] == answers[1]).int().tolist()
+        assert 100 * correct.mean() == pytest.approx(row["test/top1"], abs=1e-3)
+
+
+def test_test_figures_of_an_earlier_version_stay_without_what_was_answered(
+    tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress
+):
+    shutil.copytree(tiny_study.path, tmp_path / "tiny")
+    folders = [path.parent for path in (tmp_path / "tiny").rglob("judged.safetensors")]
+    for folder in folders:
+        forget_judged(folder, "test")
+    again = run_study(load_config(str(tiny_study.path / "study.yaml")), tmp_path, silent)
+    pd.testing.assert_frame_equal(again.cells, tiny_study.cells)
+    for folder in folders:
+        assert read_correct(folder, "val") is not None
+        assert read_correct(folder, "test") is None
 
 
 def test_students_of_a_seed_start_alike_and_the_reference_has_no_diffusion(tiny_study: StudyResults):

@@ -10,6 +10,7 @@ from tosmooth.errors import StudyError
 from tosmooth.folder.claim import data_of
 from tosmooth.folder.columns import OF_EVERY_PASS, column
 from tosmooth.folder.growth import compare
+from tosmooth.folder.judged import forget_judged
 from tosmooth.folder.paths import RECORD_FILE, RELIABILITY_FILE, TRANSLATIONS_FILE, WEIGHTS_FILE, StudyDirectory
 from tosmooth.folder.writing import read_record, write_json
 from tosmooth.study.context import Context
@@ -58,6 +59,7 @@ def take_over_teachers(context: Context, study: Path) -> list[str]:
         shutil.copytree(
             there, temporary, ignore=shutil.ignore_patterns(RELIABILITY_FILE, RECORD_FILE, TRANSLATIONS_FILE, ".*")
         )
+        forget_judged(temporary, "test")
         on_test = {column("test", name) for name in OF_EVERY_PASS}
         kept = {key: value for key, value in record.items() if key not in on_test and not key.startswith("test/")}
         write_json(temporary / RECORD_FILE, kept)

@@ -16,6 +16,7 @@ from tosmooth.analysis.diffusion import NORMALISATIONS, diffusion_index
 from tosmooth.analysis.inference import sign_flip_test, t_interval
 from tosmooth.analysis.similarity import similar_classes
 from tosmooth.errors import StudyError
+from tosmooth.folder.judged import read_answers
 from tosmooth.folder.paths import (
     CENTROIDS_FILE,
     DIFFUSION_CLASSES_FILE,
@@ -53,12 +54,11 @@ def errors_of(context: Context, cell: Cell, similarity: Similarity) -> dict[str,
     Raises:
         StudyError: the file is damaged.
     """
-    file = context.folder(cell) / JUDGED_FILE
-    kept = read_tensors(file, "delete it, and it is left out") if file.is_file() else {}
-    if "val.answers" not in kept or context.data.class_outputs is not None:
+    answers, classes = read_answers(context.folder(cell), "val"), len(context.data.classes)
+    if answers is None or context.data.class_outputs is not None:
         return {"errors_s1": float("nan"), "errors_s2": float("nan")}
-    answers, classes = kept["val.answers"], len(context.data.classes)
     if answers.shape != (2, answers.shape[-1]) or not (int(answers.min()) >= -1 and int(answers.max()) < classes):
+        file = context.folder(cell) / JUDGED_FILE
         raise StudyError(f"{file} is damaged: it holds other answers than of {classes} classes; delete it")
     predicted, labels = answers
     return {

@@ -8,6 +8,7 @@ from torch import Tensor
 from tosmooth.data.batches import Batches
 from tosmooth.errors import NonFiniteError
 from tosmooth.files import write_bytes
+from tosmooth.folder.judged import keep_judged
 from tosmooth.folder.paths import CENTROIDS_FILE, FEATURES_FILE, JUDGED_FILE, SEPARATION_FILE
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
@@ -78,7 +79,7 @@ class Measuring:
         context = self._context
         tensors: dict[str, Tensor] = {}
         features: dict[str, Tensor] = {}
-        judged: dict[str, Tensor] = {}
+        judged: Evaluation | None = None
         figures: dict[str, object] = {"parameters": sum(p.numel() for p in model.parameters())}
         for name, split in (("train", context.data.train), ("val", context.data.validation)):
             if not len(split):
@@ -88,7 +89,7 @@ class Measuring:
             if name == "val":
                 figures |= found.columns("val") | context.measure(owner, model, "val")
                 figures |= figures_of_correct(context, split, found, "val")
-                judged = {"val.correct": found.correct, "val.answers": found.answers}
+                judged = found
             if not found.finite:
                 raise NonFiniteError(
                     f"{owner.name}: its features are NaN or infinite in evaluation, though its losses were not; "
@@ -102,11 +103,12 @@ class Measuring:
 
         def write() -> None:
             (folder / SEPARATION_FILE).unlink(missing_ok=True)  # of an earlier training
+            (folder / JUDGED_FILE).unlink(missing_ok=True)
             write_bytes(folder / CENTROIDS_FILE, save(tensors))
             if features:
                 write_bytes(folder / FEATURES_FILE, save(features))
-            if judged:
-                write_bytes(folder / JUDGED_FILE, save(judged))
+            if judged is not None:
+                keep_judged(folder, "val", judged.correct, judged.answers)
 
         context.compute.processes.on_main(write)
         context.write_record(owner, {**record, **figures})

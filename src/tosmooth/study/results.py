@@ -11,6 +11,7 @@ import pandas as pd
 from tosmooth.data.batches import Batches
 from tosmooth.errors import StudyError
 from tosmooth.folder.columns import CONVERGENCE
+from tosmooth.folder.judged import keep_judged
 from tosmooth.folder.paths import CALIBRATION_FILE, LEARNING_RATES_FILE, RELIABILITY_FILE
 from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
@@ -164,6 +165,11 @@ def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> l
         figures = found.columns("test") | context.measure(owner, model, "test")
         figures |= figures_of_correct(context, context.data.test, found, "test")
         rows = found.metrics.reliability().to_dict(orient="records")
-        on_main(lambda: write_json(saved, rows))
+
+        def write() -> None:
+            keep_judged(saved.parent, "test", found.correct, found.answers)
+            write_json(saved, rows)
+
+        on_main(write)
         context.write_record(owner, record | figures)
     return on_main(lambda: load_json(saved, list, "delete it, and the same command makes it again"))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tosmooth.folder.paths import JUDGED_FILE
-from tosmooth.folder.tensors import read_tensors
+from tosmooth.folder.judged import read_correct
 from tosmooth.folder.translations import Translations, read_translations
 
 if TYPE_CHECKING:  # a task is known without SciPy
@@ -49,9 +48,7 @@ class RightOrWrong(SampleTest):
 
     def read(self, folder: Path) -> NDArray[np.int8] | None:
         """(N,): 1 = right, 0 = wrong, −1 = could not be read."""
-        file = folder / JUDGED_FILE
-        remedy = "delete it, and it is left out"
-        return read_tensors(file, remedy)["val.correct"].numpy() if file.is_file() else None
+        return read_correct(folder, "val")
 
     def compare(self, best: NDArray[np.int8], other: NDArray[np.int8]) -> tuple[Interval, float]:
         """In points of accuracy."""
