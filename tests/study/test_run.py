@@ -17,7 +17,11 @@ import tosmooth
 from tests.data.image_files import write_folder, write_image
 from tests.grids import trained
 from tosmooth.advice.comparisons import read_judged
+from tosmooth.analysis.calibration import ClassificationMetrics
+from tosmooth.analysis.selective import risk_coverage_area
+from tosmooth.analysis.temperature import fit_temperature
 from tosmooth.errors import DataError, StudyError, TosmoothError
+from tosmooth.folder.columns import AGREEMENT, AURC, COSTS, ECE_FITTED, TEMPERATURE, WORST_CLASS
 from tosmooth.folder.judged import forget_judged, read_answers, read_correct
 from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
@@ -81,6 +85,42 @@ def test_what_every_model_took_test_images_for_is_kept(tiny_study: StudyResults)
         assert 100 * correct.mean() == pytest.approx(row["test/top1"], abs=1e-3)
 
 
+def test_what_smoothing_costs_is_that_of_the_models_logits(tiny_study: StudyResults, silent: StudyProgress):
+    context = Context.join(load_config(tiny_study.config), tiny_study.path.parent, silent)
+    cell = context.plan.cells[-1]
+    row = tiny_study.cells.set_index("cell").loc[cell.name]
+    model = context.trained_model(cell)
+
+    def logits_on(split) -> tuple[torch.Tensor, torch.Tensor]:
+        batches = [context.compute.put(batch) for batch in context.evaluation_batches(split).epoch(0)]
+        with torch.no_grad():
+            return torch.cat([model(b.inputs) for b in batches]), torch.cat([b.labels for b in batches])
+
+    temperature = fit_temperature(*logits_on(context.data.validation))
+    assert row[TEMPERATURE] == pytest.approx(temperature, rel=1e-4)
+    logits, labels = logits_on(context.data.test)
+    at_it = ClassificationMetrics(10)
+    at_it.update(logits / temperature, labels)
+    assert row[ECE_FITTED] == pytest.approx(at_it.compute()["ece"], abs=1e-4)
+    confidence, predicted = logits.softmax(1).max(1)
+    assert row[AURC] == pytest.approx(risk_coverage_area(confidence, predicted == labels), abs=1e-4)
+    right = [(predicted == labels)[labels == k].double().mean() for k in range(10) if (labels == k).sum() >= 20]
+    assert row[WORST_CLASS] == pytest.approx(100 * float(min(right)), abs=1e-3)
+    theirs = read_answers(tiny_study.path / "teachers" / cell.teacher, "test")
+    assert theirs is not None
+    assert row[AGREEMENT] == pytest.approx(100 * float((theirs[0] == predicted).double().mean()))
+
+
+def test_what_smoothing_costs_is_known_of_every_model(tiny_study: StudyResults):
+    for table, columns in ((tiny_study.cells, [*COSTS]), (tiny_study.teachers, [c for c in COSTS if c != AGREEMENT])):
+        assert list(table.columns[-len(columns) :]) == list(columns)
+        assert table[columns].notna().all(axis=None)
+        assert table[[ECE_FITTED, AURC]].stack().between(0, 1).all()
+        assert table[[c for c in columns if c.startswith("test/")]].stack().between(0, 100).all()
+        assert (table[TEMPERATURE] > 0).all()
+        assert (table[WORST_CLASS] <= table["test/top1"] + 1e-6).all()
+
+
 def test_test_figures_of_an_earlier_version_stay_without_what_was_answered(
     tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress
 ):
@@ -89,7 +129,8 @@ def test_test_figures_of_an_earlier_version_stay_without_what_was_answered(
     for folder in folders:
         forget_judged(folder, "test")
     again = run_study(load_config(str(tiny_study.path / "study.yaml")), tmp_path, silent)
-    pd.testing.assert_frame_equal(again.cells, tiny_study.cells)
+    assert again.cells[AGREEMENT].isna().all()
+    pd.testing.assert_frame_equal(again.cells.drop(columns=AGREEMENT), tiny_study.cells.drop(columns=AGREEMENT))
     for folder in folders:
         assert read_correct(folder, "val") is not None
         assert read_correct(folder, "test") is None

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tosmooth.analysis.selective import risk_coverage_area
+
 BINS = 15
 MOST_AT_ONCE = 2**24  # logits that are looked at at once
 BELOW_ONE = 1 - 2**-24  # the largest float32 below 1
@@ -26,12 +28,13 @@ class ClassificationMetrics:
 
     Args:
         num_classes: K, at least 2. Top-5 is top-K where K < 5.
+        temperature: by which logits are divided for a second calibration error; None: there is none.
 
     Raises:
         ValueError: fewer than 2 classes.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, temperature: float | None = None) -> None:
         if num_classes < 2:
             raise ValueError(f"a classifier has at least 2 classes, got {num_classes}")
         # Imports a great deal that only those who evaluate should wait for.
@@ -42,6 +45,8 @@ class ClassificationMetrics:
         self._top1 = MulticlassAccuracy(num_classes, average="micro", **local)
         self._top5 = MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes), **local)
         self._ece = MulticlassCalibrationError(num_classes, n_bins=BINS, norm="l1", **local)
+        self._temperature = temperature
+        self._ece_fitted = MulticlassCalibrationError(num_classes, n_bins=BINS, norm="l1", **local)
         self._sums = torch.zeros(2, dtype=torch.float64)  # NLL, Brier score
         self._count = 0
 
@@ -78,6 +83,8 @@ class ClassificationMetrics:
         self._top1.update(values, labels)
         self._top5.update(values, labels)
         self._ece.update(probabilities, labels)
+        if self._temperature is not None:
+            self._ece_fitted.update((values / self._temperature).softmax(1).clamp(max=BELOW_ONE), labels)
         exact = values.double()
         brier = (exact.softmax(1) - F.one_hot(labels, self.num_classes)).square().sum()
         self._sums += torch.stack([F.cross_entropy(exact, labels, reduction="sum"), brier])
@@ -87,15 +94,19 @@ class ClassificationMetrics:
         """Add the samples another accumulator has seen.
 
         Raises:
-            ValueError: it has another number of classes.
+            ValueError: it has another number of classes, or another temperature.
         """
         if other.num_classes != self.num_classes:
             raise ValueError(f"cannot merge metrics of {other.num_classes} classes into those of {self.num_classes}")
+        if other._temperature != self._temperature:
+            raise ValueError(f"cannot merge metrics at T = {other._temperature} into those at {self._temperature}")
         if not other._count:
             return
         other._to(self._sums.device)
         for own, more in ((self._top1, other._top1), (self._top5, other._top5), (self._ece, other._ece)):
             own.merge_state(more)
+        if self._temperature is not None:
+            self._ece_fitted.merge_state(other._ece_fitted)
         self._sums = self._sums + other._sums
         self._count += other._count
 
@@ -112,6 +123,7 @@ class ClassificationMetrics:
     def _to(self, device: torch.device) -> None:
         if self._sums.device != device:
             self._top1, self._top5, self._ece = (m.to(device) for m in (self._top1, self._top5, self._ece))
+            self._ece_fitted = self._ece_fitted.to(device)
             self._sums = self._sums.to(device)
 
     def compute(self) -> dict[str, float]:
@@ -129,6 +141,20 @@ class ClassificationMetrics:
             "ece": float(self._ece.compute()),
             "brier": float(self._sums[1]) / self._count,
         }
+
+    def ece_fitted(self) -> float | None:
+        """The calibration error in [0, 1] at the temperature that was given; None where none was."""
+        return None if self._temperature is None or not self._count else float(self._ece_fitted.compute())
+
+    def risk_coverage_area(self) -> float:
+        """AURC in [0, 1] of the top-1 confidence, see `selective.risk_coverage_area`.
+
+        Raises:
+            ValueError: nothing was added.
+        """
+        if not self._count:
+            raise ValueError("no samples to compute metrics from")
+        return risk_coverage_area(torch.cat(self._ece.confidences), torch.cat(self._ece.accuracies))
 
     def reliability(self) -> pd.DataFrame:
         """The reliability curve: a row per bin with `bin`, `confidence`, `accuracy` and `count`.

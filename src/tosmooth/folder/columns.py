@@ -16,6 +16,15 @@ def column(split: str, figure: str) -> str:
 # How a student's training went: what it began with, and what its last epoch still gained.
 CONVERGENCE = ("train/first_loss", "train/first_gradient", "train/last_gain")
 
+# What smoothing may cost beside accuracy: the temperature that fits a model's validation logits best; on test, the
+# calibration error at it and the area under the risk-coverage curve, as shares; macro F1, the share of right answers of
+# the worst class, and the share of samples on which student and teacher answer alike, in percent.
+TEMPERATURE = "cal/temperature"
+ECE_FITTED, AURC = "cal/ece_fitted", "cal/aurc"
+MACRO_F1, WORST_CLASS, AGREEMENT = "test/macro_f1", "test/worst_class", "test/agreement"
+COSTS = (TEMPERATURE, ECE_FITTED, AURC, MACRO_F1, WORST_CLASS, AGREEMENT)
+COSTS_ON_TEST = COSTS[1:]
+
 # Class and model names are text even where they look like numbers or like a missing value ("1", "NA", "null").
 TEXT_COLUMNS = (
     "cell", "objective", "student", "teacher", "status", "failure", "selection", "name", "role", "split", "class_name",

@@ -8,7 +8,7 @@ from pathlib import Path
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import StudyError
 from tosmooth.folder.claim import data_of
-from tosmooth.folder.columns import OF_EVERY_PASS, column
+from tosmooth.folder.columns import COSTS_ON_TEST, OF_EVERY_PASS, column
 from tosmooth.folder.growth import compare
 from tosmooth.folder.judged import forget_judged
 from tosmooth.folder.paths import RECORD_FILE, RELIABILITY_FILE, TRANSLATIONS_FILE, WEIGHTS_FILE, StudyDirectory
@@ -60,7 +60,7 @@ def take_over_teachers(context: Context, study: Path) -> list[str]:
             there, temporary, ignore=shutil.ignore_patterns(RELIABILITY_FILE, RECORD_FILE, TRANSLATIONS_FILE, ".*")
         )
         forget_judged(temporary, "test")
-        on_test = {column("test", name) for name in OF_EVERY_PASS}
+        on_test = {column("test", name) for name in OF_EVERY_PASS} | {*COSTS_ON_TEST}
         kept = {key: value for key, value in record.items() if key not in on_test and not key.startswith("test/")}
         write_json(temporary / RECORD_FILE, kept)
         temporary.replace(here)

@@ -8,6 +8,7 @@ from torch import Tensor
 from tosmooth.data.batches import Batches
 from tosmooth.errors import NonFiniteError
 from tosmooth.files import write_bytes
+from tosmooth.folder.columns import TEMPERATURE
 from tosmooth.folder.judged import keep_judged
 from tosmooth.folder.paths import CENTROIDS_FILE, FEATURES_FILE, JUDGED_FILE, SEPARATION_FILE
 from tosmooth.models.study_model import StudyModel
@@ -41,7 +42,8 @@ class Measuring:
         self._batches: dict[int, Batches] = {}  # by split: loader processes are started once
 
     def evaluate(self, owner: Teacher | Cell, model: StudyModel, split: Split, *, judge: bool = True) -> Evaluation:
-        """All that the analysis wants to know of a model on a split; with `judge`, its metrics too."""
+        """All that the analysis wants to know of a model on a split; with `judge`, its metrics too, and on validation
+        the temperature that fits it."""
         context = self._context
         keep = self._classes if isinstance(owner, Cell) and is_shown(context, owner) else ()
         if id(split) not in self._batches:
@@ -56,6 +58,7 @@ class Measuring:
             layer=layer,
             class_outputs=context.data.class_outputs,
             judge=judge,
+            fit=judge and split is context.data.validation,
         )
 
     def record(
@@ -88,7 +91,7 @@ class Measuring:
             found = done or self.evaluate(owner, model, split, judge=name == "val")
             if name == "val":
                 figures |= found.columns("val") | context.measure(owner, model, "val")
-                figures |= figures_of_correct(context, split, found, "val")
+                figures |= figures_of_correct(context, split, found, "val") | {TEMPERATURE: found.temperature}
                 judged = found
             if not found.finite:
                 raise NonFiniteError(

@@ -10,11 +10,12 @@ import pandas as pd
 
 from tosmooth.data.batches import Batches
 from tosmooth.errors import StudyError
-from tosmooth.folder.columns import CONVERGENCE
+from tosmooth.folder.columns import AGREEMENT, CONVERGENCE, COSTS, TEMPERATURE
 from tosmooth.folder.judged import keep_judged
 from tosmooth.folder.paths import CALIBRATION_FILE, LEARNING_RATES_FILE, RELIABILITY_FILE
 from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
+from tosmooth.study.costs import agreement_with_teacher, costs_on_test
 from tosmooth.study.learning_rates import trial_table
 from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
@@ -66,7 +67,8 @@ def teacher_table(context: Context) -> pd.DataFrame:
         identity = {"teacher": teacher.name, "label_smoothing": teacher.label_smoothing, "seed": teacher.seed}
         rows.append(identity | record)
     identity_columns = ["teacher", "label_smoothing", "seed", "status", "selected_epoch", "selection", "parameters"]
-    return pd.DataFrame(rows).reindex(columns=[*identity_columns, *context.task.columns])
+    costs = [name for name in COSTS if name != AGREEMENT]  # with whom?
+    return pd.DataFrame(rows).reindex(columns=[*identity_columns, *context.task.columns, *costs])
 
 
 def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
@@ -75,6 +77,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
     separations = {cell.name: read_separation(context, cell) for cell in context.plan.cells}
     for column in SEPARATIONS:
         table[column] = [separations[name].get(column.removeprefix("diffusion/")) for name in table.cell]
+    table[AGREEMENT] = [agreement_with_teacher(context, cell) for cell in context.plan.cells]
     for column, (split, debiased, quantity) in ETAS.items():
         if quantity not in diffusion:
             continue
@@ -82,7 +85,7 @@ def cell_table(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
             (diffusion.split == split) & (diffusion.normalisation == "mean_distance") & (diffusion.debiased == debiased)
         ]
         table[column] = table.cell.map(chosen.set_index("cell")[quantity])
-    return table.reindex(columns=[*_IDENTITY, *context.task.columns, *CONVERGENCE, *ETAS, *SEPARATIONS])
+    return table.reindex(columns=[*_IDENTITY, *context.task.columns, *CONVERGENCE, *ETAS, *SEPARATIONS, *COSTS])
 
 
 _IDENTITY = (
@@ -102,7 +105,7 @@ def control_table(context: Context) -> pd.DataFrame:
     `label_smoothing` is that of its own labels; `temperature`, `teacher` and `teacher_seed` are empty.
     """
     rows = [_row_of(context, cell) for group in context.plan.controls for cell in group]
-    return pd.DataFrame(rows).reindex(columns=[*_IDENTITY, *context.task.columns])
+    return pd.DataFrame(rows).reindex(columns=[*_IDENTITY, *context.task.columns, *COSTS])
 
 
 def write_results(context: Context, diffusion: pd.DataFrame) -> pd.DataFrame:
@@ -161,9 +164,9 @@ def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> l
     saved = context.folder(owner) / RELIABILITY_FILE
     if on_main(lambda: context.task.metric.test not in record or not saved.exists()):
         model = context.trained_model(owner)
-        found = evaluate(model, batches, context.compute)
+        found = evaluate(model, batches, context.compute, temperature=record.get(TEMPERATURE))
         figures = found.columns("test") | context.measure(owner, model, "test")
-        figures |= figures_of_correct(context, context.data.test, found, "test")
+        figures |= figures_of_correct(context, context.data.test, found, "test") | costs_on_test(context, found)
         rows = found.metrics.reliability().to_dict(orient="records")
 
         def write() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.separation import ClassSeparation
+from tosmooth.analysis.temperature import TemperatureFit
 from tosmooth.data.batches import Batches
 from tosmooth.errors import DataError
 from tosmooth.folder.columns import OF_EVERY_PASS, column
@@ -37,6 +38,7 @@ class Evaluation:
         answers: (2, N) int32 on the CPU, by position in the split: the output that was most likely, and the label; −1
             where a sample could not be read, or was not judged.
         finite: whether all features were, and no logit was NaN; where not, centroids and metrics are not to be used.
+        temperature: that fits the logits to the labels best; None where it was not asked for, or none does.
     """
 
     metrics: ClassificationMetrics
@@ -44,6 +46,7 @@ class Evaluation:
     features: tuple[Tensor, Tensor] | None
     answers: Tensor
     finite: bool = True
+    temperature: float | None = None
 
     @property
     def correct(self) -> Tensor:
@@ -70,6 +73,8 @@ def evaluate(
     layer: str | None = None,
     class_outputs: Tensor | None = None,
     judge: bool = True,
+    fit: bool = False,
+    temperature: float | None = None,
 ) -> Evaluation:
     """Metrics of a model on a split; centroids, and the features of some classes, from the same forward passes.
 
@@ -85,13 +90,16 @@ def evaluate(
         class_outputs: (C,) int64, the output that each followed class is; None: classes and outputs are the same.
             Centroids and kept features are those of the followed classes.
         judge: whether metrics are wanted; without them, a model that can leave out its last layer does.
+        fit: whether to fit a temperature to the logits, which are kept for it.
+        temperature: one that was fitted elsewhere; metrics have the calibration error at it, too.
 
     Raises:
         DataError: no sample of the split could be read.
     """
     model.eval()
     classes = FollowedClasses(model.num_classes, class_outputs, compute.device)
-    metrics = ClassificationMetrics(model.num_classes)
+    metrics = ClassificationMetrics(model.num_classes, temperature)
+    fitting = TemperatureFit(batches.size, model.num_classes) if fit else None
     seen, finite = 0, True
     found: ClassCentroids | None = None
     kept: list[Kept] = []
@@ -109,6 +117,8 @@ def evaluate(
                 continue
             if judge and logits is not None:
                 metrics.update(logits.float(), labels)
+                if fitting is not None:
+                    fitting.update(logits, labels, indices)
                 judged.append((indices, torch.stack([logits.argmax(1), labels])))
             if features is not None and centroids:
                 found = found or ClassCentroids(classes.count, features.shape[1])
@@ -123,7 +133,8 @@ def evaluate(
         seen, finite = sum(compute.processes.gather(seen)), all(compute.processes.gather(finite))
     if not seen:
         raise DataError("nothing of the split could be read")
-    return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite)
+    fitted = None if fitting is None or not finite else fitting.compute(lambda own: sum(compute.processes.gather(own)))
+    return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite, fitted)
 
 
 class FollowedClasses:

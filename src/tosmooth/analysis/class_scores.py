@@ -1,0 +1,65 @@
+"""What a classifier is worth to its classes, however many samples each has: macro F1, and the worst class."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+FEWEST_SAMPLES = 20  # of a class that can be called the worst one: fewer say too little
+
+
+def macro_f1(predicted: Tensor, labels: Tensor, num_classes: int) -> float:
+    """The mean F1 score of the classes, each counted alike, in percent.
+
+    Args:
+        predicted: (N,) integers in [0, K).
+        labels: (N,) integers in [0, K); negative ones are samples that do not count.
+        num_classes: K. A class that is neither a label nor an answer is left out, as scikit-learn does.
+
+    Returns:
+        In [0, 100]; NaN without samples.
+    """
+    from torchmetrics.functional.classification import multiclass_f1_score  # which only those who score wait for
+
+    counted = labels >= 0
+    if not counted.any():
+        return float("nan")
+    own, answers = labels[counted].long(), predicted[counted].long()
+    return 100 * float(multiclass_f1_score(answers, own, num_classes, average="macro"))
+
+
+def worst_class(predicted: Tensor, labels: Tensor, fewest: int = FEWEST_SAMPLES) -> float:
+    """The accuracy of the class whose accuracy is lowest, in percent of its samples.
+
+    Args:
+        predicted: (N,) integers in [0, K).
+        labels: (N,) integers in [0, K); negative ones are samples that do not count.
+        fewest: classes with fewer samples are left out.
+
+    Returns:
+        In [0, 100]; NaN where every class is left out.
+    """
+    counted = labels >= 0
+    own, right = labels[counted].long(), (predicted == labels)[counted]
+    samples = own.bincount()
+    right_of = own[right].bincount(minlength=len(samples))
+    enough = samples >= max(1, fewest)
+    return 100 * float((right_of[enough] / samples[enough]).min()) if enough.any() else float("nan")
+
+
+def agreement(one: Tensor, other: Tensor) -> float:
+    """The share of samples on which two models give the same answer, right or wrong, in percent.
+
+    Args:
+        one: (N,) answers; negative ones are samples that could not be read, and do not count.
+        other: of the other model on the same samples.
+
+    Returns:
+        In [0, 100]; NaN without samples that both have answered.
+
+    Raises:
+        ValueError: shapes do not fit.
+    """
+    if one.shape != other.shape:
+        raise ValueError(f"answers to other samples: {tuple(one.shape)} and {tuple(other.shape)}")
+    both = (one >= 0) & (other >= 0)
+    return 100 * float((one == other)[both].double().mean()) if both.any() else float("nan")
