@@ -144,7 +144,9 @@ def _cells(v: Variant) -> pd.DataFrame:
                 "selected_epoch": 5, "selection": "best" if v.validation else "last", "parameters": 78042,
                 "train/loss": 0.31, "test/top1": top1, "test/top5": 99.4, "test/nll": 0.35, "cal/ece": ece,
                 "diffusion/eta_s1": v.eta(alpha, temperature, "eta_s1") + SPREAD[seed] / 50,
-                "diffusion/eta_s2": v.eta(alpha, temperature, "eta_s2"),
+                "diffusion/eta_s2": v.eta(alpha, temperature, "eta_s2"), "cal/temperature": 1.5 - 4 * alpha,
+                "cal/ece_fitted": 0.01 + SPREAD[seed] / 1000, "cal/aurc": 0.03 + alpha / 10,
+                "test/macro_f1": top1 - 0.2, "test/worst_class": top1 - 20, "test/agreement": 92 - 10 * alpha,
             }  # fmt: skip
             if v.validation:
                 row |= {"val/top1": top1 + 0.3, "val/top5": 99.5, "val/nll": 0.34, "cal/ece_val": ece}
@@ -156,7 +158,9 @@ def _teachers(v: Variant) -> pd.DataFrame:
     return pd.DataFrame(
         {"teacher": f"a{a:g}-s0", "label_smoothing": a, "seed": 0, "status": "done", "selected_epoch": 15,
          "selection": "best", "val/top1": 90.2 + 5 * a, "val/nll": 0.3, "cal/ece_val": 0.03 + a / 5,
-         "test/top1": 90.0 + 5 * a, "test/top5": 99.6, "test/nll": 0.29, "cal/ece": 0.03 + a / 5}
+         "test/top1": 90.0 + 5 * a, "test/top5": 99.6, "test/nll": 0.29, "cal/ece": 0.03 + a / 5,
+         "cal/temperature": 1.5 - 4 * a, "cal/ece_fitted": 0.01, "cal/aurc": 0.02, "test/macro_f1": 90.0,
+         "test/worst_class": 71.0}
         for a in v.alphas
     )  # fmt: skip
 

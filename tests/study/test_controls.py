@@ -1,4 +1,4 @@
-"""Students without a teacher: trained beside the others, on the same weights and batches, and shown as what they are."""
+"""Students without a teacher: trained beside the others on the same batches, and shown as what they are."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ def test_an_older_study_takes_them_in_as_a_change_of_its_grid(tiny_raw):
     config = load_config(tiny_raw, BOTH)
     before = load_config(tiny_raw, ["student.controls=[]"]).model_dump(mode="json")
     change = compare(before, config)
-    assert change.refused == () and change.removed == ()
+    assert change.refused == ()
+    assert change.removed == ()
     assert change.added == ("control = cross_entropy", "control = label_smoothing 0.2")
 
 
@@ -109,7 +110,8 @@ def test_a_control_is_the_student_that_the_teacher_has_no_part_in(study):
 
 
 def test_its_row_says_that_it_has_no_teacher(study):
-    assert len(study.cells) == 2 and len(study.controls) == 4
+    assert len(study.cells) == 2
+    assert len(study.controls) == 4
     assert list(study.controls.objective) == ["cross_entropy", "label_smoothing"] * 2
     assert list(study.controls.label_smoothing) == [0, 0.2] * 2
     assert (study.controls.teacher == "").all()
@@ -146,7 +148,8 @@ def test_the_best_of_them_is_exported_by_its_role(study):
     best = study.controls.sort_values("val/top1", kind="stable").iloc[-1]
     assert study.controls.set_index("cell").loc[choice.owner.name, "val/top1"] == best["val/top1"]
     card = model_card(choice.load(), ["safetensors"])
-    assert "trained without a teacher" in card and "| Teacher | none |" in card
+    assert "trained without a teacher" in card
+    assert "| Teacher | none |" in card
     assert "distilled" not in card.split("## How good it is")[0].split("---")[-1]
     assert choose(study.path, None).owner.name.startswith("hinton")
 
@@ -165,4 +168,5 @@ def test_a_grid_that_has_lost_them_leaves_no_table_behind(study, tmp_path, tiny_
     with_some = run_study(load_config(raw, BOTH), tmp_path, silent)
     assert len(pd.read_csv(with_some.path / "controls.csv")) == 2
     without = run_study(load_config(raw), tmp_path, silent)
-    assert without.controls.empty and not (without.path / "controls.csv").exists()
+    assert without.controls.empty
+    assert not (without.path / "controls.csv").exists()
