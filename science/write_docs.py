@@ -21,6 +21,8 @@ from science.tables import (
     own_rates,
     witnesses,
 )
+from tosmooth.folder.results import load_study
+from tosmooth.study.summary import headline_of
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "science.md"
 ADVISED = {"smoothed": 1.0, "undecided": 1.0, "not smoothed": None}  # T, by the audit's verdict
@@ -74,9 +76,11 @@ def searched(study: Path) -> str:
 
 def said(study: Path) -> str:
     """The study's own words."""
-    advice, verdict = (read_json(study / "analysis" / f"{name}.json") for name in ("advice", "verdict"))
-    parts = [advice.get(key) or {} for key in ("confidence", "effect", "consequence", "rule")]
-    return "\n".join(f"> {part['sentence']}  " for part in [verdict, *parts] if part.get("sentence"))
+    results = load_study(study)
+    advice = results.advice or {}
+    parts = [advice.get(key) or {} for key in ("effect", "consequence", "rule")]
+    told = [headline_of(results), *(part.get("sentence") for part in parts)]
+    return "\n".join(f"> {sentence}  " for sentence in told if sentence)
 
 
 def others(study: Path) -> str:

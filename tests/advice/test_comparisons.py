@@ -43,14 +43,17 @@ def test_pairing_finds_what_the_spread_between_seeds_would_hide():
 
 @pytest.mark.rule("R7")
 def test_the_more_settings_the_more_a_difference_must_weigh():
-    worse = [89.2, 89.9, 89.3, 89.0]
-    alone = compare_with(BEST, scores(T1=[90.0, 90.2, 90.1, 90.1], T2=worse), 0.1)[1]
-    among = compare_with(
-        BEST, scores(T1=[90.0, 90.2, 90.1, 90.1], T2=worse, **{f"T{t}": worse for t in range(3, 30)}), 0.1
-    )[1]
-    assert alone["p"] == among["p"]
-    assert among["p_holm"] == pytest.approx(min(1, 28 * among["p"]))
-    assert (alone["relation"], among["relation"]) == ("worse", "undecided")
+    """With 28 settings of the same error, what one difference alone shows is not enough to be no best."""
+    random = np.random.default_rng(0)
+    best = [90.0, 90.2, 90.1, 90.1]
+    lost = [89.2, 89.9, 89.3, 89.4]
+    alone = compare_with(BEST, scores(T1=best, T2=lost), 0.1)[1]
+    others = {f"T{t}": list(89.4 + 0.5 * random.normal(size=4)) for t in range(3, 30)}
+    among = compare_with(BEST, scores(T1=best, T2=lost, **others), 0.1)
+    assert alone["relation"] == "worse"
+    assert {row["relation"] for row in among} == {"best", "undecided", "worse"}
+    undecided = [row for row in among if row["relation"] == "undecided"]
+    assert any(row["p"] < 0.05 for row in undecided)
 
 
 @pytest.mark.rule("R6")
@@ -97,9 +100,8 @@ def test_the_advice_of_one_seed_speaks_for_its_students_only():
     nothing = diffusion_table(lambda a, t: (0.0, 0.0), seeds=1)
     advice = advise(table, teacher_rows(), nothing, Rules(), judged)
     assert {row["relation"] for row in advice["comparisons"]} == {"best", "worse"}
-    assert advice["confidence"]["level"] == "low"
-    assert "same 2,000 validation images" in advice["confidence"]["sentence"]
-    assert "5 of 5 are worse" in advice["confidence"]["sentence"]
+    assert {row["n"] for row in advice["comparisons"]} == {2000}
+    assert advice["answer"]["smooth"]["verdict"] == "open"
     assert advice["effect"]["verdict"] == "inconclusive"
     several = advise(results_table(lambda a, t: 80.0), teacher_rows(), nothing, Rules(), judged)
     assert {row["unit"] for row in several["comparisons"]} == {"seeds"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from tests.advice.said import said, said_on_test
 from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
-from tosmooth.advice.advise import advise, final_verdict
+from tosmooth.advice.advise import advise
 from tosmooth.advice.caveats import Rules
-from tosmooth.tasks.metric import TOP1
 
 GRID = results_table(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64))
 DIFFUSES = diffusion_table(lambda a, t: (0.1, -0.02) if a > 0 else (0.0, 0.0))
@@ -25,19 +25,19 @@ def caveats_of(table: pd.DataFrame, *rates: float) -> str:
 
 def test_every_conclusion_says_what_students_were_trained_with():
     advice = advise(GRID.assign(learning_rate=0.1), teacher_rows(), DIFFUSES, Rules(training=WORDS, rates=(0.1,)))
-    verdict = final_verdict(advice, GRID, preview=False, metric=TOP1)
-    for sentence in (advice["headline"], advice["effect"]["sentence"], advice["rule"]["sentence"], verdict["sentence"]):
+    headlines = said(advice, GRID), said_on_test(advice, GRID)
+    for sentence in (*headlines, advice["effect"]["sentence"], advice["rule"]["sentence"]):
         assert sentence.endswith(f". Students: {WORDS}.")
     assert f"6 seeds; {WORDS})" in advice["consequence"]["sentence"]
-    assert "learning rate 0.1" not in advice["headline"]  # it could have no other
+    assert "learning rate 0.1" not in headlines[0]  # it could have no other
 
 
 def test_the_choice_is_named_with_its_rate_where_it_could_have_had_another():
     advice = advise(with_rates(0.3, 0.1), teacher_rows(), DIFFUSES, Rules(training=WORDS, rates=(0.1, 0.3)))
     assert advice["recommendation"]["learning_rate"] in {0.1, 0.3}
     named = f", learning rate {advice['recommendation']['learning_rate']:g}: "
-    assert named in advice["headline"]
-    assert named in final_verdict(advice, GRID, preview=False, metric=TOP1)["sentence"]
+    assert named in said(advice, GRID)
+    assert named in said_on_test(advice, GRID)
 
 
 @pytest.mark.rule("R24")

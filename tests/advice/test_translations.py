@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from tests.advice.said import said, said_on_test
 from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
-from tosmooth.advice.advise import advise, final_verdict
+from tosmooth.advice.advise import advise, conclude
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import compare_with, read_judged, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
@@ -23,6 +24,8 @@ from tosmooth.folder.paths import JUDGED_FILE
 from tosmooth.folder.translations import Translations, read_translations
 from tosmooth.tasks.sample_tests import FEWEST_SENTENCES, WholeTranslations
 from tosmooth.tasks.translation import BLEU
+from tosmooth.words.answer import answers as questions
+from tosmooth.words.answer import basis, wording_of
 
 REFERENCES = [f"the file number {i} could not be saved in folder {i % 7}" for i in range(120)]
 DIFFUSES = diffusion_table(lambda a, t: (0.3 if a > 0 and t > 1 else 0.05, 0.05))
@@ -51,15 +54,13 @@ def test_sentences_speak_of_bleu():
     table = translated(results_table(bleu))
     advice = advise(table, TEACHERS, DIFFUSES, Rules(metric=BLEU))
     assert advice["metric"] == "val/bleu"
-    assert advice["headline"].startswith(
-        "Distil from the smoothed teacher (α = 0.1) at T = 1: 12.0 ± 0.1 validation BLEU"
-    )
-    sentence = final_verdict(advice, table, preview=False, metric=BLEU)["sentence"]
-    assert sentence.startswith(
-        "Distil from the smoothed teacher (α = 0.1) at T = 1: 11.0 ± 0.1 test BLEU over 6 seeds, "
-    )
-    assert "points above the unsmoothed teacher at its best T (" in sentence
-    written = json.dumps([advice, sentence], default=str, ensure_ascii=False)
+    start = "With these teachers: smooth the teacher (α = 0.1). Distil at T = 1: "
+    assert said(advice, table, BLEU).startswith(f"{start}12.0 ± 0.1 validation BLEU")
+    assert said_on_test(advice, table, BLEU).startswith(f"{start}11.0 ± 0.1 test BLEU over 6 seeds.")
+    facts = conclude(advice, table, pd.DataFrame(), preview=False, metric=BLEU)["answer"]
+    wording = wording_of(advice, table, BLEU)
+    found = [*(one.sentence for one in questions(facts, wording)), basis(facts, wording)]
+    written = json.dumps([advice, *found, said_on_test(advice, table, BLEU)], default=str, ensure_ascii=False)
     assert "%" not in written.replace("95 %", "")
     assert "top-1" not in written
     assert "ccuracy" not in written
@@ -78,15 +79,16 @@ def test_caveats_are_about_sentences_and_bleu():
 def test_without_validation_figures_of_bleu_nothing_is_chosen_by_token_accuracy():
     table = translated(results_table(bleu)).assign(**{"val/bleu": np.nan})
     advice = advise(table, TEACHERS, DIFFUSES, Rules(metric=BLEU))
-    assert advice["headline"].startswith("By the paper's rule alone")
+    assert advice["answer"] is None
+    assert "no validation split" in " ".join(advice["caveats"])
 
 
 def test_the_consequence_is_said_of_bleu():
     scores = scores_by_seed(translated(results_table(lambda a, t: 20 - 10 * a * t)), "val/bleu")
-    said = judge_consequence(scores, [(0.1, 64.0)], "hinton", "resnet8", BLEU)["sentence"]
-    assert said.startswith("BLEU falls with it, as the paper says: from T = 1 to 64")
-    said = judge_consequence(scores, [], "hinton", "resnet8", BLEU)["sentence"]
-    assert said.endswith("What costs BLEU here is not shown to be diffusion.")
+    text = judge_consequence(scores, [(0.1, 64.0)], "hinton", "resnet8", BLEU)["sentence"]
+    assert text.startswith("BLEU falls with it, as the paper says: from T = 1 to 64")
+    text = judge_consequence(scores, [], "hinton", "resnet8", BLEU)["sentence"]
+    assert text.endswith("What costs BLEU here is not shown to be diffusion.")
 
 
 def test_other_objectives_are_compared_in_bleu():
@@ -116,10 +118,7 @@ def test_one_seed_is_compared_over_sentences():
         )
         assert row["p_holm"] == pytest.approx(5 * expected.p)
         assert row["relation"] == "worse"
-    assert advice["confidence"]["level"] == "low"
-    assert advice["confidence"]["sentence"].endswith(
-        "judged on the same 120 validation sentences, 5 of 5 are worse (paired bootstrap of BLEU, Holm-corrected)."
-    )
+    assert advice["answer"]["smooth"]["verdict"] == "open"
     several = advise(translated(results_table(bleu)), TEACHERS, NOTHING, Rules(metric=BLEU), judged)
     assert {row["unit"] for row in several["comparisons"]} == {"seeds"}
 

@@ -15,6 +15,7 @@ from tosmooth.analysis.inference import t_interval
 from tosmooth.export.card import model_card
 from tosmooth.export.markdown import LONGEST, plain
 from tosmooth.export.subject import Subject, choose
+from tosmooth.study.summary import headline_of
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>", "[click](http://evil.example)", "![](http://evil.example/track.png)", "a | b",
@@ -65,7 +66,7 @@ def test_it_says_what_a_reader_must_know(student, tiny_study):
     assert "distilled at temperature T = 1" in card
     for text in tiny_study.advice["caveats"]:
         assert plain(text) in card
-    assert plain(tiny_study.verdict["sentence"]) in card
+    assert plain(headline_of(tiny_study)) in card
     assert "To be filled in" in card
     assert "Ankle boot" in card
     assert "tosmooth evaluate model.safetensors study.yaml" in card
@@ -129,12 +130,13 @@ def test_no_name_is_obeyed(student):
     for text in HOSTILE:
         names = tuple(f"{text}{i}" if i else text for i in range(10))
         files = student.files
-        advice = {**files.advice, "caveats": [text], "confidence": {"sentence": text}}
+        advice = {**files.advice, "caveats": [text], "effect": {"sentence": text}}
+        answer = files.verdict["answer"] | {"unit": text, "settings": [], "chosen": files.verdict["answer"]["chosen"]}
         subject = dataclasses.replace(
             student,
             data=dataclasses.replace(student.data, classes=names, source=text),
             config=student.config.model_copy(update={"name": text}),
-            files=dataclasses.replace(files, advice=advice, verdict={"sentence": text}, environment={"torch": text}),
+            files=dataclasses.replace(files, advice=advice, verdict={"answer": answer}, environment={"torch": text}),
         )
         card = model_card(subject, ["safetensors"])
         found = kinds(body(card))

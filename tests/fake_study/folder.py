@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 
 from tests.fake_study.tables import cell_name, identity
+from tosmooth.advice.advise import conclude
 
 SPREAD = (-0.2, 0.0, 0.2, -0.1, 0.1, 0.0)  # top-1 points by which a seed lies off its setting's mean
 HOSTILE = "</script><script>alert(1)</script>"
@@ -325,24 +326,16 @@ def _advice(v: Variant) -> dict[str, Any]:
         "recommendation": {"objective": "hinton", "label_smoothing": alpha, "temperature": temperature,
                            "student": "resnet8", "mean": best + 0.3, "low": best + 0.15,
                            "high": best + 0.45, "n": v.seeds},
-        "headline": f"Distil from the teacher with α = {alpha:g} at T = {temperature}.",
         "comparisons": comparisons,
         "rule": {"agrees": v.effect, "sentence": "The paper's rule (smoothed teacher, T = 1) "
-                 + ("holds on your data." if v.effect else "is neither confirmed nor refuted.")},
-        "confidence": {"level": "high" if v.effect else "low",
-                       "sentence": "Sure: every other setting is worse beyond chance." if v.effect
-                       else "Not sure: these are behind by less than chance allows to call."},
+                 + ("holds on your data." if v.effect else "is not settled by 6 runs.")},
         "caveats": ["One teacher per α: the conclusion holds for this pair of teachers, not for smoothing in general."],
     }  # fmt: skip
 
 
 def _verdict(v: Variant) -> dict[str, Any]:
-    alpha, temperature = _best(v)
-    best = v.top1(alpha, temperature)
-    which = "smoothed" if alpha > 0 else "unsmoothed"
-    return {
-        "sentence": f"{'Preview. ' if v.preview else ''}Distil from the {which} teacher (α = {alpha:g}) at "
-        f"T = {temperature}: {best:.1f} ± 0.2 % test top-1 over {v.seeds} seeds.",
-        "test": {"recommended": {"mean": best, "low": best - 0.2, "high": best + 0.2, "n": v.seeds}},
-        "preview": v.preview,
-    }
+    """What test says, from the same figures as `results.csv` holds them."""
+    cells = _cells(v)
+    if not (cells["status"] == "done").any():
+        return {}
+    return conclude(_advice(v), cells, pd.DataFrame(), preview=v.preview)

@@ -61,8 +61,11 @@ def test_everything_is_written(effect_study: Path) -> None:
 
 def test_the_verdict_comes_first(effect_study: Path) -> None:
     text = " ".join(read_page(effect_study).text.split())
-    verdict = text.index("Distil from the smoothed teacher (α = 0.1) at T = 1: 88.0 ± 0.2 % test top-1 over 6 seeds.")
-    assert verdict < text.index("How sure: high") < text.index("Accuracy falls by") < text.index("All numbers")
+    verdict = text.index("smooth the teacher (α = 0.1). Distil at T = 1: 88.0 ± 0.2 % test top-1 over 6 seeds.")
+    questions = [text.index(question) for question in ("Smooth the teacher?", "Which T?", "What do I risk?")]
+    assert [verdict, *questions] == sorted([verdict, *questions])
+    assert questions[-1] < text.index("Accuracy falls by") < text.index("All numbers")
+    assert "η" not in text[: text.index("Accuracy falls by")]  # the answer needs none of it; "why" comes after
     assert "PREVIEW" not in text
     assert 'class="tag"' not in (effect_study / "report.html").read_text(encoding="utf-8")
 
@@ -95,7 +98,7 @@ def test_a_study_without_the_effect_says_so(hostile_study: Path) -> None:
     assert "Systematic diffusion: not shown" in text
     assert "No clear change in accuracy from T = 1 to T = 64" in text
     assert "no drift towards similar classes due to smoothing is shown" in text
-    assert "How sure: low" in text
+    assert "Smooth the teacher? It does not matter." in text
     assert "drift towards similar classes: η" not in text
 
 

@@ -67,10 +67,11 @@ def strange(folder: Path) -> Path:
         names = {"hinton": OBJECTIVE, "resnet8": STUDENT}
         value = rewritten(value, lambda text, names=names: names.get(text, text))
         if file.name in {"advice.json", "verdict.json"}:
-            for part in (value, *(value.get(key, {}) for key in ("effect", "rule", "confidence"))):
-                part.update(dict.fromkeys(part.keys() & {"sentence", "headline"}, SENTENCE))
+            for part in (value, *(value.get(key, {}) for key in ("effect", "rule"))):
+                part.update(dict.fromkeys(part.keys() & {"sentence"}, SENTENCE))
             value |= {"caveats": [SENTENCE]} if "caveats" in value else {}
-            value.get("confidence", {})["level"] = f'" onmouseover="{RUN}'
+            if isinstance(facts := value.get("answer"), dict):
+                facts["unit"] = f'" onmouseover="{RUN}'
         if file.name == "environment.json":
             value = {**rewritten(value, lambda text: f"{text} {SENTENCE}"), MARKUP: MARKUP}
         if file.name == "similarity.json":

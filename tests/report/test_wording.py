@@ -8,9 +8,10 @@ from tosmooth.report.wording import duration, headline, how_classes_were_chosen,
 
 
 def test_headline_prefers_the_verdict_then_the_advice(effect_files: StudyFiles, tmp_path: Path) -> None:
-    assert headline(effect_files).startswith("Distil from the smoothed teacher (α = 0.1) at T = 1: 88.0 ± 0.2 %")
+    start = "With these teachers: smooth the teacher (α = 0.1). Distil at T = 1: 88.0 ± 0.2 % test top-1"
+    assert headline(effect_files).startswith(start)
     frozen = read_study(write_study(tmp_path / "a", Variant(seeds=1, skip=("analysis/verdict.json",))))
-    assert headline(frozen) == "Distil from the teacher with α = 0.1 at T = 1."
+    assert headline(frozen) == "Distil from the smoothed teacher (α = 0.1) at T = 1, by the paper's rule alone."
 
 
 def test_headline_of_an_unfinished_study_gives_no_advice(tmp_path: Path) -> None:

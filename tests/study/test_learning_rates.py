@@ -26,6 +26,7 @@ from tosmooth.study.learning_rates import own_rates, settled
 from tosmooth.study.plan import Cell, Plan, make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
+from tosmooth.study.summary import headline_of
 from tosmooth.tasks.metric import TOP1, Metric
 
 RATES = ["student.learning_rates=[0.01,1]", "student.learning_rate_seeds=1"]
@@ -183,9 +184,10 @@ def test_the_report_shows_both_rates_and_every_conclusion_names_them(study):
     for by, column in ((files.learning_rates.own, "test_own"), (files.learning_rates.factor == 1, "test_shared")):
         assert table.data[column].tolist() == trials[by.to_numpy()].tolist()
     words = "Students: SGD, each setting at the better of 0.001 and 0.1, "
-    for part in (files.advice["headline"], files.verdict["sentence"], files.advice["effect"]["sentence"]):
+    sentence = headline_of(study)
+    for part in (sentence, files.advice["effect"]["sentence"]):
         assert words in part
-    assert ", learning rate 0." in files.verdict["sentence"]
+    assert ", learning rate 0." in sentence
     assert "Each setting at its own learning rate" in (study.path / "report.html").read_text(encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ from tosmooth.folder.results import StudyResults
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
-from tosmooth.study.summary import print_summary
+from tosmooth.study.summary import headline_of, print_summary
 
 WEIGHTS = "model.safetensors"
 FEW = "data.limit_train=300"
@@ -75,7 +75,8 @@ def test_what_is_similar_is_said_by_all_unsmoothed_teachers(study: StudyResults)
 def test_advice_report_and_summary_name_the_unit(study: StudyResults):
     assert study.advice is not None
     assert study.verdict is not None
-    assert "over 2 teacher seeds" in study.verdict["sentence"]
+    assert study.verdict["answer"]["unit"] == "teacher seed"
+    assert "over 2 teacher seeds" in (headline_of(study) or "")
     assert "Too few teacher seeds" in study.advice["effect"]["sentence"]
     assert not any("One teacher per α" in caveat for caveat in study.advice["caveats"])
     page = (study.path / "report.html").read_text(encoding="utf-8")

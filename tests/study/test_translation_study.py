@@ -189,7 +189,7 @@ def test_the_report_speaks_of_bleu_and_shows_translations(finished: Finished):
     text, advice = finished.report, finished.results.advice
     assert advice is not None
     assert advice["metric"] == "val/bleu"
-    assert "validation BLEU" in advice["headline"]
+    assert advice["answer"]["metric"] == "val/bleu"
     assert "test BLEU" in text[:600]
     assert not re.search(r"top-1|\bimages?\b", text, flags=re.IGNORECASE)
     found = json.loads((finished.models[0] / "translations.json").read_text(encoding="utf-8"))["test"]

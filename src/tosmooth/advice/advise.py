@@ -1,36 +1,33 @@
 """From validation figures and diffusion to advice, by rules written down in `docs/advice.md`.
 
-Nothing here sees the test split: advice is frozen first, and test figures are only added to the sentence afterwards.
+The advice is frozen before the test split is read; what test says of it is added afterwards, and changes nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 
+from tosmooth.advice.answer import answer
+from tosmooth.advice.blocks import Blocks, Correct, controls_of
 from tosmooth.advice.caveats import Rules, advice_caveats
 from tosmooth.advice.comparisons import KEY, Evidence, Judged, compare_with, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence, witnesses_of
 from tosmooth.advice.convergence import convergence, not_alike
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
 from tosmooth.advice.paper_rule import judge_rule
-from tosmooth.advice.settings import (
-    SEQUENCE_WORDS,
-    describe,
-    describe_with_rate,
-    rate_of,
-    varied_keys,
-    written,
-)
-from tosmooth.advice.units import FEWEST_SEEDS, Setting, reference_temperature, unit_of, unit_word
-from tosmooth.analysis.inference import Interval, t_interval
+from tosmooth.advice.units import Setting, reference_temperature, unit_of
+from tosmooth.analysis.inference import t_interval
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.words.settings import (
+    rate_of,
+)
 from tosmooth.words.students import of_students
 from tosmooth.words.teachers import UNKNOWN
 
@@ -41,6 +38,9 @@ def advise(
     diffusion: pd.DataFrame,
     rules: Rules,
     judged: Judged | None = None,
+    *,
+    controls: pd.DataFrame | None = None,
+    correct: Correct | None = None,
 ) -> dict[str, Any]:
     """The advice, from validation figures only.
 
@@ -51,28 +51,28 @@ def advise(
         rules: margin, metric and kind of study.
         judged: by cell, which validation images it got right, or what it made of the validation sentences; compared
             where there is one seed.
+        controls: one row per student without a teacher, as in `controls.csv`.
+        correct: by student, which validation samples it got right: images are a sample as well, then.
 
     Returns:
-        The content of `analysis/advice.json`: the effect's verdict and η with intervals, the recommended setting, how
-        sure that is, every other setting's difference to it, those not told apart from it, whether the paper's rule
-        agrees, and caveats. Each student model is a question of its own: where there are several, all this is about
-        the model of the best setting, and `by_student` has the answer for each.
+        The content of `analysis/advice.json`: the effect's verdict and η with intervals, the recommended setting, the
+        answer on validation (`answer`), every other setting's difference to the recommended one, whether the paper's
+        rule agrees, and caveats. Each student model is a question of its own: where there are several, all this is
+        about the model of the best setting, and `by_student` has the answer for each.
     """
-    varied, students = varied_keys(results), list(dict.fromkeys(results[results.status == "done"].student))
+    controls = pd.DataFrame() if controls is None else controls
+    students = list(dict.fromkeys(results[results.status == "done"].student))
     if len(students) < 2 or "student" not in diffusion:
-        return _advise(results, teachers, diffusion, rules, judged, varied)
+        return _advise(results, teachers, diffusion, rules, judged, controls, correct)
     each = {
         student: _advise(results[results.student == student], teachers, diffusion[diffusion.student == student],
-                         rules, judged, varied)
+                         rules, judged, controls_of(controls, student), correct)
         for student in students
     }  # fmt: skip
     # Means that are not known (no validation split) leave the first model of the grid in place.
     sign = rules.metric.sign
     best = max(students, key=lambda s: sign * m if math.isfinite(m := each[s]["recommendation"]["mean"]) else -math.inf)
-    kept = (
-        "recommendation", "rival", "headline", "rule", "confidence", "effect",
-        "smoothing", "training", "learning_rates",
-    )  # fmt: skip
+    kept = ("recommendation", "answer", "rule", "effect", "smoothing", "training", "learning_rates")
     return each[best] | {"by_student": {student: {key: each[student][key] for key in kept} for student in students}}
 
 
@@ -82,7 +82,8 @@ def _advise(
     diffusion: pd.DataFrame,
     rules: Rules,
     judged: Judged | None,
-    varied: Collection[str],
+    controls: pd.DataFrame,
+    correct: Correct | None,
 ) -> dict[str, Any]:
     """The advice for one student model."""
     done = results[results.status == "done"]
@@ -116,29 +117,18 @@ def _advise(
     scores = scores_by_seed(done, metric.val)
     best: Setting = metric.best(scores.mean(axis=1))
     evidence = _judged_settings(done, scores, judged or {})
-    comparisons = compare_with(best, scores, rules.margin, evidence, metric)
-    chosen = dict(zip(KEY, best, strict=True)) | rate_of(best, done)
-    own = t_interval(scores.loc[best].dropna().to_numpy())
-    rival = _rival(best, scores, metric)
-    which = describe_with_rate(chosen, varied, rules.smoothing, rules.rates)
-    headline = f"Distil from {which}: {written(own, metric.unit)} validation {metric.words}"
-    headline += _over(own.n, unit_word(results))
-    if rival is not None:
-        row = next(r for r in comparisons if tuple(r[key] for key in KEY) == rival)
-        gap = Interval(row["difference"], row["low"], row["high"], row["n"])
-        if row["unit"] != "seeds":  # an interval over images has no place behind figures of students
-            gap = Interval(row["difference"], math.nan, math.nan, 1)
-        headline += f", {written(gap)} points {metric.ahead} {_other_side(rival, done)}"
+    images = Blocks(done, controls, metric.val, metric, rules.margin, correct).images
+    comparisons = compare_with(best, scores, rules.margin, evidence, metric, images)
     rule = judge_rule(best, scores, comparisons, rules, evidence)
-    open_rows = sorted(
-        (row for row in comparisons if row["relation"] in {"tied", "undecided"}), key=lambda row: row["difference"]
-    )
     return advice | {
-        "recommendation": chosen | asdict(own),
-        "rival": None if rival is None else dict(zip(KEY, rival, strict=True)),
-        "headline": f"{headline}.{students}",
+        "recommendation": dict(zip(KEY, best, strict=True))
+        | rate_of(best, done)
+        | asdict(t_interval(scores.loc[best].dropna().to_numpy())),
+        "answer": answer(
+            done, controls, best, metric, "val",
+            margin=rules.margin, smoothing=rules.smoothing, correct=correct, unlike=unlike_of(results, best),
+        ),
         "comparisons": comparisons,
-        "not_told_apart": [{key: row[key] for key in (*KEY, "relation")} for row in open_rows],
         "rule": (
             {"agrees": None, "sentence": f"The paper's rule could not be checked: {UNKNOWN}."}
             if unknown
@@ -154,9 +144,13 @@ def _advise(
             witnesses_of(done),
             rules.training,
         ),
-        "confidence": _confidence(best, comparisons, own.n, rules, varied, unit_word(results)),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
-    }
+    }  # fmt: skip
+
+
+def unlike_of(results: pd.DataFrame, setting: Setting) -> set[tuple[float, float]]:
+    """The (α, T) of a setting's objective and student model that were not trained as far as others."""
+    return set(not_alike(convergence(results), setting[0], setting[3]))
 
 
 def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, Evidence]:
@@ -165,87 +159,6 @@ def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -
         return {}
     cells = done[done.cell.isin(list(judged))]
     return {tuple(row[key] for key in KEY): judged[row["cell"]] for _, row in cells.iterrows()}  # type: ignore[misc]
-
-
-def _over(number: int, word: str) -> str:
-    return f" over {number} {word}s" if number > 1 else f" (one {word})"
-
-
-def _other_side(rival: Setting, results: pd.DataFrame) -> str:
-    """The rival in words; α is named where several smoothed teachers could be meant."""
-    objective, alpha, temperature, _ = rival
-    several = alpha > 0 and (results["label_smoothing"].unique() > 0).sum() > 1
-    if not has_temperature(objective):
-        which = f"α = {alpha:g}, {SEQUENCE_WORDS}" if several else SEQUENCE_WORDS
-        return f"the {'smoothed' if alpha > 0 else 'unsmoothed'} teacher at its best setting ({which})"
-    which = f"α = {alpha:g}, T = {temperature:g}" if several else f"{temperature:g}"
-    return (
-        f"the {'smoothed' if alpha > 0 else 'unsmoothed'} teacher at its best {'setting' if several else 'T'} ({which})"
-    )
-
-
-def _rival(best: Setting, scores: pd.DataFrame, metric: Metric) -> Setting | None:
-    """The best setting on the other side: unsmoothed if the best is smoothed, and the other way round."""
-    other_side = [setting for setting in scores.index if (setting[1] > 0) != (best[1] > 0)]
-    return metric.best(scores.loc[other_side].mean(axis=1)) if other_side else None
-
-
-def _confidence(
-    best: Setting,
-    comparisons: list[dict[str, Any]],
-    number: int,
-    rules: Rules,
-    varied: Collection[str],
-    unit: str,
-) -> dict[str, str]:
-    """How sure the choice is, in one sentence."""
-    others = [row for row in comparisons if row["relation"] != "best"]
-    if rules.preview:
-        return {"level": "low", "sentence": "Not sure at all: this is a preview, trained too briefly to conclude from."}
-    if not others:
-        return {"level": "low", "sentence": "Nothing was compared: the grid has one setting."}
-    level, text = _how_sure(best, others, number, rules, varied, unit)
-    if all((row["label_smoothing"] > 0) == (best[1] > 0) for row in others):
-        kind = f"every teacher of this grid is {'smoothed' if best[1] > 0 else 'unsmoothed'}"
-        text += f" Whether to smooth was not asked: {UNKNOWN if rules.smoothing == 'unknown' else kind}."
-    return {"level": level, "sentence": text}
-
-
-def _how_sure(
-    best: Setting, others: list[dict[str, Any]], number: int, rules: Rules, varied: Collection[str], unit: str
-) -> tuple[str, str]:
-    open_rows = sorted((row for row in others if row["relation"] != "worse"), key=lambda row: row["difference"])
-    names = "; ".join(describe(row, varied, rules.smoothing) for row in open_rows[:3])
-    names += f" and {len(open_rows) - 3} more" if len(open_rows) > 3 else ""
-    if number < FEWEST_SEEDS:
-        text = f"Not sure: {number} {unit}{'s' * (number > 1)} cannot show how much is chance."
-        return "low", text + _for_these_students(others, open_rows, names, rules.metric)
-    if not open_rows:
-        return "high", f"Sure: every other setting is worse beyond chance ({len(others)} comparisons, Holm-corrected)."
-    if all(row["relation"] == "tied" for row in open_rows):
-        within = f"{rules.margin:g} points"
-        return "high", f"Sure that nothing beats it by more than {within}; as good within that margin: {names}."
-    rivals = [row for row in others if (row["label_smoothing"] > 0) != (best[1] > 0)]
-    if rivals and all(row["relation"] == "worse" for row in rivals):
-        side = "smoothing the teacher" if best[1] > 0 else "leaving the teacher unsmoothed"
-        return "moderate", f"Sure about {side}, less so about the exact setting: not told apart from it: {names}."
-    return "low", f"Not sure: these are behind by less than chance allows to call: {names}. More seeds would tell."
-
-
-def _for_these_students(
-    others: list[dict[str, Any]], open_rows: list[dict[str, Any]], names: str, metric: Metric
-) -> str:
-    """What the samples of the one seed say; nothing about other seeds."""
-    units = {row["unit"] for row in others}
-    if len(units) != 1 or "seeds" in units:
-        return ""
-    (unit,) = units
-    test = "" if metric.compared_by is None else f"{metric.compared_by.name}, "
-    text = (
-        f" Of these very students, judged on the same {others[0]['n']:,} validation {unit}, "
-        f"{len(others) - len(open_rows)} of {len(others)} are worse ({test}Holm-corrected)"
-    )
-    return f"{text}; not told apart: {names}." if open_rows else f"{text}."
 
 
 def _advice_without_validation(
@@ -265,52 +178,98 @@ def _advice_without_validation(
     nan = math.nan
     return {
         "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done[unit_of(results)].nunique())},
-        "rival": None,
-        "headline": f"By the paper's rule alone, distil from {describe(chosen, (), rules.smoothing)}: {reason}, so "
-        "nothing was selected on data.",
+        "answer": None,
         "comparisons": [],
         "rule": {"agrees": None, "sentence": "The paper's rule was applied, not checked."},
-        "confidence": {"level": "low", "sentence": f"Not sure: {reason}. Test figures are shown for every setting."},
         "caveats": [f"Selection: {reason}.", *advice_caveats(results, teachers, effect, diffusion, rules)],
     }
 
 
-def final_verdict(
-    advice: Mapping[str, Any], results: pd.DataFrame, *, preview: bool, metric: Metric = TOP1
+def conclude(
+    advice: Mapping[str, Any],
+    results: pd.DataFrame,
+    controls: pd.DataFrame,
+    *,
+    preview: bool,
+    metric: Metric = TOP1,
+    correct: Correct | None = None,
 ) -> dict[str, Any]:
-    """The sentence to forward, with test figures of the settings that the frozen advice names.
+    """What test says of the frozen advice; it changes nothing of it.
+
+    Args:
+        advice: frozen.
+        results: one row per cell, with test figures.
+        controls: one row per student without a teacher; may be empty.
+        preview: whether the study is too short to conclude from.
+        metric: of the study.
+        correct: by student, which test samples it got right.
 
     Returns:
-        The content of `analysis/verdict.json`.
+        The content of `analysis/verdict.json`: `answer` as `advice.answer` makes it, `preview`, and for several student
+        models `by_student`.
     """
-    verdict = _with_test_figures(advice, results, preview, metric)
+
+    def of(own: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "answer": _on_test(dict(own) | {"margin": advice.get("margin", 0.5)}, results, controls, metric, correct)
+        }
+
     each = advice.get("by_student") or {}
-    if each:
-        verdict["by_student"] = {name: _with_test_figures(own, results, preview, metric) for name, own in each.items()}
-    return verdict
+    verdict = of(advice) | {"preview": preview}
+    return verdict | ({"by_student": {name: of(own) for name, own in each.items()}} if each else {})
 
 
-def _with_test_figures(
-    advice: Mapping[str, Any], results: pd.DataFrame, preview: bool, metric: Metric
+def answer_of(
+    advice: Mapping[str, Any] | None,
+    verdict: Mapping[str, Any] | None,
+    results: pd.DataFrame,
+    controls: pd.DataFrame,
+    metric: Metric = TOP1,
+) -> dict[str, Any] | None:
+    """The answer that a study's files hold or allow: of test, of studies of earlier versions too; else of validation.
+
+    Args:
+        advice: `analysis/advice.json`, None or empty where it was not given yet.
+        verdict: `analysis/verdict.json`, None or empty where test was not read yet.
+        results: `results.csv`.
+        controls: `controls.csv`; may be empty.
+        metric: of the study.
+
+    Returns:
+        Facts as of `advice.answer`; None where there is no advice, or no figure of the recommended setting.
+    """
+    if not advice or not isinstance(advice.get("recommendation"), Mapping):
+        return None
+    if verdict and isinstance(verdict.get("answer"), Mapping):
+        return dict(verdict["answer"])
+    if verdict and metric.test in results and results[metric.test].notna().any():
+        return _on_test({"margin": 0.5} | dict(advice), results, controls, metric, None)
+    on_validation = advice.get("answer")
+    if isinstance(on_validation, Mapping):
+        return dict(on_validation) | {"learning_rate": advice["recommendation"].get("learning_rate")}
+    return None
+
+
+def _on_test(
+    advice: Mapping[str, Any],
+    results: pd.DataFrame,
+    controls: pd.DataFrame,
+    metric: Metric,
+    correct: Correct | None,
 ) -> dict[str, Any]:
-    scores = scores_by_seed(results, metric.test)
-    chosen = advice["recommendation"]
-    key = tuple(chosen[name] for name in KEY)
-    own = t_interval(scores.loc[key].dropna().to_numpy())
-    smoothing, rates = advice.get("smoothing", "known"), advice.get("learning_rates") or ()
-    which = describe_with_rate(chosen, varied_keys(results), smoothing, rates)
-    sentence = f"Distil from {which}: {written(own, metric.unit)} test {metric.words}"
-    sentence += _over(own.n, unit_word(results))
-    test: dict[str, Any] = {"recommended": asdict(own)}
-    rival = advice.get("rival")
-    if rival is not None:
-        other_key: Setting = tuple(rival[name] for name in KEY)  # type: ignore[assignment]
-        other = t_interval(scores.loc[other_key].dropna().to_numpy())
-        gap = t_interval((scores.loc[key] - scores.loc[other_key]).dropna().to_numpy())
-        above = "above" if gap.mean >= 0 else "below"  # of the figures as they are: of a perplexity, below is better
-        shown = gap if gap.mean >= 0 else Interval(-gap.mean, -gap.high, -gap.low, gap.n)
-        side = _other_side(other_key, results)
-        sentence += f", {written(shown)} points {above} {side}"
-        test |= {"rival": rival | asdict(other), "difference": asdict(gap)}
-    sentence = f"{'Preview. ' if preview else ''}{sentence}.{of_students(advice.get('training') or '')}"
-    return {"sentence": sentence, "test": test, "preview": preview}
+    recommended = advice["recommendation"]
+    chosen: Setting = tuple(recommended[name] for name in KEY)  # type: ignore[assignment]
+    own = results[results.student == chosen[3]]
+    validated = isinstance(recommended.get("mean"), float) and math.isfinite(recommended["mean"])
+    facts = answer(
+        own[own.status == "done"],
+        controls_of(controls, chosen[3]),
+        chosen,
+        metric,
+        "test",
+        margin=advice["margin"],
+        smoothing=advice.get("smoothing", "known"),
+        correct=correct,
+        unlike=unlike_of(own, chosen),
+    )
+    return facts | {"learning_rate": recommended.get("learning_rate"), "validated": validated}

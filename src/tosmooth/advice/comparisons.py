@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, Setting, balanced, by_unit, unit_of, unit_word
+from tosmooth.advice.units import SIGNIFICANCE, Setting, balanced, by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import Interval, holm, t_interval
+from tosmooth.analysis.multiple_comparison import Comparison, compare_settings
 from tosmooth.tasks.metric import TOP1, Metric
 
 KEY = ["objective", "label_smoothing", "temperature", "student"]
 Evidence = Any  # what one student did on the validation split, as the metric's `SampleTest` reads it
 Judged = Mapping[str, Evidence]  # by cell
+NOTHING = Interval(math.nan, math.nan, math.nan, 0)
 
 
 def read_judged(
@@ -67,42 +68,93 @@ def compare_with(
     margin: float,
     judged: Mapping[Setting, Evidence] | None = None,
     metric: Metric = TOP1,
+    images: NDArray[np.float64] | None = None,
 ) -> list[dict[str, Any]]:
     """Every other setting against the best.
 
-    With at least two pairs: the paired t-test over seeds. With one pair: the metric's test of two models on the same
-    validation samples (`SampleTest`), where it has one. Holm's correction over all settings either way.
+    With several units: multiple comparisons with the best on the error that all settings share (`compare_settings`).
+    With one: the metric's test of two models on the same validation samples (`SampleTest`), where it has one, with
+    Holm's correction over all settings.
 
-    `worse`: the test rejects after the correction. `tied`: the 95 % interval of the difference lies within ± margin.
-    `undecided`: neither, or two seeds; a weak test is no proof of equality.
+    `worse`: not among the settings that may be the best one; of one unit, the test rejects after the correction.
+    `tied`: as good as the best within the margin, in simultaneous confidence; of one unit, the 95 % interval of the
+    difference lies within ± margin. `undecided`: neither; a weak test is no proof of equality.
 
     Args:
         best: the recommended setting.
-        scores: settings as rows, seeds as columns, in points of the metric.
+        scores: settings as rows, units (seeds, or teacher seeds, by the name of the columns) as columns, in points.
         margin: in the same points.
         judged: what the one cell of a setting did on the validation samples.
         metric: what the scores are.
+        images: what the sample of images adds to the variance of each difference, for `compare_settings`.
 
     Returns:
         One mapping per setting: its key, `difference` (how many points it is worse than the best), `low`, `high`, `n`
-        (pairs of `unit`), `unit` ("seeds", or what the metric's samples are called), `p`, `p_holm`, `relation`.
+        (pairs of `unit`), `unit` ("seeds", or what the metric's samples are called), `p` (of this one difference),
+        `p_holm` (of one unit), `relation`.
     """
+    comparison = compared(scores, margin, metric, images)
     rows = []
-    for setting in scores.index:
+    for place, setting in enumerate(scores.index):
         pairs = metric.sign * (scores.loc[best] - scores.loc[setting]).dropna().to_numpy()
         found = None
-        if len(pairs) == 1 and metric.compared_by is not None and judged and {best, setting} <= set(judged):
+        if comparison is not None:
+            found = _over_units(comparison, scores.index.get_loc(best), place, len(pairs), metric)
+        elif len(pairs) == 1 and metric.compared_by is not None and judged and {best, setting} <= set(judged):
             told = metric.compared_by.compare(judged[best], judged[setting])
             found = None if told is None else _row(_behind(told[0], metric), told[1], metric.samples)
-        found = found or _over_seeds(pairs)
+        found = found or _row(t_interval(pairs) if len(pairs) else NOTHING, math.nan, "seeds")
         if setting == best:
             found["p"] = math.nan
         rows.append(dict(zip(KEY, setting, strict=True)) | found)
-    for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        own = tuple(row[key] for key in KEY) == best
+    corrected = [math.nan] * len(rows) if comparison is not None else holm([row["p"] for row in rows])
+    for place, (row, adjusted) in enumerate(zip(rows, corrected, strict=True)):
         row["p_holm"] = adjusted
-        row["relation"] = "best" if own else _relation(row, margin)
+        if tuple(row[key] for key in KEY) == best:
+            row["relation"] = "best"
+        else:
+            row["relation"] = _of_one(row, margin) if comparison is None else relation(place, comparison)
     return rows
+
+
+def compared(
+    scores: pd.DataFrame, margin: float, metric: Metric = TOP1, images: NDArray[np.float64] | None = None
+) -> Comparison | None:
+    """The settings (rows) against the best of the others over units (columns); columns of the result are places.
+
+    Between teachers of different α the error is that between teacher seeds, where these are the units. None where
+    nothing says how much is chance: one setting, one unit, or no two settings with two units in common.
+    """
+    if len(scores) < 2 or scores.shape[1] < 2:
+        return None
+    of_teachers = scores.columns.name == "teacher seed"
+    plots: dict[Hashable, Hashable] = {place: setting[1] for place, setting in enumerate(scores.index)}
+    table = pd.DataFrame(scores.to_numpy().T, columns=range(len(scores)))
+    try:
+        return compare_settings(
+            table,
+            plots=plots if of_teachers else None,
+            margin=margin,
+            image_variance=images,
+            higher_is_better=not metric.lower_is_better,
+        )
+    except ValueError:
+        return None
+
+
+def relation(place: int, comparison: Comparison) -> str:
+    """ "tied" with the best, "worse" than it, or "undecided"."""
+    if place in comparison.equivalent:
+        return "tied"
+    return "undecided" if place in comparison.could_be_best else "worse"
+
+
+def _over_units(comparison: Comparison, best: int, place: int, pairs: int, metric: Metric) -> dict[str, Any]:
+    if place == best:
+        return _row(Interval(0.0, 0.0, 0.0, pairs), math.nan, "seeds")
+    gap = comparison.difference(best, place)
+    low, high = sorted((metric.sign * gap.low, metric.sign * gap.high))
+    return _row(Interval(metric.sign * gap.mean, low, high, pairs), gap.p, "seeds")
 
 
 def _behind(difference: Interval, metric: Metric) -> Interval:
@@ -110,15 +162,6 @@ def _behind(difference: Interval, metric: Metric) -> Interval:
     if not metric.lower_is_better:
         return difference
     return Interval(-difference.mean, -difference.high, -difference.low, difference.n)
-
-
-def _over_seeds(pairs: NDArray[np.float64]) -> dict[str, Any]:
-    interval = t_interval(pairs) if len(pairs) else Interval(math.nan, math.nan, math.nan, 0)
-    p = math.nan
-    if len(pairs) > 1:
-        same = np.ptp(pairs) == 0
-        p = float(pairs[0] == 0) if same else float(stats.ttest_1samp(pairs, 0).pvalue)
-    return _row(interval, p, "seeds")
 
 
 def _row(interval: Interval, p: float, unit: str) -> dict[str, Any]:
@@ -132,8 +175,9 @@ def _row(interval: Interval, p: float, unit: str) -> dict[str, Any]:
     }
 
 
-def _relation(row: Mapping[str, Any], margin: float) -> str:
-    if row["unit"] == "seeds" and row["n"] < FEWEST_SEEDS:
+def _of_one(row: Mapping[str, Any], margin: float) -> str:
+    """The relation by the samples of the one unit; without them nothing is decided."""
+    if row["unit"] == "seeds":
         return "undecided"
     if row["low"] >= -margin and row["high"] <= margin:
         return "tied"

@@ -9,10 +9,11 @@ import pandas as pd
 
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import Evidence, compare_with
-from tosmooth.advice.settings import SEQUENCE_WORDS, describe, written
 from tosmooth.advice.units import Setting, reference_temperature
 from tosmooth.analysis.inference import Interval
 from tosmooth.losses.objectives import has_temperature
+from tosmooth.words.numbers import count_of
+from tosmooth.words.settings import SEQUENCE_WORDS, describe, written
 
 
 def judge_rule(
@@ -83,6 +84,6 @@ def _rule(best: Setting, comparisons: list[dict[str, Any]], where: str = "") -> 
         }
     return {
         "agrees": None,
-        "sentence": f"{name} is neither confirmed nor refuted: it is {written(gap)} points behind the best{among}, "
-        "which these seeds cannot tell from chance.",
+        "sentence": f"{name} is not settled by {count_of(row['n'], 'run')}: it is {written(gap)} points behind the "
+        f"best{among}, which may be chance.",
     }

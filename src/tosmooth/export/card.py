@@ -21,6 +21,7 @@ from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.caveats import caveats
 from tosmooth.study.plan import Teacher
 from tosmooth.terminal import shown
+from tosmooth.words.answer import answers, basis, forwarded
 from tosmooth.words.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
 from tosmooth.words.students import without_teacher
 from tosmooth.words.teachers import how_trained, in_figures
@@ -220,15 +221,20 @@ def _advice(subject: Subject) -> list[str]:
     advice = {} if files is None else files.advice
     if files is None or not advice:
         return ["No advice was given: this model is not the outcome of a whole study."]
-    sentence = files.verdict.get("sentence") or advice.get("headline")
-    parts = [sentence, *((advice.get(key) or {}).get("sentence") for key in ("confidence", "rule", "effect"))]
-    found = [plain(part) for part in parts if part]
+    parts: list[str | None] = []
+    if files.answer is not None:
+        found = answers(files.answer, files.wording)
+        parts = [forwarded(files.answer, files.wording)]
+        parts += [f"{one.question} {one.verdict}. {one.sentence}" for one in found]
+        parts.append(basis(files.answer, files.wording))
+    parts += [(advice.get(key) or {}).get("sentence") for key in ("rule", "effect")]
     chosen = advice.get("recommendation") or {}
     if isinstance(subject.owner, Teacher):
         other = chosen.get("label_smoothing") != subject.owner.label_smoothing
     else:
         other = any(chosen.get(key) != getattr(subject.owner, key) for key in KEYS)
-    return [" ".join(found)] + (["**This is not the setting that the study recommends.**"] if other else [])
+    text = " ".join(plain(part) for part in parts if part)
+    return [text, "**This is not the setting that the study recommends.**"] if other else [text]
 
 
 def _caveats(subject: Subject) -> list[str]:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from tosmooth.advice.comparisons import KEY
 from tosmooth.report.figures.diffusion import declared_summary
 from tosmooth.report.reading import StudyFiles
-from tosmooth.report.results_tables import temperature_column
+from tosmooth.report.results_tables import grid_columns
 from tosmooth.report.tables import Column, Table, text_column
 from tosmooth.words.numbers import (
     MISSING,
@@ -38,18 +39,65 @@ NORMALISATIONS = {"mean_distance": "mean distance (declared)", "within_spread": 
 MOST_NAMES = 8  # similar classes listed in a cell of the table; the CSV file has all of them
 
 
+RELATIONS = {"best": "best", "tied": "as good", "worse": "worse", "undecided": "open", "unlike": "not trained alike"}
+
+
 def comparisons_table(files: StudyFiles) -> Table | None:
-    """Every setting against the recommended one, as the frozen advice has it."""
+    """Every setting against the best one, on the split that the answer is of; of one seed, on validation by samples."""
+    facts = files.answer
+    if facts is None or (facts["units"] < 2 and files.advice.get("comparisons")):
+        return _by_samples(files)
+    frame = pd.DataFrame(facts["settings"]).sort_values("behind", kind="stable").reset_index(drop=True)
+    sides = {"behind": "difference", "behind_low": "low", "behind_high": "high"}
+    frame = frame.drop(columns=["low", "high"]).rename(columns=sides)
+    if "alike" in frame:
+        unlike = ~frame["alike"].astype(bool) & (frame["relation"] == "undecided")
+        frame["relation"] = frame["relation"].mask(unlike, "unlike")
+    risk = pd.to_numeric(frame["expected_loss"]).to_numpy(dtype=float)
+    columns = [*_gap_columns(files, frame)]
+    if not pd.isna(risk).all():
+        columns.append(Column("expected loss", [fixed(value, 2) for value in risk], list(risk)))
+    margin, split = facts["margin"], {"val": "validation", "test": "test"}[facts["split"]]
+    caption = (
+        f"Every setting against the best one here, {split} {files.metric.words}, over {len(files.units)} "
+        f"{files.unit_word}s. worse: not among those that may be the best, with 95 % confidence for all settings at "
+        f"once (Hsu); as good: within {margin:g} points of the best in the same sense; open: neither. Intervals are of "
+        "one difference each. Expected loss: points that choosing it costs on average against knowing the best."
+    )
+    return Table("comparisons", caption, columns, frame, sortable=True)
+
+
+def _by_samples(files: StudyFiles) -> Table | None:
+    """The recommended setting's one student against the others', on the same validation samples."""
     rows = files.advice.get("comparisons") or []
     if not rows:
         return None
-    frame = pd.DataFrame(rows)
-    for column in ("difference", "low", "high", "p", "p_holm"):
+    frame = pd.DataFrame(rows).sort_values("difference", kind="stable").reset_index(drop=True)
+    columns = _gap_columns(files, frame)
+    corrected = pd.to_numeric(frame.get("p_holm", math.nan))
+    columns.append(Column("p (Holm)", [p_text(p) for p in corrected], list(corrected)))
+    margin, test = files.advice.get("margin"), files.metric.compared_by
+    over = next((unit for unit in frame.get("unit", ()) if unit != "seeds"), None)
+    how = (
+        f"one seed each, so compared on the same validation {over} ({test.name}; the interval is a bootstrap over "
+        f"{over}): this speaks for these very students, not for new seeds"
+        if over is not None and test is not None
+        else f"paired by {files.unit_word}"
+    )
+    caption = (
+        f"Every setting against the recommended one, validation {files.metric.words}, {how}. worse: shown beyond "
+        f"chance; {f'as good: the interval lies within ± {margin:g} points; ' if margin is not None else ''}open: "
+        "neither shown."
+    )
+    return Table("comparisons", caption, columns, frame, sortable=True)
+
+
+def _gap_columns(files: StudyFiles, frame: pd.DataFrame) -> list[Column]:
+    """Relation, setting, and how far each is from the best, with its interval; from `difference`, `low` and `high`."""
+    for column in ("difference", "low", "high"):
         frame[column] = pd.to_numeric(frame.get(column, math.nan))
-    frame = frame.sort_values("difference", kind="stable").reset_index(drop=True)
     best = frame["relation"] == "best"
-    widths = ((frame["high"] - frame["low"]) / 2)[~best]
-    digits = decimals_for(widths, otherwise=1, least=1, most=2)
+    digits = decimals_for(((frame["high"] - frame["low"]) / 2)[~best], otherwise=1, least=1, most=2)
     # The file says how much worse a setting is; the table, how its figures differ: worse accuracy is less, worse
     # perplexity is more.
     sides = ("low", "high") if files.metric.lower_is_better else ("high", "low")
@@ -58,33 +106,20 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     intervals = [
         MISSING if b else between(*ends, digits) for b, ends in zip(best, zip(low, high, strict=True), strict=True)
     ]
-    columns = [
-        text_column("relation", ["recommended" if b else r for b, r in zip(best, frame["relation"], strict=True)])
+    chosen = files.advice.get("recommendation") or {}
+    names = [
+        RELATIONS.get(str(row["relation"]), str(row["relation"]))
+        + (", recommended" if all(row[key] == chosen.get(key) for key in KEY) else "")
+        for _, row in frame.iterrows()
     ]
-    columns += [Column("α", [f"{a:g}" for a in frame["label_smoothing"]], list(frame["label_smoothing"]))]
-    columns += [temperature_column(frame)]
-    if len(files.settings) > 1:
-        columns += [text_column("objective", list(frame["objective"])), text_column("student", list(frame["student"]))]
-    columns += [
+    columns = [text_column("relation", names), *grid_columns(frame)]
+    if frame["student"].nunique() > 1:
+        columns.append(text_column("student", list(frame["student"])))
+    return [
+        *columns,
         Column("difference (points)", differences, list(changes)),
         Column("95 % interval", intervals, list(low)),
-        Column("p (Holm)", [p_text(p) for p in frame["p_holm"]], list(frame["p_holm"])),
     ]
-    margin = files.advice.get("margin")
-    tied = f"tied: the interval lies within ± {margin:g} points; " if margin is not None else ""
-    test = files.metric.compared_by
-    over = next((unit for unit in frame.get("unit", ()) if unit != "seeds"), None)
-    paired = (
-        f"one seed each, so compared on the same validation {over} ({test.name}; the interval is a bootstrap over "
-        f"{over}): this speaks for these very students, not for new seeds"
-        if over is not None and test is not None
-        else f"paired by {files.unit_word}"
-    )
-    caption = (
-        f"Every setting against the recommended one, validation {files.metric.words}, {paired}. worse: shown beyond "
-        f"chance; {tied}undecided: neither shown."
-    )
-    return Table("comparisons", caption, columns, frame, sortable=True)
 
 
 def diffusion_table(files: StudyFiles, setting: tuple[str, str] | None = None) -> Table | None:

@@ -20,15 +20,16 @@ from tosmooth.report.smoothing_view_tables import objective_sentences, objective
 from tosmooth.report.tables import Table
 from tosmooth.report.wording import (
     EFFECT_WORDS,
-    LEVEL_WORDS,
     beside_students,
     by_student,
+    export_command,
     headline,
     how_classes_were_chosen,
     how_it_was_run,
     recommendation,
 )
 from tosmooth.tasks.metric import capital
+from tosmooth.words.answer import answers, basis
 from tosmooth.words.numbers import alpha_label, unbroken
 
 
@@ -46,9 +47,8 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
     script = f"{vega_javascript()}\n{_asset('report.js')}"
     by_key = {figure.key: figure for figure in figures}
     named = {table.key: table for table in tables}
-    confidence, effect, consequence, rule = (
-        files.advice.get(key) or {} for key in ("confidence", "effect", "consequence", "rule")
-    )
+    effect, consequence, rule = (files.advice.get(key) or {} for key in ("effect", "consequence", "rule"))
+    facts = files.answer
     charts = {
         "specs": {figure.key: figure.screen_spec() for figure in figures},
         "themes": {"light": theme(files.alphas, "light"), "dark": theme(files.alphas, "dark")},
@@ -61,9 +61,9 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         published=files.task.published,
         headline=headline(files),
         recommendation=recommendation(files),
-        level=str(confidence.get("level", "")),
-        level_words=LEVEL_WORDS.get(str(confidence.get("level")), "How sure"),
-        confidence=str(confidence.get("sentence", "")),
+        answers=[] if facts is None else answers(facts, files.wording),
+        basis="" if facts is None else basis(facts, files.wording),
+        export=export_command(files),
         effect_words=EFFECT_WORDS.get(str(effect.get("verdict")), "Systematic diffusion"),
         effect=" ".join(
             filter(None, (beside_students(files, part.get("sentence", "")) for part in (effect, consequence)))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tosmooth.advice.advise import answer_of
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
 from tosmooth.folder.columns import GRID_COLUMNS, RESULT_COLUMNS
@@ -38,6 +39,7 @@ from tosmooth.losses.objectives import has_temperature
 from tosmooth.tasks.base import Traits
 from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric
+from tosmooth.words.answer import Wording, wording_of
 from tosmooth.words.numbers import file_name
 from tosmooth.words.students import without_teacher
 
@@ -107,6 +109,16 @@ class StudyFiles:
     def metric(self) -> Metric:
         """What the study's settings are compared by."""
         return self.task.metric
+
+    @cached_property
+    def answer(self) -> dict[str, Any] | None:
+        """What the study answers, as facts; None where it was not advised yet."""
+        return answer_of(self.advice, self.verdict, self.cells, self.controls, self.metric)
+
+    @property
+    def wording(self) -> Wording:
+        """How sentences speak of it."""
+        return wording_of(self.advice, self.cells, self.metric, preview=self.preview)
 
     @property
     def preview(self) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from tosmooth.analysis.inference import Interval
+from tosmooth.advice.advise import answer_of
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.reading import StudyFiles
-from tosmooth.words.numbers import count_of, decimals_for, half_width, plus_minus
+from tosmooth.terminal import quoted
+from tosmooth.words import answer
+from tosmooth.words.numbers import count_of
 from tosmooth.words.students import of_students
 from tosmooth.words.teachers import how_trained
 
@@ -22,7 +23,6 @@ EFFECT_WORDS = {
     "opposite": "Systematic diffusion: the opposite is shown",
     "inconclusive": "Systematic diffusion: undecided",
 }
-LEVEL_WORDS = {"high": "How sure: high", "moderate": "How sure: moderate", "low": "How sure: low"}
 ENVIRONMENT_WORDS = {
     "command": "command", "started": "started", "finished": "finished", "seconds": "time", "device": "device",
     "gpu": "GPU", "cpu": "CPU", "cores": "cores", "threads": "threads", "precision": "precision",
@@ -34,11 +34,12 @@ ENVIRONMENT_WORDS = {
 
 
 def headline(files: StudyFiles) -> str:
-    """The sentence to forward: the verdict with its test figures, else the advice, else how far the study is."""
-    sentence = files.verdict.get("sentence") or files.advice.get("headline")
-    if sentence:
-        return beside_students(files, sentence)
-    return f"No verdict yet: {len(files.done)} of {count_of(len(files.cells), 'student')} finished."
+    """The sentence to forward, else how far the study is."""
+    if files.answer is not None:
+        return answer.headline(files.answer, files.wording)
+    if not files.advice:
+        return f"No verdict yet: {len(files.done)} of {count_of(len(files.cells), 'student')} finished."
+    return f"Distil from {files.wording.with_rate(files.advice['recommendation'])}, by the paper's rule alone."
 
 
 def beside_students(files: StudyFiles, sentence: object) -> str:
@@ -64,35 +65,24 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
         items.append(("Students", str(files.advice["training"])))
     if len(files.settings) > 1:
         items += [("Objective", str(chosen.get("objective"))), ("Student", str(chosen.get("student")))]
-    test = (files.verdict.get("test") or {}).get("recommended")
-    noun, percent = files.metric.noun, files.metric.unit
-    for words, found in ((f"Test {noun}", test), (f"Validation {noun}", None if test else chosen)):
-        interval = _interval(found)
-        if interval is not None:
-            digits = decimals_for([half_width(interval)], otherwise=1, least=1, most=2)
-            unit = files.unit_word
-            over = f" over {count_of(interval.n, unit)}" if interval.n > 1 else f", one {unit}"
-            items.append((words, f"{plus_minus(interval, digits)}{percent}{over}"))
     return items
+
+
+def export_command(files: StudyFiles) -> str:
+    """The command that takes the recommended student out of the study."""
+    return f"tosmooth export {quoted(str(files.path))}"
 
 
 def by_student(files: StudyFiles) -> list[tuple[str, str]]:
-    """What to do for each student model, with how sure that is and what its diffusion is; empty for one model."""
+    """What to do for each student model, with what its diffusion is; empty for one model."""
     advice, verdict = (found.get("by_student") or {} for found in (files.advice, files.verdict))
     items = []
     for student, own in advice.items() if isinstance(advice, Mapping) else ():
-        parts = [(verdict.get(student) or {}).get("sentence") or own.get("headline")]
-        parts += [(own.get(key) or {}).get("sentence") for key in ("confidence", "effect")]
+        facts = answer_of(own, verdict.get(student) or files.verdict, files.cells, files.controls, files.metric)
+        parts: list[str | None] = [] if facts is None else [answer.headline(facts, files.wording)]
+        parts += [(own.get("effect") or {}).get("sentence")]
         items.append((str(student), " ".join(beside_students(files, part) for part in parts if part)))
     return items
-
-
-def _interval(found: Mapping[str, Any] | None) -> Interval | None:
-    """An interval from JSON, where null stands for what is not known."""
-    if not found or found.get("mean") is None:
-        return None
-    low, high = (math.nan if found.get(key) is None else float(found[key]) for key in ("low", "high"))
-    return Interval(float(found["mean"]), low, high, int(found.get("n") or 0))
 
 
 def duration(seconds: float) -> str:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tosmooth.advice.comparisons import KEY, compare_with
-from tosmooth.advice.settings import describe, written
 from tosmooth.advice.units import FEWEST_SEEDS, Setting
 from tosmooth.analysis.inference import Interval, t_interval
 from tosmooth.search.record import named, score_table, stored_scores
 from tosmooth.study.plan import Cell
 from tosmooth.study.progress import clock
 from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.words.settings import describe, written
 
 MOST_NAMED = 4  # candidates in one sentence
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tosmooth.advice.settings import describe
 from tosmooth.advice.units import Setting
 from tosmooth.search.grid_curves import GridCurves, read_grid_curves
 from tosmooth.search.halving import Decision, Rungs, climb, plan_rungs, ranked
 from tosmooth.search.record import named
+from tosmooth.words.settings import describe
 
 RESAMPLES = 2000
 RESAMPLING_SEED = 0

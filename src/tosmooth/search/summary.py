@@ -9,11 +9,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tosmooth.advice.settings import describe, written
 from tosmooth.analysis.inference import Interval
 from tosmooth.folder.paths import SEARCH_FILE
 from tosmooth.tasks.metric import Metric
 from tosmooth.terminal import markup
+from tosmooth.words.settings import describe, written
 
 if TYPE_CHECKING:  # `--dry-run` does not pay for PyTorch
     from tosmooth.search.run import SearchResult

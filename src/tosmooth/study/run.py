@@ -11,16 +11,18 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from tosmooth.advice.advise import advise, final_verdict
+from tosmooth.advice.advise import advise, conclude
+from tosmooth.advice.blocks import Correct
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.config.schema import StudyConfig
 from tosmooth.folder.claim import grid_changes
 from tosmooth.folder.growth import caveats
+from tosmooth.folder.judged import read_correct
 from tosmooth.folder.paths import ADVICE_FILE, VERDICT_FILE
 from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.folder.writing import load_json, write_json
@@ -32,13 +34,21 @@ from tosmooth.study.objectives import write_objectives
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
-from tosmooth.study.results import read_test, require_finished, teacher_table, write_results
+from tosmooth.study.results import (
+    control_table,
+    finished_cells,
+    read_test,
+    require_finished,
+    teacher_table,
+    write_results,
+)
 from tosmooth.study.separation import measure_separation
 from tosmooth.study.similarity import given_similarity
 from tosmooth.study.smoothing_views import analyse_views
 from tosmooth.study.stages import train_grid
 from tosmooth.study.teacher_answers import filling_work
 from tosmooth.tasks.base import StudyData
+from tosmooth.words.answer import forwarded, wording_of
 from tosmooth.words.students import how_students_train
 
 
@@ -81,7 +91,14 @@ def run_study(
             results = write_results(context, diffusion)
             shown.stage("comparing the views on smoothing")
             analyse_views(context, done, results, advice)
-            verdict = final_verdict(advice, results, preview=config.preview, metric=context.task.metric)
+            verdict = conclude(
+                advice,
+                results,
+                control_table(context),
+                preview=config.preview,
+                metric=context.task.metric,
+                correct=_correct(context, "test"),
+            )
             write_json(context.directory.analysis / VERDICT_FILE, verdict)
             write_environment(context, started, time.perf_counter() - clock)
             shown.stage("writing the report")
@@ -98,8 +115,8 @@ def _conclusion(
     advice: Mapping[str, Any], verdict: Mapping[str, Any], results: pd.DataFrame, context: Context
 ) -> tuple[dict[str, str], dict[str, float], Path]:
     """What trackers are told at the end: the sentences, the test figures of all models, and the report."""
-    parts = {"verdict": verdict, **{key: advice.get(key) for key in ("confidence", "effect", "rule")}}
-    sentences = {
+    parts = {key: advice.get(key) for key in ("effect", "rule")}
+    sentences = {"verdict": forwarded(verdict["answer"], wording_of(advice, results, context.task.metric))} | {
         key: str(part["sentence"]) for key, part in parts.items() if isinstance(part, dict) and "sentence" in part
     }
     column = context.task.metric.test
@@ -130,10 +147,25 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
             tuple(config.student.peak_rates),
         )
         judged = read_judged({name: context.folder(cell) for name, cell in done.items()}, metric, results)
-        advice = advise(results, teacher_table(context), diffusion, rules, judged)
+        advice = advise(
+            results,
+            teacher_table(context),
+            diffusion,
+            rules,
+            judged,
+            controls=control_table(context),
+            correct=_correct(context, "val"),
+        )
         advice["caveats"] += caveats(grid_changes(context.directory))
         write_json(path, advice)
     return diffusion, load_json(path, dict, "delete it, and the same command makes it again")
+
+
+def _correct(context: Context, split: Literal["val", "test"]) -> Correct:
+    """Which samples of a split each finished student got right, as far as it was kept."""
+    students = finished_cells(context, [cell for group in context.plan.together for cell in group])
+    found = {name: read_correct(context.folder(cell), split) for name, cell in students.items()}
+    return {name: own for name, own in found.items() if own is not None}
 
 
 def check_analysis(config: StudyConfig, data: StudyData) -> None:

@@ -11,13 +11,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from tosmooth.advice.settings import written
+from tosmooth.advice.advise import answer_of
 from tosmooth.advice.units import by_unit, unit_of, unit_word
 from tosmooth.analysis.inference import t_interval
 from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
 from tosmooth.tasks.find import traits_of
-from tosmooth.terminal import markup
+from tosmooth.tasks.metric import Metric
+from tosmooth.terminal import markup, quoted
+from tosmooth.words.answer import Wording, answers, forwarded, wording_of
+from tosmooth.words.settings import written
 from tosmooth.words.students import without_teacher
 
 
@@ -46,18 +49,33 @@ def grid_table(cells: pd.DataFrame, metric: str, title: str, smoothing: str | No
     return table
 
 
+def headline_of(results: StudyResults) -> str | None:
+    """What a study says to do, in one sentence; None where it was not advised yet."""
+    facts, wording = _answer(results, traits_of(results.config.get("task"), results.advice).metric)
+    return None if facts is None else forwarded(facts, wording)
+
+
+def _answer(results: StudyResults, metric: Metric) -> tuple[dict[str, Any] | None, Wording]:
+    facts = answer_of(results.advice, results.verdict, results.cells, results.controls, metric)
+    preview = bool(results.config.get("preview"))
+    return facts, wording_of(results.advice or {}, results.cells, metric, preview=preview)
+
+
 def print_summary(results: StudyResults, console: Console) -> None:
     """Print the verdict, the grid, how sure it is, and the report's path."""
     console.print()
-    if results.verdict is not None:
-        console.print(f"[bold]{_sentence(results.verdict)}[/bold]")
+    word = unit_word(results.cells)
+    metric = traits_of(results.config.get("task"), results.advice).metric
+    facts, wording = _answer(results, metric)
+    if facts is not None:
+        console.print(f"[bold]{markup(forwarded(facts, wording))}[/bold]")
+        for one in answers(facts, wording):
+            console.print(f"[bold]{markup(one.question)}[/bold] {markup(f'{one.verdict}. {one.sentence}')}")
     if results.advice is not None:
-        for part in ("confidence", "effect", "consequence", "rule"):
+        for part in ("effect", "consequence", "rule"):
             if text := _sentence(results.advice.get(part)):
                 console.print(text)
     console.print()
-    word = unit_word(results.cells)
-    metric = traits_of(results.config.get("task"), results.advice).metric
     column, unit = metric.test, f",{metric.unit}" if metric.unit else ""
     smoothing = (results.config.get("teacher") or {}).get("smoothing")
     if column in results.cells and results.cells[column].notna().any():
@@ -77,6 +95,8 @@ def print_summary(results: StudyResults, console: Console) -> None:
     if results.config.get("preview"):
         console.print("[yellow]Preview: too short to conclude from. The full study: tosmooth study[/yellow]")
     console.print(f"report: {markup(StudyDirectory(results.path).report)}", soft_wrap=True)
+    if facts is not None:
+        console.print(f"get the student: {markup(f'tosmooth export {quoted(str(results.path))}')}", soft_wrap=True)
 
 
 def _sentence(part: Any) -> str:

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from tosmooth.advice.units import Setting
 from tosmooth.analysis.inference import Interval
 from tosmooth.config.types import Knowledge
 from tosmooth.losses.objectives import has_temperature
@@ -22,23 +21,29 @@ def describe(setting: Mapping[str, Any], varied: Collection[str] = (), smoothing
 
     Sequence-level distillation is named in any case, and has no T.
     """
-    which = which_teacher(setting["label_smoothing"], smoothing)
-    into = f" into {setting['student']}" if "student" in varied else ""
+    return f"{which_teacher(setting['label_smoothing'], smoothing)} {describe_distillation(setting, varied)}"
+
+
+def describe_distillation(
+    setting: Mapping[str, Any], varied: Collection[str] = (), rates: Collection[float] = ()
+) -> str:
+    """`at T = 1`, and what else varies: the same without its teacher; the learning rate where there are several."""
+    into = f"into {setting['student']} " if "student" in varied else ""
+    rate = f", learning rate {setting['learning_rate']:g}" if len(rates) > 1 and "learning_rate" in setting else ""
     if not has_temperature(setting.get("objective")):
-        return f"{which}{into} by {SEQUENCE_WORDS}"
+        return f"{into}by {SEQUENCE_WORDS}{rate}"
     how = f" with {setting['objective']}" if "objective" in varied else ""
-    return f"{which}{into} at T = {setting['temperature']:g}{how}"
+    return f"{into}at T = {setting['temperature']:g}{how}{rate}"
 
 
 def describe_with_rate(
     chosen: Mapping[str, Any], varied: Collection[str], smoothing: Knowledge, rates: Collection[float]
 ) -> str:
     """The recommended setting, with its learning rate where it could have had others of `rates`."""
-    rate = f", learning rate {chosen['learning_rate']:g}" if len(rates) > 1 and "learning_rate" in chosen else ""
-    return describe(chosen, varied, smoothing) + rate
+    return f"{which_teacher(chosen['label_smoothing'], smoothing)} {describe_distillation(chosen, varied, rates)}"
 
 
-def rate_of(setting: Setting, done: pd.DataFrame) -> dict[str, float]:
+def rate_of(setting: tuple[str, float, float, str], done: pd.DataFrame) -> dict[str, float]:
     """The learning rate that a setting's students had; nothing of studies that do not say."""
     if "learning_rate" not in done:
         return {}

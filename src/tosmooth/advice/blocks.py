@@ -1,0 +1,136 @@
+"""The scores of a student model as blocks × settings, controls beside them, and the comparison that they allow.
+
+A block is a seed, or a teacher seed where there are several (`units`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tosmooth.advice.comparisons import KEY, compared, scores_by_seed
+from tosmooth.advice.units import Setting, unit_of
+from tosmooth.analysis.crossed import image_variances
+from tosmooth.analysis.multiple_comparison import Comparison
+from tosmooth.tasks.metric import Metric
+
+Correct = Mapping[str, NDArray[np.int8]]  # by student: (n,) 1 right, 0 wrong, −1 not judged, on the split
+
+
+def controls_of(controls: pd.DataFrame, student: str) -> pd.DataFrame:
+    """The finished students of a model that have no teacher; an empty table where there are none."""
+    if controls.empty:
+        return controls
+    return controls[(controls.student == student) & (controls.status == "done")]
+
+
+class Blocks:
+    """One student model on one split.
+
+    Args:
+        done: its finished students of the grid, as in `results.csv`.
+        controls: its finished students without a teacher, as in `controls.csv`; may be empty.
+        column: of the metric on the split.
+        metric: what is compared.
+        margin: points that do not matter.
+        correct: which samples each student got right; without some of them, the samples count as fixed.
+    """
+
+    def __init__(
+        self,
+        done: pd.DataFrame,
+        controls: pd.DataFrame,
+        column: str,
+        metric: Metric,
+        margin: float,
+        correct: Correct | None,
+    ) -> None:
+        self.metric, self.margin, self.column = metric, margin, column
+        self.done = done.dropna(subset=[column])
+        self.controls = controls.dropna(subset=[column]) if column in controls else pd.DataFrame()
+        self.of_teachers = unit_of(done) == "teacher_seed"
+        self.scores = scores_by_seed(self.done, column)  # settings × units
+        self.settings: list[Setting] = [tuple(key) for key in self.scores.index]
+        self.units = int(self.scores.notna().any().sum())
+        self._correct = correct or {}
+        several = "teacher_seed" in self.done
+        self.teachers = int(self.done.groupby("label_smoothing").teacher_seed.nunique().min()) if several else 1
+        judged = [self._correct[cell] for cell in self.done.cell if cell in self._correct]
+        self.samples = len(judged[0]) if judged and len(judged) == len(self.done) else None
+
+    @property
+    def alone(self) -> bool:
+        """Whether one unit is all there is, so that nothing says how much is chance."""
+        return self.units < 2
+
+    @property
+    def images(self) -> NDArray[np.float64] | None:
+        """What the sample of images adds to the variance of each difference of two settings; None: not known."""
+        return self._images_of([self.students_of(setting) for setting in self.settings])
+
+    def compared(self) -> Comparison | None:
+        """The settings against the best of the others; None where nothing can be compared."""
+        return compared(self.scores, self.margin, self.metric, self.images)
+
+    def with_control(self, control: pd.DataFrame) -> Comparison | None:
+        """The settings and a control, as the last one, over student seeds; None where teachers are the units."""
+        if self.of_teachers:
+            return None
+        own = control.set_index("seed")[self.column].reindex(self.scores.columns)
+        name = pd.MultiIndex.from_tuples([("control", 0.0, 0.0, "")], names=self.scores.index.names)
+        row = pd.DataFrame([own.to_numpy()], index=name, columns=self.scores.columns)
+        students = [*(self.students_of(setting) for setting in self.settings), control]
+        return compared(pd.concat([self.scores, row]), self.margin, self.metric, self._images_of(students))
+
+    @property
+    def best_control(self) -> pd.DataFrame | None:
+        """The students of the best kind without a teacher; None where there are none."""
+        if self.controls.empty:
+            return None
+        kinds = dict(iter(self.controls.groupby(["objective", "label_smoothing"])))
+        best = self.metric.best(pd.Series({name: rows[self.column].mean() for name, rows in kinds.items()}))
+        return kinds[best]
+
+    def scores_of(self, setting: Setting) -> pd.Series:
+        """One figure a unit."""
+        return self.scores.iloc[self.settings.index(setting)].dropna()
+
+    def image_variance(self, one: pd.DataFrame, other: pd.DataFrame) -> float:
+        """What the sample of images contributes to the variance of a difference; 0 where it is not known."""
+        found = self._images_of([one, other])
+        return 0.0 if found is None else float(found[0, 1])
+
+    def students_of(self, setting: Setting) -> pd.DataFrame:
+        """The finished students of a setting."""
+        own = self.done
+        for key, value in zip(KEY, setting, strict=True):
+            own = own[own[key] == value]
+        return own
+
+    def _images_of(self, students: list[pd.DataFrame]) -> NDArray[np.float64] | None:
+        """Of accuracies whose students' answers are all kept; None of others."""
+        if not self.metric.counts_right or not all(cell in self._correct for own in students for cell in own.cell):
+            return None
+        pairs = sorted({pair for own in students for pair in self._places(own)})
+        length = max(len(self._correct[cell]) for own in students for cell in own.cell)
+        tables: dict[Any, NDArray[np.float64]] = {}
+        for number, own in enumerate(students):
+            table = np.full((len(pairs), length), np.nan)
+            for place, cell in zip(self._places(own), own.cell, strict=True):
+                if len(self._correct[cell]) != length:
+                    return None
+                table[pairs.index(place)] = np.where(self._correct[cell] < 0, np.nan, self._correct[cell])
+            tables[number] = table
+        try:
+            return image_variances(tables)
+        except ValueError:  # hardly an image that all could be judged on
+            return None
+
+    def _places(self, own: pd.DataFrame) -> list[tuple[int, int]]:
+        """Which block each student is of: its seed, and its teacher's where there are several; a control has none."""
+        teachers = own["teacher_seed"].fillna(-1) if self.of_teachers else [0] * len(own)
+        return [(int(t), int(s)) for t, s in zip(teachers, own["seed"], strict=True)]
