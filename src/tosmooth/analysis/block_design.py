@@ -81,14 +81,14 @@ def adjusted(settings: NDArray[np.int64], blocks: NDArray[np.int64], count: int,
     whole = np.hstack(design)
     if weights is None:
         weights = np.eye(len(whole))
-    means: Floats = np.linalg.pinv(weights @ whole)[:count] @ weights
+    means: Floats = np.linalg.pinv(weights @ whole, rcond=1e-9)[:count] @ weights
     return means
 
 
 def residual_maker(*incidences: Floats) -> Floats:
     """(N, N): makes residuals of observations after least squares on all the groups."""
-    whole = np.hstack(incidences)
-    maker: Floats = np.eye(len(whole)) - whole @ np.linalg.pinv(whole)
+    whole = np.hstack(incidences)  # not of full rank: what is 0 but for rounding is cut off
+    maker: Floats = np.eye(len(whole)) - whole @ np.linalg.pinv(whole, rcond=1e-9)
     return maker
 
 
@@ -110,7 +110,7 @@ class Layout:
     plot_size: float  # how often the variance of whole plots is in their mean square
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def layout(shape: tuple[int, int], there: bytes, plots: tuple[int, ...] | None) -> Layout:
     """Of the cells that have a value: `there` is a boolean mask of that shape, `plots` a number for each column."""
     blocks, settings = np.nonzero(np.frombuffer(there, dtype=bool).reshape(shape))
