@@ -145,6 +145,14 @@ def test_right_and_wrong_are_kept_by_token(finished: Finished):
         assert 100 * judged[row["cell"]][positions].mean() == pytest.approx(row["val/top1_novel"])
 
 
+def test_costs_are_by_token_and_none_by_word(finished: Finished):
+    cells = finished.results.cells
+    assert cells[["cal/temperature", "cal/ece_fitted", "cal/aurc", "test/agreement"]].notna().all(axis=None)
+    assert cells[["test/macro_f1", "test/worst_class"]].isna().all(axis=None)
+    shown = pd.read_csv(finished.results.path / "tables" / "costs.csv")
+    assert set(shown.quantity) == {"cal/ece", "cal/ece_fitted", "cal/aurc", "test/agreement"}
+
+
 def test_diffusion_is_measured_for_the_words_that_are_followed(finished: Finished):
     path = finished.results.path / "analysis"
     classes = pd.read_csv(path / "diffusion_classes.csv", keep_default_na=False)
