@@ -38,13 +38,15 @@ def costs_on_test(context: Context, found: Evaluation) -> dict[str, float | None
 
 
 def agreement_with_teacher(context: Context, cell: Cell) -> float | None:
-    """On how many test samples a student answers as its teacher does, in percent; None where the answers of one of them
-    are not kept: the test split was not read, or by an earlier version.
+    """On how many test samples a student answers as its teacher does, in percent; None where it has no teacher, or the
+    answers of one of them are not kept: the test split was not read, or by an earlier version.
 
     Raises:
         StudyError: a file of answers is damaged.
     """
-    teacher = next(own for own in context.plan.teachers if own.name == cell.teacher)
+    teacher = next((own for own in context.plan.teachers if own.name == cell.teacher), None)
+    if teacher is None:
+        return None
     theirs, own = (read_answers(context.folder(owner), "test") for owner in (teacher, cell))
     if theirs is None or own is None:
         return None
