@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tosmooth.files import path_safe
+from tosmooth.folder.growth import compare
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.plan import make_plan, objective_label
 
@@ -92,3 +93,32 @@ def test_options_of_an_objective_are_in_the_name_and_without_them_nothing_is():
     assert objective_label("dkd", {"beta": 4.0000001}) != objective_label("dkd", {"beta": 4})
     assert objective_label("mine", {"path": "../x"}).startswith("mine-")
     assert "/" not in objective_label("mine", {"path": "../x"})
+
+
+def test_weights_of_hard_labels_are_settings_of_their_own(tiny_raw):
+    one = make_plan(load_config(tiny_raw, ["student.hard_weight=0.5"]))
+    assert {cell.name for cell in one.cells} == {cell.name for cell in make_plan(load_config(tiny_raw)).cells}
+    assert {(cell.objective, cell.hard_weight) for cell in one.cells} == {("hinton", 0.5)}
+    several = make_plan(load_config(tiny_raw, ["student.hard_weight=[0,0.1]"]))
+    assert len(several.cells) == 2 * len(one.cells)
+    assert {(c.objective, c.loss, c.hard_weight) for c in several.cells} == {
+        ("hinton", "hinton", 0.0), ("hinton + 0.1 hard", "hinton", 0.1)
+    }  # fmt: skip
+    names = {cell.name for cell in several.cells}
+    assert {cell.name for cell in one.cells} < names  # the first of the list keeps its names
+    assert "hinton-hard0.1-a0-T1-resnet8-s0" in names
+
+
+def test_labels_that_a_teacher_writes_have_no_weight_beside_them(tiny_raw):
+    config = load_config(tiny_raw, ["student.hard_weight=[0,0.1]"])
+    student = config.student.model_copy(update={"objectives": ["hinton", "sequence"]})
+    cells = make_plan(config.model_copy(update={"student": student})).cells
+    assert {c.objective for c in cells} == {"hinton", "hinton + 0.1 hard", "sequence"}
+
+
+def test_a_new_weight_of_hard_labels_grows_the_grid_and_another_first_one_is_another_study(tiny_raw):
+    there = load_config(tiny_raw).model_dump(mode="json")
+    assert compare(there, load_config(tiny_raw, ["student.hard_weight=[0,0.1]"])).added == (
+        "weight of hard labels = 0.1",
+    )
+    assert compare(there, load_config(tiny_raw, ["student.hard_weight=[0.1,0]"])).refused == ("student.hard_weight",)

@@ -24,6 +24,7 @@ from tosmooth.config.types import (
     Seed,
     Smoothing,
     Temperature,
+    Weight,
     as_cache_section,
     as_list,
     as_model_section,
@@ -219,7 +220,12 @@ class StudentConfig(TrainingConfig):
     topk: Positive | None = Field(
         None, description="distil only the teacher's k most likely outputs, renormalised; null = all"
     )
-    hard_weight: float = Field(0.0, ge=0, le=1, description="weight of the hard-label cross-entropy (paper: 0)")
+    hard_weight: Annotated[list[Weight], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
+        [0.0],
+        min_length=1,
+        description="weights of the hard-label cross-entropy (paper: 0), each with all its cells. New ones go to the "
+        "end of the list",
+    )
     label_smoothing: Smoothing = Field(0.0, description="smoothing of those hard labels, the student's own")
 
     @property

@@ -98,6 +98,7 @@ def as_cache_section(value: Any) -> Any:
 ExistingPath = Annotated[Path, AfterValidator(existing_path)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0), AfterValidator(finite)]
+Weight = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0), AfterValidator(finite)]

@@ -127,7 +127,8 @@ def _facts(subject: Subject) -> str:
             ("Teacher", f"{config.teacher.model.name} ({owner.teacher}{', taken as given' if given else ''})"),
             ("Label smoothing of the teacher", in_figures(owner.label_smoothing, config.teacher.smoothing)),
             *([("Temperature", f"T = {owner.temperature:g}")] if has_temperature(owner.objective) else []),
-            ("Objective", owner.objective),
+            ("Objective", owner.loss),
+            *([("Weight of hard labels", f"{owner.hard_weight:g}")] if owner.hard_weight else []),
             ("Seeds in the study", ", ".join(map(str, config.student.seeds))),
         ]
     else:

@@ -24,13 +24,16 @@ FREE = {
 GRID = {
     "student.models": "student model",
     "student.learning_rates": "learning rate factor", "student.learning_rate_seeds": "seeds that choose learning rates",
-    "student.controls": "control",
+    "student.controls": "control", "student.hard_weight": "weight of hard labels",
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
     "student.objective_options": "options of an objective",
     "teacher.given": "given teacher of α",
     "teacher.smoothing": "label smoothing of the teacher",
 }  # fmt: skip
+
+
+COUNTED = {"teacher.seeds", "student.hard_weight"}  # the first of the list goes without its number in names
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def compare(there: Any, config: StudyConfig) -> Change:
                 same &= {str(float(a)) for a in _at(grid, "teacher.label_smoothing")}
             if changed or same:
                 refused.add(grid_key)
-        elif grid_key == "teacher.seeds" and (not isinstance(before, list) or before[:1] != after[:1]):
+        elif grid_key in COUNTED and (not isinstance(before, list) or before[:1] != after[:1]):
             refused.add(grid_key)  # the names of the students count from it
         elif grid_key == "student.objective_options":  # they are part of a cell's name, so others are other cells
             added += [_options(name, after[name]) for name in after if after[name] != before.get(name)]

@@ -142,7 +142,7 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
                 able = ", ".join(_names_of(lambda one: one.relabels))
                 yield f"student.objectives: {name!r} is of task: {able}; its labels are what the teacher writes"
         yield from _student_contradictions(student)
-        if student.hard_weight == 1 and teacher is not None:
+        if 1 in student.hard_weight and teacher is not None:
             same = len(teacher.label_smoothing) * len(student.temperatures)
             if same > 1:
                 yield (
@@ -264,7 +264,7 @@ def _student_contradictions(student: StudentConfig) -> Iterable[str]:
             except ValueError as error:
                 yield f"student.topk: {error}"
     relabelled = any(find_objective(name).relabels for name in student.objectives)
-    if student.label_smoothing > 0 and student.hard_weight == 0 and not relabelled:
+    if student.label_smoothing > 0 and not any(student.hard_weight) and not relabelled:
         yield (
             f"student.label_smoothing: {student.label_smoothing:g} smooths the hard labels, which count for nothing "
             "while student.hard_weight is 0; set that above 0, or this to 0. Teachers have teacher.label_smoothing"

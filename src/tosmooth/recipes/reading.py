@@ -91,6 +91,7 @@ def load_config(
         raw["name"] = f"{raw.get('name', 'study')}-quick"
         for key, value in (QUICK if (task := task_of(raw)) is None else task.quick).items():
             apply_override(raw, key, value)
+        _keep_one_teacher_seed(raw)
     for text in overrides:
         try:
             apply_override(raw, *parse_override(text))
@@ -105,6 +106,13 @@ def load_config(
     if mistakes:
         raise ConfigError(mistakes)
     return schema_of(raw).model_validate(raw)
+
+
+def _keep_one_teacher_seed(raw: dict[str, Any]) -> None:
+    """A preview has one teacher of each kind; where files are given for several seeds, all stay."""
+    teacher = raw.get("teacher")
+    if isinstance(teacher, dict) and isinstance(teacher.get("seeds"), list) and not teacher.get("given"):
+        teacher["seeds"] = teacher["seeds"][:1]
 
 
 def _own_copy(source: Mapping[str, Any]) -> Any:

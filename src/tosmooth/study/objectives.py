@@ -16,7 +16,9 @@ def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.Data
     A study that has lost its other objectives loses the files of an earlier run, too.
     """
     metric = context.task.metric
-    table = compare_objectives(diffusion, results, list(context.config.student.objectives), metric)
+    table = compare_objectives(
+        diffusion, results, list(dict.fromkeys(cell.objective for cell in context.plan.cells)), metric
+    )
     paths = [context.directory.analysis / name for name in (OBJECTIVES_FILE, OBJECTIVES_INFO_FILE)]
     if table.empty:
         for path in paths:

@@ -34,8 +34,9 @@ class Teacher:
 class Cell:
     """One student: (teacher α, teacher seed, T, objective, student model, seed), at a learning rate.
 
-    A control has no teacher: its `objective` is a loss of `CONTROL_LOSSES`, α is the smoothing of its own labels, and T
-    and the teacher's seed stand for nothing.
+    `objective` is what tables call it: the objective, and the weight of hard labels where the grid has several and
+    this one is above 0. A control has no teacher: its `objective` is a loss of `CONTROL_LOSSES`, α is the smoothing of
+    its own labels, and T and the teacher's seed stand for nothing.
     """
 
     name: str
@@ -47,6 +48,8 @@ class Cell:
     student: str
     seed: int
     rate: float = 1.0  # factor of the student section's learning rate
+    loss: str = ""  # the objective's registered name
+    hard_weight: float = 0.0  # of the hard-label cross-entropy
 
     @property
     def is_control(self) -> bool:
@@ -56,7 +59,7 @@ class Cell:
     @property
     def relabels(self) -> bool:
         """Whether it learns its teacher's translations as labels."""
-        return not self.is_control and find_objective(self.objective).relabels
+        return not self.is_control and find_objective(self.loss).relabels
 
     @property
     def distilled(self) -> bool:
@@ -171,31 +174,34 @@ def _weights(config: StudyConfig, alpha: float, position: int) -> Path | None:
 
 
 def make_plan(config: StudyConfig) -> Plan:
-    """The grid in a fixed order: seed, student model, objective, teacher seed, α, T; every student seed by teacher."""
+    """The grid in a fixed order: seed, student model, objective, weight of hard labels, teacher seed, α, T."""
     teachers = tuple(
         Teacher(f"a{alpha:g}-s{seed}", alpha, seed, _weights(config, alpha, position), config.teacher.is_given(alpha))
         for (position, seed), alpha in product(enumerate(config.teacher.seeds), config.teacher.label_smoothing)
     )
     student, first = config.student, config.teacher.seeds[0]
-    lowest = reference_temperature(student.temperatures)
+    lowest, weights = reference_temperature(student.temperatures), student.hard_weight
     labels = {name: objective_label(name, student.objective_options.get(name, {})) for name in student.objectives}
     groups = tuple(
         tuple(
             Cell(
-                name=f"{labels[objective]}-a{teacher.label_smoothing:g}-T{temperature:g}"
-                f"-{path_safe(model.name)}-s{seed}" + ("" if teacher.seed == first else f"-t{teacher.seed}"),
+                name=f"{labels[objective]}{'' if weight == weights[0] else f'-hard{weight:g}'}"
+                f"-a{teacher.label_smoothing:g}-T{temperature:g}-{path_safe(model.name)}-s{seed}"
+                + ("" if teacher.seed == first else f"-t{teacher.seed}"),
                 teacher=teacher.name,
                 label_smoothing=teacher.label_smoothing,
                 teacher_seed=teacher.seed,
                 temperature=temperature,
-                objective=objective,
+                objective=f"{objective} + {weight:g} hard" if weight and len(weights) > 1 else objective,
                 student=model.name,
                 seed=seed,
+                loss=objective,
+                hard_weight=weight,
             ).at_rate(student.shared_rate)
-            for model, objective, teacher, temperature in product(
-                student.all_models, student.objectives, teachers, student.temperatures
+            for model, objective, weight, teacher, temperature in product(
+                student.all_models, student.objectives, weights, teachers, student.temperatures
             )
-            if has_temperature(objective) or temperature == lowest
+            if has_temperature(objective) or (temperature, weight) == (lowest, weights[0])
         )
         for seed in student.seeds
     )

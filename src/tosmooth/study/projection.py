@@ -70,7 +70,9 @@ def is_shown(context: Context, cell: Cell) -> bool:
     """Whether the projection shows this student: of the first model, objective (with T), seed, teacher seed."""
     student, teacher = context.config.student, context.config.teacher
     first = (student.model.name, leading_objective(student.objectives), student.seeds[0], teacher.seeds[0])
-    return (cell.student, cell.objective, cell.seed, cell.teacher_seed) == first
+    return (cell.student, cell.loss, cell.seed, cell.teacher_seed) == first and (
+        cell.hard_weight == student.hard_weight[0]
+    )
 
 
 def _features(

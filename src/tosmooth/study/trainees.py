@@ -39,7 +39,7 @@ def new_trainee(
         steps_per_epoch=len(context.training_batches(section, owner.seed, split=split)),
         folder=context.folder(owner),
         fused=context.fused_loss and is_distilled(owner),
-        looks_first=is_distilled(owner) and context.config.student.hard_weight == 0,
+        looks_first=isinstance(owner, Cell) and owner.distilled and owner.hard_weight == 0,
         select_by=None if context.selection == "last" else column(context.selection_split_name, judged_by.name),
         lower_is_better=judged_by.lower_is_better,
         judged_by=judged_by.val,
@@ -69,9 +69,9 @@ def _loss(context: Context, owner: Teacher | Cell) -> LossFunction:
     return distillation_from(
         owner.teacher,
         owner.temperature,
-        owner.objective,
-        section.hard_weight,
+        owner.loss,
+        owner.hard_weight,
         label_smoothing=section.label_smoothing,
-        options=section.objective_options.get(owner.objective),
+        options=section.objective_options.get(owner.loss),
         topk=section.topk,
     )

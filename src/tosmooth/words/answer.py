@@ -281,7 +281,10 @@ def _settle(told: _Told) -> Answer | None:
     samples, split = told.wording.metric.samples, SPLITS[told.facts["split"]]
     where = "teacher.seeds" if unit == "teacher seed" else "student.seeds"
     found = {
-        "units": ("More seeds", f"About {number} more {unit}s ({where})." if number else f"More {unit}s ({where})."),
+        "units": (
+            "More seeds",
+            f"About {number} more {unit}{'s' * (number > 1)} ({where})." if number else f"More {unit}s ({where}).",
+        ),
         "samples": (f"More {samples}", f"No number of seeds settles it: {split} has too few {samples}."),
         "teachers": (
             "More teachers",
