@@ -23,6 +23,10 @@ GIVES: dict[str, Callable[[dict[str, Any]], bool]] = {
     "The diffusion index and the projection": lambda names: (
         names["eta"].shape == (10,) and names["points"].shape == (500, 2) and bool(torch.isfinite(names["eta"]).all())
     ),
+    "Which setting may be the best": lambda names: (
+        names["found"].could_be_best == ["b", "c"]
+        and [round(value, 2) for value in (names["gap"].mean, names["gap"].low, names["gap"].high)] == [0.5, 0.34, 0.66]
+    ),
     "Calibration in any loop": lambda names: {"ece", "nll", "brier", "top1", "top5"} <= names["numbers"].keys(),
 }
 
