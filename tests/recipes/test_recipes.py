@@ -191,7 +191,7 @@ def test_settings_of_the_papers_recipes_are_those_of_the_authors_scripts(tmp_pat
         assert config.teacher.optimizer.momentum == config.student.optimizer.momentum == 0.9
         assert (config.teacher.optimizer.weight_decay, config.teacher.schedule.gamma) == (1e-4, 0.1)
         assert (config.teacher.label_smoothing, config.student.temperatures) == ([0.0, 0.1], [1, 2, 3, 64])
-        assert (config.data.validation, config.selection, config.student.hard_weight) == (0, "last", 0)
+        assert (config.data.validation, config.selection, config.student.hard_weight) == (0, "last", [0])
         assert (config.data.image_size, config.data.eval_transform) == (224, "resize_center_crop")
     assert (imagenet.teacher.optimizer.learning_rate, imagenet.student.optimizer.learning_rate) == (0.1, 0.1)
     assert (imagenet.student.schedule.warmup_epochs, imagenet.student.optimizer.weight_decay) == (5, 1e-4)

@@ -61,7 +61,7 @@ def test_everything_is_written(effect_study: Path) -> None:
 
 def test_the_verdict_comes_first(effect_study: Path) -> None:
     text = " ".join(read_page(effect_study).text.split())
-    verdict = text.index("smooth the teacher (α = 0.1). Distil at T = 1: 88.0 ± 0.2 % test top-1 over 6 seeds.")
+    verdict = text.index("smooth the teacher (α = 0.1). Distil at T = 1: 88.0 ± 0.1 % test top-1 over 6 seeds.")
     questions = [text.index(question) for question in ("Smooth the teacher?", "Which T?", "What do I risk?")]
     assert [verdict, *questions] == sorted([verdict, *questions])
     assert questions[-1] < text.index("Accuracy falls by") < text.index("All numbers")
@@ -98,7 +98,7 @@ def test_a_study_without_the_effect_says_so(hostile_study: Path) -> None:
     assert "Systematic diffusion: not shown" in text
     assert "No clear change in accuracy from T = 1 to T = 64" in text
     assert "no drift towards similar classes due to smoothing is shown" in text
-    assert "Smooth the teacher? It does not matter." in text
+    assert "smoothing does not matter" in text
     assert "drift towards similar classes: η" not in text
 
 

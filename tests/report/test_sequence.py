@@ -102,7 +102,7 @@ def test_alone_it_has_no_figure_over_temperature(tmp_path: Path) -> None:
     table = translations_table(read_study(folder))
     assert list(texts(table))[2:] == ["α = 0.1, sequence", "α = 0.05, sequence"]
     build_report(folder)
-    assert "Distil from" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "Distil by sequence-level distillation" in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_other_objectives_say_what_it_stands_against(tmp_path: Path) -> None:

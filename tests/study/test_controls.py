@@ -21,6 +21,7 @@ from tosmooth.export.subject import choose
 from tosmooth.folder.growth import compare
 from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults, load_study
+from tosmooth.models.weights import save_weights
 from tosmooth.recipes.reading import load_config
 from tosmooth.report.build import make_tables
 from tosmooth.report.figures import make_figures
@@ -29,6 +30,7 @@ from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
 from tosmooth.study.summary import print_summary
+from tosmooth.tasks.find import find_task
 from tosmooth.words.students import without_teacher
 
 BOTH = ["student.controls=[cross_entropy,{label_smoothing: 0.2}]"]
@@ -129,6 +131,11 @@ def test_the_report_shows_them(study):
     objectives = next(column for column in grid.columns if column.title == "objective")
     assert objectives.texts == ["hinton"] * 2 + [without_teacher(0), without_teacher(0.2)] * 2
     assert [c.texts[-1] for c in grid.columns if c.title in {"α", "T"}] == ["–", "–"]
+    costs = tables["costs"]
+    models = next(column for column in costs.columns if column.title == "model").texts
+    assert models[-2:] == [f"students {name}" for name in (without_teacher(0), without_teacher(0.2))]
+    macro = next(column for column in costs.columns if column.title == "macro F1, %").texts
+    assert all(text != "–" for text in macro)
     mean = files.controls[files.controls.label_smoothing == 0.2]["test/top1"].mean()
     assert f"Trained without a teacher, on labels smoothed by α = 0.2: {mean:.0f}"[:-2] in tables["accuracy"].caption
     (figure,) = (figure for figure in make_figures(files) if figure.key == "accuracy")
@@ -170,3 +177,27 @@ def test_a_grid_that_has_lost_them_leaves_no_table_behind(study, tmp_path, tiny_
     without = run_study(load_config(raw), tmp_path, silent)
     assert without.controls.empty
     assert not (without.path / "controls.csv").exists()
+
+
+@pytest.mark.slow
+def test_a_teacher_of_shuffled_labels_is_worse_than_none(tiny_raw, tmp_path, silent):
+    """It knows nothing, and a student cannot learn from it what one learns from the labels."""
+    config = load_config(tiny_raw)
+    data = find_task(config.task).load_data(config)
+    model = find_task(config.task).new_model(config, data, config.teacher.model, 0)
+    labels = data.train.labels[torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))]
+    split = data.train
+    images = torch.stack([split[i] for i in range(len(split))])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(20):
+        loss = torch.nn.functional.cross_entropy(model(model.prepare(images)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    save_weights(model, tmp_path / "shuffled.safetensors")
+    tiny_raw["data"]["limit_train"] = 3000
+    tiny_raw["teacher"] |= {"label_smoothing": [0.0], "given": {0.0: str(tmp_path / "shuffled.safetensors")}}
+    tiny_raw["student"] |= {"temperatures": [1, 2], "seeds": [0, 1, 2], "epochs": 4, "controls": ["cross_entropy"]}
+    answer = run_study(load_config(tiny_raw), tmp_path / "runs", silent).verdict["answer"]
+    assert answer["teacher"]["verdict"] == "worse"
+    assert answer["smooth"] == {"verdict": "not asked"}

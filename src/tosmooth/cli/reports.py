@@ -63,12 +63,12 @@ def report(
     """
     from tosmooth.folder.results import load_study
     from tosmooth.report.build import build_report
-    from tosmooth.study.summary import print_summary
+    from tosmooth.study.summary import headline_of, print_summary
 
     results = load_study(study)
     written = build_report(study)
     if as_json:
-        print_json({"report": str(written), "verdict": results.verdict})
+        print_json({"report": str(written), "headline": headline_of(results), "verdict": results.verdict})
     else:
         print_summary(results, out)
 

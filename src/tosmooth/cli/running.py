@@ -25,14 +25,14 @@ def run(
     """Run a study, and print what it found."""
     from tosmooth.folder.paths import StudyDirectory
     from tosmooth.study.run import run_study
-    from tosmooth.study.summary import print_summary
+    from tosmooth.study.summary import headline_of, print_summary
 
     results = run_study(config, output, train=train)
     if not speaks():
         return
     if as_json:
         paths = {"study": str(results.path), "report": str(StudyDirectory(results.path).report)}
-        print_json({"verdict": results.verdict, "advice": results.advice} | paths)
+        print_json({"headline": headline_of(results), "verdict": results.verdict, "advice": results.advice} | paths)
     else:
         print_summary(results, out)
 

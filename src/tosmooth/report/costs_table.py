@@ -46,7 +46,7 @@ class _Row(NamedTuple):
     model: str
     objective: str
     student: str
-    label_smoothing: float
+    label_smoothing: float  # of the teacher; NaN where there is none
     temperature: float  # NaN where there is none
     figures: dict[str, Interval]
 
@@ -58,7 +58,7 @@ def costs_table(files: StudyFiles) -> Table | None:
     names = [name for name in names if name in cells and cells[name].notna().any()]
     if not set(names) & set(COSTS_ON_TEST):
         return None
-    rows = [*_teachers(files, names), *_students(files, names)]
+    rows = [*_teachers(files, names), *_students(files, names), *_controls(files, names)]
     columns = [
         text_column("model", [row.model for row in rows]),
         *(
@@ -66,12 +66,8 @@ def costs_table(files: StudyFiles) -> Table | None:
             for key in ("objective", "student")
             if cells[key].nunique() > 1
         ),
-        Column("α", [f"{row.label_smoothing:g}" for row in rows], [row.label_smoothing for row in rows]),
-        Column(
-            "T",
-            [MISSING if math.isnan(row.temperature) else f"{row.temperature:g}" for row in rows],
-            [row.temperature for row in rows],
-        ),
+        _key_column("α", [row.label_smoothing for row in rows]),
+        _key_column("T", [row.temperature for row in rows]),
         *(_column(name, [row.figures[name] for row in rows]) for name in names),
     ]
     word, several = files.unit_word, len(files.units) > 1
@@ -104,6 +100,16 @@ def _students(files: StudyFiles, names: list[str]) -> list[_Row]:
     return rows
 
 
+def _controls(files: StudyFiles, names: list[str]) -> list[_Row]:
+    """The students without a teacher, by model and by what they learn from."""
+    nan = math.nan
+    return [
+        _Row(f"students {name}", MISSING, student, nan, nan, _intervals(own.reindex(columns=names), names))
+        for student in dict.fromkeys(files.done["student"])
+        for name, own in files.controls_of(str(student))
+    ]
+
+
 def _teachers(files: StudyFiles, names: list[str]) -> list[_Row]:
     """By α; a teacher has no teacher to agree with."""
     known = files.teachers.reindex(columns=["label_smoothing", *names])
@@ -114,6 +120,10 @@ def _teachers(files: StudyFiles, names: list[str]) -> list[_Row]:
 
 def _intervals(table: pd.DataFrame, names: list[str]) -> dict[str, Interval]:
     return {name: over_seeds((100 if name in BY_CONFIDENCE else 1) * table[name]) for name in names}
+
+
+def _key_column(title: str, values: list[float]) -> Column:
+    return Column(title, [MISSING if math.isnan(value) else f"{value:g}" for value in values], values)
 
 
 def _column(name: str, intervals: list[Interval]) -> Column:
