@@ -221,8 +221,10 @@ def test_the_terminal_gets_texts_without_power(
         out, err = capfd.readouterr()
         assert out == shown(out, lines=True)
         assert err == ""
-        assert "T = " in out
-    assert "<b>bold</b>" in out
+        if not options:  # the sentences of the advice
+            assert "Distil <b>bold</b>" in out
+            assert "[/red]" in out
+    assert "onmouseover" in json.loads(out)["headline"]
 
 
 @pytest.mark.parametrize("name", ["figures", "tables", "report.html"])
