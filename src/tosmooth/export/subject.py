@@ -12,6 +12,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from tosmooth.advice.best_student import best_by_validation
 from tosmooth.advice.comparisons import KEY
 from tosmooth.config.schema import ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform
@@ -266,13 +267,11 @@ def _best(
     if not of_setting:
         raise StudyError(f"{path}: the recommended setting has no finished {role}; name a model")
     metric = find_task(config.task).metric
-    column = metric.val
-    known = {o.name: v for o in of_setting if math.isfinite(v := _number(records[o.name].get(column)))}
+    best, known = best_by_validation({owner.name: records[owner.name] for owner in of_setting}, metric)
     if not known:
         which = "without a teacher" if role == "control" else "of the recommended setting"
-        return of_setting[0].name, f"It is the first seed {which}: there is no validation split."
-    best = max(known, key=lambda key: metric.sign * known[key])  # the first of equals, in the order of the grid
-    seeds = f"the best of {len(known)} seeds by validation" if len(known) > 1 else "the only seed"
+        return best, f"It is the first seed {which}: there is no validation split."
+    seeds = f"the best of {known} seeds by validation" if known > 1 else "the only seed"
     what = {"teacher": "of the recommended α", "control": "without a teacher"}.get(role, "of the recommended setting")
     return best, f"It is {seeds} {what}; test figures had no say."
 
