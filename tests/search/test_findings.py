@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 
 from tosmooth.errors import StudyError
+from tosmooth.folder.curves import read_curve
 from tosmooth.recipes.reading import load_config
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import plan_rungs
-from tosmooth.search.learning_curves import read_curve
 from tosmooth.search.record import candidates_of, new_record, score_table
 from tosmooth.search.run import SearchResult, _rows
 from tosmooth.search.summary import print_search

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tosmooth.advice.comparisons import KEY, scores_by_seed
 from tosmooth.advice.units import Setting, unit_word
 from tosmooth.errors import StudyError
+from tosmooth.folder.curves import read_curve
 from tosmooth.folder.paths import CURVE_FILE, StudyDirectory
 from tosmooth.folder.results import load_study
-from tosmooth.search.learning_curves import read_curve, score_at
+from tosmooth.search.learning_curves import score_at
 from tosmooth.tasks.base import Absent
 from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric

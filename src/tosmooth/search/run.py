@@ -19,10 +19,11 @@ from tosmooth.advice.units import Setting
 from tosmooth.analysis.inference import t_interval
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
+from tosmooth.folder.curves import read_curve
 from tosmooth.folder.paths import CURVE_FILE, SEARCH_FILE
 from tosmooth.search.findings import conclude
 from tosmooth.search.halving import Rungs, climb, ranked
-from tosmooth.search.learning_curves import read_curve, score_at
+from tosmooth.search.learning_curves import score_at
 from tosmooth.search.plan import NO_VALIDATION, SUFFIX, planned
 from tosmooth.search.record import (
     begun_before,
