@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,14 @@ class Visit:
         self.page.goto((study / "report.html").as_uri())
         self.page.wait_for_selector(f'html[data-charts="{scheme}"]', timeout=30_000)
 
+    def unfold(self) -> None:
+        """Open every fold, and wait for the charts in them."""
+        self.page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+        self.page.wait_for_function("[...document.querySelectorAll('[data-chart]')].every(c => c.querySelector('svg'))")
+        self.page.wait_for_selector("html:not([data-charts='drawing'])")
+
     def assert_every_chart_is_drawn(self) -> None:
+        self.unfold()
         charts = self.page.query_selector_all("[data-chart]")
         assert len(charts) == 6
         for chart in charts:
@@ -62,10 +70,13 @@ def test_opens_without_errors_or_requests(browser: playwright.Browser, effect_st
     visit = Visit(browser, effect_study)
     assert visit.complaints == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in visit.requests)
-    assert "smooth the teacher" in visit.page.inner_text("h1")
-    visit.assert_every_chart_is_drawn()
+    assert "Distil at T = 1" in " ".join(visit.page.inner_text("h1").split())
     first_screen = visit.page.query_selector('[data-chart="accuracy"]').bounding_box()
     assert first_screen["y"] + first_screen["height"] < 800
+    assert not visit.page.query_selector_all("details[open]")
+    assert not visit.page.query_selector_all("details [data-chart] svg")  # they have no width yet
+    visit.assert_every_chart_is_drawn()
+    assert visit.complaints == []
     visit.page.close()
 
 
@@ -81,6 +92,7 @@ def test_hostile_names_do_nothing(browser: playwright.Browser, hostile_study: Pa
 
 def test_a_click_and_the_keyboard_sort_a_table(browser: playwright.Browser, effect_study: Path) -> None:
     visit = Visit(browser, effect_study)
+    visit.unfold()
     heading = visit.page.locator("#table-grid th", has_text="test top-1")
     column = heading.evaluate("th => th.cellIndex")
 
@@ -101,13 +113,43 @@ def test_a_click_and_the_keyboard_sort_a_table(browser: playwright.Browser, effe
     visit.page.close()
 
 
-def test_fits_a_phone(browser: playwright.Browser, hostile_study: Path) -> None:
-    visit = Visit(browser, hostile_study, width=390)
-    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+# Texts that are set in a column of a few letters.
+SYLLABLES = """() => [...document.querySelectorAll("p, dt, dd, li, th, td, summary, figcaption, h1, h2, h3, h4")]
+    .filter(e => e.checkVisibility() && e.clientWidth < 90 && e.innerText.length > 20)
+    .filter(e => e.clientHeight > 4 * parseFloat(getComputedStyle(e).fontSize))
+    .map(e => `${e.tagName} ${e.innerText.slice(0, 60)}`)"""
+TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("study", ["effect_study", "hostile_study"])
+def test_fits_a_phone(browser: playwright.Browser, study: str, request: pytest.FixtureRequest) -> None:
+    visit = Visit(browser, request.getfixturevalue(study), width=390)
+    assert visit.page.evaluate("document.documentElement.clientWidth") == 390
+    assert not visit.page.evaluate(TOO_WIDE)
+    assert visit.page.evaluate(SYLLABLES) == []
     visit.assert_every_chart_is_drawn()
+    assert not visit.page.evaluate(TOO_WIDE)
+    assert visit.page.evaluate(SYLLABLES) == []
     # A wide figure scrolls inside its own box.
     assert visit.page.evaluate("document.querySelector('#figure-projection .scroll').scrollWidth") > 390
     visit.page.close()
+
+
+def test_a_term_explains_itself_on_a_tap_and_with_the_keyboard(browser: playwright.Browser, effect_study: Path) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto((effect_study / "report.html").as_uri())
+    page.wait_for_selector('html[data-charts="light"]')
+    shown = "getComputedStyle(document.querySelector('h1 abbr'), '::after').content"
+    assert page.evaluate(shown) == "none"
+    page.tap("h1 abbr")
+    assert page.evaluate(shown).startswith('"Label smoothing')
+    assert not page.evaluate(TOO_WIDE)
+    page.keyboard.press("Escape")
+    assert page.evaluate(shown) == "none"
+    page.focus("h1 abbr")
+    assert page.evaluate(shown).startswith('"Label smoothing')
+    context.close()
 
 
 def test_follows_the_colour_scheme(browser: playwright.Browser, effect_study: Path) -> None:
@@ -134,6 +176,7 @@ def test_a_figure_can_be_saved(browser: playwright.Browser, effect_study: Path) 
 
 def test_prints_the_static_figures_and_the_preview_note(browser: playwright.Browser, hostile_study: Path) -> None:
     visit = Visit(browser, hostile_study)
+    visit.unfold()
     visit.page.emulate_media(media="print")
     assert not any(chart.is_visible() for chart in visit.page.query_selector_all("[data-chart]"))
     assert all(image.is_visible() for image in visit.page.query_selector_all("img.static"))
@@ -142,9 +185,25 @@ def test_prints_the_static_figures_and_the_preview_note(browser: playwright.Brow
     visit.page.close()
 
 
+def test_prints_on_eight_pages_with_the_chart_on_the_first(browser: playwright.Browser, effect_study: Path) -> None:
+    visit = Visit(browser, effect_study)
+    printed = visit.page.pdf(format="A4", prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) <= 8
+    visit.page.set_viewport_size({"width": 680, "height": 1017})  # what the margins leave of A4, at 96 dots per inch
+    visit.page.emulate_media(media="print")
+    chart = visit.page.query_selector("#verdict img.static").bounding_box()
+    assert chart["width"] > 250
+    assert chart["y"] + chart["height"] < 1017
+    assert visit.page.query_selector("#fold-grid summary").is_visible()
+    assert not visit.page.query_selector("#table-grid").is_visible()
+    visit.page.close()
+
+
 def test_without_javascript_the_static_figures_stand_in(browser: playwright.Browser, effect_study: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((effect_study / "report.html").as_uri())
-    assert all(image.is_visible() for image in page.query_selector_all("img.static"))
+    assert all(image.is_visible() for image in page.query_selector_all("img.static:not(details img)"))
+    page.click("#fold-classes summary")
+    assert page.is_visible("#figure-classes img.static")
     context.close()

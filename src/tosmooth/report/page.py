@@ -18,6 +18,7 @@ from tosmooth.report.paper_match import matching, what_differs
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.smoothing_view_tables import objective_sentences, objectives_title, sentences
 from tosmooth.report.tables import Table
+from tosmooth.report.terms import explained, meanings, metric_meaning
 from tosmooth.report.wording import (
     EFFECT_WORDS,
     beside_students,
@@ -43,7 +44,8 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         loader=PackageLoader("tosmooth.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["unbroken"] = unbroken
+    terms = meanings(files)
+    environment.filters |= {"unbroken": unbroken, "capital": capital, "explained": lambda text: explained(text, terms)}
     script = f"{vega_javascript()}\n{_asset('report.js')}"
     by_key = {figure.key: figure for figure in figures}
     named = {table.key: table for table in tables}
@@ -69,6 +71,7 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
             filter(None, (beside_students(files, part.get("sentence", "")) for part in (effect, consequence)))
         ),
         rule=beside_students(files, rule.get("sentence", "")),
+        metric_meaning=metric_meaning(files),
         preview_note=PREVIEW_NOTE,
         figures=by_key,
         other_accuracy=[figure for figure in figures if figure.key.startswith(f"{files.metric.key}-")],

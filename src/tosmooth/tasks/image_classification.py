@@ -29,6 +29,7 @@ class ImageClassification(Task):
     samples = "images"
     units = "Top-1, top-5 and ECE in percent, NLL in nats."
     published = PublishedImages()
+    glossary = (("Top-1", "The share of images for which the class that the model finds likeliest is the right one."),)
     augmented = True
     export_formats = ("safetensors", "state_dict", "huggingface", "onnx", "torch_export")
     hub_tag = "image-classification"

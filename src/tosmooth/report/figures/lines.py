@@ -121,9 +121,14 @@ def temperature_chart(
         width=size.width or "container",
         height=height,
         view=alt.ViewBackground(stroke=None),
-        padding={"left": 2, "top": 5, "right": 6 if size.paper else 12, "bottom": 2},
+        padding={"left": 2, "top": 5, "right": _right(labels) if size.paper else 12, "bottom": 2},
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
+
+
+def _right(labels: Sequence[dict[str, Any]]) -> int:
+    """Points beyond the end labels, which a reader's fonts may set wider than ours: the image would cut them off."""
+    return 6 + round(0.9 * max((len(row["series"]) for row in labels), default=0))
 
 
 def _level_layers(levels: Sequence[Level], y_scale: Any, x: Any, size: Size) -> list[Any]:

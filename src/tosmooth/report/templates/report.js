@@ -27,15 +27,25 @@
     }
   }
 
+  // A chart takes the width of its place, and in a closed fold it has none: it is drawn once the fold is opened.
+  const folded = (box) => box.closest("details:not([open])") !== null;
   let drawing = Promise.resolve();
-  function drawAll() {
+  function drawIn(part, again) {
     root.dataset.charts = "drawing";
     drawing = drawing.then(async () => {
-      for (const box of document.querySelectorAll("[data-chart]")) await draw(box);
+      for (const box of part.querySelectorAll("[data-chart]")) {
+        const key = box.dataset.chart;
+        if (folded(box)) {
+          views.get(key)?.finalize();
+          views.delete(key);
+        } else if (again || !views.has(key)) await draw(box);
+      }
       root.dataset.charts = darkScheme.matches ? "dark" : "light";
     });
   }
+  const drawAll = () => drawIn(document, true);
   darkScheme.addEventListener("change", drawAll);
+  document.addEventListener("toggle", (event) => event.target.open && drawIn(event.target, false), true);
   drawAll();
 
   async function save(button) {
@@ -68,14 +78,11 @@
     table.tBodies[0].append(...keyed.map(([, row]) => row));
   }
 
+  document.addEventListener("keydown", (event) => event.key === "Escape" && event.target.closest("abbr")?.blur());
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (button?.dataset.save) save(button);
     else if (button?.closest("th")) sortTable(button);
-  });
-
-  // Paper has no way to unfold what is folded.
-  window.addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
   });
 })();
