@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 import yaml
 
 from tests.fake_study.tables import cell_name, identity
 from tosmooth.advice.advise import conclude
+from tosmooth.folder.judged import keep_judged
 
 SPREAD = (-0.2, 0.0, 0.2, -0.1, 0.1, 0.0)  # top-1 points by which a seed lies off its setting's mean
 HOSTILE = "</script><script>alert(1)</script>"
@@ -42,6 +44,7 @@ class Variant:
     validation: bool = True
     failed: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    students: bool = False  # with their folders: learning curves, answers on test, and weights of 320,000 bytes
     skip: tuple[str, ...] = ()  # files left out, relative to the study
     config: dict[str, Any] = field(default_factory=dict)
 
@@ -102,7 +105,29 @@ def write_study(folder: Path, variant: Variant | None = None) -> Path:
             path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
         else:
             path.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    if v.students:
+        _write_students(folder, v)
     return folder
+
+
+EPOCHS = 3
+CONFUSED = {(0, 2): 30, (2, 0): 20, (4, 2): 10}  # images of 100 a class, by (label, taken for); the others are right
+
+
+def _write_students(folder: Path, v: Variant) -> None:
+    """Curves that climb by two points an epoch to the kept figure; answers that are the same of all."""
+    answers = torch.arange(len(v.classes)).repeat_interleave(100).repeat(2, 1)
+    for (true, taken), count in CONFUSED.items():
+        first = 100 * true
+        answers[0, first : first + count] = taken
+    answers[:, -1] = -1  # could not be read
+    for _, cell in _cells(v).iterrows():
+        student = folder / "students" / cell["cell"]
+        student.mkdir(parents=True)
+        lines = [{"epoch": e, "val/top1": cell["val/top1"] - 2 * (EPOCHS - e)} for e in range(1, EPOCHS + 1)]
+        (student / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+        keep_judged(student, "test", (answers[0] == answers[1]).to(torch.int8), answers.to(torch.int32))
+        (student / "model.safetensors").write_bytes(bytes(320_000))
 
 
 ENVIRONMENT = {

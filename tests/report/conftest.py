@@ -14,7 +14,7 @@ from tosmooth.report.reading import StudyFiles, read_study
 @pytest.fixture(scope="session")
 def effect_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that shows the effect, its report built."""
-    folder = write_study(tmp_path_factory.mktemp("effect") / "demo")
+    folder = write_study(tmp_path_factory.mktemp("effect") / "demo", Variant(students=True))
     build_report(folder)
     return folder
 
@@ -23,7 +23,7 @@ def effect_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hostile_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A preview without the effect, with names that try to break out of HTML, JSON and LaTeX, its report built."""
     classes = (HOSTILE, "a_b & 50 % #1 $x$ {}~^\\", "<img src=x onerror=alert(2)>", *CLASSES[3:])
-    variant = Variant(effect=False, preview=True, classes=classes, name="<b>bold</b> & $y$")
+    variant = Variant(effect=False, preview=True, classes=classes, name="<b>bold</b> & $y$", students=True)
     folder = write_study(tmp_path_factory.mktemp("hostile") / "demo", variant)
     build_report(folder)
     return folder
@@ -32,4 +32,4 @@ def hostile_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def effect_files(tmp_path_factory: pytest.TempPathFactory) -> StudyFiles:
     """The effect study, read; no report is built."""
-    return read_study(write_study(tmp_path_factory.mktemp("files") / "demo"))
+    return read_study(write_study(tmp_path_factory.mktemp("files") / "demo", Variant(students=True)))

@@ -54,7 +54,7 @@ class Visit:
     def assert_every_chart_is_drawn(self) -> None:
         self.unfold()
         charts = self.page.query_selector_all("[data-chart]")
-        assert len(charts) == 6
+        assert len(charts) == 7
         for chart in charts:
             drawing = chart.query_selector("svg")
             assert drawing is not None, chart.get_attribute("data-chart")

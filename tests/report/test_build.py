@@ -12,9 +12,10 @@ from tests.fake_study.folder import HOSTILE, Variant, write_study
 from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report
 
-FIGURES = ["accuracy", "calibration-error", "classes", "diffusion", "projection", "reliability"]
+FIGURES = ["accuracy", "calibration-error", "classes", "diffusion", "learning-curves", "projection", "reliability"]
 TABLES = [
-    "accuracy", "calibration", "classes", "comparisons", "diffusion", "grid", "sensitivity", "teachers", "views",
+    "accuracy", "calibration", "classes", "comparisons", "confusions", "diffusion", "grid", "sensitivity", "teachers",
+    "views",
 ]  # fmt: skip
 
 

@@ -51,7 +51,10 @@ def rewritten(value: Any, change: Callable[[str], str]) -> Any:
 def strange(folder: Path) -> Path:
     """A study every name and text of which tries to do harm; of its two objectives, one is a path."""
     write_study(
-        folder, Variant(seeds=2, temperatures=(1, 64), classes=CLASSES, name=NAME, unreadable=(SENTENCE, CLASSES[3]))
+        folder,
+        Variant(
+            seeds=2, temperatures=(1, 64), classes=CLASSES, name=NAME, unreadable=(SENTENCE, CLASSES[3]), students=True
+        ),
     )
     for file in folder.rglob("*.csv"):
         frame = pd.read_csv(file)
@@ -120,13 +123,14 @@ def test_files_stay_in_their_folders(stranger: Path) -> None:
     outside = [p for p in stranger.parents[1].rglob("*") if p.is_file() and not p.is_relative_to(stranger)]
     assert outside == []
     made = {p.relative_to(stranger).parts[0] for p in stranger.rglob("*") if p.is_file()}
-    assert made == {"analysis", "environment.json", "figures", "report.html", "results.csv", "study.yaml", "tables",
-                    "teachers.csv", "unreadable.csv"}  # fmt: skip
+    assert made == {"analysis", "environment.json", "figures", "report.html", "results.csv", "students", "study.yaml",
+                    "tables", "teachers.csv", "unreadable.csv"}  # fmt: skip
     for folder in ("figures", "tables"):
         for path in (stranger / folder).iterdir():
             assert path.is_file()
             assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*\.(png|pdf|csv|tex)", path.name)
     assert len(list((stranger / "figures").glob("accuracy*.png"))) == 2  # one a setting
+    assert {"learning-curves.png", "confusions.csv"} <= {path.name for path in stranger.rglob("*")}
 
 
 def test_the_page_holds_the_names_as_text(stranger: Path) -> None:
@@ -156,7 +160,12 @@ def test_the_page_runs_nothing_and_asks_for_nothing(browser: Any, stranger: Path
     assert "connect-src" not in policy  # so nothing may be asked for
     visit.unfold()
     assert page.query_selector_all("figure.failed") == []
-    for chart in ("accuracy", "classes", "projection"):  # tooltips are made of names, when the mouse is there
+    for chart in (
+        "accuracy",
+        "classes",
+        "projection",
+        "learning-curves",
+    ):  # tooltips are made of names, when the mouse is there
         for mark in page.query_selector_all(f'[data-chart="{chart}"] svg path[aria-roledescription="point"]')[-3:]:
             mark.hover(force=True)
     tip = page.query_selector("#vg-tooltip-element")

@@ -25,6 +25,7 @@ def test_recommendation_in_words(effect_files: StudyFiles) -> None:
     assert recommendation(effect_files) == [
         ("Teacher", "trained with label smoothing α = 0.1"),
         ("Temperature", "T = 1"),
+        ("Size", "78,042 parameters, 0.32 MB of weights"),
     ]
 
 

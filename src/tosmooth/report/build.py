@@ -7,6 +7,7 @@ from pathlib import Path
 from tosmooth.errors import StudyError, TosmoothError
 from tosmooth.files import write_bytes
 from tosmooth.folder.paths import FIGURES, REPORT_FILE, TABLES
+from tosmooth.report.confusions_table import confusions_table
 from tosmooth.report.convergence_table import convergence_table
 from tosmooth.report.costs_table import costs_table
 from tosmooth.report.errors_table import errors_table
@@ -102,7 +103,7 @@ def _refuse_links(path: Path) -> None:
 def make_tables(files: StudyFiles) -> list[Table]:
     """Every table the study has numbers for."""
     made = [accuracy_table(files, setting, main=position == 0) for position, setting in enumerate(files.settings)]
-    made += [learning_rates_table(files), convergence_table(files), comparisons_table(files)]
+    made += [confusions_table(files), learning_rates_table(files), convergence_table(files), comparisons_table(files)]
     made += [diffusion_table(files, setting) for setting in files.diffusion_keys]
     made += [errors_table(files), costs_table(files), class_table(files), sensitivity_table(files)]
     made += [views_table(files), calibration_table(files), objectives_table(files), similarity_table(files)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from tosmooth.advice.advise import answer_of
+from tosmooth.advice.best_student import best_by_validation
+from tosmooth.advice.comparisons import KEY
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
 from tosmooth.folder.columns import GRID_COLUMNS, RESULT_COLUMNS
@@ -211,6 +214,19 @@ class StudyFiles:
         """The rows of a table that are about one (objective, student model); older tables do not tell models apart."""
         own = table["objective"] == setting[0]
         return table[own & (table["student"] == setting[1])] if "student" in table else table[own]
+
+    def of_setting(self, setting: Mapping[str, Any]) -> pd.DataFrame:
+        """The finished students of a setting, by the columns of `advice.comparisons.KEY`."""
+        return self.done[(self.done[KEY] == [setting.get(key) for key in KEY]).all(axis=1)]
+
+    @cached_property
+    def kept_student(self) -> dict[str, Any] | None:
+        """The row of the student that `tosmooth export` takes, the best seed by validation of the recommended setting;
+        None without advice."""
+        chosen = self.advice.get("recommendation")
+        found = self.of_setting(chosen).to_dict("records") if isinstance(chosen, Mapping) else []
+        rows = {str(row["cell"]): {str(key): value for key, value in row.items()} for row in found}
+        return rows[best_by_validation(rows, self.metric)[0]] if rows else None
 
     def cells_of(self, setting: tuple[str, str]) -> pd.DataFrame:
         """The finished cells of one (objective, student model)."""

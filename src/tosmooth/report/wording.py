@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.advice.advise import answer_of
+from tosmooth.folder.paths import WEIGHTS_FILE, StudyDirectory
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.reading import StudyFiles
 from tosmooth.terminal import quoted
+from tosmooth.untrusted import is_folder_name
 from tosmooth.words import answer
 from tosmooth.words.numbers import count_of
 from tosmooth.words.students import of_students
@@ -63,9 +65,23 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
         items.append(("Learning rate", f"{chosen['learning_rate']:g}"))
     if files.advice.get("training"):
         items.append(("Students", str(files.advice["training"])))
+    if size := _size(files):
+        items.append(("Size", size))
     if len(files.settings) > 1:
         items += [("Objective", str(chosen.get("objective"))), ("Student", str(chosen.get("student")))]
     return items
+
+
+def _size(files: StudyFiles) -> str:
+    """Parameters of the student to keep, and what its weights weigh; empty where nothing is known."""
+    kept = files.kept_student or {}
+    parts = [f"{number:,.0f} parameters"] if (number := kept.get("parameters")) and number > 0 else []
+    if is_folder_name(name := str(kept.get("cell", ""))):
+        weights = StudyDirectory(files.path).student(name) / WEIGHTS_FILE
+        if weights.is_file():
+            megabytes = weights.stat().st_size / 1e6
+            parts.append(f"{megabytes:.{0 if megabytes >= 10 else 1 if megabytes >= 1 else 2}f} MB of weights")
+    return ", ".join(parts)
 
 
 def export_command(files: StudyFiles) -> str:

@@ -8,6 +8,7 @@ from tosmooth.report.figures.classes import class_figure
 from tosmooth.report.figures.diffusion import diffusion_figure
 from tosmooth.report.figures.figure import Figure
 from tosmooth.report.figures.heatmap import heatmap_figures
+from tosmooth.report.figures.learning_curves import learning_curves_figure
 from tosmooth.report.figures.projection import projection_figure
 from tosmooth.report.figures.separation import separation_figure
 from tosmooth.report.reading import StudyFiles
@@ -20,5 +21,5 @@ def make_figures(files: StudyFiles) -> list[Figure]:
     made = [accuracy_figure(files, setting, main=position == 0) for position, setting in enumerate(files.settings)]
     made += [diffusion_figure(files, setting) for setting in files.diffusion_keys]
     made += [separation_figure(files), projection_figure(files), class_figure(files), *heatmap_figures(files)]
-    made += [error_figure(files), reliability_figure(files)]
+    made += [error_figure(files), reliability_figure(files), learning_curves_figure(files)]
     return [figure for figure in made if figure is not None]

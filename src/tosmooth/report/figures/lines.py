@@ -121,12 +121,12 @@ def temperature_chart(
         width=size.width or "container",
         height=height,
         view=alt.ViewBackground(stroke=None),
-        padding={"left": 2, "top": 5, "right": _right(labels) if size.paper else 12, "bottom": 2},
+        padding={"left": 2, "top": 5, "right": label_room(labels) if size.paper else 12, "bottom": 2},
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
 
 
-def _right(labels: Sequence[dict[str, Any]]) -> int:
+def label_room(labels: Sequence[dict[str, Any]]) -> int:
     """Points beyond the end labels, which a reader's fonts may set wider than ours: the image would cut them off."""
     return 6 + round(0.9 * max((len(row["series"]) for row in labels), default=0))
 
@@ -187,11 +187,11 @@ def _rows(
         ends[round(row["x"])] = max(row["x"], ends.get(round(row["x"]), row["x"]))
     for row in labels:
         row["x"] = ends[round(row["x"])]
-    _spread(labels, LABEL_LINE * (domain[1] - domain[0]) / pixels)
+    spread(labels, LABEL_LINE * (domain[1] - domain[0]) / pixels)
     return means, dots, labels
 
 
-def _spread(labels: list[dict[str, Any]], gap: float) -> None:
+def spread(labels: list[dict[str, Any]], gap: float) -> None:
     """Move labels apart, in place, until neighbours are at least a gap apart, around where they were."""
     labels.sort(key=lambda row: row["mean"])
     for _ in range(60):
