@@ -20,7 +20,7 @@ def test_the_largest_pairs_of_the_student_to_keep(effect_files: StudyFiles) -> N
     assert [(row["class_name"], row["taken_for"], row["count"]) for row in rows] == [
         (CLASSES[0], CLASSES[2], 30), (CLASSES[2], CLASSES[0], 20), (CLASSES[4], CLASSES[2], 10),
     ]  # fmt: skip
-    assert [column.title for column in table.columns] == ["class", "taken for", "images", "share of the class, %"]
+    assert [column.title for column in table.columns] == ["class", "taken for", "images", "share, %"]
     assert list(table.columns[3].texts) == ["30.0", "20.0", "10.1"]  # one of 100 coats could not be read
     assert "hinton-a0.1-T1-resnet8-s2" in table.caption  # the best of six by validation
     assert "test split: the 3 largest pairs" in table.caption

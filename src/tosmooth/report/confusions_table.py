@@ -58,12 +58,12 @@ def confusions_table(files: StudyFiles) -> Table | None:
         text_column("class", list(rows["class_name"])),
         text_column("taken for", list(rows["taken_for"])),
         Column(samples, [str(count) for count in rows["count"]], list(rows["count"])),
-        Column("share of the class, %", [fixed(share, 1) for share in rows["share"]], list(rows["share"])),
+        Column("share, %", [fixed(share, 1) for share in rows["share"]], list(rows["share"])),
     ]
     wrong = int(table.sum())
     caption = (
         f"What the student to keep ({kept['cell']}) takes for something else, {split} split: the "
         f"{count_of(len(pairs), 'largest pair')} of a class and what it is taken for, of {wrong:,} wrong answers on "
-        f"{int(known.sum()):,} {samples}."
+        f"{int(known.sum()):,} {samples}. Share: in percent of the class’s {samples}."
     )
     return Table("confusions", caption, columns, rows, sortable=True)
