@@ -12,6 +12,12 @@ def speaks() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def processes() -> int:
+    """How many processes its run has."""
+    count = os.environ.get("WORLD_SIZE", "1")
+    return int(count) if count.isdigit() else 1
+
+
 def narrates() -> bool:
     """Whether this process also tells how its work goes on, which `--quiet` forbids."""
     return _narrating and speaks()

@@ -22,6 +22,7 @@ from tosmooth.advice.convergence import convergence, not_alike
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
 from tosmooth.advice.paper_rule import judge_rule
 from tosmooth.advice.units import Setting, reference_temperature, unit_of
+from tosmooth.advice.until_sure import choice, looked_of
 from tosmooth.analysis.inference import t_interval
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
@@ -115,11 +116,15 @@ def _advise(
         return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
 
     scores = scores_by_seed(done, metric.val)
-    best: Setting = metric.best(scores.mean(axis=1))
+    looked = looked_of(rules.until_sure)
+    study = Blocks(done, controls, metric.val, metric, rules.margin, correct, looked.confidence)
+    best: Setting = choice(study, looked.out) if rules.until_sure else metric.best(scores.mean(axis=1))
     evidence = _judged_settings(done, scores, judged or {})
-    images = Blocks(done, controls, metric.val, metric, rules.margin, correct).images
-    comparisons = compare_with(best, scores, rules.margin, evidence, metric, images)
+    comparisons = compare_with(
+        best, scores, rules.margin, evidence, metric, study.images, confidence=looked.confidence, out=looked.out
+    )
     rule = judge_rule(best, scores, comparisons, rules, evidence)
+    told = {"until_sure": dict(rules.until_sure)} if rules.until_sure else {}
     return advice | {
         "recommendation": dict(zip(KEY, best, strict=True))
         | rate_of(best, done)
@@ -127,7 +132,9 @@ def _advise(
         "answer": answer(
             done, controls, best, metric, "val",
             margin=rules.margin, smoothing=rules.smoothing, correct=correct, unlike=unlike_of(results, best),
-        ),
+            confidence=looked.confidence, out=looked.out,
+        ) | told,
+        **told,
         "comparisons": comparisons,
         "rule": (
             {"agrees": None, "sentence": f"The paper's rule could not be checked: {UNKNOWN}."}
@@ -261,6 +268,7 @@ def _on_test(
     chosen: Setting = tuple(recommended[name] for name in KEY)  # type: ignore[assignment]
     own = results[results.student == chosen[3]]
     validated = isinstance(recommended.get("mean"), float) and math.isfinite(recommended["mean"])
+    until_sure = advice.get("until_sure")
     facts = answer(
         own[own.status == "done"],
         controls_of(controls, chosen[3]),
@@ -271,5 +279,8 @@ def _on_test(
         smoothing=advice.get("smoothing", "known"),
         correct=correct,
         unlike=unlike_of(own, chosen),
+        confidence=looked_of(until_sure).confidence,
     )
+    # Test concludes by itself: a setting that validation left out is compared with the seeds that it has.
+    facts |= {"until_sure": until_sure} if until_sure else {}
     return facts | {"learning_rate": recommended.get("learning_rate"), "validated": validated}

@@ -34,6 +34,8 @@ def answer(
     smoothing: Knowledge = "known",
     correct: Correct | None = None,
     unlike: Collection[tuple[float, float]] = (),
+    confidence: float = 0.95,
+    out: Collection[Setting] = (),
 ) -> dict[str, Any]:
     """The answer for one student model, from the figures of one split.
 
@@ -47,6 +49,8 @@ def answer(
         smoothing: what is known of the teachers' α.
         correct: which samples each student got right; without some of them, the samples count as fixed.
         unlike: (α, T) whose students were not trained alike: never called behind.
+        confidence: of what is compared; more than 0.95 where several looks share the error (`advice.until_sure`).
+        out: settings that have left the set at an earlier look: they are behind, whatever they look like now.
 
     Returns:
         `settings` (a row each: KEY, `mean`, `low`, `high` of its own figure, `behind` the best with `behind_low` and
@@ -55,10 +59,10 @@ def answer(
         known.
     """
     column = metric.val if split == "val" else metric.test
-    study = Blocks(done, controls, column, metric, margin, correct)
+    study = Blocks(done, controls, column, metric, margin, correct, confidence)
     comparison = study.compared()
     alike = [not ((s[1], s[2]) in unlike and has_temperature(s[0])) for s in study.settings]
-    rows = _rows(study, comparison, alike)
+    rows = _rows(study, comparison, alike, out)
     smooth = _smooth(rows, smoothing, study)
     facts: dict[str, Any] = {
         "split": split,
@@ -86,10 +90,14 @@ def answer(
     return facts
 
 
-def _rows(study: Blocks, comparison: Comparison | None, alike: list[bool]) -> list[dict[str, Any]]:
+def _rows(
+    study: Blocks, comparison: Comparison | None, alike: list[bool], out: Collection[Setting]
+) -> list[dict[str, Any]]:
     sign = study.metric.sign
     means = sign * study.scores.mean(axis=1).to_numpy()
-    best = int(means.argmax()) if comparison is None else int((sign * comparison.means).to_numpy().argmax())
+    ahead = means if comparison is None else (sign * comparison.means).to_numpy()
+    left = [place for place, setting in enumerate(study.settings) if setting not in out] or range(len(ahead))
+    best = max(left, key=lambda place: ahead[place])
     rows = []
     for place, setting in enumerate(study.settings):
         own = t_interval(study.scores_of(setting).to_numpy())
@@ -102,7 +110,7 @@ def _rows(study: Blocks, comparison: Comparison | None, alike: list[bool]) -> li
                 gap = comparison.difference(best, place)
                 ends = sorted((sign * gap.low, sign * gap.high))
                 row |= {"behind": sign * gap.mean, "behind_low": _known(ends[0]), "behind_high": _known(ends[1])}
-                row["relation"] = relation(place, comparison)
+                row["relation"] = "worse" if setting in out else relation(place, comparison)
                 if row["relation"] == "worse" and not alike[place]:
                     row["relation"] = "undecided"
             row["expected_loss"] = _known(float(comparison.expected_loss[place]))

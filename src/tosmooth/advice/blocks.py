@@ -38,6 +38,7 @@ class Blocks:
         metric: what is compared.
         margin: points that do not matter.
         correct: which samples each student got right; without some of them, the samples count as fixed.
+        confidence: of comparisons.
     """
 
     def __init__(
@@ -48,8 +49,9 @@ class Blocks:
         metric: Metric,
         margin: float,
         correct: Correct | None,
+        confidence: float = 0.95,
     ) -> None:
-        self.metric, self.margin, self.column = metric, margin, column
+        self.metric, self.margin, self.column, self.confidence = metric, margin, column, confidence
         self.done = done.dropna(subset=[column])
         self.controls = controls.dropna(subset=[column]) if column in controls else pd.DataFrame()
         self.of_teachers = unit_of(done) == "teacher_seed"
@@ -74,7 +76,7 @@ class Blocks:
 
     def compared(self) -> Comparison | None:
         """The settings against the best of the others; None where nothing can be compared."""
-        return compared(self.scores, self.margin, self.metric, self.images)
+        return compared(self.scores, self.margin, self.metric, self.images, self.confidence)
 
     def with_control(self, control: pd.DataFrame) -> Comparison | None:
         """The settings and a control, as the last one, over student seeds; None where teachers are the units."""
@@ -84,7 +86,8 @@ class Blocks:
         name = pd.MultiIndex.from_tuples([("control", 0.0, 0.0, "")], names=self.scores.index.names)
         row = pd.DataFrame([own.to_numpy()], index=name, columns=self.scores.columns)
         students = [*(self.students_of(setting) for setting in self.settings), control]
-        return compared(pd.concat([self.scores, row]), self.margin, self.metric, self._images_of(students))
+        images = self._images_of(students)
+        return compared(pd.concat([self.scores, row]), self.margin, self.metric, images, self.confidence)
 
     @property
     def best_control(self) -> pd.DataFrame | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +30,7 @@ class Rules:
     smoothing: Knowledge = "known"  # what is known of the teachers' label smoothing
     training: str = ""  # what students were trained with, as `words.students` says it
     rates: tuple[float, ...] = ()  # the learning rates that settings could have, ascending; empty: not known
+    until_sure: Mapping[str, Any] | None = None  # how seeds were added (`study.later_seeds`); None: all are the grid's
 
 
 def advice_caveats(

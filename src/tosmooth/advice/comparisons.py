@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,9 @@ def compare_with(
     judged: Mapping[Setting, Evidence] | None = None,
     metric: Metric = TOP1,
     images: NDArray[np.float64] | None = None,
+    *,
+    confidence: float = 0.95,
+    out: Collection[Setting] = (),
 ) -> list[dict[str, Any]]:
     """Every other setting against the best.
 
@@ -87,13 +90,15 @@ def compare_with(
         judged: what the one cell of a setting did on the validation samples.
         metric: what the scores are.
         images: what the sample of images adds to the variance of each difference, for `compare_settings`.
+        confidence: for `compare_settings`.
+        out: settings that have left the set at an earlier look: they stay behind.
 
     Returns:
         One mapping per setting: its key, `difference` (how many points it is worse than the best), `low`, `high`, `n`
         (pairs of `unit`), `unit` ("seeds", or what the metric's samples are called), `p` (of this one difference),
         `p_holm` (of one unit), `relation`.
     """
-    comparison = compared(scores, margin, metric, images)
+    comparison = compared(scores, margin, metric, images, confidence)
     rows = []
     for place, setting in enumerate(scores.index):
         pairs = metric.sign * (scores.loc[best] - scores.loc[setting]).dropna().to_numpy()
@@ -112,13 +117,19 @@ def compare_with(
         row["p_holm"] = adjusted
         if tuple(row[key] for key in KEY) == best:
             row["relation"] = "best"
+        elif tuple(row[key] for key in KEY) in out:
+            row["relation"] = "worse"
         else:
             row["relation"] = _of_one(row, margin) if comparison is None else relation(place, comparison)
     return rows
 
 
 def compared(
-    scores: pd.DataFrame, margin: float, metric: Metric = TOP1, images: NDArray[np.float64] | None = None
+    scores: pd.DataFrame,
+    margin: float,
+    metric: Metric = TOP1,
+    images: NDArray[np.float64] | None = None,
+    confidence: float = 0.95,
 ) -> Comparison | None:
     """The settings (rows) against the best of the others over units (columns); columns of the result are places.
 
@@ -135,6 +146,7 @@ def compared(
             table,
             plots=plots if of_teachers else None,
             margin=margin,
+            confidence=confidence,
             image_variance=images,
             higher_is_better=not metric.lower_is_better,
         )

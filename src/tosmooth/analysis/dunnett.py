@@ -53,7 +53,9 @@ def dunnett_quantile(comparisons: int, freedom: float, confidence: float = 0.95,
     # By Bonferroni's inequality the quantile is no larger than the t-quantile of (1 − confidence) / k.
     highest = stats.t.isf((1 - confidence) / comparisons, min(freedom, 1e9)) + 1
     lowest = min(0.0, float(stats.norm.ppf(confidence))) - 1
-    return float(optimize.brentq(missed, lowest, highest, xtol=1e-10))
+    found = float(optimize.brentq(missed, lowest, highest, xtol=1e-10))
+    # Far out (a first look of many) the quadrature misses the tail of few degrees of freedom; one t-value is a bound.
+    return max(found, float(stats.t.ppf(confidence, min(freedom, 1e9))))
 
 
 @lru_cache(maxsize=1024)

@@ -21,7 +21,7 @@ from tosmooth.cli.common import (
     print_json,
     read,
 )
-from tosmooth.cli.running import DryRun, estimate, run
+from tosmooth.cli.running import DryRun, duration, estimate, run
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.launch import speaks
 from tosmooth.recipes import DEFAULT_RECIPE
@@ -74,6 +74,11 @@ def study(
     address: Annotated[
         str | None, typer.Option("--address", help="of the Ray cluster; default: one on this machine")
     ] = None,
+    until_sure: Annotated[
+        bool, typer.Option("--until-sure", help="add seeds until the answer is sure", show_default=False)
+    ] = False,
+    budget: Annotated[str | None, typer.Option("--budget", help="its time, such as 30m or 2h")] = None,
+    seeds_at_most: Annotated[int | None, typer.Option("--seeds-at-most", help="its seeds; default 24")] = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -84,25 +89,49 @@ def study(
     Examples:
       tosmooth study --quick
       tosmooth study my-study.yaml student.epochs=3 name=shorter
+      tosmooth study my-study.yaml --until-sure --budget 2h
       torchrun --nproc-per-node 4 -m tosmooth study my-study.yaml
     """
+    wrong = []
     if engine not in {"local", "ray"}:
-        raise ConfigError([f"--engine: unknown engine {engine!r}; {did_you_mean(engine, ['local', 'ray'])}"])
+        wrong.append(f"--engine: unknown engine {engine!r}; {did_you_mean(engine, ['local', 'ray'])}")
     if address is not None and engine != "ray":
-        raise ConfigError(["--address: belongs to --engine ray"])
+        wrong.append("--address: belongs to --engine ray")
     if dry_run and engine == "ray":
-        raise ConfigError(["--dry-run: measures this machine alone; leave out --engine ray"])
-    config = read(source, overrides, quick=quick)
+        wrong.append("--dry-run: measures this machine alone; leave out --engine ray")
+    if until_sure and engine == "ray":
+        wrong.append("--until-sure: works in one process; leave out --engine ray")
+    for option, given in (("--budget", budget), ("--seeds-at-most", seeds_at_most)):
+        if given is not None and not until_sure:
+            wrong.append(f"{option}: belongs to --until-sure")
+    seconds = duration(budget) if budget is not None else None
+    if budget is not None and not seconds:
+        wrong.append(f"--budget: a time such as 90s, 30m, 2h or 1h30m, above 0; got {budget!r}")
+    config = None
+    try:
+        config = read(source, overrides, quick=quick)
+    except ConfigError as error:
+        if not wrong:
+            raise
+        wrong += error.mistakes
+    wanted = None
+    if until_sure:
+        from tosmooth.study.until_sure import UntilSure, mistakes_of
+
+        wanted = UntilSure(24 if seeds_at_most is None else seeds_at_most, seconds)
+        wrong += mistakes_of(config, wanted) if config is not None else []
+    if config is None or wrong:
+        raise ConfigError(wrong)
 
     if dry_run:
-        estimate(config, output, as_json=as_json)
+        estimate(config, output, until_sure=wanted, as_json=as_json)
         return
     train = None
     if engine == "ray":
         from tosmooth.study.ray_engine import train_with_ray
 
         train = train_with_ray(address)
-    run(config, output, train=train, as_json=as_json)
+    run(config, output, train=train, until_sure=wanted, as_json=as_json)
 
 
 @app.command()

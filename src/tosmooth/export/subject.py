@@ -30,6 +30,7 @@ from tosmooth.models.translation_model import TranslationModel
 from tosmooth.models.weights import load_weights
 from tosmooth.recipes.reading import load_config
 from tosmooth.report.reading import StudyFiles, read_study
+from tosmooth.study.later_seeds import with_later_seeds
 from tosmooth.study.learning_rates import settled
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.tasks.base import StudyData, Task
@@ -215,7 +216,8 @@ def choose(path: Path, name: str | None) -> Choice:
         raise StudyError(f"{path} is not a study: it has no {CONFIG_FILE}")
     config = load_config(str(directory.config))
     files = read_study(path) if directory.results.is_file() else None
-    plan = settled(make_plan(config), directory, find_task(config.task).metric)
+    plan = with_later_seeds(make_plan(config), config, directory)
+    plan = settled(plan, directory, find_task(config.task).metric)
     models: list[Teacher | Cell] = [*plan.teachers, *plan.students]
     owners = {owner.name: owner for owner in models}
     records = {key: record for key, owner in owners.items() if (record := _record(directory, owner)) is not None}

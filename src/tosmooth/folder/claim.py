@@ -84,7 +84,7 @@ def claim(directory: StudyDirectory, config: StudyConfig, fingerprint: str) -> C
         for told in directory.state.glob(f"{TOLD}*"):  # of runs of several processes, see `peers.one_message`
             told.unlink(missing_ok=True)
         if change is not None and change.grid:
-            _make_way(directory, change)
+            make_way(directory, change)
         write_json(directory.state / DATA_FILE, {"fingerprint": fingerprint})
         write_text(directory.config, dump_config(config))
     except OSError as error:
@@ -136,7 +136,7 @@ def change_to(directory: StudyDirectory, config: StudyConfig) -> Change:
     return change
 
 
-def _make_way(directory: StudyDirectory, change: Change) -> None:
+def make_way(directory: StudyDirectory, change: Change) -> None:
     """Take back advice that was made for another grid, and note whether its test figures were known already."""
     changes = grid_changes(directory)
     entry = {"added": list(change.added), "removed": list(change.removed)}

@@ -16,6 +16,7 @@ CONTROLS_FILE = "controls.csv"  # one row per student without a teacher
 TEACHERS_FILE = "teachers.csv"  # one row per teacher
 UNREADABLE_FILE = "unreadable.csv"  # images that were left out
 REPORT_FILE = "report.html"
+UNTIL_SURE_FILE = "until-sure.json"  # what was seen while seeds were added, and whose students were
 SEARCH_FILE = "search.json"  # what a search decided, and from which scores
 SEARCH_TABLE_FILE = "search.csv"  # its scores, one row per rung and candidate
 DISTILL_FILE = "distill.json"  # what `distill` decided and measured

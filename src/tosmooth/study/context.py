@@ -25,6 +25,7 @@ from tosmooth.losses.objectives import find_objective
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.bench import Bench, load_data
+from tosmooth.study.later_seeds import with_later_seeds
 from tosmooth.study.learning_rates import choosable, settled
 from tosmooth.study.peers import one_message
 from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
@@ -128,9 +129,16 @@ class Context(Bench):
         return context.at_own_rates()
 
     def at_own_rates(self) -> Context:
-        """The context with each setting at its own learning rate, as far as its trials have ended."""
+        """The context with each setting at its own learning rate, as far as its trials have ended.
+
+        And with the seeds that were added to the study, as far as they are planned by now.
+        """
         directory, metric = self.directory, self.task.metric
-        return replace(self, plan=self.compute.processes.on_main(lambda: settled(self.plan, directory, metric)))
+
+        def plan() -> Plan:
+            return settled(with_later_seeds(self.plan, self.config, directory), directory, metric)
+
+        return replace(self, plan=self.compute.processes.on_main(plan))
 
     def tell(self, change: Change) -> None:
         """Say what a changed grid means for the students."""
@@ -189,7 +197,7 @@ class Context(Bench):
         outcomes = self.pipeline.training_outcomes(self.data.train)
         if views != "auto":
             return views if outcomes is None else min(views, outcomes)  # more would only repeat them
-        passes = len(self.plan.groups) * self.config.student.epochs
+        passes = len(self.config.student.seeds) * self.config.student.epochs
         if outcomes is None or 2 * outcomes > passes:
             return None
         nbytes = 2 * outcomes * len(self.data.train) * self._stored_width()

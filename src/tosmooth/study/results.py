@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from tosmooth.advice.blocks import Correct
 from tosmooth.data.batches import Batches
 from tosmooth.errors import StudyError
 from tosmooth.folder.columns import AGREEMENT, CONVERGENCE, COSTS, TEMPERATURE
-from tosmooth.folder.judged import keep_judged
+from tosmooth.folder.judged import keep_judged, read_correct
 from tosmooth.folder.paths import CALIBRATION_FILE, LEARNING_RATES_FILE, RELIABILITY_FILE
 from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
@@ -97,6 +98,19 @@ _IDENTITY = (
 def _row_of(context: Context, cell: Cell) -> dict[str, Any]:
     identity = cell.columns | {"learning_rate": context.config.student.peak_rate(cell.rate)}
     return identity | (context.read_record(cell) or {"status": "missing"})
+
+
+def standing_table(context: Context) -> pd.DataFrame:
+    """One row per cell as it stands: the columns of `cell_table` that need no analysis."""
+    rows = [_row_of(context, cell) for cell in context.plan.cells]
+    return pd.DataFrame(rows).reindex(columns=[*_IDENTITY, *context.task.columns, *CONVERGENCE])
+
+
+def correct_of(context: Context, split: Literal["val", "test"]) -> Correct:
+    """Which samples of a split each finished student got right, as far as it was kept."""
+    students = finished_cells(context, [cell for group in context.plan.together for cell in group])
+    found = {name: read_correct(context.folder(cell), split) for name, cell in students.items()}
+    return {name: own for name, own in found.items() if own is not None}
 
 
 def control_table(context: Context) -> pd.DataFrame:

@@ -11,18 +11,16 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from tosmooth.advice.advise import advise, conclude
-from tosmooth.advice.blocks import Correct
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
 from tosmooth.config.schema import StudyConfig
 from tosmooth.folder.claim import grid_changes
 from tosmooth.folder.growth import caveats
-from tosmooth.folder.judged import read_correct
 from tosmooth.folder.paths import ADVICE_FILE, VERDICT_FILE
 from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.folder.writing import load_json, write_json
@@ -30,13 +28,14 @@ from tosmooth.report.build import build_report
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity
 from tosmooth.study.environment import describe_environment
+from tosmooth.study.later_seeds import facts_of
 from tosmooth.study.objectives import write_objectives
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
 from tosmooth.study.results import (
     control_table,
-    finished_cells,
+    correct_of,
     read_test,
     require_finished,
     teacher_table,
@@ -47,6 +46,7 @@ from tosmooth.study.similarity import given_similarity
 from tosmooth.study.smoothing_views import analyse_views
 from tosmooth.study.stages import train_grid
 from tosmooth.study.teacher_answers import filling_work
+from tosmooth.study.until_sure import UntilSure, check_until_sure, train_until_sure
 from tosmooth.tasks.base import StudyData
 from tosmooth.words.answer import forwarded, wording_of
 from tosmooth.words.students import how_students_train
@@ -58,6 +58,7 @@ def run_study(
     progress: StudyProgress | None = None,
     *,
     train: Callable[[Context], None] | None = None,
+    until_sure: UntilSure | None = None,
 ) -> StudyResults:
     """Train, measure, advise, read the test split, and write the report under ``root/<config.name>``.
 
@@ -66,17 +67,27 @@ def run_study(
         root: folder that holds the studies.
         progress: where progress is shown; None = a bar on stderr.
         train: how the grid is trained; None = here (`train_grid`).
+        until_sure: add seeds until the answer is sure, or this is reached; in this process. None: the grid as it is.
 
     Raises:
         TosmoothError: anything wrong with the data, the models, the folder or the training, in one sentence.
         Interrupted: a signal asked for the end; all progress is saved.
     """
-    with progress or StudyProgress() as shown, Context.open(config, Path(root), shown, check_analysis) as context:
+
+    def check(config: StudyConfig, data: StudyData) -> None:
+        check_analysis(config, data)
+        if until_sure is not None:
+            check_until_sure(config, data, until_sure, Path(root))
+
+    with progress or StudyProgress() as shown, Context.open(config, Path(root), shown, check) as context:
         started = datetime.now(UTC)
         clock = time.perf_counter()
         on_main = context.compute.processes.on_main
         expect_work(context)
-        (train or train_grid)(context)
+        if until_sure is not None:
+            train_until_sure(context, until_sure)
+        else:
+            (train or train_grid)(context)
         context = context.at_own_rates()
         done = on_main(lambda: require_finished(context))
 
@@ -97,7 +108,7 @@ def run_study(
                 control_table(context),
                 preview=config.preview,
                 metric=context.task.metric,
-                correct=_correct(context, "test"),
+                correct=correct_of(context, "test"),
             )
             write_json(context.directory.analysis / VERDICT_FILE, verdict)
             write_environment(context, started, time.perf_counter() - clock)
@@ -145,6 +156,7 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
             config.teacher.smoothing,
             how_students_train(config.student),
             tuple(config.student.peak_rates),
+            facts_of(context.directory),
         )
         judged = read_judged({name: context.folder(cell) for name, cell in done.items()}, metric, results)
         advice = advise(
@@ -154,18 +166,11 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
             rules,
             judged,
             controls=control_table(context),
-            correct=_correct(context, "val"),
+            correct=correct_of(context, "val"),
         )
         advice["caveats"] += caveats(grid_changes(context.directory))
         write_json(path, advice)
     return diffusion, load_json(path, dict, "delete it, and the same command makes it again")
-
-
-def _correct(context: Context, split: Literal["val", "test"]) -> Correct:
-    """Which samples of a split each finished student got right, as far as it was kept."""
-    students = finished_cells(context, [cell for group in context.plan.together for cell in group])
-    found = {name: read_correct(context.folder(cell), split) for name, cell in students.items()}
-    return {name: own for name, own in found.items() if own is not None}
 
 
 def check_analysis(config: StudyConfig, data: StudyData) -> None:

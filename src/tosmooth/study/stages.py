@@ -35,14 +35,19 @@ from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import Trainee, averaged_epochs
 
 
-def train_grid(context: Context) -> None:
-    """Train the whole grid in this process, or in those that were started with it."""
+def train_grid(context: Context, seeds: int | None = None) -> None:
+    """Train the whole grid in this process, or in those that were started with it.
+
+    Args:
+        context: of the study.
+        seeds: how many of the first seeds get their students; None = all.
+    """
     train_teachers(context)
     teaching = StudyTeaching(context)
     for group in context.plan.trials:
         train_students(context, group, teaching)
     context = context.at_own_rates()
-    for group in context.plan.together:
+    for group in context.plan.together[:seeds]:
         train_students(context, group, teaching)
 
 
@@ -150,7 +155,7 @@ def students_that_fit(context: Context) -> int:
 
 
 def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeaching, epochs: range) -> None:
-    seed, seeds = todo[0].seed, context.config.student.seeds
+    seed, seeds = todo[0].seed, list(dict.fromkeys(cell.seed for cell in context.plan.students))
 
     def title(cells: Sequence[Cell]) -> str:
         trying = not set(cells) <= {cell for group in context.plan.together for cell in group}

@@ -99,7 +99,7 @@ def _stored(context: Context, cells: Sequence[Cell]) -> Stage | None:
 def student_groups(context: Context, cells: Iterable[Cell]) -> list[list[Cell]]:
     """The cells that will train together, as memory looks now."""
     size, found = group_size(context), []
-    for seed in context.config.student.seeds:
+    for seed in dict.fromkeys(cell.seed for cell in context.plan.students):
         for own in of_same_labels([cell for cell in cells if cell.seed == seed]):
             found += [own[start : start + size] for start in range(0, len(own), size)]
     return found

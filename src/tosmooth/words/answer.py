@@ -165,6 +165,7 @@ def answers(facts: Facts, wording: Wording) -> list[Answer]:
 def basis(facts: Facts, wording: Wording) -> str:
     """What the answers rest on: the split, and what the intervals hold for."""
     on, samples = SPLITS[facts["split"]], facts.get("samples")
+    until_sure = facts.get("until_sure")
     over = count_of(facts["units"], facts["unit"])
     read = "read once, after the choice was frozen on validation"
     if facts["split"] == "val":
@@ -178,7 +179,34 @@ def basis(facts: Facts, wording: Wording) -> str:
         if samples
         else f"for new {facts['unit']}s; the {wording.metric.samples} are taken as they are"
     )
+    if isinstance(until_sure, Mapping):
+        return f"On {on} data, {read}. {_ended(until_sure, wording)} Intervals are over {over}, {new}."
     return f"On {on} data, {read}. Intervals are of 95 % over {over}, {new}."
+
+
+def _ended(until_sure: Facts, wording: Wording) -> str:
+    """Of a study that was run until sure: after how many seeds it ended, and why."""
+    why = why_it_ended(str(until_sure.get("reason")), wording.metric)
+    seeds, looks, confidence = (until_sure.get(key) for key in ("seeds", "looks", "confidence"))
+    percent = 100 * float(confidence) if isinstance(confidence, int | float) else 95.0
+    shown = "over 99.99" if percent > 99.99 else f"{percent:.4g}"
+    return (
+        f"Seeds were added until sure: after {count_of(int(seeds or 0), 'seed')} and "
+        f"{count_of(int(looks or 0), 'look')} it stopped, because {why}. "
+        f"Differences have {shown} % confidence, so that all looks together keep 95 %."
+    )
+
+
+def why_it_ended(reason: str, metric: Metric) -> str:
+    """Why no more seeds were added, as the end of a sentence; `reason` is one of `advice.until_sure.REASONS`."""
+    return {
+        "sure": "the answer is sure",
+        "as good": "what is left is as good as one another within the margin",
+        "samples": f"the number of validation {metric.samples} limits what more seeds could tell",
+        "training": "what is left open was not trained alike",
+        "budget": "its time was used up",
+        "seeds": "no more seeds were allowed",
+    }.get(reason, "it was ended")
 
 
 def _teacher(told: _Told) -> Answer | None:
