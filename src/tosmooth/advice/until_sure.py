@@ -129,7 +129,22 @@ def look(
         reason = "training"
     if reason is None and comparison is not None and _samples_limit(study, comparison, left, smoothing, looks):
         reason = "samples"
-    return Look(left, reason, confidence)
+    return Look(left if reason is not None else _with_a_rival(study, left, still, smoothing), reason, confidence)
+
+
+def _with_a_rival(
+    study: Blocks, left: tuple[Setting, ...], still: Sequence[Setting], smoothing: Knowledge
+) -> tuple[Setting, ...]:
+    """What is left; with the best of the other side where one is left and nobody is sure yet.
+
+    A setting alone in a seed is compared with nothing, so its rival gets that seed, too.
+    """
+    sides = {setting[1] > 0 for setting in left}
+    rivals = [setting for setting in still if (setting[1] > 0) not in sides]
+    if smoothing == "unknown" or len(sides) > 1 or not rivals:
+        return left
+    rival = choice(study, {*study.settings} - {*rivals})
+    return tuple(setting for setting in still if setting in left or setting == rival)
 
 
 def choice(study: Blocks, out: Collection[Setting]) -> Setting:

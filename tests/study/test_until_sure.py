@@ -1,0 +1,314 @@
+"""A real study that adds seeds until it is sure: who gets students, what a resume leaves, and its refusals."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from tests.conftest import TINY
+from tests.faults.studies import assert_same, content
+from tests.folder.page import each_has_one_row
+from tests.shared import Shared
+from tosmooth.advice.until_sure import Look, look
+from tosmooth.cli import app
+from tosmooth.cli.running import duration
+from tosmooth.errors import ConfigError, Interrupted, StudyError
+from tosmooth.export.subject import choose
+from tosmooth.folder.paths import StudyDirectory
+from tosmooth.folder.results import StudyResults, load_study
+from tosmooth.recipes.reading import load_config
+from tosmooth.study import until_sure
+from tosmooth.study.estimate import estimate_study
+from tosmooth.study.later_seeds import with_later_seeds
+from tosmooth.study.plan import make_plan
+from tosmooth.study.progress import StudyProgress
+from tosmooth.study.run import run_study
+from tosmooth.study.until_sure import UntilSure, at_most, mistakes_of
+from tosmooth.words.answer import basis, wording_of
+
+FOUR = UntilSure(seeds_at_most=4)  # looks after 2, 3 and 4 seeds
+GONE = ("hinton", 0.1, 8.0, "resnet8")
+RAW: dict[str, Any] = copy.deepcopy(TINY)
+RAW["student"]["controls"] = ["cross_entropy"]
+
+
+def quiet() -> StudyProgress:
+    return StudyProgress(Console(quiet=True))
+
+
+def without_one(*args: Any, **kwargs: Any) -> Look:
+    """The real look, but that one setting always leaves, and that nobody is sure before the last one."""
+    found = look(*args, **kwargs)
+    reason = None if kwargs["last"] is None else found.reason
+    return replace(found, left=tuple(setting for setting in found.left if setting != GONE), reason=reason)
+
+
+@pytest.fixture(scope="module")
+def study(shared: Shared) -> StudyResults:
+    """A study of two seeds to which two more were added for all settings but one."""
+
+    def run(root: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(until_sure, "look", without_one)
+            told = io.StringIO()
+            run_study(load_config(RAW), root, StudyProgress(Console(file=told, width=400)), until_sure=FOUR)
+            (root / "told.txt").write_text(told.getvalue(), encoding="utf-8")
+
+    return load_study(shared.folder("until-sure", run) / "tiny")
+
+
+def test_later_seeds_have_students_of_those_that_were_left_and_controls(study: StudyResults):
+    cells = study.cells[study.cells.status == "done"]
+    by_setting = cells.groupby(["label_smoothing", "temperature"]).seed.apply(sorted).to_dict()
+    assert by_setting.pop((0.1, 8.0)) == [0, 1]
+    assert list(by_setting.values()) == [[0, 1, 2, 3]] * 3
+    assert sorted(study.controls.seed) == [0, 1, 2, 3]
+    assert len(study.cells) == len(list((study.path / "students").glob("hinton-*")))  # nothing else is planned
+
+
+def test_the_folder_s_files_have_their_rows(study: StudyResults):
+    assert "until-sure.json" in each_has_one_row(study.path)
+
+
+def test_the_configuration_stays_as_it_was_given(study: StudyResults):
+    assert study.config["student"]["seeds"] == [0, 1]
+    assert load_config(str(study.path / "study.yaml")) == load_config(RAW)
+
+
+def test_one_line_a_look_says_who_is_left_and_what_comes(study: StudyResults):
+    lines = (study.path.parent / "told.txt").read_text(encoding="utf-8").splitlines()
+    looks = [line for line in lines if line.startswith("look ")]
+    assert [line.partition(":")[0] for line in looks] == [
+        "look 1 of 3, 2 seeds", "look 2 of 3, 3 seeds", "look 3 of 3, 4 seeds",
+    ]  # fmt: skip
+    assert "3 of 4 settings may be the best (" in looks[0]
+    assert looks[0].endswith("; then 1 more seed")
+    assert "; no more seeds, because " in looks[2]
+    assert any(line.startswith("4 students, seed 2 (3 of 3)") for line in lines)
+
+
+def test_the_answer_says_after_how_many_seeds_and_why_it_ended(study: StudyResults):
+    record = json.loads((study.path / "until-sure.json").read_text(encoding="utf-8"))
+    assert study.advice is not None
+    assert study.verdict is not None
+    facts = study.advice["until_sure"]
+    assert (facts["seeds"], facts["first"], facts["looks"]) == (4, 2, 3)
+    assert facts["reason"] == record["stopped"]["reason"]
+    assert [tuple(row.values()) for row in facts["out"]] == [GONE]
+    answer = study.verdict["answer"]
+    assert answer["until_sure"] == facts
+    assert "after 4 seeds and 3 looks it stopped, because" in basis(
+        answer, wording_of(study.advice, study.cells, _top1())
+    )
+    report = (study.path / "report.html").read_text(encoding="utf-8")
+    assert "Seeds were added until sure" in report
+
+
+def _top1() -> Any:
+    from tosmooth.tasks.metric import TOP1
+
+    return TOP1
+
+
+def at_call(number: int, of: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is interrupted before its call of that number, from 1."""
+    calls = []
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        calls.append(None)
+        if len(calls) == number:
+            raise Interrupted(15)
+        return of(*args, **kwargs)
+
+    return call
+
+
+def test_stopped_between_looks_it_goes_on_to_the_same_files(study: StudyResults, tmp_path: Path):
+    """Before a planned seed is trained; after it was, and before anybody looked; and again after that look."""
+
+    def go_on(**interrupted: Callable[..., Any]) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, function in ({"look": without_one} | interrupted).items():
+                patch.setattr(until_sure, name, function)
+            run_study(load_config(RAW), tmp_path, quiet(), until_sure=FOUR)
+
+    for interrupted in (
+        {"train_students": at_call(1, until_sure.train_students)},
+        {"look": at_call(1, without_one)},
+        {"train_students": at_call(1, until_sure.train_students)},
+    ):
+        with pytest.raises(Interrupted):
+            go_on(**interrupted)
+    assert len(json.loads((tmp_path / "tiny" / "until-sure.json").read_text(encoding="utf-8"))["looks"]) == 2
+    go_on()
+    assert_same(content(study.path), content(tmp_path / "tiny"))
+
+
+def test_the_same_command_and_a_plain_study_train_nothing_more(study: StudyResults, tmp_path: Path):
+    shutil.copytree(study.path, tmp_path / "tiny")
+    for wanted in (FOUR, None):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tosmooth.study.stages._train", at_call(1, lambda: None))
+            again = run_study(load_config(RAW), tmp_path, quiet(), until_sure=wanted)
+        assert list(again.cells.cell) == list(study.cells.cell)
+    assert_same(content(study.path), content(tmp_path / "tiny"))
+
+
+def test_export_knows_the_students_of_later_seeds(study: StudyResults):
+    assert choose(study.path, "hinton-a0-T1-resnet8-s3").owner.seed == 3
+    plan = with_later_seeds(make_plan(load_config(RAW)), load_config(RAW), StudyDirectory(study.path))
+    assert {cell.name for cell in plan.cells} == set(study.cells.cell)
+    assert [len(group) for group in plan.together] == [5, 5, 4, 4]
+
+
+def test_seeds_that_a_grid_has_by_now_are_its_own(study: StudyResults):
+    config = load_config(RAW, ["student.seeds=[0,1,2]"])
+    plan = with_later_seeds(make_plan(config), config, StudyDirectory(study.path))
+    assert [len(group) for group in plan.groups] == [4, 4, 4, 3]
+
+
+def test_another_number_of_seeds_or_another_grid_is_refused(study: StudyResults):
+    root = study.path.parent
+    with pytest.raises(StudyError, match="was begun with --seeds-at-most 4"):
+        run_study(load_config(RAW), root, quiet(), until_sure=UntilSure(6))
+    for change in ("student.seeds=[0,1,5]", "student.temperatures=[1,2]"):
+        with pytest.raises(StudyError, match="another grid, or at other first seeds"):
+            run_study(load_config(RAW, [change]), root, quiet(), until_sure=FOUR)
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"looks": []}'])
+def test_a_damaged_file_is_named(study: StudyResults, tmp_path: Path, damage: str):
+    (tmp_path / "tiny").mkdir()
+    shutil.copy(study.path / "study.yaml", tmp_path / "tiny")
+    (tmp_path / "tiny" / "until-sure.json").write_text(damage, encoding="utf-8")
+    with pytest.raises(StudyError, match=r"until-sure\.json is damaged; delete it"):
+        run_study(load_config(RAW), tmp_path, quiet())
+
+
+def test_the_time_that_is_used_up_ends_it_and_more_time_goes_on(tiny_study: StudyResults, tmp_path: Path):
+    """Begun on a finished grid: its test split was read, and later advice says so."""
+    shutil.copytree(tiny_study.path, tmp_path / "tiny")
+    config = load_config(TINY, ["analysis.margin=0.5"])
+    short = run_study(config, tmp_path, quiet(), until_sure=UntilSure(4, budget=1e-9))
+    assert short.advice is not None
+    facts = short.advice["until_sure"]
+    assert facts["reason"] in {"budget", "sure", "as good"}
+    assert facts["confidence"] == pytest.approx(0.95)
+    assert sorted(set(short.cells.seed)) == [0, 1]
+    assert any("after its test split had been read" in caveat for caveat in short.advice["caveats"])
+    if facts["reason"] != "budget":
+        pytest.skip("this machine's students are sure at once")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(until_sure, "look", without_one)
+        longer = run_study(config, tmp_path, quiet(), until_sure=UntilSure(4, budget=1e6))
+    assert sorted(set(longer.cells.seed)) == [0, 1, 2, 3]
+    assert longer.advice is not None
+    assert longer.advice["until_sure"]["looks"] == 3
+    assert any("seed = 2" in caveat for caveat in longer.advice["caveats"])
+
+
+def test_the_budget_is_looked_at_between_seeds(tmp_path: Path, tiny_study: StudyResults, monkeypatch):
+    """Two seeds were planned; the time ends after the first, and the second is not planned any more."""
+    shutil.copytree(tiny_study.path, tmp_path / "tiny")
+    monkeypatch.setattr(until_sure, "looks_at", lambda first, at_most: [first, at_most])
+    monkeypatch.setattr(until_sure, "look", without_one)
+    asked: list[None] = []
+    monkeypatch.setattr(until_sure._Adding, "_over", property(lambda self: asked.append(None) or len(asked) > 1))
+    found = run_study(load_config(TINY), tmp_path, quiet(), until_sure=UntilSure(4, budget=60))
+    assert sorted(set(found.cells.seed)) == [0, 1, 2]
+    record = json.loads((tmp_path / "tiny" / "until-sure.json").read_text(encoding="utf-8"))
+    assert [one["next_seeds"] for one in record["looks"]] == [[2], []]
+
+
+def test_without_validation_it_is_refused_before_anything_is_written(tmp_path: Path):
+    config = load_config(TINY, ["data.validation=0", "selection=last"])
+    with pytest.raises(ConfigError, match="looks at a validation split, and there is none"):
+        run_study(config, tmp_path, quiet(), until_sure=FOUR)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "wanted", "words"),
+    [
+        (["student.seeds=[0]"], UntilSure(), "begins with 2 seeds or more"),
+        ([], UntilSure(2), "leaves nothing to add to the 2 seeds"),
+        ([], UntilSure(4, budget=0.0), "--budget: must be more than nothing"),
+        (["student.seeds=[0,2147483647]"], UntilSure(), "beyond 2³¹"),
+        (["teacher.seeds=[0,1]"], UntilSure(), "student seeds, and with several teacher seeds"),
+        (["student.models=[{name: resnet14}]"], UntilSure(), "each of student.models is one of its own"),
+        (["selection=best_on_test"], UntilSure(), "best_on_test chooses on the test split"),
+        (["student.temperatures=[1]", "teacher.label_smoothing=[0]"], UntilSure(), "the grid has one"),
+    ],
+)
+def test_what_cannot_be_run_until_sure_is_said(overrides: list[str], wanted: UntilSure, words: str):
+    (mistake,) = mistakes_of(load_config(TINY, overrides), wanted)
+    assert words in mistake
+
+
+def test_several_processes_are_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert any("torchrun" in mistake for mistake in mistakes_of(load_config(TINY), UntilSure()))
+
+
+def test_what_it_costs_at_most_are_all_settings_with_all_seeds(tmp_path: Path):
+    config = at_most(load_config(TINY, ["student.learning_rate_seeds=5"]), UntilSure(5))
+    assert config.student.seeds == [0, 1, 2, 3, 4]
+    assert config.student.learning_rate_seeds == 2
+    assert estimate_study(config, tmp_path, quiet(), seconds=1).students == (20, 20)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30m", 1800), ("2h", 7200), ("1h30m", 5400), ("90s", 90), ("1d", 86400), ("", None), ("30", None), ("-1h", None)],
+)
+def test_times_are_read(text: str, seconds: float | None):
+    assert duration(text) == seconds
+
+
+def called(*arguments: str) -> ConfigError:
+    found = CliRunner().invoke(app, ["study", *arguments])
+    assert isinstance(found.exception, ConfigError), found.output
+    return found.exception
+
+
+def test_all_mistakes_of_the_call_come_at_once():
+    wrong = called("--until-sure", "--budget", "soon", "--seeds-at-most", "1", "--engine", "ray", "teacher.seeds=[0,1]")
+    assert [mistake.partition(":")[0] for mistake in wrong.mistakes] == [
+        "--until-sure", "--budget", "--seeds-at-most", "--until-sure",
+    ]  # fmt: skip
+    alone = called("--budget", "1h", "--seeds-at-most", "30", "student.epochz=3")
+    assert len(alone.mistakes) == 3
+    assert [mistake for mistake in alone.mistakes if "belongs to --until-sure" in mistake] == alone.mistakes[:2]
+
+
+def test_the_dry_run_says_that_it_is_the_most(tmp_path: Path, tiny_raw: dict[str, Any]):
+    import yaml
+
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(tiny_raw), encoding="utf-8")
+    call = ["study", str(path), "--until-sure", "--seeds-at-most", "5", "--budget", "2h", "--dry-run", "--json"]
+    found = CliRunner().invoke(app, [*call, "--output", str(tmp_path / "runs")])
+    assert found.exit_code == 0, found.output
+    estimate = json.loads(found.stdout)
+    assert estimate["students"] == [20, 20]
+    assert estimate["notes"][0].startswith("at most: all settings with 5 seeds")
+    assert "begins no seed after --budget (2:00:00)" in estimate["notes"][0]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_tables_of_a_study_without_looks_are_as_ever(tiny_study: StudyResults):
+    assert tiny_study.advice is not None
+    assert "until_sure" not in tiny_study.advice
+    assert isinstance(tiny_study.cells, pd.DataFrame)
