@@ -118,7 +118,7 @@ def study(
     if until_sure:
         from tosmooth.study.until_sure import UntilSure, mistakes_of
 
-        wanted = UntilSure(24 if seeds_at_most is None else seeds_at_most, seconds)
+        wanted = UntilSure(24 if seeds_at_most is None else seeds_at_most, seconds or None)
         wrong += mistakes_of(config, wanted) if config is not None else []
     if config is None or wrong:
         raise ConfigError(wrong)

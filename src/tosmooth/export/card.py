@@ -104,6 +104,8 @@ def _what(subject: Subject) -> str:
 
 def _facts(subject: Subject) -> str:
     owner, config, record = subject.owner, subject.config, subject.record
+    added = subject.files.seeds if subject.files is not None else []  # more than configured, where it ran until sure
+    seeds = ", ".join(map(str, dict.fromkeys([*config.student.seeds, *added])))
     data: Any = subject.data
     training = config.teacher if isinstance(owner, Teacher) else config.student
     rows = [("Task", config.task.replace("_", " ")), ("Data", config.data.source)]
@@ -121,7 +123,7 @@ def _facts(subject: Subject) -> str:
         rows.append(("Parameters", f"{record['parameters']:,}"))
     given = config.teacher.is_given(owner.label_smoothing)
     if not isinstance(owner, Teacher) and owner.is_control:
-        rows += [("Teacher", "none"), ("Seeds in the study", ", ".join(map(str, config.student.seeds)))]
+        rows += [("Teacher", "none"), ("Seeds in the study", seeds)]
     elif not isinstance(owner, Teacher):
         rows += [
             ("Teacher", f"{config.teacher.model.name} ({owner.teacher}{', taken as given' if given else ''})"),
@@ -129,7 +131,7 @@ def _facts(subject: Subject) -> str:
             *([("Temperature", f"T = {owner.temperature:g}")] if has_temperature(owner.objective) else []),
             ("Objective", owner.loss),
             *([("Weight of hard labels", f"{owner.hard_weight:g}")] if owner.hard_weight else []),
-            ("Seeds in the study", ", ".join(map(str, config.student.seeds))),
+            ("Seeds in the study", seeds),
         ]
     else:
         rows += [("Label smoothing", f"α = {owner.label_smoothing:g}")]
