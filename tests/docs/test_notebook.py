@@ -54,7 +54,9 @@ def test_it_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert files() == before
 
     said = "\n".join(_text(cell) for cell in ran.cells if cell.cell_type == "code")
-    assert "Preview. Distil from the" in said
+    assert "Preview, too short to conclude from. " in said
+    assert "Smooth the teacher? " in said
+    assert "Is a teacher worth it? " in said
     assert "diffusion/eta_s1" in said
     assert "rule: The paper's rule" in said
     assert "8.0" in said  # the temperature of "what if"

@@ -19,7 +19,7 @@ from tosmooth.folder.results import StudyResults
 from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric
 from tosmooth.terminal import markup, quoted
-from tosmooth.words.answer import Wording, answers, forwarded, wording_of
+from tosmooth.words.answer import Answer, Wording, answers, forwarded, wording_of
 from tosmooth.words.settings import written
 from tosmooth.words.students import without_teacher
 
@@ -53,6 +53,12 @@ def headline_of(results: StudyResults) -> str | None:
     """What a study says to do, in one sentence; None where it was not advised yet."""
     facts, wording = _answer(results, traits_of(results.config.get("task"), results.advice).metric)
     return None if facts is None else forwarded(facts, wording)
+
+
+def answers_of(results: StudyResults) -> list[Answer]:
+    """Its answers, question by question; empty where it was not advised yet."""
+    facts, wording = _answer(results, traits_of(results.config.get("task"), results.advice).metric)
+    return [] if facts is None else answers(facts, wording)
 
 
 def _answer(results: StudyResults, metric: Metric) -> tuple[dict[str, Any] | None, Wording]:
