@@ -24,6 +24,7 @@ from tosmooth.export import export as exporting
 from tosmooth.export.subject import choose
 from tosmooth.models.build import build_image_model
 from tosmooth.recipes.reading import load_config
+from tosmooth.report.reading import read_study
 from tosmooth.study.single import evaluate_weights
 
 
@@ -47,6 +48,7 @@ def test_by_default_it_is_the_best_seed_of_the_recommended_setting_by_validation
     best = cells.loc[cells["val/top1"].idxmax(), "cell"]
     manifest = json.loads((exported / "export.json").read_text(encoding="utf-8"))
     assert manifest["model"] == best
+    assert read_study(tiny_study.path).kept_student["cell"] == best  # whose size and confusions the report shows
     assert manifest["made_by"] == "tosmooth export"
     assert "best of 2 seeds by validation" in manifest["chosen"]
 
