@@ -24,7 +24,7 @@ OFFSETS = {0: -0.2, 1: 0.0, 2: 0.2}  # by seed: shifts all candidates alike, and
 
 def cells_of(*overrides: str) -> tuple[Cell, ...]:
     """α ∈ {0, 0.1} × T ∈ {1, 2} × 3 seeds."""
-    given = ["student.temperatures=[1,2]", "student.seeds=[0,1,2]", *overrides]
+    given = ["teacher.seeds=[0]", "student.temperatures=[1,2]", "student.seeds=[0,1,2]", *overrides]
     return make_plan(load_config("fashion-mnist", given)).cells
 
 
@@ -54,7 +54,8 @@ def test_who_was_dropped_undecided_is_named():
     cells = cells_of()
     found = conclude(finished(cells, BEHIND), cells[0].setting, cells, margin=0.5)
     relations = {(row["label_smoothing"], row["temperature"]): row["relation"] for row in found["comparisons"]}
-    assert relations == {(0.0, 2.0): "worse", (0.1, 1.0): "undecided", (0.1, 2.0): "tied"}
+    # All share the error that one of them makes large: what looks within the margin is not sure to be.
+    assert relations == {(0.0, 2.0): "worse", (0.1, 1.0): "undecided", (0.1, 2.0): "undecided"}
     differences = {(row["label_smoothing"], row["temperature"]): row["difference"] for row in found["comparisons"]}
     assert differences[0.1, 1.0] == pytest.approx(2 / 3)
     assert found["sentences"]["winner"] == (
