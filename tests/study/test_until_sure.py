@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
@@ -54,6 +53,11 @@ def without_one(*args: Any, **kwargs: Any) -> Look:
     found = look(*args, **kwargs)
     reason = None if kwargs["last"] is None else found.reason
     return replace(found, left=tuple(setting for setting in found.left if setting != GONE), reason=reason)
+
+
+def never_sure(*args: Any, **kwargs: Any) -> Look:
+    """The same, but for a reason from outside alone."""
+    return replace(without_one(*args, **kwargs), reason=kwargs["last"])
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +212,8 @@ def begun(study: StudyResults, tmp_path: Path) -> Path:
 
 def test_the_time_that_is_used_up_ends_it_and_more_time_goes_on(begun: Path, monkeypatch):
     """The test split was read before, and later advice says so."""
-    config = load_config(RAW, ["analysis.margin=0.5"])
+    monkeypatch.setattr(until_sure, "look", never_sure)
+    config = load_config(RAW)
     short = run_study(config, begun, quiet(), until_sure=UntilSure(4, budget=1e-9))
     assert short.advice is not None
     facts = short.advice["until_sure"]
@@ -217,11 +222,11 @@ def test_the_time_that_is_used_up_ends_it_and_more_time_goes_on(begun: Path, mon
     assert sorted(set(short.cells.seed)) == [0, 1]
     assert any("after its test split had been read" in caveat for caveat in short.advice["caveats"])
 
-    monkeypatch.setattr(until_sure, "look", without_one)
     longer = run_study(config, begun, quiet(), until_sure=UntilSure(4, budget=1e6))
     assert sorted(set(longer.cells.seed)) == [0, 1, 2, 3]
     assert longer.advice is not None
     assert longer.advice["until_sure"]["looks"] == 3
+    assert longer.advice["until_sure"]["reason"] == "seeds"
     assert any("seed = 2" in caveat for caveat in longer.advice["caveats"])
 
 
@@ -312,9 +317,3 @@ def test_the_dry_run_says_that_it_is_the_most(tmp_path: Path, tiny_raw: dict[str
     assert estimate["notes"][0].startswith("at most: all settings with 5 seeds")
     assert "begins no seed after --budget (2:00:00)" in estimate["notes"][0]
     assert not (tmp_path / "runs").exists()
-
-
-def test_tables_of_a_study_without_looks_are_as_ever(tiny_study: StudyResults):
-    assert tiny_study.advice is not None
-    assert "until_sure" not in tiny_study.advice
-    assert isinstance(tiny_study.cells, pd.DataFrame)
