@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -84,7 +85,7 @@ def claim(directory: StudyDirectory, config: StudyConfig, fingerprint: str) -> C
         for told in directory.state.glob(f"{TOLD}*"):  # of runs of several processes, see `peers.one_message`
             told.unlink(missing_ok=True)
         if change is not None and change.grid:
-            make_way(directory, change)
+            _make_way(directory, change)
         write_json(directory.state / DATA_FILE, {"fingerprint": fingerprint})
         write_text(directory.config, dump_config(config))
     except OSError as error:
@@ -136,7 +137,7 @@ def change_to(directory: StudyDirectory, config: StudyConfig) -> Change:
     return change
 
 
-def make_way(directory: StudyDirectory, change: Change) -> None:
+def _make_way(directory: StudyDirectory, change: Change) -> None:
     """Take back advice that was made for another grid, and note whether its test figures were known already."""
     changes = grid_changes(directory)
     entry = {"added": list(change.added), "removed": list(change.removed)}
@@ -148,6 +149,17 @@ def make_way(directory: StudyDirectory, change: Change) -> None:
     if old.exists():
         old.replace(directory.analysis / former_advice_file(len(changes)))
     (directory.analysis / VERDICT_FILE).unlink(missing_ok=True)
+
+
+def take_back_advice(directory: StudyDirectory, added: Sequence[str]) -> None:
+    """Where an answer was given already, put it aside: the next one rests on more, and says so.
+
+    Args:
+        directory: of the study.
+        added: what is new, in words.
+    """
+    if (directory.analysis / ADVICE_FILE).is_file():
+        _make_way(directory, Change((), tuple(added), ()))
 
 
 def grid_changes(directory: StudyDirectory) -> list[dict[str, Any]]:

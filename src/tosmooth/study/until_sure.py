@@ -17,9 +17,8 @@ from tosmooth.advice.advise import unlike_of
 from tosmooth.advice.until_sure import Look, confidence_of, look, looks_at
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, StudyError
-from tosmooth.folder.claim import make_way
-from tosmooth.folder.growth import Change
-from tosmooth.folder.paths import ADVICE_FILE, UNTIL_SURE_FILE, StudyDirectory
+from tosmooth.folder.claim import take_back_advice
+from tosmooth.folder.paths import UNTIL_SURE_FILE, StudyDirectory
 from tosmooth.launch import processes
 from tosmooth.study.context import Context
 from tosmooth.study.later_seeds import (
@@ -258,10 +257,7 @@ class _Adding:
     def _write(self, before: list[dict[str, Any]], entry: dict[str, Any], found: Look | None = None) -> None:
         """Write a look down, and with it the seeds to come or the end; whole, or not at all."""
         directory, ended = self.context.directory, found is not None and found.reason is not None
-        if (directory.analysis / ADVICE_FILE).is_file():
-            # An answer was given already, for fewer seeds; the next one must say so.
-            added = tuple(f"seed = {seed}" for seed in entry["next_seeds"]) or ("looks until sure",)
-            make_way(directory, Change((), added, ()))
+        take_back_advice(directory, [f"seed = {seed}" for seed in entry["next_seeds"]] or ["looks until sure"])
         stopped = {"stopped": {"reason": found.reason, "confidence": found.confidence}} if found and ended else {}
         self.record = self.record | {"looks": [*before, entry]} | stopped
         self._save()
