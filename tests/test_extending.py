@@ -70,7 +70,7 @@ def test_objective_images_and_models_in_one_study(package: Path):
 
 
 def test_a_task_of_ones_own(package: Path):
-    assert "Distil from" in run(package, "study", "vectors.yaml")
+    assert "get the student: tosmooth export" in run(package, "study", "vectors.yaml")
     cells = pd.read_csv(package / "runs" / "vectors" / "results.csv")
     assert len(cells) == 2 * 2 * 3
     assert (cells["test/top1"] > 50).all()
@@ -101,7 +101,7 @@ def test_the_script_without_a_package(package: Path):
         capture_output=True, text=True, cwd=package, timeout=240, env=environment(package),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "Distil from" in done.stdout
+    assert "Whether to smooth" in done.stdout
 
 
 def test_mistakes_name_what_packages_add_and_doctor_lists_it(package: Path, tmp_path: Path):

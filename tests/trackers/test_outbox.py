@@ -104,7 +104,7 @@ def test_three_trackers_hold_every_epoch_and_change_no_bit(tmp_path: Path, tiny_
             assert len(sent) == 2
     cell = results.cells.iloc[0]
     assert summary[f"students/{cell.cell}/test/top1"] == pytest.approx(cell["test/top1"])
-    assert "Distil from" in summary["verdict"]
+    assert "% test top-1" in summary["verdict"]
     assert in_mlflow(uri, f"students/{cell.cell}/test/top1")[0][1] == pytest.approx(cell["test/top1"])
     assert list((study / "tracking" / "mlflow-artifacts").rglob("report.html"))
     for path in tiny_study.path.rglob("model.safetensors"):
