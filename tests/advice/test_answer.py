@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ NONE = pd.DataFrame()
 
 
 def controls(mean: float, *, seeds: int = 6, noise: float = 0.1, alpha: float = 0.0) -> pd.DataFrame:
-    values = mean + noise * np.random.default_rng(7).normal(size=seeds)
+    spread = np.random.default_rng(7).normal(size=seeds)
+    values = mean + noise * (spread - spread.mean())
     return pd.DataFrame(
         {
             "cell": f"cross_entropy-resnet8-s{seed}", "objective": "cross_entropy", "label_smoothing": alpha,
@@ -168,11 +170,46 @@ def test_test_concludes_and_does_not_choose():
 @pytest.mark.rule("R8")
 def test_what_was_not_trained_alike_is_open_and_never_worse():
     assert relations(answered(only_smoothed))[0.1, 64.0] == "worse"
-    facts = answered(only_smoothed, unlike={(0.1, 64.0)})
+    facts = answered(only_smoothed, unlike={("hinton", 0.1, 64.0, "resnet8")})
     assert relations(facts)[0.1, 64.0] == "undecided"
     assert facts["temperature"]["unlike"] == [64.0]
-    none_left = answered(lambda a, t: 85.0 if a > 0 else 90.0, chosen=PLAIN, unlike={(0.1, 1.0)})
+    none_left = answered(lambda a, t: 85.0 if a > 0 else 90.0, chosen=PLAIN, unlike={SMOOTHED})
     assert (none_left["smooth"]["verdict"], none_left["settle"]["kind"]) == ("open", "training")
+
+
+@pytest.mark.rule("R8")
+def test_what_one_objective_did_not_learn_says_nothing_of_another():
+    table = results_table(only_smoothed)
+    other = table.assign(objective="dkd", cell="dkd-" + table.cell, **{"test/top1": table["test/top1"] - 2})
+    facts = answer(
+        pd.concat([table, other]), NONE, SMOOTHED, TOP1, "test", margin=0.5, unlike={("hinton", 0.0, 64.0, "resnet8")}
+    )
+    relation = {(r["objective"], r["label_smoothing"], r["temperature"]): r["relation"] for r in facts["settings"]}
+    assert (relation["hinton", 0.0, 64.0], relation["dkd", 0.0, 64.0]) == ("undecided", "worse")
+
+
+@pytest.mark.rule("R5")
+def test_answers_of_other_lengths_are_no_sample_of_images():
+    table = results_table(only_smoothed)
+    correct = {cell: np.ones(200 + place, np.int8) for place, cell in enumerate(table.cell)}
+    assert answer(table, NONE, SMOOTHED, TOP1, "test", margin=0.5, correct=correct)["samples"] is None
+    bleu = replace(TOP1, name="bleu")  # tokens that were right are no sentences
+    named = table.rename(columns={"test/top1": "test/bleu"})
+    same = dict.fromkeys(table.cell, np.ones(200, np.int8))
+    assert answer(named, NONE, SMOOTHED, bleu, "test", margin=0.5, correct=same)["samples"] is None
+
+
+@pytest.mark.rule("R9")
+def test_two_sides_that_are_only_just_told_apart_ask_for_seeds_and_not_for_training():
+    found = []
+    for seed in range(30):
+        noise = np.random.default_rng(seed).normal(0, 1, 12)
+        table = results_table(only_smoothed, noise=0).query("temperature == 1")
+        table = table.assign(**{"test/top1": np.where(table.label_smoothing > 0, 81.0, 80.0) + noise})
+        facts = answer(table, NONE, SMOOTHED, TOP1, "test", margin=0.2)
+        found.append((facts["smooth"]["verdict"], facts["settle"]["kind"]))
+    assert {kind for verdict, kind in found if verdict == "open"} == {"units"}
+    assert "open" in dict(found)
 
 
 @pytest.mark.rule("R25")

@@ -109,11 +109,13 @@ def test_of_teachers_of_one_kind_or_of_unknown_ones_it_asks_which_setting():
 
 @pytest.mark.rule("R26")
 @pytest.mark.parametrize("last", ["budget", "seeds"])
-def test_where_no_more_seeds_come_the_look_has_all_that_is_left_of_the_error(last: str):
+def test_the_look_at_the_last_seed_has_all_that_is_left_of_the_error(last: str):
+    """A look that a budget ends has its own share: with a larger budget the looks go on."""
     table = results_table(lambda a, t: 90.0 + (a > 0) * 0.2, noise=0.4)
     found = looked(table, last=last)
     assert found.reason == last
-    assert found.confidence == confidence_of(4, 2, last=True) < spent_confidence(4, 2)
+    assert found.confidence == confidence_of(4, 2, last=last == "seeds")
+    assert (found.confidence < spent_confidence(4, 2)) == (last == "seeds")
     sure = looked(results_table(lambda a, t: 90.0 if a > 0 else 80.0), last=last)
     assert sure.reason == "sure"
 
@@ -144,7 +146,7 @@ def test_images_do_not_limit_while_seeds_are_what_is_uncertain():
 @pytest.mark.rule("R26")
 def test_it_stops_where_only_unlike_training_keeps_a_side_open():
     table = results_table(lambda a, t: 90.0 if a > 0 else 80.0)
-    found = looked(table, unlike=lambda setting: {(0.0, 64.0)})
+    found = looked(table, unlike={("hinton", 0.0, 64.0, "resnet8")})
     assert found.reason == "training"
 
 

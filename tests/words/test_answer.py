@@ -36,7 +36,10 @@ def told(found: dict[str, Any], wording: Wording | None = None) -> dict[str, Ans
 
 
 def smooth(verdict: str) -> dict[str, Any]:
-    return facts()["smooth"] | {"verdict": verdict}
+    found = facts()["smooth"] | {"verdict": verdict}
+    if verdict == "no":  # then the unsmoothed side leads
+        found |= {"smoothed": CHOSEN | {"behind": 0.7}, "unsmoothed": PLAIN | {"behind": 0.0}}
+    return found
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_the_headline_names_what_varies_and_owns_up_to_a_preview():
     ("verdict", "words", "sentence"),
     [
         ("better", "Yes", "+1.0 points (+0.7 to +1.3) against training without a teacher (86.6 ± 0.3 %)."),
-        ("worse", "No", "+1.0 points (+0.7 to +1.3) against training without a teacher (86.6 ± 0.3 %): the student is "
+        ("worse", "No", "−1.0 points (−1.3 to −0.7) against training without a teacher (86.6 ± 0.3 %): the student is "
          "better without."),
         ("open", "Not settled", "+1.0 points (+0.7 to +1.3) against training without a teacher (86.6 ± 0.3 %), which "
          "6 seeds cannot tell from chance."),
@@ -100,8 +103,17 @@ def test_the_headline_names_what_varies_and_owns_up_to_a_preview():
     ],
 )  # fmt: skip
 def test_is_a_teacher_worth_it(verdict: str, words: str, sentence: str):
-    found = told(facts(teacher=facts()["teacher"] | {"verdict": verdict}))["teacher"]
+    loss = {"difference": -1.0, "difference_low": -1.3, "difference_high": -0.7} if verdict == "worse" else {}
+    teacher = facts()["teacher"] | {"verdict": verdict} | loss
+    found = told(facts(teacher=teacher))["teacher"]
     assert (found.verdict, found.sentence) == (words, sentence)
+    if verdict == "worse":  # of a choice that test contradicts, nothing is said against teachers
+        other = facts(teacher=teacher, contradicted=True)
+        assert told(other)["teacher"].verdict == "Not this one"
+        assert "does harm" not in headline(other, Wording(TOP1))
+        assert headline(facts(teacher=teacher), Wording(TOP1)).startswith(
+            "Train without a teacher: the teacher does harm"
+        )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +121,7 @@ def test_is_a_teacher_worth_it(verdict: str, words: str, sentence: str):
     [
         ("yes", "Yes", "The best without smoothing, the unsmoothed teacher (α = 0) at T = 2, is 0.7 points behind "
          "(+0.2 to +1.1)."),
-        ("no", "No", "The best with smoothing, the unsmoothed teacher (α = 0) at T = 2, is 0.7 points behind "
+        ("no", "No", "The best with smoothing, the smoothed teacher (α = 0.1) at T = 2, is 0.7 points behind "
          "(+0.2 to +1.1)."),
         ("open", "Not settled", "The smoothed teacher (α = 0.1) at T = 2 leads; the unsmoothed teacher (α = 0) "
          "at T = 2 "
@@ -142,6 +154,22 @@ def test_which_temperature(good, left, behind, unlike, words, sentence):
     assert (found.verdict, found.sentence) == (words, sentence)
 
 
+def test_no_temperature_is_told_where_another_teacher_is_left():
+    temperature = {"label_smoothing": 0.1, "as_good": [], "open": [], "behind": [1.0, 2.0], "unlike": []}
+    assert "temperature" not in told(facts(temperature=temperature))
+
+
+def test_the_papers_rule_was_not_chosen_on_validation():
+    rows = facts()["settings"]
+    rows[0] |= {"relation": "worse", "behind": 0.7, "behind_low": 0.2, "behind_high": 1.1}
+    rows[1] |= {"relation": "best"}
+    found = facts(validated=False, contradicted=True, settings=rows)
+    start = "The paper's rule is the smoothed teacher (α = 0.1) at T = 2, and test contradicts it: "
+    assert headline(found, Wording(TOP1)).startswith(start)
+    assert told(found)["contradiction"].question == "Does the paper's rule hold?"
+    assert "Validation" not in told(found)["contradiction"].sentence
+
+
 def test_one_temperature_was_not_asked():
     temperature = {"label_smoothing": 0.1, "as_good": [2.0], "open": [], "behind": [], "unlike": []}
     assert "temperature" not in told(facts(temperature=temperature))
@@ -152,6 +180,8 @@ def test_one_temperature_was_not_asked():
     [
         ({"kind": "units", "number": 4}, "About 4 more seeds (student.seeds)."),
         ({"kind": "units", "number": None}, "More seeds (student.seeds)."),
+        ({"kind": "training"}, "Settings that were not trained as far as the others: longer training, or more "
+         "student.learning_rates."),
         ({"kind": "samples"}, "No number of seeds settles it: test has too few images."),
         ({"kind": "teachers"}, "Two more teachers of each kind (teacher.seeds=[0,1,2]) would say whether this "
          "holds for "

@@ -131,7 +131,7 @@ def _advise(
         | asdict(t_interval(scores.loc[best].dropna().to_numpy())),
         "answer": answer(
             done, controls, best, metric, "val",
-            margin=rules.margin, smoothing=rules.smoothing, correct=correct, unlike=unlike_of(results, best),
+            margin=rules.margin, smoothing=rules.smoothing, correct=correct, unlike=unlike_of(results, best[3]),
             confidence=looked.confidence, out=looked.out,
         ) | told,
         **told,
@@ -155,9 +155,14 @@ def _advise(
     }  # fmt: skip
 
 
-def unlike_of(results: pd.DataFrame, setting: Setting) -> set[tuple[float, float]]:
-    """The (α, T) of a setting's objective and student model that were not trained as far as others."""
-    return set(not_alike(convergence(results), setting[0], setting[3]))
+def unlike_of(results: pd.DataFrame, student: str) -> set[Setting]:
+    """The settings of a student model that were not trained as far as T₀ of the same objective and α (R23)."""
+    found = convergence(results)
+    return {
+        (objective, alpha, temperature, student)
+        for objective in dict.fromkeys(found.objective)
+        for alpha, temperature in not_alike(found, objective, student)
+    }
 
 
 def _judged_settings(done: pd.DataFrame, scores: pd.DataFrame, judged: Judged) -> dict[Setting, Evidence]:
@@ -263,14 +268,18 @@ def _on_test(
     controls: pd.DataFrame,
     metric: Metric,
     correct: Correct | None,
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """None where no student of the recommended setting has a figure."""
     recommended = advice["recommendation"]
     chosen: Setting = tuple(recommended[name] for name in KEY)  # type: ignore[assignment]
     own = results[results.student == chosen[3]]
     validated = isinstance(recommended.get("mean"), float) and math.isfinite(recommended["mean"])
     until_sure = advice.get("until_sure")
+    done = own[own.status == "done"]
+    if done.loc[(done[KEY] == list(chosen)).all(axis=1), metric.test].isna().all():
+        return None
     facts = answer(
-        own[own.status == "done"],
+        done,
         controls_of(controls, chosen[3]),
         chosen,
         metric,
@@ -278,7 +287,7 @@ def _on_test(
         margin=advice["margin"],
         smoothing=advice.get("smoothing", "known"),
         correct=correct,
-        unlike=unlike_of(own, chosen),
+        unlike=unlike_of(own, chosen[3]),
         confidence=looked_of(until_sure).confidence,
     )
     # Test concludes by itself: a setting that validation left out is compared with the seeds that it has.

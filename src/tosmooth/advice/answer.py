@@ -33,7 +33,7 @@ def answer(
     margin: float,
     smoothing: Knowledge = "known",
     correct: Correct | None = None,
-    unlike: Collection[tuple[float, float]] = (),
+    unlike: Collection[Setting] = (),
     confidence: float = 0.95,
     out: Collection[Setting] = (),
 ) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def answer(
         margin: points that do not matter.
         smoothing: what is known of the teachers' α.
         correct: which samples each student got right; without some of them, the samples count as fixed.
-        unlike: (α, T) whose students were not trained alike: never called behind.
+        unlike: settings whose students were not trained as far as others: never called worse.
         confidence: of what is compared; more than 0.95 where several looks share the error (`advice.until_sure`).
         out: settings that have left the set at an earlier look: they are behind, whatever they look like now.
 
@@ -61,7 +61,7 @@ def answer(
     column = metric.val if split == "val" else metric.test
     study = Blocks(done, controls, column, metric, margin, correct, confidence)
     comparison = study.compared()
-    alike = [not ((s[1], s[2]) in unlike and has_temperature(s[0])) for s in study.settings]
+    alike = [setting not in unlike for setting in study.settings]
     rows = _rows(study, comparison, alike, out)
     smooth = _smooth(rows, smoothing, study)
     facts: dict[str, Any] = {
@@ -79,7 +79,7 @@ def answer(
         "temperature": _temperature(rows, smooth["verdict"], chosen),
         "risk": _of(rows, chosen).get("expected_loss"),
         "contradicted": _of(rows, chosen).get("relation") == "worse",
-        "settle": _settle(study, comparison, smooth["verdict"]),
+        "settle": _settle(study, comparison, smooth["verdict"], all(alike)),
     }
     if comparison is not None:
         facts |= {
@@ -139,7 +139,7 @@ def _smooth(rows: list[dict[str, Any]], smoothing: Knowledge, study: Blocks) -> 
     names = {True: "smoothed", False: "unsmoothed"}
     found = {names[side]: {key: row[key] for key in (*KEY, "mean", "behind")} for side, row in best.items()}
     gap = {key: lost[key] for key in ("behind", "behind_low", "behind_high")}
-    return {"verdict": verdict, **found, "costs": sorted(row["behind"] for row in sides[verdict == "no"]), **gap}
+    return {"verdict": verdict, **found, **gap}
 
 
 def _temperature(rows: list[dict[str, Any]], smooth: str, chosen: Setting) -> dict[str, Any]:
@@ -194,19 +194,19 @@ def _over_teachers(
 ) -> tuple[float, float, float]:
     """Over teacher seeds: their means against the control's seeds, as two samples (Welch), images added.
 
-    That students share seeds with the control is not used, so the interval is rather too wide. One control has no
-    spread of its own: then that of students of one teacher stands for it.
+    That students share seeds with the control is not used, so the interval is rather too wide. Controls are few, one a
+    seed: the spread of students of one teacher stands for theirs.
     """
     ours, theirs = study.scores_of(chosen).to_numpy(), control[study.column].to_numpy(dtype=float)
     mean = study.metric.sign * float(ours.mean() - theirs.mean())
-    if len(ours) < 2 or (len(theirs) < 2 and (comparison is None or not math.isfinite(comparison.residual_sd))):
+    if len(ours) < 2 or comparison is None or not math.isfinite(comparison.residual_sd):
         return mean, -math.inf, math.inf
-    parts = [(float(ours.var(ddof=1)) / len(ours), len(ours) - 1)]
-    if len(theirs) > 1:
-        parts.append((float(theirs.var(ddof=1)) / len(theirs), len(theirs) - 1))
-    else:
-        assert comparison is not None
-        parts.append((comparison.residual_sd**2, max(1, comparison.degrees_of_freedom)))
+    # Of one student: what is compared are means over the students of a teacher.
+    of_one = comparison.residual_sd**2 * len(study.students_of(chosen)) / len(ours)
+    parts = [
+        (float(ours.var(ddof=1)) / len(ours), len(ours) - 1),
+        (of_one / len(theirs), max(1, comparison.degrees_of_freedom)),
+    ]
     images = study.image_variance(study.students_of(chosen), control)
     variance = sum(part for part, _ in parts) + images
     known = sum(part**2 / freedom for part, freedom in parts)
@@ -216,7 +216,7 @@ def _over_teachers(
     return mean, mean - half, mean + half
 
 
-def _settle(study: Blocks, comparison: Comparison | None, smooth: str) -> dict[str, Any]:
+def _settle(study: Blocks, comparison: Comparison | None, smooth: str, alike: bool) -> dict[str, Any]:
     """What would settle whether to smooth, where that is open; and whether it is known for new teachers."""
     if smooth == "not asked":
         return {"kind": "nothing"}
@@ -228,9 +228,9 @@ def _settle(study: Blocks, comparison: Comparison | None, smooth: str) -> dict[s
         number = seeds_needed(comparison, sides={i: s[1] > 0 for i, s in enumerate(study.settings)})
     except ValueError:  # the design has no such error: one teacher of a kind
         return {"kind": "teachers"}
-    if number == 0:  # what is left open was not trained alike
-        return {"kind": "training"}
-    return {"kind": "units", "number": number} if number else {"kind": "samples"}
+    if number == 0:  # open because some were not trained alike, or because two sides are only just told apart
+        return {"kind": "units", "number": None} if alike else {"kind": "training"}
+    return {"kind": "samples"} if number is None else {"kind": "units", "number": number}
 
 
 def _of(rows: list[dict[str, Any]], setting: Setting) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Until sure: after every few seeds, which settings are still worth a student, and whether there is need of more.
 
 A look is at validation alone. Looks share the error rate (`spent_confidence`): all together keep 95 %. A setting that
-has left the set that may be best gets no more students and never comes back. The rules are R26 of docs/advice.md.
+has left the set that may be best never comes back; its students are trained on only where the best of the other side
+has nobody else to be compared with. The rules are R26 of docs/advice.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,8 +64,8 @@ def confidence_of(looks: int, number: int, *, last: bool = False) -> float:
     Args:
         looks: how many are planned.
         number: which one this is, from 1.
-        last: whether it is the last one for a reason that is not in the figures (budget, number of seeds): then it has
-            all that earlier looks have left over.
+        last: whether it is the last one by the number of seeds: then it has all that earlier looks have left over. One
+            that a budget ends has its own share: with a larger budget the looks go on.
     """
     if not last:
         return min(SUREST, spent_confidence(looks, number))
@@ -83,7 +84,7 @@ def look(
     out: Collection[Setting] = (),
     smoothing: Knowledge = "known",
     correct: Correct | None = None,
-    unlike: Callable[[Setting], Collection[tuple[float, float]]] = lambda setting: (),
+    unlike: Collection[Setting] = (),
 ) -> Look:
     """Look at the figures of validation: which settings are left, and whether more seeds are needed.
 
@@ -100,7 +101,7 @@ def look(
         out: settings that left the set at earlier looks.
         smoothing: what is known of the teachers' α.
         correct: which validation samples each student got right.
-        unlike: (α, T) of a setting's objective whose students were not trained alike.
+        unlike: settings whose students were not trained alike.
     """
     share = confidence_of(looks, number)
     study = Blocks(done, controls, metric.val, metric, margin, correct, share)
@@ -109,23 +110,22 @@ def look(
     # Where nothing can be compared (students have failed), nobody leaves.
     could_be = study.settings if comparison is None else [study.settings[i] for i in comparison.could_be_best]  # type: ignore[call-overload]
     left = tuple(setting for setting in still if setting in could_be) or tuple(still)
-    confidence = confidence_of(looks, number, last=last is not None)
+    confidence = confidence_of(looks, number, last=last == "seeds")
 
     gone = {*out, *study.settings} - {*left}
     chosen = choice(study, gone)
-    not_alike = unlike(chosen)
 
-    def settled(unlike: Collection[tuple[float, float]]) -> str | None:
+    def settled(unlike: Collection[Setting]) -> str | None:
         facts = answer(
             done, controls, chosen, metric, "val", margin=margin, smoothing=smoothing, correct=correct, unlike=unlike,
             confidence=confidence, out=gone,
         )  # fmt: skip
         return _settled(facts)
 
-    reason = settled(not_alike)
+    reason = settled(unlike)
     if reason is None and last is not None:
         reason = last
-    if reason is None and not_alike and settled(()) is not None:
+    if reason is None and unlike and settled(()) is not None:
         reason = "training"
     if reason is None and comparison is not None and _samples_limit(study, comparison, left, smoothing, looks):
         reason = "samples"

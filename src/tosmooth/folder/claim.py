@@ -132,7 +132,8 @@ def change_to(directory: StudyDirectory, config: StudyConfig) -> Change:
         raise StudyError(
             f"{directory.path} holds another study: it differs in {keys}. Give this one its own name (name=…) or "
             "another --output; only the grid (smoothing factors, temperatures, objectives, student models, "
-            "learning rates, seeds) can be changed in place, and the first teacher seed stays"
+            "learning rates, weights of hard labels, controls, seeds) can be changed in place, and the first teacher "
+            "seed and the first weight stay"
         )
     return change
 

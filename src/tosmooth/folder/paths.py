@@ -48,7 +48,7 @@ AUDIT_SUMMARY_FILE = "audit-summary.json"  # of a teacher that `distill` has fin
 
 # Of the analysis.
 ADVICE_FILE = "advice.json"  # frozen before the test split is read
-VERDICT_FILE = "verdict.json"  # the final sentence with its test figures
+VERDICT_FILE = "verdict.json"  # what test says of the advice, as facts
 CHANGES_FILE = "changes.json"  # how the grid was changed since the study was begun
 DIFFUSION_FILE = "diffusion.csv"  # η per cell
 DIFFUSION_CLASSES_FILE = "diffusion_classes.csv"  # η per class

@@ -26,7 +26,7 @@ class StudyResults:
         teachers: one row per teacher.
         diffusion: η per cell, split, normalisation and debiasing; empty until the analysis has run.
         advice: the frozen advice; None until given.
-        verdict: the final sentence with its test figures; None until the test split was read.
+        verdict: what test says of the advice, as facts; None until the test split was read.
         figures: the static figures, by file name.
     """
 

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.advice.comparisons import KEY
+from tosmooth.advice.until_sure import looked_of
 from tosmooth.report.figures.diffusion import declared_summary
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.results_tables import grid_columns
@@ -45,7 +46,7 @@ RELATIONS = {"best": "best", "tied": "as good", "worse": "worse", "undecided": "
 def comparisons_table(files: StudyFiles) -> Table | None:
     """Every setting against the best one, on the split that the answer is of; of one seed, on validation by samples."""
     facts = files.answer
-    if facts is None or (facts["units"] < 2 and files.advice.get("comparisons")):
+    if facts is None or facts["units"] < 2:
         return _by_samples(files)
     frame = pd.DataFrame(facts["settings"]).sort_values("behind", kind="stable").reset_index(drop=True)
     sides = {"behind": "difference", "behind_low": "low", "behind_high": "high"}
@@ -53,16 +54,18 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     if "alike" in frame:
         unlike = ~frame["alike"].astype(bool) & (frame["relation"] == "undecided")
         frame["relation"] = frame["relation"].mask(unlike, "unlike")
+    sure = 100 * looked_of(facts.get("until_sure")).confidence
     risk = pd.to_numeric(frame["expected_loss"]).to_numpy(dtype=float)
-    columns = [*_gap_columns(files, frame)]
+    columns = [*_gap_columns(files, frame, sure)]
     if not pd.isna(risk).all():
         columns.append(Column("expected loss", [fixed(value, 2) for value in risk], list(risk)))
     margin, split = facts["margin"], {"val": "validation", "test": "test"}[facts["split"]]
     caption = (
         f"Every setting against the best one here, {split} {files.metric.words}, over {len(files.units)} "
-        f"{files.unit_word}s. worse: not among those that may be the best, with 95 % confidence for all settings at "
-        f"once (Hsu); as good: within {margin:g} points of the best in the same sense; open: neither. Intervals are of "
-        "one difference each. Expected loss: points that choosing it costs on average against knowing the best."
+        f"{files.unit_word}s. worse: not among those that may be the best, with {sure:.3g} % confidence for all "
+        f"settings at once (Hsu); as good: within {margin:g} points of the best in the same sense; open: neither. "
+        "Intervals are of one difference each. Expected loss: points that choosing it costs on average against knowing "
+        "the best."
     )
     return Table("comparisons", caption, columns, frame, sortable=True)
 
@@ -92,8 +95,11 @@ def _by_samples(files: StudyFiles) -> Table | None:
     return Table("comparisons", caption, columns, frame, sortable=True)
 
 
-def _gap_columns(files: StudyFiles, frame: pd.DataFrame) -> list[Column]:
-    """Relation, setting, and how far each is from the best, with its interval; from `difference`, `low` and `high`."""
+def _gap_columns(files: StudyFiles, frame: pd.DataFrame, sure: float = 95) -> list[Column]:
+    """Relation, setting, and how far each is from the best, with its interval; from `difference`, `low` and `high`.
+
+    `sure`: the confidence of the interval, in percent.
+    """
     for column in ("difference", "low", "high"):
         frame[column] = pd.to_numeric(frame.get(column, math.nan))
     best = frame["relation"] == "best"
@@ -118,7 +124,7 @@ def _gap_columns(files: StudyFiles, frame: pd.DataFrame) -> list[Column]:
     return [
         *columns,
         Column("difference (points)", differences, list(changes)),
-        Column("95 % interval", intervals, list(low)),
+        Column(f"{sure:.3g} % interval", intervals, list(low)),
     ]
 
 

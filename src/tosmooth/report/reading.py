@@ -58,7 +58,7 @@ class StudyFiles:
         cells: `results.csv`, one row per cell, failed ones included.
         teachers: `teachers.csv`.
         advice: the advice frozen before the test split was read; empty where it was not given yet.
-        verdict: the final sentence with its test figures; empty where the test split was not read yet.
+        verdict: what test says of the advice, as facts; empty where the test split was not read yet.
         diffusion: η per cell.
         summary: η over seeds, with intervals.
         classes: η per class.

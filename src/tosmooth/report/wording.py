@@ -41,7 +41,9 @@ def headline(files: StudyFiles) -> str:
         return answer.headline(files.answer, files.wording)
     if not files.advice:
         return f"No verdict yet: {len(files.done)} of {count_of(len(files.cells), 'student')} finished."
-    return f"Distil from {files.wording.with_rate(files.advice['recommendation'])}, by the paper's rule alone."
+    chosen = files.advice["recommendation"]
+    by = "by the paper's rule alone" if chosen.get("mean") is None else "by validation; test was not read yet"
+    return f"Distil from {files.wording.with_rate(chosen)}, {by}."
 
 
 def beside_students(files: StudyFiles, sentence: object) -> str:

@@ -68,7 +68,7 @@ def _answer(results: StudyResults, metric: Metric) -> tuple[dict[str, Any] | Non
 
 
 def print_summary(results: StudyResults, console: Console) -> None:
-    """Print the verdict, the grid, how sure it is, and the report's path."""
+    """Print the answer, the grid, and the report's path."""
     console.print()
     word = unit_word(results.cells)
     metric = traits_of(results.config.get("task"), results.advice).metric

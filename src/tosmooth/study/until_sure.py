@@ -242,7 +242,7 @@ class _Adding:
             out=out_of(self.record),
             smoothing=context.config.teacher.smoothing,
             correct=correct_of(context, "val"),
-            unlike=lambda setting: unlike_of(results, setting),
+            unlike=unlike_of(results, context.config.student.model.name),
         )
         entry = {
             "look": number,

@@ -1,7 +1,7 @@
 """A study's answer in words: the headline, and a short answer to each question that a reader has.
 
 From the facts of `advice.answer` alone, for report, terminal, model card and trackers: a better sentence reaches old
-studies, too. Facts may be anybody's, so nothing here trusts that they are complete.
+studies, too.
 """
 
 from __future__ import annotations
@@ -125,10 +125,11 @@ def headline(facts: Facts, wording: Wording) -> str:
     figure += f" over {count_of(facts['units'], facts['unit'])}" if facts["units"] > 1 else f" (one {facts['unit']})"
     start = "Preview, too short to conclude from. " if wording.preview else ""
     teacher = facts.get("teacher") or {}
+    if facts.get("contradicted"):
+        chose = "Validation chose" if facts.get("validated", True) else "The paper's rule is"
+        return f"{start}{chose} {which}, and {on} contradicts it: {figure}."
     if teacher.get("verdict") == "worse":
         start += f"Train {without_teacher(teacher.get('label_smoothing') or 0)}: the teacher does harm here. "
-    if facts.get("contradicted"):
-        return f"{start}Validation chose {which}, and {on} contradicts it: {figure}."
     verdict = str((facts.get("smooth") or {}).get("verdict"))
     if verdict in {"yes", "no"}:
         how = describe_distillation(chosen | rates, wording.varied, wording.rates)
@@ -226,6 +227,11 @@ def _teacher(told: _Told) -> Answer | None:
         "as good": ("It makes no difference", f"{points}, within the margin of {margin}."),
         "open": ("Not settled", f"{points}, which {_told_by(told)} cannot tell from chance."),
     }[verdict]
+    if verdict == "worse" and told.facts.get("contradicted"):
+        words, sentence = (
+            "Not this one",
+            f"{points}. Another setting is better than the chosen one, so it may still be.",
+        )
     return Answer("teacher", question, words, sentence)
 
 
@@ -269,6 +275,8 @@ def _temperature(told: _Told) -> Answer | None:
     some = [*good, *left]
     maybe = sorted(t for t in some if t not in unlike)
     single = len(some) == 1
+    if not some:  # another objective, or another α, is what is left
+        return None
     if not behind:
         words = "It does not matter" if not left else "Not settled"
         text = (
@@ -333,12 +341,15 @@ def _contradiction(told: _Told) -> Answer | None:
     ends = told.between(row.get("behind_low"), row.get("behind_high"))
     best: Facts = next((one for one in told.facts.get("settings") or [] if one.get("relation") == "best"), {})
     on = SPLITS[told.facts["split"]]
+    question, chose, stays = "Do the splits agree?", "Validation chose", "The choice stays as it was frozen."
+    if not told.facts.get("validated", True):
+        question, chose, stays = "Does the paper's rule hold?", "It is", "Nothing else was chosen on data."
     return Answer(
         "contradiction",
-        "Do the splits agree?",
+        question,
         "No",
-        f"Validation chose {told.wording.name(told.facts['chosen'])}; on {on} data it is "
-        f"{told.points(row.get('behind'))} behind{ends} {told.wording.name(best)}. The choice stays as it was frozen.",
+        f"{chose} {told.wording.name(told.facts['chosen'])}; on {on} data it is "
+        f"{told.points(row.get('behind'))} behind{ends} {told.wording.name(best)}. {stays}",
     )
 
 
