@@ -90,7 +90,7 @@ def changed(**sections: Mapping[str, Any]) -> dict[str, Any]:
     return {**SMALL, **{name: {**SMALL.get(name, {}), **values} for name, values in sections.items()}}
 
 
-STUDENTS = "4-models-*"  # the group of students of a seed, among the checkpoints; the teachers are "2-models-*"
+STUDENTS = "5-models-*"  # a seed's students with their control, among the checkpoints; teachers are "2-models-*"
 
 
 def wait_for_checkpoints(process: BaseProcess, root: Path, group: str = STUDENTS, count: int = 1) -> Path:

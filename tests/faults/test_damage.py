@@ -46,7 +46,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def checkpoints(root: Path) -> list[Path]:
     """Of the students, oldest first."""
-    found = root.glob("small/state/checkpoints/4-models-*/epoch-*/manifest.json")
+    found = root.glob("small/state/checkpoints/5-models-*/epoch-*/manifest.json")
     return sorted(path.parent for path in found)
 
 
@@ -101,7 +101,7 @@ def test_a_damaged_result_is_named_with_its_remedy(whole: Whole, interrupted: Pa
 @pytest.mark.faults
 def test_a_student_in_training_whose_folder_is_deleted_begins_again(whole: Whole, tmp_path: Path):
     with ended(start(SMALL, tmp_path)) as process:
-        wait_for(process, tmp_path / "small" / "state" / "checkpoints", "4-models-*/epoch-00001-*/manifest.json")
+        wait_for(process, tmp_path / "small" / "state" / "checkpoints", "5-models-*/epoch-00001-*/manifest.json")
         kill_after(process, 0)
     shutil.rmtree(sorted((tmp_path / "small" / "students").iterdir())[1])
     finish(SMALL, tmp_path)

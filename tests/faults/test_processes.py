@@ -131,7 +131,7 @@ LONGER = {**UNNORMALISED, "student": {**UNNORMALISED["student"], "epochs": 60}}
 @pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.faults)])
 def test_a_killed_rank_ends_the_others_in_time_with_one_message(tmp_path: Path, victim: int):
     process = launch(LONGER, tmp_path, 2)
-    wait_for_checkpoint(process, tmp_path, "4-models-*")
+    wait_for_checkpoint(process, tmp_path, "5-models-*")
     ranks = list(ranks_of(process))
     ranks[victim].send_signal(signal.SIGKILL)
     killed = time.monotonic()
@@ -149,7 +149,7 @@ def test_a_killed_rank_ends_the_others_in_time_with_one_message(tmp_path: Path, 
 @pytest.mark.faults
 def test_a_stopped_run_of_two_goes_on_to_the_same_bits(studies: tuple[Path, Path], tmp_path: Path):
     process = launch(UNNORMALISED, tmp_path, 2)
-    wait_for_checkpoint(process, tmp_path, "4-models-*")
+    wait_for_checkpoint(process, tmp_path, "5-models-*")
     for rank in ranks_of(process):
         rank.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)

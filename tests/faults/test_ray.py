@@ -59,7 +59,7 @@ def test_a_node_that_dies_loses_nothing(whole: Whole, tmp_path: Path, cluster: A
     process = launch(dict(SMALL), tmp_path, cluster.address)
     state, until = tmp_path / "runs" / "small" / "state", time.monotonic() + 200
     while len(list(state.glob("workers/seed-*/owner.json"))) < 2 or not list(
-        state.glob("checkpoints/4-models-*/epoch-*/manifest.json")
+        state.glob("checkpoints/5-models-*/epoch-*/manifest.json")
     ):
         assert process.poll() is None, process.communicate()[0][-3000:]
         assert time.monotonic() < until
@@ -74,7 +74,7 @@ def test_a_node_that_dies_loses_nothing(whole: Whole, tmp_path: Path, cluster: A
 def test_a_signal_lets_all_workers_save(whole: Whole, tmp_path: Path, cluster: Any, number: signal.Signals):
     process = launch(dict(SMALL), tmp_path, cluster.address)
     state, until = tmp_path / "runs" / "small" / "state", time.monotonic() + 200
-    while not list(state.glob("checkpoints/4-models-*/epoch-*/manifest.json")):
+    while not list(state.glob("checkpoints/5-models-*/epoch-*/manifest.json")):
         assert process.poll() is None, process.communicate()[0][-3000:]
         assert time.monotonic() < until
         time.sleep(0.02)
