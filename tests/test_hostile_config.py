@@ -356,7 +356,7 @@ def test_pickled_code_is_not_run_by_any_command(
     raw = tmp_path / f"raw{suffix}"
     raw.write_bytes(pickle.dumps(Evil(mark), protocol=2))
     small = ("data.limit_train=40", "data.limit_test=20", "teacher.epochs=2", "student.epochs=2",
-             "teacher.schedule.warmup_epochs=0", "student.schedule.warmup_epochs=0")  # fmt: skip
+             "teacher.schedule.warmup_epochs=0", "student.schedule.warmup_epochs=0", "teacher.seeds=[0]")  # fmt: skip
     for file, runs in ((weights, tmp_path / "runs"), (raw, tmp_path / "other")):
         calls: list[tuple[object, ...]] = [
             ("evaluate", file, "fashion-mnist", *small),

@@ -40,7 +40,7 @@ def sentences(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     started = time.monotonic()
     finish(raw, root / "whole")
     found = content(root / "whole" / "small")
-    assert sum(name.endswith("translations.json") for name in found) == 3
+    assert sum(name.endswith("translations.json") for name in found) == 4
     assert not [name for name in found if "epoch-" in name]
     return Whole(raw, found, time.monotonic() - started)
 

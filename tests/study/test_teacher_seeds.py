@@ -98,7 +98,7 @@ def test_student_models_are_told_apart(study: StudyResults):
     assert means[best] == max(means.values())
     assert {row["student"] for row in study.advice["comparisons"]} == {best}
     for name in names:
-        assert f"into {name} at T" in study.verdict["by_student"][name]["sentence"]
+        assert study.verdict["by_student"][name]["answer"]["chosen"]["student"] == name
     page = (study.path / "report.html").read_text(encoding="utf-8")
     assert "Each student model is a question of its own" in page
     assert len([key for key in study.figures if key.startswith("diffusion") and key.endswith(".png")]) == 2

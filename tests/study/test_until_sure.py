@@ -218,7 +218,7 @@ def test_the_time_that_is_used_up_ends_it_and_more_time_goes_on(begun: Path, mon
     assert short.advice is not None
     facts = short.advice["until_sure"]
     assert (facts["reason"], facts["looks"], facts["seeds"]) == ("budget", 1, 2)
-    assert facts["confidence"] == pytest.approx(0.95)
+    assert facts["confidence"] > 0.999  # the first look's own share: with more time, looks go on
     assert sorted(set(short.cells.seed)) == [0, 1]
     assert any("after its test split had been read" in caveat for caveat in short.advice["caveats"])
 
