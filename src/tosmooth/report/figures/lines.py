@@ -135,7 +135,7 @@ def _level_layers(levels: Sequence[Level], y_scale: Any, x: Any, size: Size) -> 
     """Each level as a dashed line, named at its left end."""
     rows = pd.DataFrame({"mean": [level.mean for level in levels], "label": [level.label for level in levels]})
     base = alt.Chart(rows.assign(x=-0.22)).encode(y=alt.Y("mean:Q", scale=y_scale))
-    name = base.mark_text(align="left", baseline="bottom", dy=-3 * size.scale, style="neutral", strokeWidth=0)
+    name = base.mark_text(align="left", baseline="bottom", dy=-3 * size.scale, style="level-label")
     return [base.mark_rule(style="neutral", strokeDash=[4, 3]), name.encode(x=x, text="label:N")]
 
 

@@ -100,6 +100,7 @@ def theme(alphas: list[float], mode: Mode) -> dict[str, Any]:
         },
         "style": {
             "end-label": {"fontSize": normal, "fontWeight": 600},
+            "level-label": {"fontSize": small, "fill": soft, "stroke": None},
             "neutral": {"color": soft, "stroke": soft, "strokeWidth": 0.6 if paper else 1},
             "map-text": {"fontSize": normal, "fill": ink, "stroke": None},  # "cell" is Vega-Lite's own
             "map-outline": {"stroke": ink},
