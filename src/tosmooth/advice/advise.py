@@ -26,9 +26,7 @@ from tosmooth.advice.until_sure import choice, looked_of
 from tosmooth.analysis.inference import t_interval
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
-from tosmooth.words.settings import (
-    rate_of,
-)
+from tosmooth.words.settings import rate_of
 from tosmooth.words.students import of_students
 from tosmooth.words.teachers import UNKNOWN
 

@@ -94,8 +94,7 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     context = context.at_own_rates()
     done = on_main(lambda: require_finished(context))
 
-    untaught = [cell for group in context.plan.controls for cell in group]
-    controls = on_main(lambda: list(finished_cells(context, untaught).values()))
+    controls = on_main(lambda: list(finished_cells(context, context.plan.untaught).values()))
     scores = on_main(lambda: _validation_of(context, [*context.plan.teachers, *done.values(), *controls]))
     better = {name: None if (score := scores[name]) is None else metric.sign * score for name in done}
     chosen, how = choose(list(done.values()), better)

@@ -251,9 +251,8 @@ def _best(
 ) -> tuple[str, str]:
     """The best seed by validation of the recommended setting, or the only model there is; and how it was found."""
     recommended = (files.advice.get("recommendation") if files is not None else None) or {}
-    controls = [cell for group in plan.controls for cell in group]
     of_role: dict[str, list[Teacher | Cell]] = {
-        "teacher": [*plan.teachers], "student": [*plan.cells], "control": [*controls]
+        "teacher": [*plan.teachers], "student": [*plan.cells], "control": [*plan.untaught]
     }  # fmt: skip
     owners = [owner for owner in of_role[role] if owner.name in records]
     if role == "control" and not owners:

@@ -16,6 +16,7 @@ from tosmooth.report.figures.diffusion import declared_summary
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.results_tables import grid_columns
 from tosmooth.report.tables import Column, Table, text_column
+from tosmooth.words.answer import SPLITS
 from tosmooth.words.numbers import (
     MISSING,
     alpha_label,
@@ -59,7 +60,7 @@ def comparisons_table(files: StudyFiles) -> Table | None:
     columns = [*_gap_columns(files, frame, sure)]
     if not pd.isna(risk).all():
         columns.append(Column("expected loss", [fixed(value, 2) for value in risk], list(risk)))
-    margin, split = facts["margin"], {"val": "validation", "test": "test"}[facts["split"]]
+    margin, split = facts["margin"], SPLITS[facts["split"]]
     caption = (
         f"Every setting against the best one here, {split} {files.metric.words}, over {len(files.units)} "
         f"{files.unit_word}s. worse: not among those that may be the best, with {sure:.3g} % confidence for all "

@@ -13,6 +13,7 @@ import pandas as pd
 
 from tosmooth.advice.advise import answer_of
 from tosmooth.advice.best_student import best_by_validation
+from tosmooth.advice.blocks import controls_of
 from tosmooth.advice.comparisons import KEY
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
@@ -262,11 +263,16 @@ class StudyFiles:
         """Name of the split that `accuracy` was measured on."""
         return "validation" if self.accuracy == self.metric.val else "test"
 
+    @cached_property
+    def everyone(self) -> pd.DataFrame:
+        """Every student: those of the grid, then those without a teacher."""
+        return pd.concat([self.cells, self.controls], ignore_index=True) if len(self.controls) else self.cells
+
     def controls_of(self, student: str) -> list[tuple[str, pd.DataFrame]]:
         """The finished students of a model that have no teacher, by what they are called."""
-        if self.controls.empty:
+        own = controls_of(self.controls, student)
+        if own.empty:
             return []
-        own = self.controls[(self.controls["status"] == "done") & (self.controls["student"] == student)]
         return [(without_teacher(float(alpha)), rows) for alpha, rows in own.groupby("label_smoothing")]  # type: ignore[arg-type]
 
     @property
@@ -277,8 +283,7 @@ class StudyFiles:
     @property
     def failed(self) -> pd.DataFrame:
         """The students that failed, controls included, with the reason in `failure`."""
-        everyone = pd.concat([self.cells, self.controls], ignore_index=True) if len(self.controls) else self.cells
-        failed = everyone[everyone["status"] == "failed"]
+        failed = self.everyone[self.everyone["status"] == "failed"]
         return failed if "failure" in failed else failed.assign(failure="")
 
 

@@ -157,7 +157,7 @@ def _figures_of(files: StudyFiles) -> list[tuple[str, str, int, float]]:
 
 def cells_table(files: StudyFiles) -> Table:
     """Every student, sortable: those of the grid, then those without a teacher."""
-    cells = pd.concat([files.cells, files.controls], ignore_index=True) if len(files.controls) else files.cells
+    cells = files.everyone
     figures, units = _figures_of(files), files.task.figure_units
     columns = [*grid_columns(cells), Column("seed", [f"{s:g}" for s in cells["seed"]], list(cells["seed"]))]
     if files.unit == "teacher_seed":

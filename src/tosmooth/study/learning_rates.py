@@ -98,7 +98,7 @@ def trial_table(
         `cell`, who it is, `learning_rate` (its peak), `factor` (of the recipe's), `own` (whether it is the one of its
         setting), `status`, and the metric on validation and test.
     """
-    kept, rows = {cell for group in plan.together for cell in group}, []
+    kept, rows = set(plan.kept), []
     for cell in (cell for group in plan.trials for cell in group):
         record = record_of(cell) or {"status": "missing"}
         rows.append(

@@ -118,6 +118,16 @@ class Plan:
         return tuple(cell for group in self.groups for cell in group)
 
     @property
+    def untaught(self) -> tuple[Cell, ...]:
+        """The students without a teacher, seed after seed."""
+        return tuple(cell for group in self.controls for cell in group)
+
+    @property
+    def kept(self) -> tuple[Cell, ...]:
+        """The students that figures and tables are of: those of the grid and the controls, seed after seed."""
+        return tuple(cell for group in self.together for cell in group)
+
+    @property
     def together(self) -> tuple[tuple[Cell, ...], ...]:
         """The students of each seed that train side by side: of the grid, and its controls."""
         controls = self.controls or ((),) * len(self.groups)

@@ -56,7 +56,7 @@ def require_finished(context: Context) -> dict[str, Cell]:
 
 def failures(context: Context) -> list[str]:
     """Why each student that failed did, controls included."""
-    records = (context.read_record(cell) or {} for group in context.plan.together for cell in group)
+    records = (context.read_record(cell) or {} for cell in context.plan.kept)
     return [record["failure"] for record in records if record.get("status") == "failed"]
 
 
@@ -108,7 +108,7 @@ def standing_table(context: Context) -> pd.DataFrame:
 
 def correct_of(context: Context, split: Literal["val", "test"]) -> Correct:
     """Which samples of a split each finished student got right, as far as it was kept."""
-    students = finished_cells(context, [cell for group in context.plan.together for cell in group])
+    students = finished_cells(context, context.plan.kept)
     found = {name: read_correct(context.folder(cell), split) for name, cell in students.items()}
     return {name: own for name, own in found.items() if own is not None}
 
@@ -118,7 +118,7 @@ def control_table(context: Context) -> pd.DataFrame:
 
     `label_smoothing` is that of its own labels; `temperature`, `teacher` and `teacher_seed` are empty.
     """
-    rows = [_row_of(context, cell) for group in context.plan.controls for cell in group]
+    rows = [_row_of(context, cell) for cell in context.plan.untaught]
     return pd.DataFrame(rows).reindex(columns=[*_IDENTITY, *context.task.columns, *COSTS])
 
 

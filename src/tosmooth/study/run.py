@@ -127,9 +127,12 @@ def _conclusion(
 ) -> tuple[dict[str, str], dict[str, float], Path]:
     """What trackers are told at the end: the sentences, the test figures of all models, and the report."""
     parts = {key: advice.get(key) for key in ("effect", "rule")}
-    sentences = {"verdict": forwarded(verdict["answer"], wording_of(advice, results, context.task.metric))} | {
+    sentences = {
         key: str(part["sentence"]) for key, part in parts.items() if isinstance(part, dict) and "sentence" in part
     }
+    if verdict["answer"] is not None:  # of the recommended setting there is a test figure
+        wording = wording_of(advice, results, context.task.metric, preview=context.config.preview)
+        sentences = {"verdict": forwarded(verdict["answer"], wording)} | sentences
     column = context.task.metric.test
     figures = {f"students/{row['cell']}/{column}": row.get(column) for row in results.to_dict("records")}
     teachers = teacher_table(context).to_dict("records")

@@ -158,7 +158,7 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
     seed, seeds = todo[0].seed, list(dict.fromkeys(cell.seed for cell in context.plan.students))
 
     def title(cells: Sequence[Cell]) -> str:
-        trying = not set(cells) <= {cell for group in context.plan.together for cell in group}
+        trying = not set(cells) <= set(context.plan.kept)
         rates = ", at every learning rate" if trying else ""
         return f"{len(cells)} students, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}){rates}"
 

@@ -21,13 +21,7 @@ from tosmooth.folder.claim import take_back_advice
 from tosmooth.folder.paths import UNTIL_SURE_FILE, StudyDirectory
 from tosmooth.launch import processes
 from tosmooth.study.context import Context
-from tosmooth.study.later_seeds import (
-    later_seeds,
-    named,
-    out_of,
-    read_looks,
-    write_looks,
-)
+from tosmooth.study.later_seeds import later_seeds, named, out_of, read_looks, write_looks
 from tosmooth.study.plan import Cell, make_plan
 from tosmooth.study.progress import clock
 from tosmooth.study.results import control_table, correct_of, require_finished, standing_table
@@ -219,7 +213,7 @@ class _Adding:
         """The students of the seeds that were planned last, as far as they have not ended."""
         seeds = self.record["looks"][-1]["next_seeds"]
         plan = self.context.at_own_rates().plan
-        return self.context.unfinished(cell for group in plan.together for cell in group if cell.seed in seeds)
+        return self.context.unfinished(cell for cell in plan.kept if cell.seed in seeds)
 
     def _seeds_after(self, number: int) -> list[int]:
         """The seeds that are to be trained before the look after this one."""
@@ -270,7 +264,7 @@ class _Adding:
         """Train the students of the seeds that were planned; those that the budget leaves no time for are not."""
         context, entry = self.context.at_own_rates(), self.record["looks"][-1]
         for place, seed in enumerate(entry["next_seeds"]):
-            group = [cell for own in context.plan.together for cell in own if cell.seed == seed]
+            group = [cell for cell in context.plan.kept if cell.seed == seed]
             if place and self._over and context.unfinished(group):
                 entry["next_seeds"] = entry["next_seeds"][:place]
                 break

@@ -16,7 +16,7 @@ from tosmooth.folder.curves import read_curve
 from tosmooth.folder.paths import CURVE_FILE, StudyDirectory
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.figures.figure import Figure, Size
-from tosmooth.report.figures.lines import LABEL_LINE, label_room, spread
+from tosmooth.report.figures.lines import LABEL_LINE, laid_out, spread
 from tosmooth.report.figures.style import shapes
 from tosmooth.report.reading import StudyFiles
 from tosmooth.tasks.metric import capital
@@ -69,7 +69,7 @@ def learning_curves_figure(files: StudyFiles) -> Figure | None:
 def _curves(files: StudyFiles, chosen: Mapping[str, Any]) -> list[Curve]:
     """The recommended setting first; no others without it."""
     groups: list[tuple[str, float | None, pd.DataFrame]] = []
-    for setting in filter(None, (chosen, _rival(files, chosen))):
+    for setting in filter(None, (chosen, _other_side(files, chosen))):
         alpha, name = float(setting["label_smoothing"]), alpha_label(float(setting["label_smoothing"]))
         if has_temperature(setting["objective"]):
             name += f", {temperature_label(float(setting['temperature']))}"
@@ -79,11 +79,11 @@ def _curves(files: StudyFiles, chosen: Mapping[str, Any]) -> list[Curve]:
     return [curve for curve in found if curve is not None] if found[0] is not None else []
 
 
-def _rival(files: StudyFiles, chosen: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _other_side(files: StudyFiles, chosen: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The best setting on the other side of whether to smooth; None where there is one side."""
     smooth = (files.answer or {}).get("smooth") or {}
-    rival = smooth.get("unsmoothed" if chosen["label_smoothing"] > 0 else "smoothed") or {}
-    return rival if all(key in rival for key in KEY) else None
+    other = smooth.get("unsmoothed" if chosen["label_smoothing"] > 0 else "smoothed") or {}
+    return other if all(key in other for key in KEY) else None
 
 
 def _mean_curve(files: StudyFiles, label: str, alpha: float | None, rows: pd.DataFrame) -> Curve | None:
@@ -168,10 +168,4 @@ def _chart(curves: list[Curve], alphas: list[float], title: str, size: Size) -> 
         else:
             layers.append(line.mark_line(style="neutral", strokeDash=[4, 3]).encode(tooltip=tooltip))
             layers.append(text.mark_text(**place, style="neutral", strokeWidth=0))
-    return alt.layer(*layers).properties(
-        width=size.width or "container",
-        height=height,
-        view=alt.ViewBackground(stroke=None),
-        padding={"left": 2, "top": 5, "right": label_room(ends) if size.paper else 12, "bottom": 2},
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-    )
+    return laid_out(layers, ends, height, size)

@@ -117,16 +117,21 @@ def temperature_chart(
         .mark_text(align="left", baseline="middle", dx=10 * size.scale, style="end-label")
         .encode(x=x, y=alt.Y("mean:Q", scale=y_scale), color=colour, text="series:N"),
     ]
+    return laid_out(layers, labels, height, size)
+
+
+def laid_out(layers: Sequence[Any], labels: Sequence[dict[str, Any]], height: int, size: Size) -> Any:
+    """The layers as one chart, with room beyond its lines' ends for their labels (rows with `series`)."""
     return alt.layer(*layers).properties(
         width=size.width or "container",
         height=height,
         view=alt.ViewBackground(stroke=None),
-        padding={"left": 2, "top": 5, "right": label_room(labels) if size.paper else 12, "bottom": 2},
+        padding={"left": 2, "top": 5, "right": _label_room(labels) if size.paper else 12, "bottom": 2},
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
 
 
-def label_room(labels: Sequence[dict[str, Any]]) -> int:
+def _label_room(labels: Sequence[dict[str, Any]]) -> int:
     """Points beyond the end labels, which a reader's fonts may set wider than ours: the image would cut them off."""
     return 6 + round(0.9 * max((len(row["series"]) for row in labels), default=0))
 
