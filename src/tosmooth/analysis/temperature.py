@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-MOST_KEPT = 2**26  # logits that are kept for the fit: 256 MiB, 67,000 samples of 1,000 classes
+MOST_KEPT = 2**24  # logits that are kept for the fit: 64 MiB a model, 16,000 samples of 1,000 classes
 MOST_AT_ONCE = 2**24  # logits that are looked at at once, in float64
 RANGE = 100.0  # T is looked for in [1 / RANGE, RANGE]
 

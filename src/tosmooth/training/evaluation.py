@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ class Evaluation:
         answers: (2, N) int32 on the CPU, by position in the split: the output that was most likely, and the label; −1
             where a sample could not be read, or was not judged.
         finite: whether all features were, and no logit was NaN; where not, centroids and metrics are not to be used.
-        temperature: that fits the logits to the labels best; None where it was not asked for, or none does.
+        fit: fits a temperature to the logits, which it keeps; None where that was not asked for. All processes ask it.
     """
 
     metrics: ClassificationMetrics
@@ -46,7 +47,12 @@ class Evaluation:
     features: tuple[Tensor, Tensor] | None
     answers: Tensor
     finite: bool = True
-    temperature: float | None = None
+    fit: Callable[[], float | None] | None = None
+
+    @property
+    def temperature(self) -> float | None:
+        """That fits the logits to the labels best; None where it was not asked for, or none does. Fitted when asked."""
+        return self.fit() if self.fit is not None and self.finite else None
 
     @property
     def correct(self) -> Tensor:
@@ -90,7 +96,7 @@ def evaluate(
         class_outputs: (C,) int64, the output that each followed class is; None: classes and outputs are the same.
             Centroids and kept features are those of the followed classes.
         judge: whether metrics are wanted; without them, a model that can leave out its last layer does.
-        fit: whether to fit a temperature to the logits, which are kept for it.
+        fit: whether somebody may ask for a temperature that fits the logits, which are kept for it.
         temperature: one that was fitted elsewhere; metrics have the calibration error at it, too.
 
     Raises:
@@ -133,8 +139,8 @@ def evaluate(
         seen, finite = sum(compute.processes.gather(seen)), all(compute.processes.gather(finite))
     if not seen:
         raise DataError("nothing of the split could be read")
-    fitted = None if fitting is None or not finite else fitting.compute(lambda own: sum(compute.processes.gather(own)))
-    return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite, fitted)
+    fit_now = None if fitting is None else partial(fitting.compute, lambda own: sum(compute.processes.gather(own)))
+    return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite, fit_now)
 
 
 class FollowedClasses:
