@@ -66,9 +66,8 @@ def smooth(verdict: str) -> dict[str, Any]:
         ),
         (
             {"contradicted": True},
-            "Validation chose the smoothed teacher (α = 0.1) at T = 2, and test contradicts it: 87.6 ± 0.1 % "
-            "test top-1 "
-            "over 6 seeds.",
+            "The splits disagree. Validation chose the smoothed teacher (α = 0.1) at T = 2: 87.6 ± 0.1 % test top-1 "
+            "over 6 seeds; there the smoothed teacher (α = 0.1) at T = 2 is 0.0 points better.",
         ),
         (
             {"teacher": {"verdict": "worse", "label_smoothing": 0.0}, "teachers": 3},
@@ -164,8 +163,9 @@ def test_the_papers_rule_was_not_chosen_on_validation():
     rows[0] |= {"relation": "worse", "behind": 0.7, "behind_low": 0.2, "behind_high": 1.1}
     rows[1] |= {"relation": "best"}
     found = facts(validated=False, contradicted=True, settings=rows)
-    start = "The paper's rule is the smoothed teacher (α = 0.1) at T = 2, and test contradicts it: "
+    start, end = "The paper's rule does not hold here. It is the smoothed teacher (α = 0.1) at T = 2: ", "0.7 points better."
     assert headline(found, Wording(TOP1)).startswith(start)
+    assert headline(found, Wording(TOP1)).endswith(end)
     assert told(found)["contradiction"].question == "Does the paper's rule hold?"
     assert "Validation" not in told(found)["contradiction"].sentence
 

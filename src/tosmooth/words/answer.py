@@ -126,8 +126,12 @@ def headline(facts: Facts, wording: Wording) -> str:
     start = "Preview, too short to conclude from. " if wording.preview else ""
     teacher = facts.get("teacher") or {}
     if facts.get("contradicted"):
-        chose = "Validation chose" if facts.get("validated", True) else "The paper's rule is"
-        return f"{start}{chose} {which}, and {on} contradicts it: {figure}."
+        better = next((one for one in facts.get("settings") or [] if one.get("relation") == "best"), None)
+        gap = "" if better is None or row.get("behind") is None else f" is {fixed(row['behind'], _decimals(facts))} points"
+        by = "" if not gap or better is None else f"; there {wording.name(better)}{gap} better"
+        if facts.get("validated", True):
+            return f"{start}The splits disagree. Validation chose {which}: {figure}{by}."
+        return f"{start}The paper's rule does not hold here. It is {which}: {figure}{by}."
     if teacher.get("verdict") == "worse":
         start += f"Train {without_teacher(teacher.get('label_smoothing') or 0)}: the teacher does harm here. "
     verdict = str((facts.get("smooth") or {}).get("verdict"))
