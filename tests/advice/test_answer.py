@@ -238,6 +238,19 @@ def test_several_teachers_and_one_control_borrow_its_spread():
 
 
 @pytest.mark.rule("R25")
+def test_where_each_teacher_has_its_own_student_seed_the_control_is_compared_seed_by_seed():
+    """What students of a seed share (±2 points here) cancels; as two samples it would be most of the error."""
+    offs, luck = (-0.05, 0.0, 0.05, 0.02), np.array([-2.0, -1.0, 1.0, 2.0])
+    crossed = results_table(only_smoothed, seeds=4, teacher_offs=offs, noise=0.05)
+    paired, given = crossed[crossed.teacher_seed == crossed.seed], controls(88.0, seeds=4, noise=0.05)
+    paired, given = (table.assign(**{"test/top1": table["test/top1"] + luck[table.seed]}) for table in (paired, given))
+    facts = answer(paired, given, SMOOTHED, TOP1, "test", margin=0.5)
+    assert facts["unit"] == "teacher seed"
+    assert facts["teacher"]["verdict"] == "better"
+    assert facts["teacher"]["difference_high"] - facts["teacher"]["difference_low"] < 0.5
+
+
+@pytest.mark.rule("R25")
 def test_the_better_of_two_controls_is_compared_with():
     both = pd.concat([controls(80.0), controls(92.0, alpha=0.1).assign(objective="label_smoothing")])
     facts = answered(only_smoothed, given=both)

@@ -50,6 +50,7 @@ def test_how_the_work_is_done_may_change(tiny_raw: dict[str, Any], override: str
         ("student.learning_rates=[1,3]", ("learning rate factor = 3",), ()),
         ("student.learning_rate_seeds=1", (), ()),  # of one rate nothing is chosen
         ("student.seeds=[1,0]", (), ()),
+        ("student.pairing=paired", ("student seeds and teacher seeds: paired",), ()),
     ],
 )
 def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tuple[str], removed: tuple[str]):

@@ -149,6 +149,7 @@ def test_sound_options_and_a_smoothing_of_hard_labels_pass():
         (["teacher.train=false"], "needs a checkpoint"),
         (["teacher.train=false", "teacher.seeds=[0,1]"], "2 seeds of it would be the same, again"),
         (["teacher.seeds=[1,1]"], "repeated: 1"),
+        (["teacher.seeds=[0,1,2]", "student.pairing=paired"], "paired needs as many teacher.seeds as student.seeds"),
         (["student.models=[resnet8]"], "student.models: names of student models must differ"),
         (["student.models=[resnet14, resnet99]"], "student.models.1.name"),
         (["student.schedule.warmup_epochs=4"], "warmup"),

@@ -5,18 +5,35 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import altair as alt
 import pandas as pd
 import pytest
+from altair.utils.schemapi import SchemaValidationError
 
 from tests.fake_study.folder import HOSTILE, Variant, write_study
 from tosmooth.errors import StudyError
 from tosmooth.report.build import build_report
+from tosmooth.report.figures import make_figures
+from tosmooth.report.figures.figure import COLUMN_WIDTH, Size
+from tosmooth.report.reading import StudyFiles
 
 FIGURES = ["accuracy", "calibration-error", "classes", "diffusion", "learning-curves", "projection", "reliability"]
 TABLES = [
     "accuracy", "calibration", "classes", "comparisons", "confusions", "diffusion", "grid", "sensitivity", "teachers",
     "views",
 ]  # fmt: skip
+
+
+def test_every_figure_is_what_the_schema_of_vega_lite_allows(effect_files: StudyFiles):
+    """A report takes them as they are: to validate them all takes a fifth of its time."""
+    figures = make_figures(effect_files)
+    assert {figure.key for figure in figures} >= set(FIGURES)
+    with alt.data_transformers.enable("default", max_rows=None):
+        for figure in figures:
+            for size in (Size(None, 1.0, paper=False), Size(COLUMN_WIDTH, 0.6, paper=True)):
+                figure.draw(size).to_dict()  # which validates
+    with pytest.raises(SchemaValidationError):
+        alt.Chart().mark_point(size="large").to_dict()
 
 
 class Reader(HTMLParser):

@@ -33,6 +33,18 @@ def test_every_student_seed_meets_every_teacher_of_every_seed_in_one_group(tiny_
     assert len({cell.name for cell in plan.cells}) == len(plan.cells) == 16
 
 
+def test_paired_seeds_have_the_teachers_of_one_seed_each(tiny_raw):
+    tiny_raw["teacher"]["seeds"] = [0, 5]
+    tiny_raw["student"] |= {"pairing": "paired", "learning_rates": [1, 3]}
+    plan = make_plan(load_config(tiny_raw))
+    assert [{(c.seed, c.teacher_seed) for c in group} for group in plan.groups] == [{(0, 0)}, {(1, 5)}]
+    assert [len(group) for group in (*plan.groups, *plan.trials)] == [4, 4, 8, 8]
+    crossed = make_plan(load_config(tiny_raw, ["student.pairing=crossed"]))
+    assert {cell.name for cell in plan.cells} < {cell.name for cell in crossed.cells}
+    alone = load_config(tiny_raw, ["teacher.seeds=[0]", "student.seeds=[0,1,2]"])  # nothing to pair
+    assert [len(group) for group in make_plan(alone).groups] == [4, 4, 4]
+
+
 @pytest.mark.parametrize("first", [0, 5])
 def test_names_stay_when_the_grid_grows(tiny_raw, first):
     tiny_raw["teacher"]["seeds"] = [first]

@@ -171,6 +171,21 @@ def test_the_same_command_and_a_plain_study_train_nothing_more(study: StudyResul
     assert_same(content(study.path), content(tmp_path / "tiny"))
 
 
+def test_where_seeds_are_paired_each_brings_teachers_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def only_plain(*args: Any, **kwargs: Any) -> Look:
+        found = never_sure(*args, **kwargs)
+        return replace(found, left=tuple(setting for setting in found.left if setting[1] == 0))
+
+    monkeypatch.setattr(until_sure, "look", only_plain)
+    config = load_config(RAW, ["teacher.seeds=[0,7]", "student.pairing=paired", "student.temperatures=[1]"])
+    found = run_study(config, tmp_path, quiet(), until_sure=UntilSure(3))
+    pairs = found.cells.groupby("label_smoothing")[["seed", "teacher_seed"]].apply(lambda own: own.to_numpy().tolist())
+    assert pairs.to_dict() == {0.0: [[0, 0], [1, 7], [2, 8]], 0.1: [[0, 0], [1, 7]]}
+    assert sorted(found.teachers.teacher) == ["a0-s0", "a0-s7", "a0-s8", "a0.1-s0", "a0.1-s7"]
+    assert sorted(found.controls.seed) == [0, 1, 2]
+    assert at_most(config, UntilSure(4)).paired_seeds == {0: 0, 1: 7, 2: 8, 3: 9}
+
+
 def test_export_knows_the_students_of_later_seeds(study: StudyResults):
     assert choose(study.path, "hinton-a0-T1-resnet8-s3").owner.seed == 3
     plan = with_later_seeds(make_plan(load_config(RAW)), load_config(RAW), StudyDirectory(study.path))
@@ -257,7 +272,7 @@ def test_without_validation_it_is_refused_before_anything_is_written(tmp_path: P
         ([], UntilSure(2), "leaves nothing to add to the 2 seeds"),
         ([], UntilSure(4, budget=0.0), "--budget: must be more than nothing"),
         (["student.seeds=[0,2147483647]"], UntilSure(), "beyond 2³¹"),
-        (["teacher.seeds=[0,1]"], UntilSure(), "student seeds, and with several teacher seeds"),
+        (["teacher.seeds=[0,1]"], UntilSure(), "With student.pairing=paired each seed brings its own"),
         (["student.models=[{name: resnet14}]"], UntilSure(), "each of student.models is one of its own"),
         (["selection=best_on_test"], UntilSure(), "best_on_test chooses on the test split"),
         (["student.temperatures=[1]", "teacher.label_smoothing=[0]"], UntilSure(), "the grid has one"),

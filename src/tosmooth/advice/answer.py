@@ -192,7 +192,7 @@ def _teacher(study: Blocks, chosen: Setting, comparison: Comparison | None) -> d
 def _over_teachers(
     study: Blocks, chosen: Setting, control: pd.DataFrame, comparison: Comparison | None
 ) -> tuple[float, float, float]:
-    """Over teacher seeds: their means against the control's seeds, as two samples (Welch), images added.
+    """Over teacher seeds that share student seeds: their means against the control's seeds, as two samples (Welch), images added.
 
     That students share seeds with the control is not used, so the interval is rather too wide. Controls are few, one a
     seed: the spread of students of one teacher stands for theirs.

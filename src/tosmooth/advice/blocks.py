@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tosmooth.advice.comparisons import KEY, compared, scores_by_seed
+from tosmooth.advice.comparisons import CONTROL, KEY, compared, scores_by_seed
 from tosmooth.advice.units import Setting, unit_of
 from tosmooth.analysis.crossed import image_variances
 from tosmooth.analysis.multiple_comparison import Comparison
@@ -82,12 +82,26 @@ class Blocks:
         """The settings against the best of the others; None where nothing can be compared."""
         return compared(self.scores, self.margin, self.metric, self.images, self.confidence)
 
+    @cached_property
+    def seed_of_unit(self) -> dict[int, int] | None:
+        """The one student seed of each unit; None where units share seeds, as teachers do that all seeds learn from."""
+        if not self.of_teachers:
+            return {int(seed): int(seed) for seed in self.scores.columns}
+        pairs = self.done[["teacher_seed", "seed"]].drop_duplicates().astype(int)
+        shared = pairs.teacher_seed.duplicated().any() or pairs.seed.duplicated().any()
+        return None if shared else dict(zip(pairs.teacher_seed, pairs.seed, strict=True))
+
     def with_control(self, control: pd.DataFrame) -> Comparison | None:
-        """The settings and a control, as the last one, over student seeds; None where teachers are the units."""
-        if self.of_teachers:
+        """The settings and a control, as the last one, block by block; None where a block has not its own student seed.
+
+        Where teachers are the units, a control is a whole plot of its own. It has no teacher whose luck it could share,
+        so the error between plots is rather too large for it.
+        """
+        if self.seed_of_unit is None:
             return None
-        own = control.set_index("seed")[self.column].reindex(self.scores.columns)
-        name = pd.MultiIndex.from_tuples([("control", 0.0, 0.0, "")], names=self.scores.index.names)
+        seeds = [self.seed_of_unit.get(int(unit)) for unit in self.scores.columns]
+        own = control.set_index("seed")[self.column].reindex(seeds)
+        name = pd.MultiIndex.from_tuples([CONTROL], names=self.scores.index.names)
         row = pd.DataFrame([own.to_numpy()], index=name, columns=self.scores.columns)
         students = [*(self.students_of(setting) for setting in self.settings), control]
         images = self._images_of(students)
@@ -140,6 +154,6 @@ class Blocks:
             return None
 
     def _places(self, own: pd.DataFrame) -> list[tuple[int, int]]:
-        """Which block each student is of: its seed, and its teacher's where there are several; a control has none."""
-        teachers = own["teacher_seed"].fillna(-1) if self.of_teachers else [0] * len(own)
+        """Which block each student is of: its seed, and its teacher's where seeds have several; a control has none."""
+        teachers = own["teacher_seed"].fillna(-1) if self.seed_of_unit is None else [0] * len(own)
         return [(int(t), int(s)) for t, s in zip(teachers, own["seed"], strict=True)]

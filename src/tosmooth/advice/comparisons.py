@@ -19,6 +19,7 @@ from tosmooth.tasks.metric import TOP1, Metric
 KEY = ["objective", "label_smoothing", "temperature", "student"]
 Evidence = Any  # what one student did on the validation split, as the metric's `SampleTest` reads it
 Judged = Mapping[str, Evidence]  # by cell
+CONTROL: Setting = ("control", math.nan, math.nan, "")  # the best student without a teacher, beside the settings
 NOTHING = Interval(math.nan, math.nan, math.nan, 0)
 
 
@@ -133,13 +134,15 @@ def compared(
 ) -> Comparison | None:
     """The settings (rows) against the best of the others over units (columns); columns of the result are places.
 
-    Between teachers of different α the error is that between teacher seeds, where these are the units. None where
-    nothing says how much is chance: one setting, one unit, or no two settings with two units in common.
+    Between teachers of different α the error is that between teacher seeds, where these are the units; `CONTROL` stands
+    apart from all of them. None where nothing says how much is chance: one setting, one unit, or no two settings with two units in common.
     """
     if len(scores) < 2 or scores.shape[1] < 2:
         return None
     of_teachers = scores.columns.name == "teacher seed"
-    plots: dict[Hashable, Hashable] = {place: setting[1] for place, setting in enumerate(scores.index)}
+    plots: dict[Hashable, Hashable] = {
+        place: setting[1] if setting[0] != CONTROL[0] else CONTROL[0] for place, setting in enumerate(scores.index)
+    }
     table = pd.DataFrame(scores.to_numpy().T, columns=range(len(scores)))
     try:
         return compare_settings(

@@ -153,8 +153,8 @@ class TeacherConfig(TrainingConfig):
     seeds: Annotated[list[Seed], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [0],
         min_length=1,
-        description="one teacher per α for each seed, each with students of all student seeds; several make the "
-        "teacher seed the unit of inference. New ones go to the end of the list",
+        description="one teacher per α for each seed; several make the teacher seed the unit of inference, and "
+        "`student.pairing` says whose teachers they are. New ones go to the end of the list",
     )
     checkpoints: dict[Smoothing, ExistingPath] = Field(
         default_factory=dict, description="weights a teacher of this α starts from (α: file); with `train: false`, is"
@@ -200,6 +200,11 @@ class StudentConfig(TrainingConfig):
     seeds: Annotated[list[Seed], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [0, 1, 2], min_length=1, description="one group of students per seed"
     )
+    pairing: Literal["crossed", "paired"] = Field(
+        "crossed",
+        description="which teachers students of a seed have, where there are several of `teacher.seeds`: crossed = "
+        "those of all; paired = the first seed those of the first teacher seed, the second those of the second, …",
+    )
     learning_rates: Annotated[list[PositiveNumber], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [1.0],
         min_length=1,
@@ -207,7 +212,9 @@ class StudentConfig(TrainingConfig):
         "first seeds, and has the best by validation with every seed",
     )
     learning_rate_seeds: Positive = Field(
-        2, description="how many of the first seeds try all `learning_rates`, under teachers of the first teacher seed"
+        2,
+        description="how many of the first seeds try all `learning_rates`, under teachers of the first teacher seed "
+        "(paired: of their own)",
     )
     controls: Annotated[list[Control], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         ["cross_entropy"],
@@ -371,6 +378,13 @@ class StudyConfig(Section):
     )
     cache: Annotated[CacheConfig, BeforeValidator(as_cache_section)] = Field(default_factory=CacheConfig)
     compute: ComputeConfig = Field(default_factory=ComputeConfig)
+
+    @property
+    def paired_seeds(self) -> dict[int, int]:
+        """The teacher seed of each student seed where they are paired; empty where all meet all."""
+        if self.student.pairing == "crossed" or len(self.teacher.seeds) == 1:
+            return {}
+        return dict(zip(self.student.seeds, self.teacher.seeds, strict=True))
 
     def kept_epoch(self, *, validated: bool) -> Literal["best", "last", "best_on_test"]:
         """The selection rule with `auto` resolved; `validated`: whether there is a validation split."""

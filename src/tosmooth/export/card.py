@@ -136,7 +136,8 @@ def _facts(subject: Subject) -> str:
     else:
         rows += [("Label smoothing", f"α = {owner.label_smoothing:g}")]
     if isinstance(owner, Teacher) or not owner.is_control:
-        rows.append(("Teacher seeds", ", ".join(map(str, config.teacher.seeds))))
+        added = subject.files.teacher_seeds if subject.files is not None else []
+        rows.append(("Teacher seeds", ", ".join(map(str, dict.fromkeys([*config.teacher.seeds, *added])))))
     if not (isinstance(owner, Teacher) and given):  # of those, the configuration does not know
         rows.append(("Epochs", _epochs(training, record)))
     return table(["", ""], [(title, plain(text)) for title, text in rows])

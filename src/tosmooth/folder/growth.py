@@ -24,7 +24,7 @@ FREE = {
 GRID = {
     "student.models": "student model",
     "student.learning_rates": "learning rate factor", "student.learning_rate_seeds": "seeds that choose learning rates",
-    "student.controls": "control", "student.hard_weight": "weight of hard labels",
+    "student.pairing": "student seeds and teacher seeds", "student.controls": "control", "student.hard_weight": "weight of hard labels",
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
     "student.objective_options": "options of an objective",
@@ -85,7 +85,7 @@ def compare(there: Any, config: StudyConfig) -> Change:
         elif grid_key == "student.objective_options":  # they are part of a cell's name, so others are other cells
             added += [_options(name, after[name]) for name in after if after[name] != before.get(name)]
             removed += [_options(name, before[name]) for name in before if before[name] != after.get(name)]
-        elif grid_key == "teacher.smoothing":  # the cells are the same; what is said of them is not
+        elif grid_key in {"teacher.smoothing", "student.pairing"}:  # of the first, the cells stay, and words change
             added.append(f"{GRID[grid_key]}: {after}")
         elif grid_key == "student.learning_rate_seeds":
             continue  # told below, where others choose by it

@@ -23,7 +23,7 @@ class Listed:
     Attributes:
         about: the first line of its file.
         data: whose images or sentences.
-        grid: (smoothing factors, temperatures, seeds); a pair of teacher and student seed counts as one.
+        grid: (smoothing factors, temperatures, seeds); each pair of a teacher and a student seed counts as one.
         students: how many are trained.
         paper: the paper's best student, top-1 in percent or BLEU; None where it has no table.
         time: as the header has it; None where it names none.
@@ -46,7 +46,7 @@ def listed(name: str) -> Listed:
     text = recipe_text(name)
     raw: dict[str, Any] = yaml.safe_load(text)
     teacher, student = raw["teacher"], raw["student"]
-    seeds = len(student["seeds"]) * len(teacher.get("seeds", [0]))
+    seeds = len(student["seeds"]) * (1 if student.get("pairing") == "paired" else len(teacher.get("seeds", [0])))
     grid = len(teacher["label_smoothing"]), len(student["temperatures"]), seeds
     table = paper_table(text)
     students = [value for row, values in table.items() if row is not None for value in values]

@@ -142,6 +142,11 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
                 able = ", ".join(_names_of(lambda one: one.relabels))
                 yield f"student.objectives: {name!r} is of task: {able}; its labels are what the teacher writes"
         yield from _student_contradictions(student)
+        if teacher is not None and student.pairing == "paired" and len(teacher.seeds) not in {1, len(student.seeds)}:
+            yield (
+                f"student.pairing: paired needs as many teacher.seeds as student.seeds, not {len(teacher.seeds)} and "
+                f"{len(student.seeds)}; or set it to crossed"
+            )
         if 1 in student.hard_weight and teacher is not None:
             same = len(teacher.label_smoothing) * len(student.temperatures)
             if same > 1:

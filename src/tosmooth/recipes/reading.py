@@ -113,6 +113,8 @@ def _keep_one_teacher_seed(raw: dict[str, Any]) -> None:
     teacher = raw.get("teacher")
     if isinstance(teacher, dict) and isinstance(teacher.get("seeds"), list) and not teacher.get("given"):
         teacher["seeds"] = teacher["seeds"][:1]
+        if isinstance(raw.get("student"), dict):
+            raw["student"].pop("pairing", None)
 
 
 def _own_copy(source: Mapping[str, Any]) -> Any:

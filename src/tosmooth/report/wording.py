@@ -128,8 +128,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
         (
             "grid",
             f"α ∈ {{{_set(files.alphas)}}} × T ∈ {{{_set(files.temperatures)}}} × "
-            + (f"{count_of(len(files.teacher_seeds), 'teacher seed')} × " if files.unit == "teacher_seed" else "")
-            + count_of(len(files.seeds), "seed"),
+            + _seeds(files),
         ),
         ("objectives", ", ".join(map(_objective, dict.fromkeys(files.cells["objective"])))),
         ("similar classes", files.similarity.get("source")),
@@ -176,6 +175,16 @@ def _texts(found: Any) -> list[str]:
 
 def _objective(name: str) -> str:
     return name if has_temperature(name) else f"{name} (no temperature)"
+
+
+def _seeds(files: StudyFiles) -> str:
+    seeds = count_of(len(files.seeds), "seed")
+    if files.unit != "teacher_seed":
+        return seeds
+    pairs = files.cells[["teacher_seed", "seed"]].dropna().drop_duplicates()
+    if not (pairs.teacher_seed.duplicated().any() or pairs.seed.duplicated().any()):
+        return f"{seeds}, each with teachers of its own"
+    return f"{count_of(len(files.teacher_seeds), 'teacher seed')} × {seeds}"
 
 
 def _set(values: list[float]) -> str:

@@ -197,7 +197,8 @@ class Context(Bench):
         outcomes = self.pipeline.training_outcomes(self.data.train)
         if views != "auto":
             return views if outcomes is None else min(views, outcomes)  # more would only repeat them
-        passes = len(self.config.student.seeds) * self.config.student.epochs
+        seeds = 1 if self.config.paired_seeds else len(self.config.student.seeds)  # that learn from one teacher
+        passes = seeds * self.config.student.epochs
         if outcomes is None or 2 * outcomes > passes:
             return None
         nbytes = 2 * outcomes * len(self.data.train) * self._stored_width()

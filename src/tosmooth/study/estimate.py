@@ -228,7 +228,7 @@ def _state(context: Context, owners: Iterable[Teacher | Cell]) -> int:
 def _groups(context: Context) -> tuple[list[list[Teacher]], list[list[Cell]]]:
     """Models that train together, of those that are not finished."""
     todo = context.unfinished([teacher for teacher in context.plan.teachers if not teacher.given])
-    teachers = [[t for t in todo if t.seed == seed] for seed in context.config.teacher.seeds]
+    teachers = [[t for t in todo if t.seed == seed] for seed in dict.fromkeys(t.seed for t in todo)]
     return [g for g in teachers if g], student_groups(context, context.unfinished(context.plan.students))
 
 

@@ -2,7 +2,8 @@
 
 `until-sure.json` is the plan of the later seeds: of each look the settings that were left, and the seeds whose students
 these settings then got. Whoever opens the folder plans from it: `study` without `--until-sure`, `export`, `project`. A
-later seed has students of the settings that were left, and all controls; the others are not planned.
+later seed has students of the settings that were left, and all controls; the others are not planned. Where student
+seeds are paired with teacher seeds, each brings its own teachers: those of the smoothing factors that were left.
 """
 
 from __future__ import annotations
@@ -101,13 +102,34 @@ def with_later_seeds(plan: Plan, config: StudyConfig, directory: StudyDirectory)
     added = [seed for seed in left if seed not in planned]
     if not added:
         return plan
-    wide = make_plan(config.model_copy(update={"student": config.student.model_copy(update={"seeds": added})}))
+    wide, first = make_plan(with_seeds(config, added)), len(config.student.seeds)
     groups = tuple(
         tuple(cell for cell in group if cell.setting in left[seed])
-        for seed, group in zip(added, wide.groups, strict=True)
+        for seed, group in zip(added, wide.groups[first:], strict=True)
     )
     controls = plan.controls or ((),) * len(plan.groups)
-    return replace(plan, groups=(*plan.groups, *groups), controls=(*controls, *wide.controls))
+    wanted = {cell.teacher for group in groups for cell in group} - {teacher.name for teacher in plan.teachers}
+    return replace(
+        plan,
+        teachers=(*plan.teachers, *(teacher for teacher in wide.teachers if teacher.name in wanted)),
+        groups=(*plan.groups, *groups),
+        controls=(*controls, *wide.controls[first:]),
+    )
+
+
+def with_seeds(config: StudyConfig, added: Sequence[int]) -> StudyConfig:
+    """The configuration with further student seeds; where seeds are paired, with as many further teacher seeds."""
+    student = config.student.model_copy(update={"seeds": [*config.student.seeds, *added]})
+    if not config.paired_seeds:
+        return config.model_copy(update={"student": student})
+    teachers = [*config.teacher.seeds, *next_seeds(config.teacher.seeds, len(added))]
+    teacher = config.teacher.model_copy(update={"seeds": teachers})
+    return config.model_copy(update={"student": student, "teacher": teacher})
+
+
+def next_seeds(seeds: Sequence[int], number: int) -> list[int]:
+    """So many further seeds: those after the largest."""
+    return [max(seeds) + 1 + place for place in range(number)]
 
 
 def facts_of(directory: StudyDirectory) -> dict[str, Any] | None:

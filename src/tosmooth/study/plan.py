@@ -100,8 +100,8 @@ class Plan:
 
     Attributes:
         teachers: in their order.
-        groups: the grid: one student for every setting and pair of seeds. One group per student seed, in the order they
-            run.
+        groups: the grid: one student for every setting and pair of seeds; where seeds are paired, a student seed has
+            the teachers of one teacher seed alone. One group per student seed, in the order they run.
         controls: the students without a teacher, one group per student seed.
         trials: where there are several learning rates: the students of the first seeds at every one of them, one group
             per seed. By these each setting gets its own rate (`study.learning_rates`).
@@ -191,6 +191,7 @@ def make_plan(config: StudyConfig) -> Plan:
     )
     student, first = config.student, config.teacher.seeds[0]
     lowest, weights = reference_temperature(student.temperatures), student.hard_weight
+    paired = config.paired_seeds
     labels = {name: objective_label(name, student.objective_options.get(name, {})) for name in student.objectives}
     groups = tuple(
         tuple(
@@ -211,7 +212,8 @@ def make_plan(config: StudyConfig) -> Plan:
             for model, objective, weight, teacher, temperature in product(
                 student.all_models, student.objectives, weights, teachers, student.temperatures
             )
-            if has_temperature(objective) or (temperature, weight) == (lowest, weights[0])
+            if paired.get(seed, teacher.seed) == teacher.seed
+            and (has_temperature(objective) or (temperature, weight) == (lowest, weights[0]))
         )
         for seed in student.seeds
     )
@@ -244,8 +246,8 @@ def _trials(config: StudyConfig, groups: tuple[tuple[Cell, ...], ...]) -> tuple[
     rates, first = config.student.learning_rates, config.teacher.seeds[0]
     if len(rates) == 1:
         return ()
-    choosing = groups[: config.student.learning_rate_seeds]
+    choosing, paired = groups[: config.student.learning_rate_seeds], config.paired_seeds
     return tuple(
-        tuple(cell.at_rate(rate) for cell in group if cell.teacher_seed == first for rate in rates)
+        tuple(cell.at_rate(rate) for cell in group if paired or cell.teacher_seed == first for rate in rates)
         for group in choosing
     )

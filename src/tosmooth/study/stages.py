@@ -62,7 +62,7 @@ def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) 
     """
     wanted = context.plan.teachers if teachers is None else teachers
     todo = context.unfinished(wanted)
-    for seed in context.config.teacher.seeds:  # teachers of one seed see the same batches
+    for seed in dict.fromkeys(teacher.seed for teacher in wanted):  # teachers of one seed see the same batches
         own = [teacher for teacher in todo if teacher.seed == seed]
         if given := [teacher for teacher in own if teacher.given]:
             _take_over(context, given)
@@ -80,7 +80,7 @@ def train_teachers(context: Context, teachers: Sequence[Teacher] | None = None) 
 
 def _named(context: Context, teachers: Sequence[Teacher]) -> str:
     """`α = 0, 0.1`, with the seed where there are several."""
-    seed, seeds = teachers[0].seed, context.config.teacher.seeds
+    seed, seeds = teachers[0].seed, list(dict.fromkeys(teacher.seed for teacher in context.plan.teachers))
     which = f", seed {seed} ({seeds.index(seed) + 1} of {len(seeds)})" if len(seeds) > 1 else ""
     if context.config.teacher.smoothing == "unknown":
         return f"label smoothing not known{which}"

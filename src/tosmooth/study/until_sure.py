@@ -21,11 +21,19 @@ from tosmooth.folder.claim import take_back_advice
 from tosmooth.folder.paths import UNTIL_SURE_FILE, StudyDirectory
 from tosmooth.launch import processes
 from tosmooth.study.context import Context
-from tosmooth.study.later_seeds import later_seeds, named, out_of, read_looks, write_looks
+from tosmooth.study.later_seeds import (
+    later_seeds,
+    named,
+    next_seeds,
+    out_of,
+    read_looks,
+    with_seeds,
+    write_looks,
+)
 from tosmooth.study.plan import Cell, make_plan
 from tosmooth.study.progress import clock
 from tosmooth.study.results import control_table, correct_of, require_finished, standing_table
-from tosmooth.study.stages import train_grid, train_students
+from tosmooth.study.stages import train_grid, train_students, train_teachers
 from tosmooth.study.teacher_answers import StudyTeaching
 from tosmooth.tasks.base import StudyData
 from tosmooth.words.answer import why_it_ended
@@ -65,10 +73,15 @@ def mistakes_of(config: StudyConfig, wanted: UntilSure) -> list[str]:
         found.append(f"--seeds-at-most: {wanted.seeds_at_most} would go on after seed {max(seeds)}, beyond 2³¹")
     if wanted.budget is not None and not wanted.budget > 0:
         found.append("--budget: must be more than nothing, such as 30m or 2h")
-    if len(config.teacher.seeds) > 1:
+    if len(config.teacher.seeds) > 1 and not config.paired_seeds:
         found.append(
-            "--until-sure: adds student seeds, and with several teacher seeds these cannot settle whether to smooth: "
-            "the teachers are what is compared. Give one teacher seed, or add to teacher.seeds by hand"
+            "--until-sure: adds student seeds, and where all learn from teachers of several seeds these cannot settle "
+            "whether to smooth: the teachers are what is compared. With student.pairing=paired each seed brings its own"
+        )
+    if config.paired_seeds and any(config.teacher.is_given(alpha) for alpha in config.teacher.label_smoothing):
+        found.append(
+            "--until-sure: each further seed brings teachers of its own, and given teachers cannot be trained again; "
+            "give one teacher seed"
         )
     if config.student.models:
         found.append(
@@ -91,11 +104,9 @@ def at_most(config: StudyConfig, wanted: UntilSure) -> StudyConfig:
         config: without `mistakes_of`.
         wanted: how many seeds.
     """
-    student = config.student
-    added = _next_seeds(student.seeds, wanted.seeds_at_most)
-    seeds, trying = [*student.seeds, *added], min(student.learning_rate_seeds, len(student.seeds))
-    student = student.model_copy(update={"seeds": seeds, "learning_rate_seeds": trying})
-    return config.model_copy(update={"student": student})
+    seeds, trying = config.student.seeds, min(config.student.learning_rate_seeds, len(config.student.seeds))
+    config = with_seeds(config, next_seeds(seeds, wanted.seeds_at_most - len(seeds)))
+    return config.model_copy(update={"student": config.student.model_copy(update={"learning_rate_seeds": trying})})
 
 
 def at_most_in_words(wanted: UntilSure) -> str:
@@ -215,9 +226,18 @@ class _Adding:
         plan = self.context.at_own_rates().plan
         return self.context.unfinished(cell for cell in plan.kept if cell.seed in seeds)
 
+    def _work_to_come(self) -> float:
+        """What the students that were planned last cost, and teachers that come with them; as the progress counts."""
+        context, students = self.context.at_own_rates(), self._unfinished()
+        names = {cell.teacher for cell in students}
+        teachers = context.unfinished(one for one in context.plan.teachers if one.name in names)
+        of_students = context.config.student.epochs * sum(map(context.parameters_of, students))
+        of_teachers = context.config.teacher.epochs * sum(map(context.parameters_of, teachers))
+        return float(len(context.data.train) * (of_students + of_teachers))
+
     def _seeds_after(self, number: int) -> list[int]:
         """The seeds that are to be trained before the look after this one."""
-        return _next_seeds(self._seeds, self.record["looks_at"][number])
+        return next_seeds(self._seeds, self.record["looks_at"][number] - len(self._seeds))
 
     def _look(self) -> None:
         """Look at validation, write down what was seen, and say it."""
@@ -257,8 +277,7 @@ class _Adding:
         self._save()
         if not ended:
             context = self.context
-            each = len(context.data.train) * context.config.student.epochs
-            context.progress.skip(-float(sum(each * context.parameters_of(cell) for cell in self._unfinished())))
+            context.progress.skip(-self._work_to_come())
 
     def _train(self, teaching: StudyTeaching) -> None:
         """Train the students of the seeds that were planned; those that the budget leaves no time for are not."""
@@ -268,6 +287,7 @@ class _Adding:
             if place and self._over and context.unfinished(group):
                 entry["next_seeds"] = entry["next_seeds"][:place]
                 break
+            train_teachers(context, [one for one in context.plan.teachers if one.name in {c.teacher for c in group}])
             train_students(context, group, teaching)
             self._save()
         self._save()
@@ -287,8 +307,3 @@ class _Adding:
             f"look {entry['look']} of {len(self.record['looks_at'])}, {entry['seeds']} seeds: {len(left)} of "
             f"{len(every)} settings may be the best{f' ({names})' if len(left) < len(every) else ''}; {then}"
         )
-
-
-def _next_seeds(seeds: list[int], number: int) -> list[int]:
-    """The seeds that make it so many: those after the largest."""
-    return [max(seeds) + 1 + place for place in range(number - len(seeds))]
