@@ -72,6 +72,12 @@ def silent() -> StudyProgress:
     return StudyProgress(Console(quiet=True))
 
 
+@pytest.fixture
+def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies of this test end before their page, which is a third of a tiny one's time."""
+    monkeypatch.setattr("tosmooth.study.run.build_report", lambda folder: folder / "report.html")
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
     """Folders that are made once a run, whichever process of the tests needs them first, and that nobody changes."""

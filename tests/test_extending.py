@@ -95,6 +95,7 @@ def test_sentence_pairs(package: Path):
     assert cells["test/bleu"].notna().all()
 
 
+@pytest.mark.slow
 def test_the_script_without_a_package(package: Path):
     done = subprocess.run(
         [sys.executable, "script.py"],

@@ -21,14 +21,14 @@ from tosmooth.study.stages import train_grid
 # Real images, stored logits, dropout, both kinds of models: all that a study does up to its analysis.
 TRIAL: dict[str, Any] = {
     "name": "trial",
-    "data": {"source": "fashion_mnist_sample", "limit_train": 640, "limit_test": 100, "train_augmentation": "flip"},
+    "data": {"source": "fashion_mnist_sample", "limit_train": 320, "limit_test": 50, "train_augmentation": "flip"},
     "teacher": {
-        "model": {"name": "resnet8", "kwargs": {"stem_stride": 2}}, "label_smoothing": [0.0, 0.1], "epochs": 2,
-        "batch_size": 64,
+        "model": {"name": "resnet8", "kwargs": {"stem_stride": 2}}, "label_smoothing": [0.0, 0.1], "epochs": 1,
+        "batch_size": 32,
     },
     "student": {
-        "model": {"name": "timm:test_efficientnet", "kwargs": {"drop_rate": 0.3}}, "temperatures": [1, 4], "seeds": [0],
-        "epochs": 2, "batch_size": 64,
+        "model": {"name": "timm:test_efficientnet", "kwargs": {"drop_rate": 0.3}}, "temperatures": [4], "seeds": [0],
+        "controls": [], "epochs": 2, "batch_size": 32,
     },
     "cache": {"views": 2},
     "compute": {"checkpoint_minutes": 1000},

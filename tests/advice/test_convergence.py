@@ -85,6 +85,7 @@ def test_an_unsmoothed_partner_that_was_trained_less_spoils_the_comparison_too()
 
 
 @pytest.mark.rule("R23")
+@pytest.mark.slow
 def test_the_report_calls_it_convergence_and_not_temperature(tmp_path: Path):
     pages = {}
     for name, table in (("alike", ALIKE), ("less", LESS)):

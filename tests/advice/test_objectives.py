@@ -150,6 +150,7 @@ def test_the_reference_is_hinton_wherever_it_stands():
     assert reference_objective(["dkd", "teacher_only"]) == "dkd"
 
 
+@pytest.mark.slow
 def test_a_real_study_with_options_and_smoothed_hard_labels(tiny_raw, tmp_path: Path, silent: StudyProgress):
     """With both weights of dkd at 0 only the hard labels teach, so that T changes nothing: the options have arrived."""
     tiny_raw["data"] |= {"limit_train": 300, "limit_test": 100}

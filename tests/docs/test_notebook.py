@@ -42,6 +42,7 @@ def files() -> str:
     return "\n".join(lines) + "\n".join(str(path) for path in sorted((ROOT / "docs").rglob("*")))
 
 
+@pytest.mark.slow
 def test_it_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # beside other tests, more would only wait for each other

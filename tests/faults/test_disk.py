@@ -65,7 +65,8 @@ def refused(small_disk: Path, sentence: str) -> None:
     assert "Traceback" not in log
 
 
-@pytest.mark.parametrize("group", ["2-models-*", pytest.param("5-models-*", marks=pytest.mark.faults)])
+@pytest.mark.parametrize("group", ["2-models-*", "5-models-*"])
+@pytest.mark.faults
 def test_a_disk_that_fills_up_under_way(whole: Whole, small_disk: Path, group: str):
     with ended(start(SMALL, small_disk)) as process:
         wait_for_checkpoints(process, small_disk, group)

@@ -39,7 +39,8 @@ def break_some(folder: Path) -> set[str]:
     return {str(path) for path in (*broken, text)}
 
 
-@pytest.mark.parametrize("cache", ["off", pytest.param(2, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("cache", ["off", 2])
+@pytest.mark.faults
 def test_broken_images_stop_a_study_or_are_left_out_counted_and_listed(tmp_path: Path, folder: Path, cache: object):
     broken = break_some(folder)
     raw = {**on_files(folder), "cache": {"views": cache}}

@@ -28,7 +28,7 @@ def killed_and_gone_on(whole: Whole, root: Path, moment: float) -> None:
     assert_same(whole.content, content(root / "small"))
 
 
-@pytest.mark.parametrize("share", [0.2, 0.6])
+@pytest.mark.parametrize("share", [0.2, pytest.param(0.6, marks=pytest.mark.faults)])
 def test_a_killed_study_goes_on_to_the_same_bits(whole: Whole, tmp_path: Path, share: float):
     killed_and_gone_on(whole, tmp_path, share * whole.seconds)
 

@@ -24,6 +24,7 @@ from tests.faults.studies import (
 )
 
 
+@pytest.mark.faults
 def test_a_second_run_is_told_who_has_the_study_and_a_stale_lock_is_explained(whole: Whole, tmp_path: Path):
     with ended(start(SMALL, tmp_path)) as owner:
         wait_for(owner, tmp_path / "small" / "state", "owner.json")

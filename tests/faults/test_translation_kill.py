@@ -55,7 +55,10 @@ def killed_and_gone_on(whole: Whole, root: Path, pattern: str) -> None:
 
 
 # Of the two epochs that a student's weights are the mean of, the first is over; and between the two trainings.
-@pytest.mark.parametrize("pattern", ["small/students/*/epoch-0002.safetensors", "small/teachers/*/result.json"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["small/students/*/epoch-0002.safetensors", pytest.param("small/teachers/*/result.json", marks=pytest.mark.faults)],
+)
 def test_a_killed_study_of_sentences_goes_on_to_the_same_bits(sentences: Whole, tmp_path: Path, pattern: str):
     killed_and_gone_on(sentences, tmp_path, pattern)
 

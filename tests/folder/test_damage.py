@@ -56,6 +56,7 @@ def test_what_only_training_makes_again_says_which_folder_to_delete(
         shutil.copy(OLD / owner / name, folder / name)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_what_a_pass_makes_again_is_to_be_deleted_itself(study: StudyDirectory, silent: StudyProgress):
     files = [f"{STUDENT}/{FEATURES_FILE}", f"{STUDENT}/{RELIABILITY_FILE}", f"{TEACHER}/{TEACHER_VIEWS_FILE}"]
     for path in (study.path / file for file in files):

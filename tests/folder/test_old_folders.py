@@ -98,6 +98,7 @@ def test_a_student_is_exported_from_it(old: StudyDirectory, tmp_path: Path):
     assert again["nll"] == pytest.approx(record["val/nll"], rel=1e-3)  # measured on another machine
 
 
+@pytest.mark.slow
 def test_its_grid_grows_and_keeps_what_is_finished(old: StudyDirectory, silent: StudyProgress):
     finished = ("teachers/", "students/")
     before = {name: held for name, held in content(old.path).items() if name.startswith(finished)}

@@ -82,8 +82,11 @@ def narrow(name: str) -> list[str]:
     return [f"{role}.model.kwargs.width_per_group=8" for role in deep]
 
 
-# Every data set, and every student: what the others would be run for, one of these is run for.
-ALIKE = ("imagenet-resnet50-resnet18", "imagenet-resnet50-resnet50", "cub200-resnet50-resnet50", "iwslt14-en-ru")
+# Every data set in the suite, and every student in `make test-slow`.
+ALIKE = (
+    "imagenet-resnet50-resnet18", "imagenet-resnet50-resnet50", "cub200-resnet50-resnet50", "iwslt14-en-ru",
+    "cub200-resnet50-convnext-tiny", "cub200-resnet50-resnet18",
+)  # fmt: skip
 
 
 def each(*names: str) -> list[Any]:

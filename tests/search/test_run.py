@@ -134,6 +134,7 @@ def test_the_same_command_again_trains_nothing(both: Both):
     assert before == {path: path.stat().st_mtime_ns for path in both.found.path.glob("students/*/*")}
 
 
+@pytest.mark.slow
 def test_teachers_of_the_finished_study_are_taken_over(both: Both, tmp_path: Path):
     """And the search goes as it went without them; the dropped students' checkpoints make it the whole grid later."""
     import shutil

@@ -169,6 +169,7 @@ def test_a_study_without_them_says_how_to_have_some(tiny_study):
         choose(tiny_study.path, "control")
 
 
+@pytest.mark.slow
 def test_a_grid_that_has_lost_them_leaves_no_table_behind(study, tmp_path, tiny_raw, silent):
     raw = copy.deepcopy(TINY)
     raw["teacher"]["label_smoothing"], raw["student"]["temperatures"] = [0.0], [1]

@@ -34,6 +34,7 @@ class Library:
 register_model_source("overflowing", Library())
 
 
+@pytest.mark.usefixtures("unreported")
 def test_it_is_a_failed_student_and_the_study_goes_on(tmp_path: Path, tiny_raw, silent):
     tiny_raw["student"] |= {"models": ["overflowing:x"], "seeds": [0], "temperatures": [1], "epochs": 1}
     results = run_study(load_config(tiny_raw), tmp_path, silent)

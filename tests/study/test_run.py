@@ -190,6 +190,7 @@ def test_without_validation_the_last_epoch_is_kept_and_shown(tiny_raw, tmp_path:
     assert "no validation split" in (results.path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("unreported")
 def test_given_teachers_are_used_as_they_are(tiny_study: StudyResults, tiny_raw, tmp_path: Path, silent: StudyProgress):
     weights = {alpha: tiny_study.path / "teachers" / f"a{alpha:g}-s0" / "model.safetensors" for alpha in (0.0, 0.1)}
     tiny_raw["teacher"] |= {"train": False, "checkpoints": {a: str(path) for a, path in weights.items()}}
@@ -202,6 +203,7 @@ def test_given_teachers_are_used_as_they_are(tiny_study: StudyResults, tiny_raw,
         assert weights.read_bytes() == (tiny_study.path / "students" / name / "model.safetensors").read_bytes()
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_given_teacher_beside_one_that_is_trained(
     tiny_study: StudyResults, tiny_raw, tmp_path: Path, silent: StudyProgress
 ):
@@ -283,6 +285,7 @@ def test_mistakes_of_the_analysis_come_before_any_work(tiny_raw, tmp_path, silen
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.usefixtures("unreported")
 def test_given_groups_decide_what_is_similar(tiny_raw, tmp_path: Path, silent: StudyProgress):
     (tmp_path / "groups.yaml").write_text("shoes: [Sneaker, Sandal, Ankle boot]\ntops: [Shirt, Coat]", encoding="utf-8")
     tiny_raw["analysis"] = {"groups": str(tmp_path / "groups.yaml")}
@@ -394,6 +397,7 @@ def test_d_prime_of_a_student_is_that_of_its_validation_features(tiny_study: Stu
     assert row["diffusion/d_prime_s1"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.usefixtures("unreported")
 def test_a_student_that_is_trained_again_is_measured_again(
     tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress
 ):

@@ -21,7 +21,7 @@ from tosmooth.study.run import run_study
 from tosmooth.study.summary import headline_of, print_summary
 
 WEIGHTS = "model.safetensors"
-FEW = "data.limit_train=300"
+FEW = "data.limit_train=150"
 
 
 @pytest.fixture(scope="module")

@@ -161,6 +161,7 @@ def test_stopped_between_looks_it_goes_on_to_the_same_files(study: StudyResults,
     assert_same(content(study.path), content(tmp_path / "tiny"))
 
 
+@pytest.mark.usefixtures("unreported")
 def test_the_same_command_and_a_plain_study_train_nothing_more(study: StudyResults, tmp_path: Path):
     shutil.copytree(study.path, tmp_path / "tiny")
     for wanted in (FOUR, None):
@@ -171,6 +172,7 @@ def test_the_same_command_and_a_plain_study_train_nothing_more(study: StudyResul
     assert_same(content(study.path), content(tmp_path / "tiny"))
 
 
+@pytest.mark.usefixtures("unreported")
 def test_where_seeds_are_paired_each_brings_teachers_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def only_plain(*args: Any, **kwargs: Any) -> Look:
         found = never_sure(*args, **kwargs)
@@ -225,6 +227,7 @@ def begun(study: StudyResults, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("unreported")
 def test_the_time_that_is_used_up_ends_it_and_more_time_goes_on(begun: Path, monkeypatch):
     """The test split was read before, and later advice says so."""
     monkeypatch.setattr(until_sure, "look", never_sure)
@@ -245,6 +248,7 @@ def test_the_time_that_is_used_up_ends_it_and_more_time_goes_on(begun: Path, mon
     assert any("seed = 2" in caveat for caveat in longer.advice["caveats"])
 
 
+@pytest.mark.usefixtures("unreported")
 def test_the_budget_is_looked_at_between_seeds(begun: Path, monkeypatch):
     """Two seeds were planned; the time ends after the first, and the second is not planned any more."""
     shutil.rmtree(begun / "tiny" / "students" / "hinton-a0-T1-resnet8-s3")
@@ -310,7 +314,8 @@ def called(*arguments: str) -> ConfigError:
 
 
 def test_all_mistakes_of_the_call_come_at_once():
-    wrong = called("--until-sure", "--budget", "soon", "--seeds-at-most", "1", "--engine", "ray", "teacher.seeds=[0,1]")
+    crossed = "student.pairing=crossed"
+    wrong = called("--until-sure", "--budget", "soon", "--seeds-at-most", "1", "--engine", "ray", crossed)
     assert [mistake.partition(":")[0] for mistake in wrong.mistakes] == [
         "--until-sure", "--budget", "--seeds-at-most", "--until-sure",
     ]  # fmt: skip

@@ -192,10 +192,10 @@ def _teacher(study: Blocks, chosen: Setting, comparison: Comparison | None) -> d
 def _over_teachers(
     study: Blocks, chosen: Setting, control: pd.DataFrame, comparison: Comparison | None
 ) -> tuple[float, float, float]:
-    """Over teacher seeds that share student seeds: their means against the control's seeds, as two samples (Welch), images added.
+    """Over teacher seeds that share student seeds: their means against the control's seeds, as two samples (Welch).
 
-    That students share seeds with the control is not used, so the interval is rather too wide. Controls are few, one a
-    seed: the spread of students of one teacher stands for theirs.
+    Images are added. That students share seeds with the control is not used, so the interval is rather too wide.
+    Controls are few, one a seed: the spread of students of one teacher stands for theirs.
     """
     ours, theirs = study.scores_of(chosen).to_numpy(), control[study.column].to_numpy(dtype=float)
     mean = study.metric.sign * float(ours.mean() - theirs.mean())

@@ -135,7 +135,8 @@ def compared(
     """The settings (rows) against the best of the others over units (columns); columns of the result are places.
 
     Between teachers of different α the error is that between teacher seeds, where these are the units; `CONTROL` stands
-    apart from all of them. None where nothing says how much is chance: one setting, one unit, or no two settings with two units in common.
+    apart from all of them. None where nothing says how much is chance: one setting, one unit, or no two settings with
+    two units in common.
     """
     if len(scores) < 2 or scores.shape[1] < 2:
         return None

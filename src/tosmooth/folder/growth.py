@@ -24,7 +24,8 @@ FREE = {
 GRID = {
     "student.models": "student model",
     "student.learning_rates": "learning rate factor", "student.learning_rate_seeds": "seeds that choose learning rates",
-    "student.pairing": "student seeds and teacher seeds", "student.controls": "control", "student.hard_weight": "weight of hard labels",
+    "student.pairing": "student seeds and teacher seeds",
+    "student.controls": "control", "student.hard_weight": "weight of hard labels",
     "student.objectives": "objective", "student.seeds": "seed", "student.temperatures": "T",
     "teacher.label_smoothing": "α", "teacher.seeds": "teacher seed", "teacher.checkpoints": "checkpoint of α",
     "student.objective_options": "options of an objective",

@@ -127,8 +127,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
         ("further students", ", ".join(str(m.get("name")) for m in models if isinstance(m, Mapping))),
         (
             "grid",
-            f"α ∈ {{{_set(files.alphas)}}} × T ∈ {{{_set(files.temperatures)}}} × "
-            + _seeds(files),
+            f"α ∈ {{{_set(files.alphas)}}} × T ∈ {{{_set(files.temperatures)}}} × " + _seeds(files),
         ),
         ("objectives", ", ".join(map(_objective, dict.fromkeys(files.cells["objective"])))),
         ("similar classes", files.similarity.get("source")),

@@ -127,8 +127,9 @@ def headline(facts: Facts, wording: Wording) -> str:
     teacher = facts.get("teacher") or {}
     if facts.get("contradicted"):
         better = next((one for one in facts.get("settings") or [] if one.get("relation") == "best"), None)
-        gap = "" if better is None or row.get("behind") is None else f" is {fixed(row['behind'], _decimals(facts))} points"
-        by = "" if not gap or better is None else f"; there {wording.name(better)}{gap} better"
+        by = ""
+        if better is not None and row.get("behind") is not None:
+            by = f"; there {wording.name(better)} is {fixed(row['behind'], _decimals(facts))} points better"
         if facts.get("validated", True):
             return f"{start}The splits disagree. Validation chose {which}: {figure}{by}."
         return f"{start}The paper's rule does not hold here. It is {which}: {figure}{by}."
