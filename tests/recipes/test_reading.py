@@ -65,7 +65,7 @@ def test_quick_is_a_preview_with_a_name_of_its_own():
     assert quick.preview
     assert quick.name == "fashion-mnist-quick"
     assert quick.student.epochs == QUICK["student.epochs"]
-    assert (load_config().teacher.seeds, quick.teacher.seeds) == ([0, 1, 2], [0])
+    assert (load_config().teacher.seeds, quick.teacher.seeds) == ([0, 1, 2, 3], [0])
 
 
 def test_all_mistakes_are_reported_at_once(tiny_raw):

@@ -21,6 +21,7 @@ from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.selective import risk_coverage_area
 from tosmooth.analysis.temperature import fit_temperature
 from tosmooth.errors import DataError, StudyError, TosmoothError
+from tosmooth.export.subject import choose
 from tosmooth.folder.columns import AGREEMENT, AURC, COSTS, ECE_FITTED, TEMPERATURE, WORST_CLASS
 from tosmooth.folder.judged import forget_judged, read_answers, read_correct
 from tosmooth.folder.results import StudyResults
@@ -110,6 +111,15 @@ def test_what_smoothing_costs_is_that_of_the_models_logits(tiny_study: StudyResu
     theirs = read_answers(tiny_study.path / "teachers" / cell.teacher, "test")
     assert theirs is not None
     assert row[AGREEMENT] == pytest.approx(100 * float((theirs[0] == predicted).double().mean()))
+
+
+def test_how_long_the_student_to_keep_takes_is_known_and_told(tiny_study: StudyResults):
+    environment = json.loads((tiny_study.path / "environment.json").read_text(encoding="utf-8"))
+    taken = environment["milliseconds_per_image"]
+    assert taken["cell"] == choose(tiny_study.path, None).owner.name
+    assert 0 < taken["together"] < taken["one"] < 1000
+    page = (tiny_study.path / "report.html").read_text(encoding="utf-8")
+    assert f"{taken['one']:.3g} ms an image, {taken['together']:.3g} ms in batches of 64 (CPU, " in page
 
 
 def test_what_smoothing_costs_is_known_of_every_model(tiny_study: StudyResults):

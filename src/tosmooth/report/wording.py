@@ -33,6 +33,7 @@ ENVIRONMENT_WORDS = {
     "python": "Python", "tosmooth": "tosmooth", "torch": "PyTorch", "torchvision": "torchvision", "timm": "timm",
     "accelerate": "Accelerate", "git": "git",
 }  # fmt: skip
+NOT_LISTED = {*ENVIRONMENT_WORDS, "notes", "milliseconds_per_image"}  # they have their own places
 
 
 def headline(files: StudyFiles) -> str:
@@ -83,7 +84,19 @@ def _size(files: StudyFiles) -> str:
         if weights.is_file():
             megabytes = weights.stat().st_size / 1e6
             parts.append(f"{megabytes:.{0 if megabytes >= 10 else 1 if megabytes >= 1 else 2}f} MB of weights")
-    return ", ".join(parts)
+    return "; ".join(filter(None, [", ".join(parts), _speed(files, name)]))
+
+
+def _speed(files: StudyFiles, cell: str) -> str:
+    """How long the student took for an image where the study ran; empty where that was not measured."""
+    taken = files.environment.get("milliseconds_per_image")
+    if not isinstance(taken, Mapping) or taken.get("cell") != cell:
+        return ""
+    one, together, batch = (taken.get(key) for key in ("one", "together", "batch"))
+    if not (isinstance(one, int | float) and isinstance(together, int | float)):
+        return ""
+    device = files.environment.get("gpu") or f"CPU, {count_of(int(files.environment.get('threads') or 1), 'thread')}"
+    return f"{one:.3g} ms an image, {together:.3g} ms in batches of {batch} ({device}, where the study ran)"
 
 
 def export_command(files: StudyFiles) -> str:
@@ -139,7 +152,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
     for key, word in ENVIRONMENT_WORDS.items():
         value = files.environment.get(key)
         items.append((word, duration(float(value)) if key == "seconds" and value is not None else value))
-    items += [(key, value) for key, value in files.environment.items() if key not in {*ENVIRONMENT_WORDS, "notes"}]
+    items += [(key, value) for key, value in files.environment.items() if key not in NOT_LISTED]
     return [(word, str(value)) for word, value in items if value not in (None, "", {})]
 
 

@@ -25,6 +25,7 @@ from tosmooth.folder.paths import ADVICE_FILE, VERDICT_FILE
 from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.report.build import build_report
+from tosmooth.study.answering_time import answering_time
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity
 from tosmooth.study.environment import describe_environment
@@ -111,7 +112,8 @@ def run_study(
                 correct=correct_of(context, "test"),
             )
             write_json(context.directory.analysis / VERDICT_FILE, verdict)
-            write_environment(context, started, time.perf_counter() - clock)
+            taken = answering_time(context, done, advice)
+            write_environment(context, started, time.perf_counter() - clock, taken)
             shown.stage("writing the report")
             build_report(context.directory.path)
             if context.tracking is not None:
@@ -203,8 +205,10 @@ def expect_work(context: Context) -> None:
         context.progress.note(f"going on with {context.directory.path}: finished models are kept")
 
 
-def write_environment(context: Context, started: datetime, seconds: float) -> None:
-    """Versions and hardware, and the time taken; a continued study adds up its runs."""
+def write_environment(
+    context: Context, started: datetime, seconds: float, milliseconds: Mapping[str, Any] | None = None
+) -> None:
+    """Versions and hardware, and the time taken, by the study and by its best student; a continued study adds up."""
     path = context.directory.environment
     before = load_json(path, dict, "delete it") if path.is_file() else {}
     times = {
@@ -217,4 +221,5 @@ def write_environment(context: Context, started: datetime, seconds: float) -> No
     taught = {"teacher_logits": "computed live" if views is None else stored}
     # What a reader must know of the data before trusting a figure: where they are from, how they were split.
     notes = {"notes": list(context.data.notes)}
-    write_json(path, describe_environment(context.compute) | taught | times | notes)
+    speed = {} if milliseconds is None else {"milliseconds_per_image": dict(milliseconds)}
+    write_json(path, describe_environment(context.compute) | taught | times | speed | notes)

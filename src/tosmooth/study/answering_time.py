@@ -1,0 +1,53 @@
+"""How long the student to keep takes for an image on this machine: part of what a user gets, and no result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils.benchmark import Timer
+
+from tosmooth.advice.best_student import best_by_validation
+from tosmooth.advice.comparisons import KEY
+from tosmooth.data.augmentation import eval_transform
+from tosmooth.data.base import ImageSplit, readable
+from tosmooth.study.context import Context
+from tosmooth.study.plan import Cell
+
+TOGETHER = 64  # images of a batch
+SECONDS = 0.05  # each of the two takes about so long, or one pass
+
+
+def answering_time(context: Context, done: Mapping[str, Cell], advice: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Milliseconds per image of the recommended setting's best student by validation, alone and in a batch.
+
+    Args:
+        context: of the study.
+        done: its finished students by name.
+        advice: frozen.
+
+    Returns:
+        `cell`, `one` and `together` (milliseconds per image, medians of `torch.utils.benchmark`), and `batch`, the
+        number of images of the latter. None where samples are no images.
+    """
+    split = context.data.train
+    chosen = tuple(advice["recommendation"][key] for key in KEY)
+    records = {name: context.read_record(cell) or {} for name, cell in done.items() if cell.setting == chosen}
+    if not isinstance(split, ImageSplit) or not records:
+        return None
+    name, _ = best_by_validation(records, context.task.metric)
+    model, section = context.trained_model(done[name]), context.config.data
+    image = eval_transform(section.eval_transform, section.image_size)(
+        next(readable(split, range(len(split)), section.on_error == "skip"))
+    )
+    images = image[None].expand(TOGETHER, *image.shape).contiguous().to(context.compute.device)
+
+    def milliseconds(number: int) -> float:
+        timer = Timer(
+            "model(images)", globals={"model": model, "images": images[:number]}, num_threads=torch.get_num_threads()
+        )
+        return round(1000 * timer.blocked_autorange(min_run_time=SECONDS).median / number, 4)
+
+    with torch.inference_mode(), context.compute.autocast():
+        return {"cell": name, "one": milliseconds(1), "together": milliseconds(TOGETHER), "batch": TOGETHER}
