@@ -88,12 +88,12 @@ def test_an_unknown_name_brings_the_nearest() -> None:
         eval_transform("center", 32)
 
 
-@pytest.mark.parametrize("name", ["crop_flip", "imagenet", "cub"])
+@pytest.mark.parametrize("name", ["crop_flip", "gentle_crop", "imagenet", "cub"])
 def test_a_crop_without_a_size_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=f"image_size: '{name}' needs the side"):
         train_transform(name, None)
 
 
 def test_the_names() -> None:
-    assert train_transform_names() == ("none", "flip", "crop_flip", "imagenet", "cub")
+    assert train_transform_names() == ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub")
     assert eval_transform_names() == ("none", "resize_center_crop")

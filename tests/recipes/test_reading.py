@@ -184,7 +184,7 @@ def test_mistakes_of_given_teachers(tmp_path: Path):
     assert "does not exist" in mistakes(given={"0.1": str(tmp_path / "none")})
     both = load_config(
         overrides=[f"teacher.given={json.dumps({'0.1': [str(one), str(two)], '0.0': [str(two), str(one)]})}",
-                   "teacher.seeds=[0,1]", "teacher.train=false"]
+                   "teacher.seeds=[0,1]", "student.pairing=crossed", "teacher.train=false"]
     )  # fmt: skip
     assert both.teacher.given[0.1] == [one, two]
 

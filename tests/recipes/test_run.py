@@ -32,12 +32,12 @@ def test_the_list_fits_a_screen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     assert all(name in text for name in recipe_names())
     assert "paper 71.7 %" in text
     assert "paper 25.1 BLEU" in text
-    assert "2×3×6 = 36" in text
+    assert "2×3×4 = 24" in text
     assert tosmooth(monkeypatch, "recipes", "list", "--json") == 0
     rows = json.loads(capsys.readouterr().out)
     assert rows["imagenet-resnet50-resnet18"]["paper"] == 71.666
     assert rows["fashion-mnist"] | {"about": ""} == {
-        "about": "", "data": "Fashion-MNIST sample", "grid": [2, 3, 6], "students": 36, "paper": None,
+        "about": "", "data": "Fashion-MNIST sample", "grid": [2, 3, 4], "students": 24, "paper": None,
         "time": "17 minutes",
     }  # fmt: skip
 

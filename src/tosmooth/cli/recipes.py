@@ -22,7 +22,14 @@ from tosmooth.cli.common import (
 )
 from tosmooth.cli.running import DryRun, estimate, run
 from tosmooth.errors import ConfigError
-from tosmooth.recipes import DEFAULT_RECIPE, OWN_DATA, OWN_IMAGES, recipe_names, recipe_text
+from tosmooth.recipes import (
+    DEFAULT_RECIPE,
+    OWN_DATA,
+    OWN_IMAGES,
+    OWN_IMAGES_SCRATCH,
+    recipe_names,
+    recipe_text,
+)
 from tosmooth.terminal import markup, quoted
 
 recipes_app = typer.Typer(help="The recipes that come along: list, show, copy, run.", no_args_is_help=True)
@@ -131,7 +138,7 @@ def recipes_run(
     if mistakes:
         raise ConfigError(mistakes)
     config = read(name, given)
-    check_layout(config.data, parted=name != OWN_IMAGES)
+    check_layout(config.data, parted=name not in {OWN_IMAGES, OWN_IMAGES_SCRATCH})
     if dry_run:
         estimate(config, output, as_json=as_json)
     else:

@@ -10,7 +10,7 @@ from torch import nn
 from tosmooth.errors import ConfigError, did_you_mean
 
 Transform = nn.Module  # as torchvision's are
-_TRAIN = ("none", "flip", "crop_flip", "imagenet", "cub")
+_TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub")
 _EVAL = ("none", "resize_center_crop")
 _SIZELESS = {"none", "flip"}  # the others take the side of their crop in pixels
 

@@ -13,6 +13,11 @@ def crop_flip(side: int) -> v2.Transform:
     return v2.Compose([v2.RandomCrop(side, padding=4), v2.RandomHorizontalFlip()])
 
 
+def gentle_crop(side: int) -> v2.Transform:
+    """Random resized crop of at least half of the area, flip: for images in which the object fills the picture."""
+    return v2.Compose([v2.RandomResizedCrop(side, scale=(0.5, 1.0), antialias=True), v2.RandomHorizontalFlip()])
+
+
 def imagenet(side: int) -> v2.Transform:
     """The paper's for ImageNet-1K: random resized crop, flip."""
     return v2.Compose([v2.RandomResizedCrop(side, antialias=True), v2.RandomHorizontalFlip()])
@@ -38,7 +43,8 @@ def resize_center_crop(side: int) -> v2.Transform:
 
 
 _SIZED: dict[str, Callable[[int], v2.Transform]] = {
-    "crop_flip": crop_flip, "imagenet": imagenet, "cub": cub, "resize_center_crop": resize_center_crop,
+    "crop_flip": crop_flip, "gentle_crop": gentle_crop, "imagenet": imagenet, "cub": cub,
+    "resize_center_crop": resize_center_crop,
 }  # fmt: skip
 
 

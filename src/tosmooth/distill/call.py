@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tosmooth.audit.images import size_is_open
+from tosmooth.audit.images import is_said, size_is_open
 from tosmooth.config.schema import ModelConfig
 
 
@@ -18,8 +18,8 @@ class Call:
     Attributes:
         teacher: a published model's name, or a file of weights; None: the recipe's, where the recipe has the rest, too.
         student: a model's name; None: the recipe's.
-        source: recipe or YAML file that fills in the rest; None: `own-images`, or the default recipe for a call that
-            has neither models nor data of its own.
+        source: recipe or YAML file that fills in the rest; None: `own-images`, or `own-images-scratch` for a student
+            that starts from nothing, or the default recipe for a call that has neither models nor data of its own.
         overrides: `key=value` texts.
         data: a data source, or a folder of images; None: the recipe's.
         path: root folder of that source.
@@ -73,6 +73,11 @@ class Call:
     def sets_image_size(self) -> bool:
         """Whether the images' size is for the models to say."""
         return self.source is None and size_is_open(None, self.overrides)
+
+    @property
+    def sets_length(self) -> bool:
+        """Whether the student's epochs are for the number of images to say."""
+        return self.source is None and not is_said("student.epochs", self.overrides)
 
     def teacher_name(self, section: ModelConfig) -> str:
         """How messages call the teacher.

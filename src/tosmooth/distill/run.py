@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,19 +22,23 @@ from tosmooth.distill.outcome import (
     ONE_SEED,
     choose,
     following,
+    gained,
     left_out,
     no_worse,
     origin,
     row_of,
     shortfalls,
     teacher_row,
+    unfinished,
 )
 from tosmooth.distill.settling import Settled, settle_by_audit, settle_by_recipe, warning
 from tosmooth.distill.start import formats_of, starting_config
-from tosmooth.errors import UnfetchedError
+from tosmooth.errors import StudyError, UnfetchedError
 from tosmooth.export.export import export_model
 from tosmooth.export.folder import refuse_unless_ours
-from tosmooth.folder.paths import AUDIT_FILE, AUDIT_PAGE_FILE, AUDIT_SUMMARY_FILE, DISTILL_FILE, EXPORT
+from tosmooth.folder.curves import read_curve
+from tosmooth.folder.judged import read_correct
+from tosmooth.folder.paths import AUDIT_FILE, AUDIT_PAGE_FILE, AUDIT_SUMMARY_FILE, CURVE_FILE, DISTILL_FILE, EXPORT
 from tosmooth.folder.writing import load_json, plain, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -110,6 +115,8 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     context.write_unreadable()
     if metric.counts_right:
         warnings += shortfalls(scores[teacher.name], scores[chosen.name], context.data.num_classes)
+        curve = on_main(lambda: _curve(context, chosen))
+        warnings += unfinished(metric, scores[chosen.name], scores[teacher.name], curve)
     warnings += no_worse(metric, scores[chosen.name], [scores[control.name] for control in controls])
     if len(context.plan.cells) > 1 and len(context.config.student.seeds) == 1:
         warnings.append(ONE_SEED)
@@ -124,6 +131,7 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
             "controls": [row_of(context, cell) for cell in controls],
             "failures": failures(context),
             "chosen": chosen.name,
+            "gained": _gained(context, chosen, controls),
             "how": how,
             "warnings": [*warnings, *left_out(context)],
             "notes": list(context.data.notes),
@@ -135,6 +143,21 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
         return cast(dict[str, Any], plain(result))
 
     return on_main(conclude)
+
+
+def _curve(context: Context, cell: Cell) -> list[float]:
+    """Of the chosen student, on validation; empty where there is none, or not every epoch has a figure."""
+    with suppress(StudyError):
+        return read_curve(context.folder(cell) / CURVE_FILE, "", context.task.metric.judged_by.val)
+    return []
+
+
+def _gained(context: Context, chosen: Cell, controls: Sequence[Cell]) -> dict[str, float] | None:
+    """Over the first control, of the same seed; None where there is none, or right and wrong are not counted."""
+    if not controls or not context.task.metric.counts_right:
+        return None
+    ours, without = (read_correct(context.folder(cell), "test") for cell in (chosen, controls[0]))
+    return gained(ours, without)
 
 
 def _validation_of(context: Context, owners: Sequence[Teacher | Cell]) -> dict[str, float | None]:

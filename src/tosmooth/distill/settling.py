@@ -19,6 +19,7 @@ from tosmooth.data.base import ImageData
 from tosmooth.distill.call import Call
 from tosmooth.distill.classes import TeacherClasses
 from tosmooth.distill.given import Given, find_outputs, take_as_it_is
+from tosmooth.distill.length import with_steps_enough
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.folder.claim import check_usable, compared_with
 from tosmooth.folder.paths import StudyDirectory
@@ -102,6 +103,9 @@ def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyP
     else:
         progress.note(_fine_tuned(call, start, data, theirs))
         verdicts = {alpha: trained_verdict(alpha) for alpha in start.teacher.label_smoothing}
+    if call.sets_length:
+        start, words = with_steps_enough(start, len(data.train))
+        progress.note(words)
     validated = len(data.validation) > 0
     met = {a: temperatures_for(v, call.temperatures, validated=validated) for a, v in verdicts.items()}
     values = sorted({value for one in met.values() for value in one.values})

@@ -20,7 +20,7 @@ from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
 from tosmooth.export.formats import check_formats, named_formats
 from tosmooth.files import path_safe, unportable
 from tosmooth.models.build import validate_model_name
-from tosmooth.recipes import DEFAULT_RECIPE, OWN_IMAGES
+from tosmooth.recipes import DEFAULT_RECIPE, OWN_IMAGES, OWN_IMAGES_SCRATCH
 from tosmooth.recipes.reading import load_config, read_source
 from tosmooth.tasks.base import Task
 from tosmooth.tasks.find import DEFAULT_TASK, find_task
@@ -93,12 +93,21 @@ def _texts(settings: Settings) -> list[str]:
 
 def _source(call: Call, mistakes: list[str]) -> dict[str, Any]:
     """The recipe or file as it is; where it cannot be read, ours, so that what else is wrong is found all the same."""
-    usual = DEFAULT_RECIPE if call.of_recipe else OWN_IMAGES
+    usual = DEFAULT_RECIPE if call.of_recipe else OWN_IMAGES_SCRATCH if _from_nothing(call) else OWN_IMAGES
     try:
         return read_source(call.source or usual)
     except ConfigError as error:
         mistakes += error.mistakes
         return read_source(usual)
+
+
+def _from_nothing(call: Call) -> bool:
+    """Whether the student starts without weights: as told, or because nobody publishes any for it."""
+    if call.student is None or call.from_scratch:
+        return call.from_scratch
+    from tosmooth.distill.opening import has_published_weights  # and with it PyTorch
+
+    return _wrong_name(call.student) is None and not has_published_weights(call.student)
 
 
 def _told(text: str, mistakes: Sequence[str]) -> bool:

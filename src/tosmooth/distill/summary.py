@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tosmooth.folder.paths import AUDIT_PAGE_FILE, DISTILL_FILE, StudyDirectory
 from tosmooth.terminal import markup
+from tosmooth.words.numbers import signed
 from tosmooth.words.students import without_teacher
 
 LEAST_MILLIONS = 100_000  # parameters, which two digits of a million show
@@ -33,6 +34,11 @@ def print_distilled(result: Mapping[str, Any], console: Console) -> None:
     unit, value = result["metric"]["unit"], chosen.get(f"test/{result['metric']['name']}")
     figure = f" {value:.1f}{unit} on test." if value is not None else ""
     console.print(f"[bold]Kept: {markup(chosen['name'])}[/bold], {markup(result['how'])}.{figure}")
+    if (gain := result.get("gained")) is not None:
+        console.print(
+            f"Distilling gained {signed(gain['mean'], 1)} points on test over training without a teacher "
+            f"({signed(gain['low'], 1)} to {signed(gain['high'], 1)} over these images; one seed)."
+        )
     for text in result["warnings"]:
         console.print(f"[yellow]warning:[/yellow] {markup(text)}")
     console.print()

@@ -8,6 +8,7 @@ from tosmooth.errors import ConfigError, did_you_mean
 
 DEFAULT_RECIPE = "fashion-mnist"
 OWN_IMAGES = "own-images"  # of a folder of the user's, which it may part itself
+OWN_IMAGES_SCRATCH = "own-images-scratch"  # the same, with a student that starts from nothing
 OWN_DATA = "path: null"  # in the text of a recipe whose data are the user's
 
 
