@@ -75,6 +75,14 @@ def test_it_says_what_a_reader_must_know(student, tiny_study):
     assert "not the setting that the study recommends" not in card
 
 
+def test_it_has_the_size_and_the_time_of_the_student_to_keep(student, tiny_study):
+    card = model_card(student, ["safetensors"])
+    assert f"| Parameters | {student.record['parameters']:,} |" in card
+    assert "ms an image, " in card
+    others = [name for name in tiny_study.cells.cell if name != student.owner.name]
+    assert "ms an image" not in model_card(choose(tiny_study.path, others[0]).load(), ["safetensors"])
+
+
 def test_another_setting_than_the_recommended_one_says_so(tiny_study):
     other = choose(tiny_study.path, "hinton-a0.1-T8-resnet8-s0").load()
     assert "**This is not the setting that the study recommends.**" in model_card(other, ["safetensors"])
@@ -127,6 +135,7 @@ def test_where_there_is_no_temperature_none_is_told(student):
 def test_no_name_is_obeyed(student):
     expected = kinds(body(model_card(student, ["safetensors"])))
     rows = len(re.findall("^\\|", model_card(student, ["safetensors"]), flags=re.MULTILINE))
+    taken = student.files.environment["milliseconds_per_image"]
     for text in HOSTILE:
         names = tuple(f"{text}{i}" if i else text for i in range(10))
         files = student.files
@@ -136,7 +145,16 @@ def test_no_name_is_obeyed(student):
             student,
             data=dataclasses.replace(student.data, classes=names, source=text),
             config=student.config.model_copy(update={"name": text}),
-            files=dataclasses.replace(files, advice=advice, verdict={"answer": answer}, environment={"torch": text}),
+            files=dataclasses.replace(
+                files,
+                advice=advice,
+                verdict={"answer": answer},
+                environment={
+                    "torch": text,
+                    "gpu": text,
+                    "milliseconds_per_image": taken,
+                },
+            ),
         )
         card = model_card(subject, ["safetensors"])
         found = kinds(body(card))

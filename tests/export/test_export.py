@@ -111,6 +111,7 @@ def test_what_lies_beside_the_weights(exported, tiny_study):
     found = json.loads((exported / "preprocessing.json").read_text(encoding="utf-8"))
     assert found["input"]["channels"] == found["preparation"]["channels"] == 1
     assert (found["input"]["height"], found["preparation"]["size"]) == (28, None)
+    assert found["input"]["center_crop"] is found["input"]["resize_shorter_side"] is None
     assert found["preparation"]["mean"] == found["preparation"]["std"] == [0.5]
     manifest = json.loads((exported / "export.json").read_text(encoding="utf-8"))
     written = {path.relative_to(exported).as_posix() for path in exported.rglob("*")} - {"export.json"}

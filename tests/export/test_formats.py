@@ -164,6 +164,8 @@ def test_the_processor_crops_as_the_study_did(tmp_path, vit_folder):
     given = processor([picture(split[i]) for i in range(8)], return_tensors="pt")["pixel_values"]
     assert (given - subject.classifier.prepare(subject.images)).abs().max() < 0.05
     assert "shorter side resized to 32" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    told = json.loads((tmp_path / "out" / "preprocessing.json").read_text(encoding="utf-8"))["input"]
+    assert (told["resize_shorter_side"], told["center_crop"]) == (32, 28)
 
 
 def test_an_exported_folder_is_a_model_of_tosmooth_again(exported, tmp_path):

@@ -23,7 +23,7 @@ from tosmooth.study.plan import Teacher
 from tosmooth.terminal import shown
 from tosmooth.words.answer import answers, basis, forwarded
 from tosmooth.words.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
-from tosmooth.words.students import without_teacher
+from tosmooth.words.students import how_fast, without_teacher
 from tosmooth.words.teachers import how_trained, in_figures
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def _facts(subject: Subject) -> str:
     rows.append(("Model", subject.model.name))
     if isinstance(record.get("parameters"), int):
         rows.append(("Parameters", f"{record['parameters']:,}"))
+    if subject.files is not None and (speed := how_fast(subject.files.environment, owner.name)):
+        rows.append(("Time", speed))
     given = config.teacher.is_given(owner.label_smoothing)
     if not isinstance(owner, Teacher) and owner.is_control:
         rows += [("Teacher", "none"), ("Seeds in the study", seeds)]

@@ -10,6 +10,7 @@ from tosmooth.files import write_text
 from tosmooth.terminal import shown
 
 if TYPE_CHECKING:
+    from tosmooth.config.schema import DataConfig
     from tosmooth.export.subject import Subject
 
 LABELS, PREPROCESSING = "labels.json", "preprocessing.json"
@@ -28,6 +29,7 @@ def preprocessing(subject: Subject) -> dict[str, Any]:
         "input": {
             "evaluation_transform": config.eval_transform,
             "image_size": config.image_size,
+            **_crop(config),
             "channels": channels,
             "height": height,
             "width": width,
@@ -44,14 +46,26 @@ def preprocessing(subject: Subject) -> dict[str, Any]:
     }
 
 
+def _crop(config: DataConfig) -> dict[str, Any]:
+    """What a program does to an image of any size, in pixels; nothing where images are taken as they are."""
+    if config.eval_transform != "resize_center_crop" or config.image_size is None:
+        return {"resize_shorter_side": None, "resize_interpolation": None, "center_crop": None}
+    shorter = round(config.image_size * 256 / 224)
+    return {
+        "resize_shorter_side": shorter,
+        "resize_interpolation": "bilinear, antialiased",
+        "center_crop": config.image_size,
+    }
+
+
 def steps(subject: Subject) -> list[str]:
     """The same in sentences, in order; the first is up to the caller of a program, the others are part of it."""
     found = preprocessing(subject)
     before, spec = found["input"], found["preparation"]
     first = f"A batch of images, uint8, (N, {before['channels']}, {before['height']}, {before['width']})"
-    if before["evaluation_transform"] == "resize_center_crop":
-        side = before["image_size"]
-        first += f": shorter side resized to {round(side * 256 / 224)} (bilinear, antialiased), centre crop of {side}"
+    if before["center_crop"]:
+        shorter, how = before["resize_shorter_side"], before["resize_interpolation"]
+        first += f": shorter side resized to {shorter} ({how}), centre crop of {before['center_crop']}"
     lines = [f"{first}.", "Divided by 255."]
     if spec["channels"] != before["channels"]:
         lines.append(f"The grey channel is repeated {spec['channels']} times.")

@@ -15,7 +15,7 @@ from tosmooth.terminal import quoted
 from tosmooth.untrusted import is_folder_name
 from tosmooth.words import answer
 from tosmooth.words.numbers import count_of
-from tosmooth.words.students import of_students
+from tosmooth.words.students import how_fast, of_students
 from tosmooth.words.teachers import how_trained
 
 EFFECT_WORDS = {
@@ -84,19 +84,7 @@ def _size(files: StudyFiles) -> str:
         if weights.is_file():
             megabytes = weights.stat().st_size / 1e6
             parts.append(f"{megabytes:.{0 if megabytes >= 10 else 1 if megabytes >= 1 else 2}f} MB of weights")
-    return "; ".join(filter(None, [", ".join(parts), _speed(files, name)]))
-
-
-def _speed(files: StudyFiles, cell: str) -> str:
-    """How long the student took for an image where the study ran; empty where that was not measured."""
-    taken = files.environment.get("milliseconds_per_image")
-    if not isinstance(taken, Mapping) or taken.get("cell") != cell:
-        return ""
-    one, together, batch = (taken.get(key) for key in ("one", "together", "batch"))
-    if not (isinstance(one, int | float) and isinstance(together, int | float)):
-        return ""
-    device = files.environment.get("gpu") or f"CPU, {count_of(int(files.environment.get('threads') or 1), 'thread')}"
-    return f"{one:.3g} ms an image, {together:.3g} ms in batches of {batch} ({device}, where the study ran)"
+    return "; ".join(filter(None, [", ".join(parts), how_fast(files.environment, name)]))
 
 
 def export_command(files: StudyFiles) -> str:

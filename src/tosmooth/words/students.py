@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tosmooth.config.schema import StudentConfig
 from tosmooth.words.numbers import count_of
 
@@ -16,6 +19,24 @@ def of_students(training: str) -> str:
 def without_teacher(smoothing: float) -> str:
     """`without a teacher`, of a control; `smoothing`: of its own labels."""
     return "without a teacher" + (f", on labels smoothed by α = {smoothing:g}" if smoothing else "")
+
+
+def how_fast(environment: Mapping[str, Any], cell: str) -> str:
+    """How long a student took for an image where the study ran; empty where that was not measured, or of another one.
+
+    Args:
+        environment: content of `environment.json`.
+        cell: the student's name.
+    """
+    taken = environment.get("milliseconds_per_image")
+    if not isinstance(taken, Mapping) or taken.get("cell") != cell:
+        return ""
+    one, together, batch = (taken.get(key) for key in ("one", "together", "batch"))
+    if not (isinstance(one, int | float) and isinstance(together, int | float) and isinstance(batch, int)):
+        return ""
+    threads = environment.get("threads")
+    device = environment.get("gpu") or f"CPU, {count_of(threads if isinstance(threads, int) else 1, 'thread')}"
+    return f"{one:.3g} ms an image, {together:.3g} ms in batches of {batch} ({device}, where the study ran)"
 
 
 def how_students_train(student: StudentConfig) -> str:
