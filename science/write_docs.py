@@ -21,8 +21,9 @@ from science.tables import (
     own_rates,
     witnesses,
 )
-from tosmooth.folder.results import load_study
-from tosmooth.study.summary import headline_of
+from tosmooth.report.reading import read_study
+from tosmooth.words.answer import forwarded
+from tosmooth.words.conclusions import conclusions
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "science.md"
 ADVISED = {"smoothed": 1.0, "undecided": 1.0, "not smoothed": None}  # T, by the audit's verdict
@@ -76,11 +77,9 @@ def searched(study: Path) -> str:
 
 def said(study: Path) -> str:
     """The study's own words."""
-    results = load_study(study)
-    advice = results.advice or {}
-    parts = [advice.get(key) or {} for key in ("effect", "consequence", "rule")]
-    told = [headline_of(results), *(part.get("sentence") for part in parts)]
-    return "\n".join(f"> {sentence}  " for sentence in told if sentence)
+    files = read_study(study)
+    told = [] if files.answer is None else [forwarded(files.answer, files.wording)]
+    return "\n".join(f"> {sentence}  " for sentence in [*told, *conclusions(files.advice, files.wording).values()])
 
 
 def others(study: Path) -> str:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from tosmooth.advice.advise import answer_of, conclude
 from tosmooth.tasks.metric import TOP1, Metric
-from tosmooth.words.answer import forwarded, wording_of
+from tosmooth.words.answer import forwarded
+from tosmooth.words.wording import wording_of
 
 
 def said(advice: dict[str, Any], results: pd.DataFrame, metric: Metric = TOP1) -> str:

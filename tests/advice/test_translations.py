@@ -25,7 +25,11 @@ from tosmooth.folder.translations import Translations, read_translations
 from tosmooth.tasks.sample_tests import FEWEST_SENTENCES, WholeTranslations
 from tosmooth.tasks.translation import BLEU
 from tosmooth.words.answer import answers as questions
-from tosmooth.words.answer import basis, wording_of
+from tosmooth.words.answer import basis
+from tosmooth.words.caveats import caveat_sentences
+from tosmooth.words.conclusions import conclusions
+from tosmooth.words.consequence import consequence_sentence
+from tosmooth.words.wording import Wording, wording_of
 
 REFERENCES = [f"the file number {i} could not be saved in folder {i % 7}" for i in range(120)]
 DIFFUSES = diffusion_table(lambda a, t: (0.3 if a > 0 and t > 1 else 0.05, 0.05))
@@ -60,6 +64,7 @@ def test_sentences_speak_of_bleu():
     facts = conclude(advice, table, pd.DataFrame(), preview=False, metric=BLEU)["answer"]
     wording = wording_of(advice, table, BLEU)
     found = [*(one.sentence for one in questions(facts, wording)), basis(facts, wording)]
+    found += [*conclusions(advice, wording).values(), *caveat_sentences(advice["caveats"], wording)]
     written = json.dumps([advice, *found, said_on_test(advice, table, BLEU)], default=str, ensure_ascii=False)
     assert "%" not in written.replace("95 %", "")
     assert "top-1" not in written
@@ -68,27 +73,27 @@ def test_sentences_speak_of_bleu():
 
 def test_caveats_are_about_sentences_and_bleu():
     table = translated(results_table(bleu))
-    caveats = " ".join(
-        advise(table, TEACHERS.assign(**{"val/bleu": 9}), DIFFUSES, Rules(preview=True, metric=BLEU))["caveats"]
-    )
-    assert "Preview: few sentences" in caveats
-    assert "at least as good as the best teacher" in caveats
-    assert "as good as" not in " ".join(advise(table, TEACHERS, DIFFUSES, Rules(metric=BLEU))["caveats"])
+    weak = advise(table, TEACHERS.assign(**{"val/bleu": 9}), DIFFUSES, Rules(preview=True, metric=BLEU))["caveats"]
+    assert "Preview: few sentences" in caveat_sentences(weak, Wording(BLEU))[0]
+    assert {"code": "as good as its teacher"} in weak
+    assert {"code": "as good as its teacher"} not in advise(table, TEACHERS, DIFFUSES, Rules(metric=BLEU))["caveats"]
 
 
 def test_without_validation_figures_of_bleu_nothing_is_chosen_by_token_accuracy():
     table = translated(results_table(bleu)).assign(**{"val/bleu": np.nan})
     advice = advise(table, TEACHERS, DIFFUSES, Rules(metric=BLEU))
     assert advice["answer"] is None
-    assert "no validation split" in " ".join(advice["caveats"])
+    assert advice["caveats"][0] == {"code": "no validation"}
 
 
 def test_the_consequence_is_said_of_bleu():
     scores = scores_by_seed(translated(results_table(lambda a, t: 20 - 10 * a * t)), "val/bleu")
-    text = judge_consequence(scores, [(0.1, 64.0)], "hinton", "resnet8", BLEU)["sentence"]
-    assert text.startswith("BLEU falls with it, as the paper says: from T = 1 to 64")
-    text = judge_consequence(scores, [], "hinton", "resnet8", BLEU)["sentence"]
-    assert text.endswith("What costs BLEU here is not shown to be diffusion.")
+    with_it, without = (
+        consequence_sentence(judge_consequence(scores, shown, "hinton", "resnet8", BLEU), Wording(BLEU))
+        for shown in ([(0.1, 64.0)], [])
+    )
+    assert with_it.startswith("BLEU falls with it, as the paper says: from T = 1 to 64")
+    assert without.endswith("What costs BLEU here is not shown to be diffusion.")
 
 
 def test_other_objectives_are_compared_in_bleu():

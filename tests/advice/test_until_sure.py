@@ -17,7 +17,8 @@ from tosmooth.advice.units import Setting
 from tosmooth.advice.until_sure import Look, confidence_of, look, looked_of, looks_at
 from tosmooth.analysis.more_blocks import spent_confidence
 from tosmooth.tasks.metric import TOP1
-from tosmooth.words.answer import Wording, basis
+from tosmooth.words.answer import basis
+from tosmooth.words.wording import Wording
 
 NONE = pd.DataFrame()
 PLAIN: Setting = ("hinton", 0.0, 1.0, "resnet8")

@@ -16,6 +16,7 @@ from tosmooth.export.card import model_card
 from tosmooth.export.markdown import LONGEST, plain
 from tosmooth.export.subject import Subject, choose
 from tosmooth.study.summary import headline_of
+from tosmooth.words.caveats import caveat_sentences
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>", "[click](http://evil.example)", "![](http://evil.example/track.png)", "a | b",
@@ -64,7 +65,7 @@ def test_it_says_what_a_reader_must_know(student, tiny_study):
     head = yaml.safe_load(card.split("---")[1])
     assert head["pipeline_tag"] == "image-classification"
     assert "distilled at temperature T = 1" in card
-    for text in tiny_study.advice["caveats"]:
+    for text in caveat_sentences(tiny_study.advice["caveats"], student.files.wording):
         assert plain(text) in card
     assert plain(headline_of(tiny_study)) in card
     assert "To be filled in" in card
@@ -139,7 +140,9 @@ def test_no_name_is_obeyed(student):
     for text in HOSTILE:
         names = tuple(f"{text}{i}" if i else text for i in range(10))
         files = student.files
-        advice = {**files.advice, "caveats": [text], "effect": {"sentence": text}}
+        caveats = [text, {"code": "one seed", "unit": text}]
+        advice = {**files.advice, "caveats": caveats, "effect": files.advice["effect"] | {"unit": text}}
+        advice["rule"] = {"sentence": text}
         answer = files.verdict["answer"] | {"unit": text, "settings": [], "chosen": files.verdict["answer"]["chosen"]}
         subject = dataclasses.replace(
             student,

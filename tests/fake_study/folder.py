@@ -343,18 +343,28 @@ def _advice(v: Variant) -> dict[str, Any]:
          "relation": "best" if (a, t) == (alpha, temperature) else "worse" if best - v.top1(a, t) > 0.5 else "tied"}
         for a in v.alphas for t in v.temperatures
     ]  # fmt: skip
-    shown = "Systematic diffusion is shown at T = 64: students of the smoothed teacher move towards similar classes."
-    none = "Your data does not show systematic diffusion. The contrast is +0.000 (95 % interval −0.004 to +0.004)."
+    place = {"label_smoothing": v.alphas[-1], "temperature": float(v.temperatures[-1])}
+    s1, s2 = (v.eta(v.alphas[-1], v.temperatures[-1], quantity) for quantity in ("eta_s1", "eta_s2"))
+    means = {"eta_s1": s1, "eta_s2": s2, "eta_s1-eta_s2": s1 - s2, "contrast": s1 - s2}
+    etas = [
+        place | {"quantity": quantity, "mean": mean, "low": mean - 0.004, "high": mean + 0.004, "n": v.seeds}
+        for quantity, mean in means.items()
+    ]
+    at = list(place.values())
+    effect = {"verdict": "shown", "reason": None, "at": None, "shown": [at], "temperatures": at[1:]}
+    none = {"verdict": "not shown", "reason": "dissimilar", "at": at, "shown": [], "temperatures": []}
+    behind = {"behind": {"mean": 0.1, "low": -0.1, "high": 0.3, "n": v.seeds}}
     return {
         "frozen_at": "2030-01-02T03:10:00+00:00", "metric": "val/top1", "selection": "best", "margin": 0.5,
-        "effect": {"verdict": "shown" if v.effect else "not shown", "sentence": shown if v.effect else none},
+        "effect": (effect if v.effect else none) | {"unit": "seed", "opposed": [], "eta": etas},
         "recommendation": {"objective": "hinton", "label_smoothing": alpha, "temperature": temperature,
                            "student": "resnet8", "mean": best + 0.3, "low": best + 0.15,
                            "high": best + 0.45, "n": v.seeds},
         "comparisons": comparisons,
-        "rule": {"agrees": v.effect, "sentence": "The paper's rule (smoothed teacher, T = 1) "
-                 + ("holds on your data." if v.effect else "is not settled by 6 runs.")},
-        "caveats": ["One teacher per α: the conclusion holds for this pair of teachers, not for smoothing in general."],
+        "rule": {"verdict": "best", "agrees": True, "temperature": 1.0} if v.effect
+        else {"verdict": "undecided", "agrees": None, "temperature": 1.0} | behind,
+        "consequence": {"verdict": None, "rows": []},
+        "caveats": [{"code": "one teacher"}],
     }  # fmt: skip
 
 

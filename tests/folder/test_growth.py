@@ -158,10 +158,7 @@ def test_the_sentences():
         "2 students leave the results and stay on disk"
     )
     read = {"added": ["T = 2"], "removed": [], "test_was_read": True}
-    assert caveats([read]) == [
-        "The grid was changed after its test split had been read (new: T = 2); this advice was made anew from "
-        "validation figures."
-    ]
+    assert caveats([read]) == [{"code": "grid changed", "added": ["T = 2"], "removed": [], "test_was_read": True}]
 
 
 def test_a_grid_that_grows_runs_only_its_new_cells(
@@ -178,7 +175,7 @@ def test_a_grid_that_grows_runs_only_its_new_cells(
 
     grown, at_once = (content(path) for path in (small.path, tiny_study.path))
     told = json.loads((small.path / "analysis" / "advice.json").read_text(encoding="utf-8"))["caveats"]
-    assert sum("changed after its test split had been read (new: T = 8)" in text for text in told) == 1
+    assert [caveat["added"] for caveat in told if caveat["code"] == "grid changed"] == [["T = 8"]]
     with_caveats = {"analysis/advice.json", "analysis/verdict.json", "analysis/changes.json", archived.name}
     grown, at_once = (
         {name: value for name, value in found.items() if Path(name).name not in {Path(n).name for n in with_caveats}}

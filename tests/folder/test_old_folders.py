@@ -28,11 +28,13 @@ from tosmooth.folder.paths import (
 from tosmooth.folder.results import load_study
 from tosmooth.recipes.reading import load_config
 from tosmooth.report.build import build_report
+from tosmooth.report.caveats import caveats
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
 from tosmooth.study.single import evaluate_weights
 from tosmooth.words.answer import headline
+from tosmooth.words.conclusions import conclusions
 
 OLD = Path(__file__).parent / "written_by_0_1_0" / "small"
 
@@ -81,6 +83,14 @@ def test_a_report_is_built_from_it(old: StudyDirectory):
     plain = re.sub("</?abbr[^>]*>", "", page)  # terms explain themselves
     assert " ".join(headline(files.answer, files.wording).split()) in " ".join(plain.split())
     assert "Smooth the teacher?" in page
+    written = files.advice["effect"]["sentence"], files.advice["rule"]["sentence"]
+    assert conclusions(files.advice, files.wording) == dict(zip(("effect", "rule"), written, strict=True))
+    shown = " ".join(plain.replace("\u00a0", " ").split())
+    for sentence in written:
+        assert sentence in shown
+    # What the report sees as well is not said twice.
+    assert caveats(files)[:4] == files.advice["caveats"]
+    assert not any("seeds" in text or "One teacher" in text for text in caveats(files)[4:])
     names = {path.stem for path in old.figures.iterdir()}
     assert {"accuracy", "diffusion", "projection", "reliability", "calibration-error", "classes"} <= names
 

@@ -70,9 +70,9 @@ def strange(folder: Path) -> Path:
         names = {"hinton": OBJECTIVE, "resnet8": STUDENT}
         value = rewritten(value, lambda text, names=names: names.get(text, text))
         if file.name in {"advice.json", "verdict.json"}:
-            for part in (value, *(value.get(key, {}) for key in ("effect", "rule"))):
-                part.update(dict.fromkeys(part.keys() & {"sentence"}, SENTENCE))
-            value |= {"caveats": [SENTENCE]} if "caveats" in value else {}
+            value |= {"rule": {"sentence": SENTENCE}} if "rule" in value else {}  # as an earlier version wrote it
+            value |= {"caveats": [SENTENCE, {"code": "one seed", "unit": SENTENCE}]} if "caveats" in value else {}
+            value.get("effect", {}).update({"unit": SENTENCE} if "effect" in value else {})
             if isinstance(facts := value.get("answer"), dict):
                 facts["unit"] = f'" onmouseover="{RUN}'
         if file.name == "environment.json":

@@ -28,6 +28,7 @@ from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
 from tosmooth.study.summary import headline_of
 from tosmooth.tasks.metric import TOP1, Metric
+from tosmooth.words.conclusions import conclusions
 
 RATES = ["student.learning_rates=[0.01,1]", "student.learning_rate_seeds=1"]
 
@@ -185,7 +186,7 @@ def test_the_report_shows_both_rates_and_every_conclusion_names_them(study):
         assert table.data[column].tolist() == trials[by.to_numpy()].tolist()
     words = "Students: SGD, each setting at the better of 0.001 and 0.1, "
     sentence = headline_of(study)
-    for part in (sentence, files.advice["effect"]["sentence"]):
+    for part in (sentence, conclusions(files.advice, files.wording)["effect"]):
         assert words in part
     assert ", learning rate 0." in sentence
     assert "Each setting at its own learning rate" in (study.path / "report.html").read_text(encoding="utf-8")

@@ -359,7 +359,7 @@ def test_epochs_chosen_on_the_test_split_are_marked_as_such(tiny_raw, tmp_path: 
     assert "test/top1" in epochs
     assert "val/top1" not in epochs
     assert results.advice is not None
-    assert "optimistic" in results.advice["caveats"][0]
+    assert results.advice["caveats"][0] == {"code": "chosen on test"}
     assert "optimistic" in (results.path / "report.html").read_text(encoding="utf-8")
 
 

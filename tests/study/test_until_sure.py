@@ -34,7 +34,8 @@ from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
 from tosmooth.study.until_sure import UntilSure, at_most, mistakes_of
-from tosmooth.words.answer import basis, wording_of
+from tosmooth.words.answer import basis
+from tosmooth.words.wording import wording_of
 
 FOUR = UntilSure(seeds_at_most=4)  # looks after 2, 3 and 4 seeds
 GONE = ("hinton", 0.1, 8.0, "resnet8")
@@ -238,14 +239,16 @@ def test_the_time_that_is_used_up_ends_it_and_more_time_goes_on(begun: Path, mon
     assert (facts["reason"], facts["looks"], facts["seeds"]) == ("budget", 1, 2)
     assert facts["confidence"] > 0.999  # the first look's own share: with more time, looks go on
     assert sorted(set(short.cells.seed)) == [0, 1]
-    assert any("after its test split had been read" in caveat for caveat in short.advice["caveats"])
+    changes = [caveat for caveat in short.advice["caveats"] if caveat["code"] == "grid changed"]
+    assert any(caveat["test_was_read"] for caveat in changes)
 
     longer = run_study(config, begun, quiet(), until_sure=UntilSure(4, budget=1e6))
     assert sorted(set(longer.cells.seed)) == [0, 1, 2, 3]
     assert longer.advice is not None
     assert longer.advice["until_sure"]["looks"] == 3
     assert longer.advice["until_sure"]["reason"] == "seeds"
-    assert any("seed = 2" in caveat for caveat in longer.advice["caveats"])
+    changes = [caveat for caveat in longer.advice["caveats"] if caveat["code"] == "grid changed"]
+    assert any("seed = 2" in ", ".join(caveat["added"]) for caveat in changes)
 
 
 @pytest.mark.usefixtures("unreported")

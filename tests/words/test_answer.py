@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tosmooth.tasks.metric import TOP1
-from tosmooth.words.answer import Answer, Wording, answers, basis, headline
+from tosmooth.words.answer import Answer, answers, basis, headline
+from tosmooth.words.wording import Wording
 
 CHOSEN = {"objective": "hinton", "label_smoothing": 0.1, "temperature": 2.0, "student": "resnet8"}
 PLAIN = CHOSEN | {"label_smoothing": 0.0}

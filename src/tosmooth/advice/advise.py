@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,15 +20,13 @@ from tosmooth.advice.comparisons import KEY, Evidence, Judged, compare_with, sco
 from tosmooth.advice.consequence import judge_consequence, witnesses_of
 from tosmooth.advice.convergence import convergence, not_alike
 from tosmooth.advice.effect import Effect, eta_intervals, judge_effect
-from tosmooth.advice.paper_rule import judge_rule
+from tosmooth.advice.paper_rule import judge_rule, rule_of
 from tosmooth.advice.units import Setting, reference_temperature, unit_of
 from tosmooth.advice.until_sure import choice, looked_of
 from tosmooth.analysis.inference import t_interval
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
 from tosmooth.words.settings import rate_of
-from tosmooth.words.students import of_students
-from tosmooth.words.teachers import UNKNOWN
 
 
 def advise(
@@ -88,10 +86,6 @@ def _advise(
     done = results[results.status == "done"]
     objective = leading_objective(done.objective)
     effect, metric = judge_effect(diffusion, objective), rules.metric
-    unknown = rules.smoothing == "unknown"
-    if unknown:
-        effect = replace(effect, sentence=f"Systematic diffusion is of students of smoothed teachers; {UNKNOWN}.")
-    students = of_students(rules.training)
     advice: dict[str, Any] = {
         "frozen_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "metric": metric.val,
@@ -101,14 +95,7 @@ def _advise(
         "smoothing": rules.smoothing,
         "training": rules.training,
         "learning_rates": list(rules.rates),
-        "effect": {
-            "verdict": effect.verdict,
-            "sentence": effect.sentence + students,
-            "temperatures": list(effect.temperatures),
-            "shown": [list(setting) for setting in effect.shown],
-            "opposed": [list(setting) for setting in effect.opposed],
-            "eta": eta_intervals(diffusion, objective),
-        },
+        "effect": asdict(effect) | {"temperatures": effect.temperatures, "eta": eta_intervals(diffusion, objective)},
     }
     if rules.selection == "best_on_test" or done[metric.val].isna().all():
         return advice | _advice_without_validation(results, teachers, effect, diffusion, rules)
@@ -121,7 +108,6 @@ def _advise(
     comparisons = compare_with(
         best, scores, rules.margin, evidence, metric, study.images, confidence=looked.confidence, out=looked.out
     )
-    rule = judge_rule(best, scores, comparisons, rules, evidence)
     told = {"until_sure": dict(rules.until_sure)} if rules.until_sure else {}
     return advice | {
         "recommendation": dict(zip(KEY, best, strict=True))
@@ -134,11 +120,7 @@ def _advise(
         ) | told,
         **told,
         "comparisons": comparisons,
-        "rule": (
-            {"agrees": None, "sentence": f"The paper's rule could not be checked: {UNKNOWN}."}
-            if unknown
-            else rule | {"sentence": rule["sentence"] + students}
-        ),
+        "rule": judge_rule(best, scores, comparisons, rules, evidence),
         "consequence": judge_consequence(
             scores,
             effect.shown,
@@ -147,7 +129,6 @@ def _advise(
             metric,
             not_alike(convergence(results), objective, best[3]),
             witnesses_of(done),
-            rules.training,
         ),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }  # fmt: skip
@@ -180,18 +161,13 @@ def _advice_without_validation(
     settings = [setting for setting in settings if has_temperature(setting["objective"])] or settings
     lowest = reference_temperature(setting["temperature"] for setting in settings)
     chosen = max((s for s in settings if s["temperature"] == lowest), key=lambda s: s["label_smoothing"])
-    reason = (
-        "the epoch was chosen on the test split, as the paper's scripts do, so test figures are optimistic"
-        if rules.selection == "best_on_test"
-        else "there is no validation split (data.validation: 0)"
-    )
     nan = math.nan
     return {
         "recommendation": chosen | {"mean": nan, "low": nan, "high": nan, "n": int(done[unit_of(results)].nunique())},
         "answer": None,
         "comparisons": [],
-        "rule": {"agrees": None, "sentence": "The paper's rule was applied, not checked."},
-        "caveats": [f"Selection: {reason}.", *advice_caveats(results, teachers, effect, diffusion, rules)],
+        "rule": rule_of("not checked"),
+        "caveats": advice_caveats(results, teachers, effect, diffusion, rules),
     }
 
 

@@ -23,21 +23,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tosmooth.advice.comparisons import scores_by_seed
-from tosmooth.advice.convergence import in_words
+from tosmooth.advice.convergence import farthest_off
 from tosmooth.advice.effect import AlphaT
 from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, reference_temperature
 from tosmooth.analysis.inference import holm, t_interval
-from tosmooth.tasks.metric import TOP1, Metric, capital
-
-SENTENCES = {
-    ("loss", "apart"): "{Metric} {falls} as classes diffuse, but {missing}: {cost}. Diffusion is not shown to be why.",
-    ("loss", "shown"): "{Metric} {falls} with it, as the paper says: {cost}.",
-    ("loss", "other"): "{Metric} {falls} all the same: {cost}. What costs {metric} here is not shown to be diffusion.",
-    ("gain", "shown"): "{Metric} does not {fall} with it: {cost}.",
-    ("gain", "other"): "{Metric} does not {fall} either: {cost}.",
-    ("none", "shown"): "It is not shown to cost {metric}: {cost}.",
-    ("none", "other"): "Nor is it shown that smoothing changes what raising T does to {metric}: {cost}.",
-}
+from tosmooth.tasks.metric import TOP1, Metric
 
 
 @dataclass(frozen=True)
@@ -47,22 +37,19 @@ class Witness:
     Attributes:
         values: settings as rows, seeds as columns.
         sign: of its change where diffusion is at work.
-        absent: what is said where it does not change so.
+        code: "errors" on similar classes, or "separation" from them.
     """
 
     values: pd.DataFrame
     sign: int
-    absent: str
+    code: str
 
 
 def witnesses_of(done: pd.DataFrame) -> list[Witness]:
     """Errors on similar classes and d′ to them, as far as the finished cells of `results.csv` know them."""
-    kinds = (
-        ("diffusion/errors_s1", 1, "errors on similar classes do not rise with it"),
-        ("diffusion/d_prime_s1", -1, "similar classes do not get harder to tell apart (d′)"),
-    )
+    kinds = (("diffusion/errors_s1", 1, "errors"), ("diffusion/d_prime_s1", -1, "separation"))
     known = [kind for kind in kinds if kind[0] in done and done[kind[0]].notna().any()]
-    return [Witness(scores_by_seed(done, column), sign, absent) for column, sign, absent in known]
+    return [Witness(scores_by_seed(done, column), sign, code) for column, sign, code in known]
 
 
 def judge_consequence(
@@ -73,7 +60,6 @@ def judge_consequence(
     metric: Metric = TOP1,
     unlike: Mapping[AlphaT, float] | None = None,
     witnesses: Collection[Witness] = (),
-    training: str = "",
 ) -> dict[str, Any]:
     """What raising T costs the students of a smoothed teacher, over what it costs those of the unsmoothed one.
 
@@ -85,13 +71,15 @@ def judge_consequence(
         metric: what the scores are.
         unlike: the (α, T) that were not trained as far as (α, T₀), and how far in comparison; α = 0 among them.
         witnesses: what has to change too where diffusion is the explanation.
-        training: what the students were trained with.
 
     Returns:
-        `sentence` (empty where nothing can be said), `verdict` (loss, gain, none; None, where nothing can be said or no
-        T was trained like T₀), and `rows`: Δ with its interval, p, Holm's p and `alike` by (α, T).
+        `verdict`: "loss", "gain" or "none"; None where nothing can be said, or no T was trained like T₀. `rows`: Δ with
+        its interval, p, Holm's p and `alike`, by (α, T); empty where nothing can be said. With rows,
+        `reference_temperature` and `unit`; `farthest_off`, the setting that was trained least alike, None where all
+        were. With a verdict, `at`: the (α, T) with the largest Δ beyond chance; `diffuses`: whether systematic
+        diffusion is shown there; `missing`: codes of the witnesses that do not bear it out.
     """
-    nothing: dict[str, Any] = {"verdict": None, "sentence": "", "rows": []}
+    nothing: dict[str, Any] = {"verdict": None, "rows": []}
     own = _students(scores, objective, student)
     temperatures = sorted(own.index.get_level_values("temperature").unique())
     alphas = own.index.get_level_values("label_smoothing").unique()
@@ -117,36 +105,25 @@ def judge_consequence(
         own_off = {place: unlike[place] for place in both if place in unlike}
         row["alike"], off = not own_off, off | own_off
     alike = [row for row in rows if row["alike"]]
+    facts = nothing | {
+        "rows": rows,
+        "reference_temperature": base,
+        "unit": scores.columns.name or "seed",
+        "farthest_off": farthest_off(off),
+    }
     if not alike:
-        reason = in_words(off.items(), base)
-        text = f"What raising T does to {metric.noun} cannot be told from what the learning rate does: {reason}"
-        text += f" ({training})." if training else "."
-        return {"verdict": None, "sentence": text, "rows": rows}
+        return facts
     found = [row for row in alike if row["p_holm"] < SIGNIFICANCE]
     strongest = max(found or alike, key=lambda row: abs(row["mean"]))
-    kind = "none" if not found else "loss" if metric.sign * strongest["mean"] < 0 else "gain"
-    word, trained = scores.columns.name or "seed", f"; {training}" if training else ""
-    cost = (
-        f"from T = {base:g} to {strongest['temperature']:g}, smoothing the teacher "
-        f"(α = {strongest['label_smoothing']:g}) changes what raising T does by {strongest['mean']:+.1f} points "
-        f"(95 % interval {strongest['low']:+.1f} to {strongest['high']:+.1f}, {strongest['n']} {word}s{trained})"
-    )
+    verdict = "none" if not found else "loss" if metric.sign * strongest["mean"] < 0 else "gain"
     place = (strongest["label_smoothing"], strongest["temperature"])
-    explains, missing = ("shown" if place in shown else "other"), []
-    if kind == "loss" and place in shown:
+    missing = []
+    if verdict == "loss" and place in shown:
         for witness in witnesses:
             changes = witness.sign * _interaction(_students(witness.values, objective, student), place, base)
             if len(changes) >= FEWEST_SEEDS and not t_interval(changes).low > 0:
-                explains = "apart"
-                missing.append(witness.absent)
-    text = SENTENCES[kind, explains].format(
-        cost=cost, metric=metric.noun, Metric=capital(metric.noun), falls=metric.falls, fall=metric.fall,
-        missing=" and ".join(missing),
-    )  # fmt: skip
-    if off:
-        left = ", ".join(f"({r['label_smoothing']:g}, {r['temperature']:g})" for r in rows if not r["alike"])
-        text += f" Left out, as not trained alike: (α, T) = {left}; {in_words(off.items(), base)}."
-    return {"verdict": kind, "sentence": text, "rows": rows}
+                missing.append(witness.code)
+    return facts | {"verdict": verdict, "at": list(place), "diffuses": place in shown, "missing": missing}
 
 
 def _students(table: pd.DataFrame, objective: str, student: str) -> pd.DataFrame:

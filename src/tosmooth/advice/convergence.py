@@ -13,7 +13,8 @@ compared with that of T₀, at the same teacher's α, objective and student mode
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -68,26 +69,21 @@ def not_alike(found: pd.DataFrame, objective: str, student: str) -> dict[tuple[f
     return {(row.label_smoothing, row.temperature): float(row.way_to_reference) for row in own.itertuples()}
 
 
-def in_words(settings: Iterable[tuple[tuple[float, float], float]], reference: float) -> str:
-    """Of settings and their ratios, the one farthest from alike: how far its students have gone."""
-    (alpha, temperature), ratio = max(settings, key=lambda item: abs(math.log(max(item[1], 1e-6))))
-    gone = f"have gone {100 * ratio:.0f} % of the way that those at T = {reference:g} went"
-    if ratio <= 0:
-        gone = f"have got no nearer to their teacher's answers, and those at T = {reference:g} have"
-    return f"the students at α = {alpha:g}, T = {temperature:g} {gone}"
+def farthest_off(settings: Mapping[tuple[float, float], float]) -> dict[str, float] | None:
+    """Of settings (α, T) and their ratios to the way gone at T₀, the one farthest from alike; None of none."""
+    if not settings:
+        return None
+    (alpha, temperature), ratio = max(settings.items(), key=lambda item: abs(math.log(max(item[1], 1e-6))))
+    return {"label_smoothing": alpha, "temperature": temperature, "way_to_reference": ratio}
 
 
-def convergence_caveats(results: pd.DataFrame, objective: str) -> list[str]:
-    """What must be known of settings that were not trained alike, a sentence for each student model."""
+def convergence_caveats(results: pd.DataFrame, objective: str) -> list[dict[str, Any]]:
+    """The caveat "not trained alike" of each student model that has such settings, with the one farthest off."""
     found, reference = convergence(results), reference_temperature(results.temperature)
-    sentences = []
+    caveats = []
     for student in dict.fromkeys(found.student):
-        if not (off := not_alike(found, objective, student)):
-            continue
-        text = in_words(off.items(), reference)
-        others = f", the farthest off of {len(off)}" if len(off) > 1 else ""
-        sentences.append(
-            f"{text[0].upper()}{text[1:]}{others}: what looks like an effect of T may be one of the learning rate. "
-            "Longer training, another learning rate or AdamW would tell."
-        )
-    return sentences
+        off = not_alike(found, objective, student)
+        if farthest := farthest_off(off):
+            told = {"code": "not trained alike", "settings": len(off), "reference_temperature": reference}
+            caveats.append(told | farthest)
+    return caveats

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
 import pandas as pd
 
 from tosmooth.advice.caveats import Rules
-from tosmooth.advice.comparisons import Evidence, compare_with
+from tosmooth.advice.comparisons import KEY, Evidence, compare_with
 from tosmooth.advice.units import Setting, reference_temperature
-from tosmooth.analysis.inference import Interval
 from tosmooth.losses.objectives import has_temperature
-from tosmooth.words.numbers import count_of
-from tosmooth.words.settings import SEQUENCE_WORDS, describe, written
+
+# "best", "tied", "worse", "undecided": how the best setting that follows the rule stands. Else why nothing says so: no
+# student has a temperature, or none follows the rule; its teacher may be smoothed or not; nothing may choose here.
+Verdict = Literal[
+    "best", "tied", "worse", "undecided", "no temperature", "no students", "smoothing unknown", "not checked"
+]
+AGREES = {"best": True, "tied": True, "worse": False}
 
 
 def judge_rule(
@@ -25,65 +29,46 @@ def judge_rule(
 ) -> dict[str, Any]:
     """The paper's rule among the settings that have a T: it says nothing of sequence-level distillation.
 
-    Where such a setting is the best, the rule is judged among the others, and it is said how its own best setting
-    stands against the best of all.
+    Returns:
+        `verdict`; `agrees`: whether the rule holds, None where that is open; `temperature`: its T, which is 1, or the
+        lowest where the grid has no 1; `behind`: mean, low, high and n of what the rule costs, in points, where it is
+        not the best. Where a setting without a temperature is the best of all, the rule is judged among the others, and
+        `overall` is the row of `comparisons` of its own best setting, None where there is none.
     """
+    if rules.smoothing == "unknown":
+        return rule_of("smoothing unknown")
     tempered = scores[[has_temperature(setting[0]) for setting in scores.index]]
     if tempered.empty:
-        text = "The paper's rule is about temperatures: no student of this grid has one."
-        return {"agrees": None, "sentence": text}
+        return rule_of("no temperature")
     if has_temperature(best[0]):
         return _rule(best, [row for row in comparisons if has_temperature(row["objective"])])
     own: Setting = rules.metric.best(tempered.mean(axis=1))
-    against = compare_with(own, tempered, rules.margin, evidence, rules.metric)
-    found = _rule(own, against, "among the settings with a temperature")
+    found = _rule(own, compare_with(own, tempered, rules.margin, evidence, rules.metric))
     lowest = reference_temperature(setting[2] for setting in tempered.index)
-    following = [
-        row
-        for row in comparisons
-        if has_temperature(row["objective"]) and row["label_smoothing"] > 0 and row["temperature"] == lowest
-    ]
-    if not following:
-        return found
-    row = min(following, key=lambda r: r["difference"])
-    gap = Interval(row["difference"], row["low"], row["high"], row["n"])
-    clear = {"worse": "beyond chance", "tied": "a tie within the stated margin"}.get(
-        row["relation"], "not told apart from chance"
-    )
-    sentence = (
-        f"{found['sentence']} It says nothing of {SEQUENCE_WORDS}, which has no temperature and is the best here: "
-        f"{describe(row)} is {written(gap)} points behind that ({clear})."
-    )
-    return {"agrees": found["agrees"], "sentence": sentence}
+    row = _following((row for row in comparisons if has_temperature(row["objective"])), lowest)
+    overall = row and {key: row[key] for key in (*KEY, "difference", "low", "high", "n", "relation")}
+    return found | {"overall": overall}
 
 
-def _rule(best: Setting, comparisons: list[dict[str, Any]], where: str = "") -> dict[str, Any]:
-    """Does the paper's rule (smoothed teacher, T = 1, or the lowest T where the grid has no 1) hold here?
+def rule_of(verdict: Verdict) -> dict[str, Any]:
+    """The facts of a verdict without numbers."""
+    return {"verdict": verdict, "agrees": AGREES.get(verdict)}
 
-    Args:
-        best: the best setting of those that are compared.
-        comparisons: with it; settings that have a temperature alone.
-        where: among which settings the best one is the best, where that is not all of them.
-    """
+
+def _rule(best: Setting, comparisons: list[dict[str, Any]]) -> dict[str, Any]:
+    """How the rule stands against the best of the settings that have a temperature, from comparisons with it."""
     lowest = reference_temperature(row["temperature"] for row in comparisons)
-    following = [row for row in comparisons if row["label_smoothing"] > 0 and row["temperature"] == lowest]
-    name = f"The paper's rule (smoothed teacher, T = {lowest:g})"
-    among, best_among = (f" {where}", f" the best {where}") if where else ("", "")
-    if not following:
-        return {"agrees": None, "sentence": f"{name} could not be checked: the grid has no such students."}
+    row = _following(comparisons, lowest)
+    told = {"temperature": lowest}
+    if row is None:
+        return rule_of("no students") | told
     if best[1] > 0 and best[2] == lowest:
-        return {"agrees": True, "sentence": f"{name} holds on your data: it is the best setting{among} by validation."}
-    row = min(following, key=lambda r: r["difference"])
-    gap = Interval(row["difference"], row["low"], row["high"], row["n"])
-    if row["relation"] == "tied":
-        return {"agrees": True, "sentence": f"{name} is as good as the best{among} here, within the stated margin."}
-    if row["relation"] == "worse":
-        return {
-            "agrees": False,
-            "sentence": f"{name} does not hold on your data: it is {written(gap)} points behind{best_among}.",
-        }
-    return {
-        "agrees": None,
-        "sentence": f"{name} is not settled by {count_of(row['n'], 'run')}: it is {written(gap)} points behind the "
-        f"best{among}, which may be chance.",
-    }
+        return rule_of("best") | told
+    behind = {"mean": row["difference"], "low": row["low"], "high": row["high"], "n": row["n"]}
+    return rule_of(row["relation"]) | told | {"behind": behind}
+
+
+def _following(rows: Iterable[dict[str, Any]], lowest: float) -> dict[str, Any] | None:
+    """The best setting that follows the rule: under a smoothed teacher, at the lowest T."""
+    own = [row for row in rows if row["label_smoothing"] > 0 and row["temperature"] == lowest]
+    return min(own, key=lambda row: row["difference"]) if own else None

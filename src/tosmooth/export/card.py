@@ -22,6 +22,7 @@ from tosmooth.report.caveats import caveats
 from tosmooth.study.plan import Teacher
 from tosmooth.terminal import shown
 from tosmooth.words.answer import answers, basis, forwarded
+from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
 from tosmooth.words.students import how_fast, without_teacher
 from tosmooth.words.teachers import how_trained, in_figures
@@ -227,19 +228,20 @@ def _advice(subject: Subject) -> list[str]:
     advice = {} if files is None else files.advice
     if files is None or not advice:
         return ["No advice was given: this model is not the outcome of a whole study."]
-    parts: list[str | None] = []
+    parts = []
     if files.answer is not None:
         found = answers(files.answer, files.wording)
         parts = [forwarded(files.answer, files.wording)]
         parts += [f"{one.question} {one.verdict}. {one.sentence}" for one in found]
         parts.append(basis(files.answer, files.wording))
-    parts += [(advice.get(key) or {}).get("sentence") for key in ("rule", "effect")]
+    concluded = conclusions(advice, files.wording)
+    parts += [concluded[key] for key in ("rule", "effect") if key in concluded]
     chosen = advice.get("recommendation") or {}
     if isinstance(subject.owner, Teacher):
         other = chosen.get("label_smoothing") != subject.owner.label_smoothing
     else:
         other = any(chosen.get(key) != getattr(subject.owner, key) for key in KEYS)
-    text = " ".join(plain(part) for part in parts if part)
+    text = " ".join(plain(part) for part in parts)
     return [text, "**This is not the setting that the study recommends.**"] if other else [text]
 
 

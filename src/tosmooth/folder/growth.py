@@ -173,15 +173,10 @@ def in_words(change: Change, new: int, kept: int, aside: int, *, at_least: bool 
     return f"the grid has changed ({'; '.join(parts)}): {least}{new} students to train, {kept} kept as they are{left}"
 
 
-def caveats(changes: list[dict[str, Any]]) -> list[str]:
-    """What a reader must know about a grid that was changed under way."""
-    found = []
-    for change in changes:
-        what = "; ".join(
-            f"{word} {', '.join(change[key])}"
-            for key, word in (("added", "new:"), ("removed", "no longer:"))
-            if change[key]
-        )
-        when = "after its test split had been read" if change.get("test_was_read") else "before its test split was read"
-        found.append(f"The grid was changed {when} ({what}); this advice was made anew from validation figures.")
-    return found
+def caveats(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a reader must know about a grid that was changed under way: a caveat "grid changed" for each change."""
+    return [
+        {"code": "grid changed", "test_was_read": bool(change.get("test_was_read"))}
+        | {key: change[key] for key in ("added", "removed")}
+        for change in changes
+    ]

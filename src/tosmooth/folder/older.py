@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,3 +57,29 @@ def _without(raw: Any, keys: tuple[str, ...]) -> Any:
     if not others:
         return {key: value for key, value in raw.items() if key != first}
     return {**raw, first: _without(raw[first], tuple(others))}
+
+
+# Sentences that 0.1.0 wrote as caveats, and the code of those that a report sees as well.
+_CODES = {
+    "Selection: the epoch": "chosen on test",
+    "Selection: there is no": "no validation",
+    "Preview:": "preview",
+    "1 (teacher )?seed:": "one seed",
+    "[0-9]+ (teacher )?seeds:": "few seeds",
+    "[0-9]+ of [0-9]+ students did not finish": "not finished",
+    "One teacher per α": "one teacher",
+    "Some classes have fewer than": "few samples",
+}
+
+
+def as_written(part: Mapping[str, Any]) -> str | None:
+    """The sentence of a part of `analysis/advice.json` that 0.1.0 wrote; None where the part has facts."""
+    return str(part["sentence"]) if "sentence" in part else None
+
+
+def caveat_of(found: Any) -> Mapping[str, Any]:
+    """A caveat with its code; 0.1.0 wrote a sentence alone, which is kept."""
+    if isinstance(found, Mapping):
+        return found
+    text = str(found)
+    return {"code": next((code for start, code in _CODES.items() if re.match(start, text)), ""), "sentence": text}

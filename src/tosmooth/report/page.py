@@ -31,6 +31,7 @@ from tosmooth.report.wording import (
 )
 from tosmooth.tasks.metric import capital
 from tosmooth.words.answer import answers, basis
+from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import alpha_label, unbroken
 
 
@@ -49,7 +50,7 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
     script = f"{vega_javascript()}\n{_asset('report.js')}"
     by_key = {figure.key: figure for figure in figures}
     named = {table.key: table for table in tables}
-    effect, consequence, rule = (files.advice.get(key) or {} for key in ("effect", "consequence", "rule"))
+    concluded = conclusions(files.advice, beside_students(files))
     facts = files.answer
     charts = {
         "specs": {figure.key: figure.screen_spec() for figure in figures},
@@ -66,11 +67,9 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         answers=[] if facts is None else answers(facts, files.wording),
         basis="" if facts is None else basis(facts, files.wording),
         export=export_command(files),
-        effect_words=EFFECT_WORDS.get(str(effect.get("verdict")), "Systematic diffusion"),
-        effect=" ".join(
-            filter(None, (beside_students(files, part.get("sentence", "")) for part in (effect, consequence)))
-        ),
-        rule=beside_students(files, rule.get("sentence", "")),
+        effect_words=EFFECT_WORDS.get(str((files.advice.get("effect") or {}).get("verdict")), "Systematic diffusion"),
+        effect=" ".join(concluded[key] for key in ("effect", "consequence") if key in concluded),
+        rule=concluded.get("rule", ""),
         metric_meaning=metric_meaning(files),
         preview_note=PREVIEW_NOTE,
         figures=by_key,

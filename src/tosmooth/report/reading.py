@@ -43,9 +43,9 @@ from tosmooth.losses.objectives import has_temperature
 from tosmooth.tasks.base import Traits
 from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric
-from tosmooth.words.answer import Wording, wording_of
 from tosmooth.words.numbers import file_name
 from tosmooth.words.students import without_teacher
+from tosmooth.words.wording import Wording, wording_of
 
 
 @dataclass(frozen=True)

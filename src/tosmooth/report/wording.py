@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -14,9 +15,11 @@ from tosmooth.report.reading import StudyFiles
 from tosmooth.terminal import quoted
 from tosmooth.untrusted import is_folder_name
 from tosmooth.words import answer
+from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import count_of
-from tosmooth.words.students import how_fast, of_students
+from tosmooth.words.students import how_fast
 from tosmooth.words.teachers import how_trained
+from tosmooth.words.wording import Wording
 
 EFFECT_WORDS = {
     "shown": "Systematic diffusion: shown",
@@ -47,9 +50,9 @@ def headline(files: StudyFiles) -> str:
     return f"Distil from {files.wording.with_rate(chosen)}, {by}."
 
 
-def beside_students(files: StudyFiles, sentence: object) -> str:
-    """A conclusion on the page, where what students were trained with stands beside it, once for all of them."""
-    return str(sentence).removesuffix(of_students(str(files.advice.get("training") or "")))
+def beside_students(files: StudyFiles) -> Wording:
+    """The wording of conclusions on the page, where what students were trained with stands beside all of them."""
+    return replace(files.wording, training="")
 
 
 def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
@@ -98,9 +101,9 @@ def by_student(files: StudyFiles) -> list[tuple[str, str]]:
     items = []
     for student, own in advice.items() if isinstance(advice, Mapping) else ():
         facts = answer_of(own, verdict.get(student) or files.verdict, files.cells, files.controls, files.metric)
-        parts: list[str | None] = [] if facts is None else [answer.headline(facts, files.wording)]
-        parts += [(own.get("effect") or {}).get("sentence")]
-        items.append((str(student), " ".join(beside_students(files, part) for part in parts if part)))
+        parts = [] if facts is None else [answer.headline(facts, files.wording)]
+        effect = conclusions(own, beside_students(files)).get("effect")
+        items.append((str(student), " ".join([*parts, effect] if effect else parts)))
     return items
 
 

@@ -49,8 +49,10 @@ from tosmooth.study.stages import train_grid
 from tosmooth.study.teacher_answers import filling_work
 from tosmooth.study.until_sure import UntilSure, check_until_sure, train_until_sure
 from tosmooth.tasks.base import StudyData
-from tosmooth.words.answer import forwarded, wording_of
+from tosmooth.words.answer import forwarded
+from tosmooth.words.conclusions import conclusions
 from tosmooth.words.students import how_students_train
+from tosmooth.words.wording import wording_of
 
 
 def run_study(
@@ -128,13 +130,12 @@ def _conclusion(
     advice: Mapping[str, Any], verdict: Mapping[str, Any], results: pd.DataFrame, context: Context
 ) -> tuple[dict[str, str], dict[str, float], Path]:
     """What trackers are told at the end: the sentences, the test figures of all models, and the report."""
-    parts = {key: advice.get(key) for key in ("effect", "rule")}
-    sentences = {
-        key: str(part["sentence"]) for key, part in parts.items() if isinstance(part, dict) and "sentence" in part
-    }
+    wording = wording_of(advice, results, context.task.metric, preview=context.config.preview)
+    concluded = conclusions(advice, wording)
+    sentences: dict[str, str] = {}
     if verdict["answer"] is not None:  # of the recommended setting there is a test figure
-        wording = wording_of(advice, results, context.task.metric, preview=context.config.preview)
-        sentences = {"verdict": forwarded(verdict["answer"], wording)} | sentences
+        sentences["verdict"] = forwarded(verdict["answer"], wording)
+    sentences |= {key: concluded[key] for key in ("effect", "rule") if key in concluded}
     column = context.task.metric.test
     figures = {f"students/{row['cell']}/{column}": row.get(column) for row in results.to_dict("records")}
     teachers = teacher_table(context).to_dict("records")

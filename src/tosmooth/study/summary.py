@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,11 @@ from tosmooth.folder.results import StudyResults
 from tosmooth.tasks.find import traits_of
 from tosmooth.tasks.metric import Metric
 from tosmooth.terminal import markup, quoted
-from tosmooth.words.answer import Answer, Wording, answers, forwarded, wording_of
+from tosmooth.words.answer import Answer, answers, forwarded
+from tosmooth.words.conclusions import conclusions
 from tosmooth.words.settings import written
 from tosmooth.words.students import without_teacher
+from tosmooth.words.wording import Wording, wording_of
 
 
 def _column(alpha: float, smoothing: str | None) -> str:
@@ -61,6 +62,12 @@ def answers_of(results: StudyResults) -> list[Answer]:
     return [] if facts is None else answers(facts, wording)
 
 
+def conclusions_of(results: StudyResults) -> dict[str, str]:
+    """What it concludes beside its answer: a sentence by "effect", "consequence" and "rule", for each that has one."""
+    _, wording = _answer(results, traits_of(results.config.get("task"), results.advice).metric)
+    return conclusions(results.advice or {}, wording)
+
+
 def _answer(results: StudyResults, metric: Metric) -> tuple[dict[str, Any] | None, Wording]:
     facts = answer_of(results.advice, results.verdict, results.cells, results.controls, metric)
     preview = bool(results.config.get("preview"))
@@ -77,10 +84,8 @@ def print_summary(results: StudyResults, console: Console) -> None:
         console.print(f"[bold]{markup(forwarded(facts, wording))}[/bold]")
         for one in answers(facts, wording):
             console.print(f"[bold]{markup(one.question)}[/bold] {markup(f'{one.verdict}. {one.sentence}')}")
-    if results.advice is not None:
-        for part in ("effect", "consequence", "rule"):
-            if text := _sentence(results.advice.get(part)):
-                console.print(text)
+    for text in conclusions_of(results).values():
+        console.print(markup(text))
     console.print()
     column, unit = metric.test, f",{metric.unit}" if metric.unit else ""
     smoothing = (results.config.get("teacher") or {}).get("smoothing")
@@ -103,8 +108,3 @@ def print_summary(results: StudyResults, console: Console) -> None:
     console.print(f"report: {markup(StudyDirectory(results.path).report)}", soft_wrap=True)
     if facts is not None:
         console.print(f"get the student: {markup(f'tosmooth export {quoted(str(results.path))}')}", soft_wrap=True)
-
-
-def _sentence(part: Any) -> str:
-    """The sentence of a part of the advice, as the console prints it; the file may be anyone's."""
-    return markup(part.get("sentence", "") if isinstance(part, Mapping) else "")

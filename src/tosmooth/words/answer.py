@@ -6,69 +6,16 @@ studies, too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-import pandas as pd
-
-from tosmooth.analysis.inference import Interval
-from tosmooth.config.types import Knowledge
-from tosmooth.tasks.metric import TOP1, Metric
-from tosmooth.words.numbers import count_of, decimals_for, fixed, listed, signed
-from tosmooth.words.settings import describe, describe_distillation, describe_with_rate, varied_keys, written
+from tosmooth.tasks.metric import Metric
+from tosmooth.words.numbers import count_of, decimals_for, fixed, interval_of, listed, signed
+from tosmooth.words.settings import describe_distillation, written
 from tosmooth.words.students import of_students, without_teacher
+from tosmooth.words.wording import Facts, Wording
 
-Facts = Mapping[str, Any]
 SPLITS = {"val": "validation", "test": "test"}
-
-
-@dataclass(frozen=True)
-class Wording:
-    """What sentences about a study have in common.
-
-    Attributes:
-        metric: of the study.
-        smoothing: what is known of its teachers' α.
-        varied: which of "objective" and "student" belong into names.
-        rates: the learning rates that settings could have.
-        preview: whether the study is too short to conclude from.
-        training: what its students were trained with.
-    """
-
-    metric: Metric = TOP1
-    smoothing: Knowledge = "known"
-    varied: Collection[str] = ()
-    rates: Collection[float] = ()
-    preview: bool = False
-    training: str = ""
-
-    def name(self, setting: Facts) -> str:
-        """A setting, as sentences call it."""
-        return describe(setting, self.varied, self.smoothing)
-
-    def with_rate(self, setting: Facts) -> str:
-        """The same with its learning rate, where it could have had others."""
-        return describe_with_rate(setting, self.varied, self.smoothing, self.rates)
-
-
-def wording_of(advice: Facts, cells: pd.DataFrame, metric: Metric, *, preview: bool = False) -> Wording:
-    """The wording of a study, from its frozen advice and its students.
-
-    Args:
-        advice: of the study; of an earlier version, it does not say all.
-        cells: as in `results.csv`.
-        metric: of the study.
-        preview: whether it is too short to conclude from.
-    """
-    return Wording(
-        metric=metric,
-        smoothing=advice.get("smoothing", "known"),
-        varied=varied_keys(cells),
-        rates=advice.get("learning_rates") or (),
-        preview=preview,
-        training=str(advice.get("training") or ""),
-    )
 
 
 @dataclass(frozen=True)
@@ -119,7 +66,7 @@ def headline(facts: Facts, wording: Wording) -> str:
     chosen = dict(facts["chosen"])
     row = _row(facts, chosen)
     metric, on = wording.metric, SPLITS[facts["split"]]
-    figure = f"{written(_interval(row), metric.unit)} {on} {metric.words}" if row else ""
+    figure = f"{written(interval_of(row), metric.unit)} {on} {metric.words}" if row else ""
     rates = {"learning_rate": facts["learning_rate"]} if facts.get("learning_rate") is not None else {}
     which = wording.with_rate(chosen | rates)
     figure += f" over {count_of(facts['units'], facts['unit'])}" if facts["units"] > 1 else f" (one {facts['unit']})"
@@ -221,7 +168,7 @@ def _teacher(told: _Told) -> Answer | None:
     question = "Is a teacher worth it?"
     if verdict not in {"better", "as good", "worse", "open"}:
         return None
-    against = f"training {without_teacher(teacher.get('label_smoothing') or 0)} ({written(_interval(teacher), unit)})"
+    against = f"training {without_teacher(teacher.get('label_smoothing') or 0)} ({written(interval_of(teacher), unit)})"
     gap = teacher.get("difference")
     ends = told.between(teacher.get("difference_low"), teacher.get("difference_high"))
     points = f"{signed(gap, told.decimals)} points{ends} against {against}"
@@ -362,12 +309,6 @@ def _row(facts: Facts, setting: Facts) -> Facts:
     keys = ("objective", "label_smoothing", "temperature", "student")
     rows = facts.get("settings") or []
     return next((row for row in rows if all(row.get(key) == setting.get(key) for key in keys)), {})
-
-
-def _interval(row: Facts) -> Interval:
-    nan = float("nan")
-    mean, low, high = (nan if (value := row.get(key)) is None else float(value) for key in ("mean", "low", "high"))
-    return Interval(mean, low, high, int(row.get("n") or 0))
 
 
 def _decimals(facts: Facts) -> int:

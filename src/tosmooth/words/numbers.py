@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -88,9 +89,10 @@ def over_seeds(values: Iterable[float]) -> Interval:
     return t_interval(finite)
 
 
-def interval_of(row: pd.Series) -> Interval:
-    """The interval a row of `diffusion_summary.csv` holds."""
-    return Interval(float(row["mean"]), float(row["low"]), float(row["high"]), int(row["n"]))
+def interval_of(row: Mapping[str, Any] | pd.Series) -> Interval:
+    """The interval that a row of `diffusion_summary.csv` or a part of an answer holds; NaN where it holds none."""
+    mean, low, high = (math.nan if (value := row.get(key)) is None else float(value) for key in ("mean", "low", "high"))
+    return Interval(mean, low, high, int(row.get("n") or 0))
 
 
 def alpha_label(alpha: float) -> str:
