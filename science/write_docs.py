@@ -22,8 +22,10 @@ from science.tables import (
     witnesses,
 )
 from tosmooth.report.reading import read_study
+from tosmooth.report.smoothing_view_tables import inheritance, sentences
 from tosmooth.words.answer import forwarded
 from tosmooth.words.conclusions import conclusions
+from tosmooth.words.objectives import objective_sentences
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "science.md"
 ADVISED = {"smoothed": 1.0, "undecided": 1.0, "not smoothed": None}  # T, by the audit's verdict
@@ -84,16 +86,15 @@ def said(study: Path) -> str:
 
 def others(study: Path) -> str:
     """What other objectives change, in the study's own words."""
-    path = study / "analysis" / "objectives.json"
-    sentences = read_json(path)["sentences"] if path.is_file() else []
-    return "\n".join(f"> {text}  " for text in sentences)
+    files = read_study(study)
+    return "\n".join(f"> {text}  " for text in objective_sentences(files.objectives, files.metric))
 
 
 def inherited(study: Path) -> str:
     """The older views, and whether calibration is inherited, in the study's own words."""
-    found = read_json(study / "analysis" / "views.json")
-    older = [found["sentences"][name] for name in ("information", "stability")]
-    return "\n".join(f"> {text}  " for text in [*older, found["calibration"]["sentence"]])
+    files = read_study(study)
+    older = [text for _, text in sentences(files)[:2]]
+    return "\n".join(f"> {text}  " for text in [*older, inheritance(files)])
 
 
 def of_csv(make: Callable[..., pd.DataFrame], *names: str) -> Callable[[Path], str]:

@@ -47,6 +47,11 @@ def test_no_two_packages_need_each_other():
     assert order.index("config") < order.index("tasks") < order.index("study") < order.index("cli")
 
 
+def test_what_finds_facts_knows_no_words():
+    """Verdicts, numbers and codes are found in `advice/`; `words/` says them."""
+    assert [path.name for path in sorted((ROOT / "advice").glob("*.py")) if "words" in imported(path)] == []
+
+
 # A test of which task, metric or objective a study has belongs to a trait of it.
 IDENTITY = re.compile(
     r"\bis (?:not )?(?:TOP1|BLEU|TOKENS)\b|[=!]= [\"'](?:translation|image_classification|sequence|bleu)[\"']"

@@ -24,26 +24,20 @@ def _judged(
 
 
 @pytest.mark.parametrize(
-    ("gap", "teachers", "verdict", "words"),
+    ("gap", "teachers", "verdict"),
     [
-        (
-            lambda t: 0.03,
-            (0.03, 0.07),
-            "shown",
-            "Calibration is inherited: the ECE of the teacher with α = 0.1 is +4.0",
-        ),
-        (lambda t: -0.02, (0.07, 0.03), "shown", "is −4.0 points from the unsmoothed one's, its students' −2."),
-        (lambda t: 0.03 if t == 1 else 0.0, (0.03, 0.07), "in part", "In 2 of 3 settings no gap beyond chance"),
-        (lambda t: -0.03, (0.03, 0.07), "opposite", "turned round, not inherited"),
-        (lambda t: 0.03 if t == 1 else -0.03, (0.03, 0.07), "mixed", "in some settings and turned round in others"),
-        (lambda t: 0.0, (0.03, 0.07), "not shown", "not beyond chance"),
-        (lambda t: 0.03, (0.050, 0.053), "nothing to inherit", "by 0.3 points of ECE"),
+        (lambda t: 0.03, (0.03, 0.07), "shown"),
+        (lambda t: -0.02, (0.07, 0.03), "shown"),
+        (lambda t: 0.03 if t == 1 else 0.0, (0.03, 0.07), "in part"),
+        (lambda t: -0.03, (0.03, 0.07), "opposite"),
+        (lambda t: 0.03 if t == 1 else -0.03, (0.03, 0.07), "mixed"),
+        (lambda t: 0.0, (0.03, 0.07), "not shown"),
+        (lambda t: 0.03, (0.050, 0.053), "nothing to inherit"),
     ],
 )
-def test_the_verdict_follows_the_gaps(gap, teachers, verdict, words):
+def test_the_verdict_follows_the_gaps(gap, teachers, verdict):
     table, found = _judged(gap, teachers=teachers)
-    assert found["verdict"] == verdict
-    assert words in found["sentence"]
+    assert found == {"verdict": verdict}
     assert list(table.columns) == COLUMNS
     assert set(table.temperature) == set(TEMPERATURES)
 
@@ -60,15 +54,14 @@ def test_the_table_by_hand():
 
 def test_two_seeds_tell_nothing():
     _, found = _judged(lambda t: 0.03, seeds=2)
-    assert found["verdict"] == "inconclusive"
-    assert "Too few seeds" in found["sentence"]
+    assert found == {"verdict": "inconclusive", "reason": "too few"}
 
 
 def test_a_single_teacher_has_nothing_to_compare_with():
     results = results_table(lambda a, t: 80.0).assign(**{"cal/ece": 0.05})
     only = results[results.label_smoothing > 0]
     table = inheritance_table(only, pd.DataFrame({"label_smoothing": [0.1], "cal/ece": [0.05]}))
-    assert judge_inheritance(table)["verdict"] == "inconclusive"
+    assert judge_inheritance(table) == {"verdict": "inconclusive", "reason": "no pair"}
     assert len(table) == 3
 
 
@@ -81,11 +74,3 @@ def test_validation_stands_in_where_test_was_not_read_for_all():
     results.loc[3, "status"] = "failed"
     assert ece_column(results, teachers) == "cal/ece"
     assert inheritance_table(results.drop(columns=["cal/ece", "cal/ece_val"]), teachers).empty
-
-
-def test_several_objectives_are_named():
-    table, _ = _judged(lambda t: 0.03)
-    both = pd.concat([table, table.assign(objective="dkd")])
-    assert "with dkd" in judge_inheritance(both)["sentence"]
-    models = pd.concat([both, both.assign(student="resnet20")])
-    assert "with dkd and resnet20" in judge_inheritance(models)["sentence"]

@@ -12,10 +12,11 @@ from tests.fake_study.tables import diffusion_table, results_table, teacher_rows
 from tosmooth.advice.advise import advise
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import read_judged
-from tosmooth.advice.objectives import answers, compare_objectives
+from tosmooth.advice.objectives import compare_objectives
 from tosmooth.losses.objectives import leading_objective, reference_objective
 from tosmooth.tasks.metric import TOP1
 from tosmooth.tasks.translation import BLEU
+from tosmooth.words.objectives import objective_sentences
 from tosmooth.words.settings import describe
 
 SMOOTHED_WINS = {(0.1, 1.0): 90.0, (0.0, 1.0): 88.0, (0.0, 2.0): 88.5}
@@ -149,7 +150,7 @@ def test_sequence_is_compared_with_the_reference_at_its_temperature():
         half = 2.5705818366147395 * change.std(ddof=1) / 6**0.5  # t of five degrees of freedom
         assert row.top1_high - row.top1_low == pytest.approx(2 * half)
         assert (row.reference_eta, row.eta) == pytest.approx((0.0, 0.031))
-    (sentence,) = answers(table, BLEU)
+    (sentence,) = objective_sentences(table, BLEU)
     assert sentence.startswith(
         "sequence, which has no temperature, against hinton at T = 1: validation BLEU is 1.0 points"
     )
@@ -168,10 +169,10 @@ def test_too_few_seeds_are_said_and_other_objectives_keep_their_rows():
     table = compare_objectives(*few, ["sequence", "hinton", "dkd"], TOP1)
     assert table[table.objective == "dkd"].temperature.tolist() == [2.0, 64.0]
     assert table[table.objective == "sequence"].temperature.tolist() == [1.0, 1.0]
-    said = answers(table)
+    said = objective_sentences(table, TOP1)
     assert "too few seeds to tell from chance" in said[0]
     one = compare_objectives(*(t[t.seed < 1] for t in few), ["sequence", "hinton", "dkd"], TOP1)
-    assert "(one seed) for α = 0" in answers(one)[0]
+    assert "(one seed) for α = 0" in objective_sentences(one, TOP1)[0]
 
 
 def test_translations_are_not_read_where_seeds_decide(tmp_path):

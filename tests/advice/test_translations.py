@@ -17,7 +17,7 @@ from tosmooth.advice.advise import advise, conclude
 from tosmooth.advice.caveats import Rules
 from tosmooth.advice.comparisons import compare_with, read_judged, scores_by_seed
 from tosmooth.advice.consequence import judge_consequence
-from tosmooth.advice.objectives import answers, compare_objectives
+from tosmooth.advice.objectives import compare_objectives
 from tosmooth.analysis.translation_metrics import paired_bootstrap
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import JUDGED_FILE
@@ -29,6 +29,7 @@ from tosmooth.words.answer import basis
 from tosmooth.words.caveats import caveat_sentences
 from tosmooth.words.conclusions import conclusions
 from tosmooth.words.consequence import consequence_sentence
+from tosmooth.words.objectives import objective_sentences
 from tosmooth.words.wording import Wording, wording_of
 
 REFERENCES = [f"the file number {i} could not be saved in folder {i % 7}" for i in range(120)]
@@ -102,7 +103,7 @@ def test_other_objectives_are_compared_in_bleu():
     calmer = diffusion.assign(objective="dkd", cell="dkd-" + diffusion.cell, eta_s1=diffusion.eta_s1 * 0.01)
     table = compare_objectives(pd.concat([diffusion, calmer]), pd.concat([results, other]), ["hinton", "dkd"], BLEU)
     assert table.top1_change.tolist() == pytest.approx([2.0, 2.0])
-    assert "Validation BLEU against hinton there: +2.0 points" in answers(table, BLEU)[0]
+    assert "Validation BLEU against hinton there: +2.0 points" in objective_sentences(table, BLEU)[0]
 
 
 @pytest.mark.rule("R6")

@@ -304,9 +304,6 @@ def _views(v: Variant) -> pd.DataFrame:
 
 def _views_info(v: Variant) -> dict[str, Any]:
     return {
-        "sentences": {"information": "The smoothed teacher's classes are tighter.", "stability": "Answers are alike.",
-                      "diffusion": "The students drift."},
-        "calibration": {"verdict": "shown", "sentence": "Calibration is inherited: by +2.0 points."},
         "similar": [v.classes[0], v.classes[2]], "dissimilar": [v.classes[0], v.classes[1]],
         "smoothness": {f"a{a:g}-s0": {f"{t:g}": 0.05 + a + 0.01 * t for t in v.temperatures} for a in v.alphas},
         "images": 900, "mi_images": 200, "mi_views": 8, "mi_augmentation": "shifts by up to 2 pixels",

@@ -112,8 +112,6 @@ def test_other_objectives_say_what_it_stands_against(tmp_path: Path) -> None:
            "change_low": 0.0, "change_high": 0.02, "p": 0.1, "p_holm": 0.1, "top1_change": 2.0, "top1_low": 1.9,
            "top1_high": 2.1, "top1_p": 0.01, "top1_p_holm": 0.01, "verdict": "no temperature"}  # fmt: skip
     pd.DataFrame([row]).to_csv(folder / "analysis" / "objectives.csv", index=False)
-    info = {"reference": "hinton", "sentences": ["sequence, which has no temperature, against hinton at T = 1: x."]}
-    (folder / "analysis" / "objectives.json").write_text(json.dumps(info), encoding="utf-8")
     table = next(table for table in make_tables(read_study(folder)) if table.key == "objectives")
     assert (texts(table)["T"], texts(table)["BLEU (points)"]) == (["–"], ["+2.0"])
     assert table.caption.endswith("sequence has no temperature: it stands against hinton at T = 1, of every teacher.")

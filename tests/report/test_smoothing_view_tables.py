@@ -55,7 +55,8 @@ def test_students_calibration_stands_beside_their_teachers(effect_files: StudyFi
 
 def test_the_page_shows_both_sections(effect_study: Path) -> None:
     text = " ".join(read_page(effect_study).text.split())
-    for expected in ("The three views side by side", "Is calibration inherited?", "Calibration is inherited: by +2.0"):
+    inherited = "Calibration is inherited: the ECE of the teacher with α = 0.1 is +2.0 points"
+    for expected in ("The three views side by side", "Is calibration inherited?", inherited):
         assert expected in text
     assert "Does another objective remove the drift?" not in text
 
@@ -63,9 +64,6 @@ def test_the_page_shows_both_sections(effect_study: Path) -> None:
 def test_several_objectives_get_a_section_and_their_names_stay_text(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", Variant(seeds=1, temperatures=(1, 2)))
     OBJECTIVES.to_csv(folder / "analysis/objectives.csv", index=False)
-    (folder / "analysis/objectives.json").write_text(
-        '{"sentences": ["dkd removes systematic diffusion.", "<script>alert(3)</script> does not."]}', encoding="utf-8"
-    )
     texts = _texts(objectives_table(read_study(folder)))
     assert texts["η, hinton"] == ["0.120", "0.120"]
     assert texts["η"] == ["+0.01 ± 0.01", "+0.11 ± 0.01"]
@@ -75,7 +73,9 @@ def test_several_objectives_get_a_section_and_their_names_stay_text(tmp_path: Pa
     build_report(folder)
     page = read_page(folder)
     assert "Does another objective remove the drift?" in page.text
-    assert "<script>alert(3)</script> does not." in page.text
+    text = " ".join(page.text.split())
+    assert "dkd removes systematic diffusion at T = 2 (α = 0.1)" in text
+    assert f"{HOSTILE} does not remove systematic diffusion" in text
     assert len(page.scripts) == 2
     assert (folder / "tables/objectives.tex").is_file()
 

@@ -103,6 +103,7 @@ def test_a_study_leaves_all_three_views(tiny_study: StudyResults):
         assert (at_one[teacher["name"]] == teacher.smoothness).all()
     assert (students[students.temperature == 8].smoothness.min() > at_one).all()
     info = json.loads((tiny_study.path / "analysis" / "views.json").read_text(encoding="utf-8"))
-    assert set(info["sentences"]) == {"information", "stability", "diffusion"}
+    assert set(info["teachers"]) == {"label_smoothing", "compactness", "information", "stability"}
+    assert info["teachers"]["stability"]["smoothed"] == pytest.approx(teachers.stability.iloc[-1])
     assert info["calibration"]["verdict"] == "inconclusive"  # two seeds
     assert not (tiny_study.path / "analysis" / "objectives.csv").exists()

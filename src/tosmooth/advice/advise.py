@@ -26,7 +26,6 @@ from tosmooth.advice.until_sure import choice, looked_of
 from tosmooth.analysis.inference import t_interval
 from tosmooth.losses.objectives import has_temperature, leading_objective
 from tosmooth.tasks.metric import TOP1, Metric
-from tosmooth.words.settings import rate_of
 
 
 def advise(
@@ -111,7 +110,7 @@ def _advise(
     told = {"until_sure": dict(rules.until_sure)} if rules.until_sure else {}
     return advice | {
         "recommendation": dict(zip(KEY, best, strict=True))
-        | rate_of(best, done)
+        | _rate_of(best, done)
         | asdict(t_interval(scores.loc[best].dropna().to_numpy())),
         "answer": answer(
             done, controls, best, metric, "val",
@@ -132,6 +131,16 @@ def _advise(
         ),
         "caveats": advice_caveats(results, teachers, effect, diffusion, rules, best),
     }  # fmt: skip
+
+
+def _rate_of(setting: Setting, done: pd.DataFrame) -> dict[str, float]:
+    """The learning rate that a setting's students had; nothing of studies that do not say."""
+    if "learning_rate" not in done:
+        return {}
+    objective, alpha, temperature, student = setting
+    own = done[(done.objective == objective) & (done.student == student)]
+    own = own[(own.label_smoothing == alpha) & (own.temperature == temperature)]
+    return {"learning_rate": float(own.learning_rate.iloc[0])}
 
 
 def unlike_of(results: pd.DataFrame, student: str) -> set[Setting]:

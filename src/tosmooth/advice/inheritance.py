@@ -14,8 +14,6 @@ import pandas as pd
 
 from tosmooth.advice.paired import adjusted, less_partner, over_units
 from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, unit_of
-from tosmooth.losses.objectives import has_temperature
-from tosmooth.words.numbers import fixed, signed
 
 Verdict = Literal["shown", "in part", "opposite", "mixed", "not shown", "nothing to inherit", "inconclusive"]
 SAME_ECE = 0.005  # teachers' gaps below half a percentage point are no difference to inherit
@@ -77,58 +75,29 @@ def _relation(row: pd.Series) -> str:
 
 
 def judge_inheritance(table: pd.DataFrame) -> dict[str, str]:
-    """The verdict and the sentence that says it, from `inheritance_table`."""
+    """The verdict over all settings, from `inheritance_table`.
+
+    Returns:
+        `verdict`; of "inconclusive" also `reason`: "no pair" of a smoothed and an unsmoothed teacher, or "too few"
+        seeds.
+    """
     judged = table[table.relation != ""] if len(table) else table
     if not len(judged):
-        text = "it takes students of a smoothed and of an unsmoothed teacher"
-        return _found("inconclusive", f"Whether calibration is inherited cannot be told: {text}.")
+        return _found("inconclusive") | {"reason": "no pair"}
     able = judged[judged.relation != "nothing to inherit"]
     if not len(able):
-        gap = fixed(100 * judged.teacher_gap.abs().max(), 1)
-        text = f"The teachers hardly differ in calibration (by {gap} points of ECE), so there is nothing to inherit."
-        return _found("nothing to inherit", text)
+        return _found("nothing to inherit")
     if able.n.max() < FEWEST_SEEDS:
-        text = "Too few seeds to tell whether calibration is inherited: train at least three, better six."
-        return _found("inconclusive", text)
-    several = tuple(key for key in ("objective", "student") if able[key].nunique() > 1)
-    inherited, turned = able[able.relation == "inherited"], able[able.relation == "reversed"]
-    if len(inherited) and len(turned):
-        text = (
-            f"Calibration is inherited in some settings and turned round in others: {_gaps(inherited, several)}; "
-            f"but {_gaps(turned, several)}."
-        )
-        return _found("mixed", text)
-    found = inherited if len(inherited) else turned
-    if not len(found):
-        text = f"It is not shown that calibration is inherited: {_gaps(able, several)}, not beyond chance."
-        return _found("not shown", text)
-    whole = len(found) == len(able)
-    tail = "" if whole else f" In {len(able) - len(found)} of {len(able)} settings no gap beyond chance is shown."
-    if len(turned):
-        return _found("opposite", f"Calibration is turned round, not inherited: {_gaps(turned, several)}.{tail}")
-    head = "Calibration is inherited" + ("" if whole else " in part")
-    return _found("shown" if whole else "in part", f"{head}: {_gaps(inherited, several)}.{tail}")
+        return _found("inconclusive") | {"reason": "too few"}
+    relations = set(able.relation)
+    if {"inherited", "reversed"} <= relations:
+        return _found("mixed")
+    if "reversed" in relations:
+        return _found("opposite")
+    if "inherited" not in relations:
+        return _found("not shown")
+    return _found("shown" if relations == {"inherited"} else "in part")
 
 
-def _found(verdict: Verdict, sentence: str) -> dict[str, str]:
-    return {"verdict": verdict, "sentence": sentence}
-
-
-def _gaps(rows: pd.DataFrame, several: tuple[str, ...]) -> str:
-    """The teachers' gap and the students', from the setting with the largest gap and the one with the smallest."""
-    ordered = rows.sort_values("gap", key=lambda gaps: gaps.abs(), kind="stable")
-    most, least = ordered.iloc[-1], ordered.iloc[0]
-    teachers = f"the ECE of the teacher with α = {most.label_smoothing:g} is {_points(most.teacher_gap)}"
-    text = f"{teachers} from the unsmoothed one's, its students' {_points(most.gap)} {_at(most, several)}"
-    return text if len(ordered) == 1 else f"{text} and {_points(least.gap)} {_at(least, several)}"
-
-
-def _points(gap: float) -> str:
-    return f"{signed(100 * gap, 1)} points"
-
-
-def _at(row: pd.Series, several: tuple[str, ...]) -> str:
-    if not has_temperature(row.objective):
-        return f"with {row.objective}" + (f" and {row.student}" if "student" in several else "")
-    named = " and ".join(str(row[key]) for key in several)
-    return f"at T = {row.temperature:g}" + (f" with {named}" if named else "")
+def _found(verdict: Verdict) -> dict[str, str]:
+    return {"verdict": verdict}

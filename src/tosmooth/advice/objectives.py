@@ -22,7 +22,6 @@ from tosmooth.advice.paired import Paired, adjusted, less_partner, over_units
 from tosmooth.advice.units import FEWEST_SEEDS, SIGNIFICANCE, unit_of
 from tosmooth.losses.objectives import has_temperature, reference_objective
 from tosmooth.tasks.metric import TOP1, Metric
-from tosmooth.words.numbers import fixed, listed, signed
 
 Verdict = Literal["removes", "reduces", "does not", "undecided", "no diffusion", "no temperature"]
 LEFT = 0.2  # "removes": of the reference's η_S1 − η_S2, no more than this share may be left (upper 95 % limit)
@@ -128,89 +127,21 @@ def _verdict(row: pd.Series) -> Verdict:
     return "does not" if more or row.change_low > -TAKEN * row.reference_eta else "undecided"
 
 
-def answers(table: pd.DataFrame, metric: Metric = TOP1) -> list[str]:
-    """One sentence for each other objective and student model: at the highest T (and α) where the reference diffuses;
-    of `sequence`, one for all teachers.
+def judge_objectives(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The verdict on each other objective and student model, and the α and T that it was found at.
 
     Args:
         table: from `compare_objectives`.
-        metric: of the study.
     """
-    found = []
-    several = table.student.nunique() > 1
-    for (objective, student), rows in table.groupby(KEY, sort=False):
-        whose = f"Student {student}: " if several else ""
-        if not has_temperature(objective):
-            found.append(whose + _sentence_at_base(rows, metric))
-            continue
-        told = rows[rows.verdict != "no diffusion"]
-        row = (told if len(told) else rows).sort_values(["temperature", "label_smoothing"]).iloc[-1]
-        found.append(whose + _sentence(row, metric))
+    rows = [speaking_row(own) for _, own in table.groupby(KEY, sort=False)]
+    return [{key: row[key] for key in (*KEY, "verdict", "label_smoothing", "temperature")} for row in rows]
+
+
+def speaking_row(rows: pd.DataFrame) -> pd.Series:
+    """Of one objective and student model, the row with the highest T (and α) at which the reference diffuses.
+
+    Where it diffuses at none, the highest T; all rows of an objective without a temperature are at T₀.
+    """
+    diffusing = rows[rows.verdict != "no diffusion"]
+    found: pd.Series = (diffusing if len(diffusing) else rows).sort_values(["temperature", "label_smoothing"]).iloc[-1]
     return found
-
-
-def _sentence(row: pd.Series, metric: Metric) -> str:
-    where = f"at T = {row.temperature:g} (α = {row.label_smoothing:g})"
-    if row.n < FEWEST_SEEDS:
-        return f"{row.objective}: too few seeds to compare it with {row.reference} {where}; train at least three."
-    if row.verdict == "no diffusion":
-        return (
-            f"{row.objective}: there is nothing to remove {where}, as {row.reference} shows no systematic diffusion "
-            f"there.{_cost(row, metric)}"
-        )
-    numbers = (
-        f"η similar − dissimilar is {signed(row.eta, 3)} against {signed(row.reference_eta, 3)} with {row.reference}: "
-        f"{signed(row.change, 3)}, 95 % interval {signed(row.change_low, 3)} to {signed(row.change_high, 3)}"
-    )
-    verb = {
-        "removes": "removes systematic diffusion",
-        "reduces": "reduces systematic diffusion, but does not remove it,",
-        "does not": "does not remove systematic diffusion",
-        "undecided": "may or may not remove systematic diffusion",
-    }[row.verdict]
-    more = " It adds to it." if row.verdict == "does not" and row.change_low > 0 else ""
-    return f"{row.objective} {verb} {where}: {numbers}.{more}{_cost(row, metric)}"
-
-
-def _sentence_at_base(rows: pd.DataFrame, metric: Metric) -> str:
-    """What an objective without a temperature gains or loses against the reference at T₀, teacher by teacher."""
-    first = rows.iloc[0]
-    head = f"{first.objective}, which has no temperature, against {first.reference} at T = {first.temperature:g}: "
-    parts = []
-    known = rows[rows.top1_change.notna()]
-    if len(known):
-        gaps = [_gap(row) for _, row in known.iterrows()]
-        parts.append(f"validation {metric.words} is {listed(gaps)}")
-    etas = [
-        f"{signed(row.eta, 3)}{_within(row.change_low, row.change_high, 3)} for α = {row.label_smoothing:g}"
-        for _, row in rows.iterrows()
-    ]
-    parts.append(f"η similar − dissimilar between the two is {listed(etas)}")
-    return head + "; ".join(parts) + "."
-
-
-def _gap(row: pd.Series) -> str:
-    side = "above" if row.top1_change >= 0 else "below"
-    if math.isnan(row.top1_low):
-        chance = " (one seed)"
-    elif math.isnan(row.top1_p):
-        chance = _within(row.top1_low, row.top1_high, 1, ", too few seeds to tell from chance")
-    else:
-        clear = "beyond chance" if row.top1_p_holm < SIGNIFICANCE else "not beyond chance"
-        chance = _within(row.top1_low, row.top1_high, 1, f", {clear}")
-    return f"{fixed(abs(row.top1_change), 1)} points {side} it{chance} for α = {row.label_smoothing:g}"
-
-
-def _within(low: float, high: float, decimals: int, more: str = "") -> str:
-    return "" if math.isnan(low) else f" (95 % interval {fixed(low, decimals)} to {fixed(high, decimals)}{more})"
-
-
-def _cost(row: pd.Series, metric: Metric) -> str:
-    """What it does to the validation figures at the same α and T, and whether that is beyond chance."""
-    if math.isnan(row.top1_low):
-        return ""
-    clear = "beyond chance" if row.top1_p_holm < SIGNIFICANCE else "not beyond chance"
-    return (
-        f" Validation {metric.words} against {row.reference} there: {signed(row.top1_change, 1)} points "
-        f"({fixed(row.top1_low, 1)} to {fixed(row.top1_high, 1)}, {clear})."
-    )

@@ -59,11 +59,11 @@ PROJECTION_FILE = "projection.csv"  # points and centroids of the projection
 PROJECTION_INFO_FILE = "projection.json"  # which classes, and which plane
 CALIBRATION_FILE = "calibration.csv"  # reliability bins of all models
 VIEWS_FILE = "views.csv"  # teachers and students in the three views on smoothing, one row each
-VIEWS_INFO_FILE = "views.json"  # the views' sentences, and how mutual information was measured
+VIEWS_INFO_FILE = "views.json"  # what they say of teachers, and how mutual information was measured
 INHERITANCE_FILE = "inheritance.csv"  # calibration error of students beside their teachers'
 LEARNING_RATES_FILE = "learning_rates.csv"  # the first seeds' students at every learning rate
 OBJECTIVES_FILE = "objectives.csv"  # other objectives against the reference
-OBJECTIVES_INFO_FILE = "objectives.json"  # what they do to diffusion, in sentences
+OBJECTIVES_INFO_FILE = "objectives.json"  # the verdict on each
 
 # Of what a resume needs.
 DATA_FILE = "data.json"  # the fingerprint of the data

@@ -16,7 +16,7 @@ from tosmooth.report.figures.rendering import vega_javascript
 from tosmooth.report.figures.style import theme
 from tosmooth.report.paper_match import matching, what_differs
 from tosmooth.report.reading import StudyFiles
-from tosmooth.report.smoothing_view_tables import objective_sentences, objectives_title, sentences
+from tosmooth.report.smoothing_view_tables import inheritance, objectives_title, sentences
 from tosmooth.report.tables import Table
 from tosmooth.report.terms import explained, meanings, metric_meaning
 from tosmooth.report.wording import (
@@ -33,6 +33,7 @@ from tosmooth.tasks.metric import capital
 from tosmooth.words.answer import answers, basis
 from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import alpha_label, unbroken
+from tosmooth.words.objectives import objective_sentences
 
 
 def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str], tables: list[Table]) -> str:
@@ -86,8 +87,8 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         objectives_title=objectives_title(files),
         images=images,
         views=sentences(files),
-        inherited=str((files.views_info.get("calibration") or {}).get("sentence", "")),
-        objectives=objective_sentences(files),
+        inherited=inheritance(files),
+        objectives=objective_sentences(files.objectives, files.metric),
         caveats=caveats(files),
         run=how_it_was_run(files),
         config=yaml.safe_dump(files.config, sort_keys=False, allow_unicode=True),

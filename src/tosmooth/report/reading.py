@@ -28,7 +28,6 @@ from tosmooth.folder.paths import (
     INHERITANCE_FILE,
     LEARNING_RATES_FILE,
     OBJECTIVES_FILE,
-    OBJECTIVES_INFO_FILE,
     PROJECTION_FILE,
     PROJECTION_INFO_FILE,
     RESULTS_FILE,
@@ -68,10 +67,9 @@ class StudyFiles:
         projection_info: which classes, and which plane.
         calibration: reliability bins.
         views: teachers and students in the three views, one row each.
-        views_info: the views' sentences, and how mutual information was measured.
+        views_info: what the views say of teachers, and how mutual information was measured.
         inheritance: ECE of students beside their teachers'.
         objectives: other objectives against the reference, where there are several.
-        objectives_info: what they do to diffusion, in sentences.
         learning_rates: the first seeds' students at every learning rate; empty where one was tried.
         controls: `controls.csv`, one row per student without a teacher; empty where there are none.
     """
@@ -95,7 +93,6 @@ class StudyFiles:
     views_info: dict[str, Any] = field(default_factory=dict)
     inheritance: pd.DataFrame = field(default_factory=pd.DataFrame)
     objectives: pd.DataFrame = field(default_factory=pd.DataFrame)
-    objectives_info: dict[str, Any] = field(default_factory=dict)
     learning_rates: pd.DataFrame = field(default_factory=pd.DataFrame)
     controls: pd.DataFrame = field(default_factory=pd.DataFrame)
 
@@ -329,7 +326,6 @@ def read_study(path: Path) -> StudyFiles:
         views_info=read_mapping(analysis / VIEWS_INFO_FILE),
         inheritance=read_table(analysis / INHERITANCE_FILE),
         objectives=read_table(analysis / OBJECTIVES_FILE),
-        objectives_info=read_mapping(analysis / OBJECTIVES_INFO_FILE),
         learning_rates=read_table(analysis / LEARNING_RATES_FILE),
         controls=read_table(directory.control_results),
     )

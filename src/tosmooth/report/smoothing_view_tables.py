@@ -6,12 +6,17 @@ import math
 
 import pandas as pd
 
+from tosmooth.advice.inheritance import judge_inheritance
+from tosmooth.advice.smoothing_views import judge_views
 from tosmooth.analysis.inference import Interval
 from tosmooth.losses.objectives import has_temperature, reference_objective
 from tosmooth.report.figures.diffusion import declared_summary, summarised
 from tosmooth.report.reading import StudyFiles
 from tosmooth.report.results_tables import number_columns, temperature_column
 from tosmooth.report.tables import Column, Table, text_column
+from tosmooth.report.wording import beside_students
+from tosmooth.words.conclusions import conclusions
+from tosmooth.words.inheritance import inheritance_sentence
 from tosmooth.words.numbers import (
     MISSING,
     between,
@@ -24,6 +29,7 @@ from tosmooth.words.numbers import (
     signed,
     temperature_label,
 )
+from tosmooth.words.smoothing_views import view_sentences
 
 
 def views_table(files: StudyFiles) -> Table | None:
@@ -184,18 +190,23 @@ def _intervals(rows: pd.DataFrame, names: tuple[str, str, str], factor: float) -
 
 def sentences(files: StudyFiles) -> list[tuple[str, str]]:
     """The three views in a sentence each, under the names of those who hold them."""
-    said = files.views_info.get("sentences") or {}
-    heads = {
-        "information": "Erased information (Müller et al., 2019)",
-        "stability": "Stability (Shen et al., 2021)",
-        "diffusion": "Systematic diffusion (the paper, 2022)",
-    }
-    return [(head, str(said[key])) for key, head in heads.items() if said.get(key)]
+    if files.views.empty or not files.views_info:
+        return []
+    teachers, pair = files.views[files.views["role"] == "teacher"], files.views_info["similar"]
+    said = view_sentences(judge_views(teachers), pair, files.task.samples, augmented=files.task.augmented)
+    effect = conclusions(files.advice, beside_students(files)).get("effect", "Diffusion was not judged.")
+    return [
+        ("Erased information (Müller et al., 2019)", said["information"]),
+        ("Stability (Shen et al., 2021)", said["stability"]),
+        ("Systematic diffusion (the paper, 2022)", effect),
+    ]
 
 
-def objective_sentences(files: StudyFiles) -> list[str]:
-    """What each other objective does to systematic diffusion."""
-    return [str(text) for text in files.objectives_info.get("sentences") or []]
+def inheritance(files: StudyFiles) -> str:
+    """Whether calibration is inherited; empty where it was not asked."""
+    if not files.views_info:
+        return ""
+    return inheritance_sentence(judge_inheritance(files.inheritance), files.inheritance)
 
 
 def objectives_title(files: StudyFiles) -> str:

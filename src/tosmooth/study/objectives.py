@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tosmooth.advice.objectives import answers, compare_objectives
+from tosmooth.advice.objectives import compare_objectives, judge_objectives
 from tosmooth.folder.paths import OBJECTIVES_FILE, OBJECTIVES_INFO_FILE
 from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.study.context import Context
 
 
 def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.DataFrame) -> None:
-    """Write `analysis/objectives.csv` and the sentences, where the study has several objectives.
+    """Write `analysis/objectives.csv` and the verdicts, where the study has several objectives.
 
     A study that has lost its other objectives loses the files of an earlier run, too.
     """
@@ -25,4 +25,4 @@ def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.Data
             path.unlink(missing_ok=True)
         return
     write_csv(paths[0], table)
-    write_json(paths[1], {"reference": table.reference.iloc[0], "sentences": answers(table, metric)})
+    write_json(paths[1], {"reference": table.reference.iloc[0], "verdicts": judge_objectives(table)})

@@ -104,7 +104,7 @@ def run_study(
         def finish() -> None:
             results = write_results(context, diffusion)
             shown.stage("comparing the views on smoothing")
-            analyse_views(context, done, results, advice)
+            analyse_views(context, done, results)
             verdict = conclude(
                 advice,
                 results,

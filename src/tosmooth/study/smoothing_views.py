@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.advice.inheritance import inheritance_table, judge_inheritance
-from tosmooth.advice.smoothing_views import view_sentences
+from tosmooth.advice.smoothing_views import judge_views
 from tosmooth.analysis.compactness import within_class_compactness
 from tosmooth.folder.paths import INHERITANCE_FILE, VIEWS_FILE, VIEWS_INFO_FILE
 from tosmooth.folder.writing import write_csv, write_json
@@ -29,14 +29,13 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-def analyse_views(context: Context, done: Mapping[str, Cell], results: pd.DataFrame, advice: Mapping[str, Any]) -> None:
+def analyse_views(context: Context, done: Mapping[str, Cell], results: pd.DataFrame) -> None:
     """Write `views.csv`, `inheritance.csv` and `views.json` under `analysis/`. One process does this alone.
 
     Args:
         context: of the study.
         done: the finished cells.
         results: one row per cell, with test figures where they have been read.
-        advice: the frozen advice; its verdict on diffusion is the third view's sentence.
     """
     temperatures = sorted({1.0, *context.config.student.temperatures})
     seen = {teacher.name: teacher_views(context, teacher, temperatures) for teacher in context.plan.teachers}
@@ -53,9 +52,7 @@ def analyse_views(context: Context, done: Mapping[str, Cell], results: pd.DataFr
     write_json(
         analysis / VIEWS_INFO_FILE,
         {
-            "sentences": view_sentences(
-                teachers, advice.get("effect") or {}, names[:2], context.task.samples, augmented=context.task.augmented
-            ),
+            "teachers": judge_views(teachers),
             "calibration": judge_inheritance(inheritance),
             "similar": names[:2],
             "dissimilar": [names[0], names[2]],

@@ -43,16 +43,6 @@ def describe_with_rate(
     return f"{which_teacher(chosen['label_smoothing'], smoothing)} {describe_distillation(chosen, varied, rates)}"
 
 
-def rate_of(setting: tuple[str, float, float, str], done: pd.DataFrame) -> dict[str, float]:
-    """The learning rate that a setting's students had; nothing of studies that do not say."""
-    if "learning_rate" not in done:
-        return {}
-    objective, alpha, temperature, student = setting
-    own = done[(done.objective == objective) & (done.student == student)]
-    own = own[(own.label_smoothing == alpha) & (own.temperature == temperature)]
-    return {"learning_rate": float(own.learning_rate.iloc[0])}
-
-
 def varied_keys(results: pd.DataFrame) -> tuple[str, ...]:
     """Which of objective and student take more than one value in a study, and so belong into its sentences."""
     return tuple(key for key in ("objective", "student") if results[key].nunique() > 1)
