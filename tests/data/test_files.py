@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 
 from tests.data.image_files import write_image
-from tosmooth.data.files import FileSplit
+from tosmooth.data.files import EXTENSIONS, FileSplit
 from tosmooth.errors import DataError
 
 
@@ -74,3 +75,69 @@ def test_a_cache_sees_a_file_that_was_written_again_and_the_fingerprint_a_copy_a
     os.utime(path, ns=(1, 1))
     assert split.digest() == plain
     assert split.digest(with_times=True) != timed
+
+
+def logo() -> Image.Image:
+    """A red square on transparent black."""
+    image = Image.new("RGBA", (16, 16), (0, 0, 0, 0))
+    image.paste((220, 40, 40, 255), (4, 4, 12, 12))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("name", "convert"),
+    [
+        ("a.png", lambda image: image),
+        ("p.png", lambda image: image.quantize()),
+        ("la.png", lambda image: image.convert("LA")),
+        ("a.webp", lambda image: image),
+        ("a.gif", lambda image: image),
+        ("a.tif", lambda image: image),
+    ],
+)
+def test_what_is_transparent_stands_on_white_without_a_warning(tmp_path: Path, name, convert, recwarn):
+    convert(logo()).save(tmp_path / name)
+    pixels = split_of(tmp_path / name)[0]
+    assert pixels[:, 0, 0].tolist() == [255, 255, 255]
+    assert pixels[:, 8, 8].float().mean() < 200
+    assert not recwarn.list
+
+
+def test_a_colour_that_stands_for_transparent_is_white(tmp_path: Path):
+    image = Image.new("RGB", (4, 4), (1, 2, 3))
+    image.putpixel((0, 0), (200, 100, 50))
+    image.save(tmp_path / "a.png", transparency=(1, 2, 3))
+    pixels = split_of(tmp_path / "a.png")[0]
+    assert pixels[:, 1, 1].tolist() == [255, 255, 255]
+    assert pixels[:, 0, 0].tolist() == [200, 100, 50]
+
+
+def test_a_large_image_is_read_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn):
+    path = write_image(tmp_path / "large.png", size=(40, 40))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert split_of(path)[0].shape == (3, 40, 40)
+    assert not recwarn.list
+
+
+def test_whatever_a_decoder_raises_is_an_unreadable_image(tmp_path: Path):
+    content = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(content, "AVIF")
+    path, generator, reasons = tmp_path / "scraped.jpg", np.random.default_rng(3), set()
+    for _ in range(200):
+        broken = bytearray(content.getvalue())
+        for _ in range(3):
+            broken[int(generator.integers(40, 400))] = int(generator.integers(0, 256))
+        path.write_bytes(bytes(broken))
+        try:
+            split_of(path)[0]
+        except DataError as error:
+            reasons.add(str(error).partition("truncated?): ")[2])
+    assert len(reasons) > 1
+
+
+def test_no_other_program_is_run_for_an_image(tmp_path: Path):
+    path = tmp_path / "drawing.jpg"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n", encoding="ascii")
+    assert not {".eps", ".ps", ".pdf", ".mpg", ".h5", ".wmf"} & EXTENSIONS
+    with pytest.raises(DataError, match="no kind of image that Pillow knows"):
+        split_of(path)[0]

@@ -5,9 +5,11 @@ Images stay uint8: normalisation belongs to each model, which knows its own mean
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable
 
-from tosmooth.errors import ConfigError, did_you_mean
+from torch import Tensor, nn
+
+from tosmooth.errors import ConfigError, DataError, did_you_mean
 
 Transform = nn.Module  # as torchvision's are
 _TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub")
@@ -23,6 +25,27 @@ def train_transform_names() -> tuple[str, ...]:
 def eval_transform_names() -> tuple[str, ...]:
     """Names of the evaluation transforms."""
     return _EVAL
+
+
+def transformed(image: Tensor, transform: Callable[[Tensor], Tensor], name: str) -> Tensor:
+    """An image (C, H, W) as a transform shows it.
+
+    Raises:
+        DataError: the image is smaller than the transform's crop; `name` says which one it is.
+    """
+    try:
+        return transform(image)
+    except ValueError as error:  # torchvision's, of a crop that does not fit
+        raise too_small(name, image.shape[2], image.shape[1], error) from None
+
+
+def too_small(name: str, width: int, height: int, error: ValueError) -> DataError:
+    """What to say of an image that a transform cannot crop."""
+    return DataError(
+        f"{name}: {width} × {height} pixels, and the transform cannot crop it ({error}); set a smaller data.image_size "
+        "or a transform that brings images to it (data.train_augmentation=imagenet, "
+        "data.eval_transform=resize_center_crop)"
+    )
 
 
 def check_transforms(train: str, evaluation: str, size: int | None) -> list[str]:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from tosmooth.errors import DataError
 
+SKIP_HINT = "data.on_error=skip leaves such images out, and the same command goes on"
+
 
 class ImageSplit(ABC):
     """One split: images uint8 (C, H, W) by index, and all labels without decoding an image."""
@@ -33,6 +35,10 @@ class ImageSplit(ABC):
     @abstractmethod
     def describe(self, index: int) -> str:
         """Where image `index` comes from, for messages: a path, or "row 17 of the test split"."""
+
+    def size_of(self, index: int) -> tuple[int, int] | None:
+        """Width and height of image `index` in pixels, where they are known without decoding it."""
+        return None
 
     def in_memory(self) -> tuple[Tensor, Tensor | None] | None:
         """All images as one uint8 tensor (M, C, H, W) and the row of each sample (None: in order); None if not held."""
@@ -77,6 +83,10 @@ class TensorSplit(ImageSplit):
         """The row of the split."""
         return f"row {index} of the {self.name} split"
 
+    def size_of(self, index: int) -> tuple[int, int]:
+        """All have the same."""
+        return self.images.shape[3], self.images.shape[2]
+
     def in_memory(self) -> tuple[Tensor, Tensor | None]:
         """The images, in order."""
         return self.images, None
@@ -103,6 +113,10 @@ class Subset(ImageSplit):
         """Where the underlying split has it from."""
         return self.split.describe(int(self.indices[index]))
 
+    def size_of(self, index: int) -> tuple[int, int] | None:
+        """That of the underlying split's image."""
+        return self.split.size_of(int(self.indices[index]))
+
     def in_memory(self) -> tuple[Tensor, Tensor | None] | None:
         """The underlying split's images, and where these are among them."""
         whole = self.split.in_memory()
@@ -127,6 +141,7 @@ class RawImages:
     validation: ImageSplit | None = None
     superclasses: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()  # on how the source made its splits, in words for the report
+    unread: tuple[str, ...] = ()  # what of the source was not read, in words
 
 
 @dataclass(frozen=True)
@@ -142,7 +157,8 @@ class ImageData:
     test: ImageSplit
     superclasses: tuple[str, ...] | None  # one name per class
     fingerprint: str  # SHA-256 of labels, classes and names and sizes of files, or pixels of data in memory
-    notes: tuple[str, ...]  # how the splits were made, in words for the report
+    notes: tuple[str, ...]  # how the splits were made, and what was not read, in words for the report
+    unread: tuple[str, ...] = ()  # the notes on what was not read, which are said on the terminal, too
 
     @property
     def num_classes(self) -> int:
@@ -169,9 +185,9 @@ def readable(split: ImageSplit, indices: Iterable[int], skip: bool) -> Iterator[
     for index in indices:
         try:
             yield split[index]
-        except DataError:
+        except DataError as error:
             if not skip:
-                raise
+                raise DataError(f"{error}; {SKIP_HINT}") from None
 
 
 def check_labels(split: ImageSplit, name: str, classes: Sequence[str]) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tosmooth.data.base import ImageSplit
+from tosmooth.data.augmentation import transformed
+from tosmooth.data.base import SKIP_HINT, ImageSplit
 from tosmooth.data.views import EpochViews, FreshViews, Outcomes, ViewSchedule
 from tosmooth.errors import DataError
 from tosmooth.models.translation_inputs import TokenInputs
@@ -242,7 +243,7 @@ class SeededBatches(Batches):
     def _without_unreadable(self, batch: Batch | None, errors: list[DataError]) -> Batch:
         """What is left of a batch: the images that could be read, or a placeholder where that is too little."""
         if self._on_unreadable is None:
-            raise DataError(f"{errors[0]}; data.on_error=skip leaves such images out, and the same command goes on")
+            raise DataError(f"{errors[0]}; {SKIP_HINT}")
         for error in errors:
             self._on_unreadable(str(error))
         if batch is None:
@@ -306,7 +307,10 @@ class _Augmented(Dataset[tuple[Tensor, int, _Key] | DataError]):
             with torch.random.fork_rng(devices=[]):
                 # Not torch.manual_seed, which would reseed accelerators too.
                 torch.default_generator.manual_seed(int(np.random.SeedSequence(key.stream).generate_state(1)[0]))
-                image = self.transform(image)
+                try:
+                    image = transformed(image, self.transform, self.split.describe(key.sample))
+                except DataError as error:
+                    return error
         return image, self.labels[key.sample], key
 
 

@@ -3,35 +3,99 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image
+from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit
-from tosmooth.errors import DataError
+from tosmooth.errors import DataError, TosmoothError
 
-# What Pillow reads and image data sets hold; other files in a class folder (notes, thumbnails' indices) are not images.
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+# What Pillow knows by name and does not open here: films, and drawings that another program (Ghostscript) would run.
+_NOT_HERE = {"MPEG", "EPS"}
 
-# What Pillow raises on files that are damaged, truncated, or no images (each decoder in its own way).
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, Image.DecompressionBombError)
+# A logger without any handler prints to the terminal, into the progress; whoever sets one up hears it all the same.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+def _decoded_formats() -> tuple[str, ...]:
+    """Names of all formats that Pillow decodes on this machine, those of plugins that were registered before too."""
+    Image.init()
+    # Of a stub Pillow reads the size alone: the pixels are another library's.
+    stubs = {name for name, (factory, _) in Image.OPEN.items() if _is_stub(factory)}
+    return tuple(name for name in Image.ID if name not in _NOT_HERE | stubs)
+
+
+def _is_stub(factory: object) -> bool:
+    return isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
+
+
+FORMATS = _decoded_formats()
+# Endings of the files that are images, in lower case: all that Pillow registers for them.
+EXTENSIONS = frozenset(ending for ending, name in Image.registered_extensions().items() if name in FORMATS)
 
 
 def to_rgb(image: Image.Image) -> Tensor:
-    """A decoded image as uint8 (3, H, W).
-
-    Raises:
-        ValueError: more than 8 bits a channel, which a conversion would clip to white without a word.
-    """
-    if image.mode.startswith(("I", "F")):
-        raise ValueError(f"pixels of mode {image.mode} (more than 8 bits); convert it to 8 bits a channel")
+    """A decoded image of 8 bits a channel as uint8 (3, H, W); what is transparent in it stands on white."""
     from torchvision.transforms.v2 import functional  # more than a second to import: only image files need it
 
+    if image.has_transparency_data:
+        # What lies behind transparent pixels is anything, mostly black, and no one has ever seen it.
+        shown = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
     pixels: Tensor = functional.pil_to_tensor(image.convert("RGB"))
     return pixels
+
+
+def decoded(source: Path | io.BytesIO, name: str) -> Tensor:
+    """An image file, or its bytes, as uint8 (3, H, W).
+
+    Args:
+        source: the file.
+        name: where the image comes from, for messages.
+
+    Raises:
+        DataError: there is no such file, no decoder can read it, or it has more than 8 bits a channel, which a
+            conversion would clip to white without a word.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the decoders: they would stand in the progress, once a process
+            with Image.open(source, formats=FORMATS) as image:
+                if not image.mode.startswith(("I", "F")):
+                    return to_rgb(image)
+                mode = image.mode
+    except FileNotFoundError:
+        raise DataError(f"{name}: no such image") from None
+    except TosmoothError:  # a signal's
+        raise
+    except UnidentifiedImageError:
+        reason = "no kind of image that Pillow knows"
+    except Exception as error:  # each decoder fails in its own way: RuntimeError, struct.error, KeyError, …
+        if isinstance(error, OSError) and error.strerror:
+            raise DataError(f"{name}: cannot be read: {error.strerror}") from None
+        reason = str(error) or type(error).__name__
+    else:
+        raise DataError(f"{name}: pixels of mode {mode} (more than 8 bits); convert it to 8 bits a channel")
+    raise DataError(f"{name}: not readable as an image (damaged or truncated?): {reason}")
+
+
+def stated_size(source: Path | io.BytesIO) -> tuple[int, int] | None:
+    """Width and height as the beginning of an image file states them; None where it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(source, formats=FORMATS) as image:
+                return image.size
+    except TosmoothError:  # a signal's
+        raise
+    except Exception:  # what is wrong with it is said where it is decoded
+        return None
 
 
 class FileSplit(ImageSplit):
@@ -50,13 +114,11 @@ class FileSplit(ImageSplit):
 
     def __getitem__(self, index: int) -> Tensor:
         path = self.paths[index]
-        try:
-            with Image.open(path) as image:
-                return to_rgb(image)
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such image") from None
-        except UNREADABLE as error:
-            raise DataError(f"{path}: not readable as an image (damaged or truncated?): {error}") from None
+        return decoded(path, str(path))
+
+    def size_of(self, index: int) -> tuple[int, int] | None:
+        """What the beginning of the file says; None where it cannot be read."""
+        return stated_size(self.paths[index])
 
     def describe(self, index: int) -> str:
         """The file's path."""

@@ -2,107 +2,252 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tosmooth.data.base import RawImages, Subset
-from tosmooth.data.files import EXTENSIONS, FileSplit
+from tosmooth.data.base import RawImages
+from tosmooth.data.files import FileSplit
+from tosmooth.data.image_tree import Unread, counted, entries_of, images_in, is_folder, is_image
+from tosmooth.data.parting import parted
 from tosmooth.data.registry import SourceRequest, register_image_source
-from tosmooth.data.splits import split_off
+from tosmooth.data.split_names import (
+    KINDS,
+    Kind,
+    in_words,
+    is_left_by_programs,
+    kind_of,
+    split_folders,
+    unwrapped,
+    visible_folders,
+)
 from tosmooth.errors import DataError, did_you_mean
 
-VALIDATION_NAMES = ("val", "valid", "validation")
-TEST_SHARE = 0.2  # of images that nobody has parted
-LEAST_IMAGES = 5  # of a class in such a folder: one of five is held out
-
-
-def _class_names(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; expected {folder.name}/<class>/<image> in {folder.parent}")
-    names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-    if not names:
-        raise DataError(f"{folder}: holds no class folders; expected {folder.name}/<class>/<image>")
-    return names
-
-
-def _read_split(folder: Path, classes: list[str], root: Path | None = None) -> FileSplit:
-    there = _class_names(folder)
-    unknown = [name for name in there if name not in classes]
-    if unknown:
-        raise DataError(f"{folder / unknown[0]}: not a class of train/; {did_you_mean(unknown[0], classes)}")
-    missing = [name for name in classes if name not in there]
-    if missing:
-        raise DataError(f"{folder}: has no folder for {len(missing)} classes of train/: {', '.join(missing[:5])}")
-    paths: list[Path] = []
-    labels: list[int] = []
-    for index, name in enumerate(classes):
-        files = _images_in(folder / name)
-        if not files:
-            raise DataError(f"{folder / name}: holds no images; known endings: {', '.join(sorted(EXTENSIONS))}")
-        paths += files
-        labels += [index] * len(files)
-    return FileSplit(paths, labels, root or folder.parent)
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """All images below a folder; hidden ones are copies that programs leave (`.ipynb_checkpoints`, `._x`)."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+SHOWN = 5  # names in a message
 
 
 @register_image_source("folder")
 def image_folder(request: SourceRequest) -> RawImages:
     """`train/<class>/…` with `val/<class>/…`, `test/<class>/…` or both; or nothing but `<class>/…`.
 
-    In the ImageNet layout `val/` is what results are reported on, so it must not choose anything: it is the test
-    split, and validation is split off training. Where there is a `test/`, `val/` is validation. A folder of class
-    folders alone is parted once and for all: the same files are always the same test split.
+    Splits are known in any case and by their usual synonyms (`Training`, `valid`, `test_images`, `seg_train`). In the
+    ImageNet layout `val/` is what results are reported on, so it must not choose anything: it is the test split, and
+    validation is split off training. Where there is a labelled `test/`, `val/` is validation; one of unlabelled images
+    is left out. Images that nobody has parted are parted once and for all: the same files are always the same test
+    split. Links are followed. What is not read is counted, in words (`RawImages.unread`).
+
+    Raises:
+        DataError: no such folder, a layout that is not this one or can be read in two ways, a class without images.
     """
     request.no_options("folder")
     root = request.need_path("folder", "a folder that holds train/ and val/, or one folder for each class")
     if not root.is_dir():
         raise DataError(f"{root}: no such folder")
-    if not (root / "train").is_dir():
-        return _parted(root)
-    if not any(entry.is_dir() for entry in (root / "train").iterdir()):
-        raise DataError(
-            f"{root / 'train'}: holds no class folders; expected train/<class>/<image>. If train is one of your "
-            "classes, give its folder another name"
-        )
-    classes = _class_names(root / "train")
-    train = _read_split(root / "train", classes)
-    held_out = next((root / name for name in VALIDATION_NAMES if (root / name).is_dir()), None)
-    if not (root / "test").is_dir():
-        return RawImages(train, _read_split(held_out or root / "val", classes), tuple(classes))
-    test = _read_split(root / "test", classes)
-    validation = None if held_out is None else _read_split(held_out, classes)
-    return RawImages(train, test, tuple(classes), validation=validation)
+    return _Reading(root, Unread(root)).images()
 
 
-def _parted(root: Path) -> RawImages:
-    """Class folders alone: a share of the images becomes the test split.
+@dataclass
+class _Reading:
+    """One look at a data set's folder.
 
-    Raises:
-        DataError: this is the folder of something else, or a class has too few images.
+    Args:
+        root: the folder.
+        unread: the account of what is not read.
     """
-    lone = [name for name in ("test", *VALIDATION_NAMES) if (root / name).is_dir()]
-    if lone:
+
+    root: Path
+    unread: Unread
+
+    def images(self) -> RawImages:
+        """The splits that are there, or those that are made of what is there."""
+        splits = self._one_of_each()
+        if "train" not in splits:
+            return self._of_classes_alone(splits)
+        train_folder = splits["train"]
+        folders = self._class_folders(train_folder)
+        if not folders:
+            name = train_folder.name
+            raise DataError(
+                f"{train_folder}: holds no class folders; expected {name}/<class>/<image>. If {name} is one of your "
+                "classes, give its folder another name"
+            )
+        self._refuse_unclear(train_folder, folders)
+        train = self._split(folders)
+        classes = tuple(folders)
+        notes = self._leave_unlabelled(splits)
+        held_out = {kind: self._held_out(splits[kind], folders) for kind in ("val", "test") if kind in splits}
+        beside = self._beside()
+        if not held_out:
+            if with_classes := [folder for folder in beside if visible_folders(folder)]:
+                raise DataError(
+                    f"{self.root}: holds {train_folder.name}/ and {in_words(with_classes[:SHOWN])}, but no val/ or "
+                    f"test/. Name the held-out images val/ or test/, or move away what is not of this data set; if "
+                    f"{train_folder.name} is one of your classes, give its folder another name"
+                )
+            made = parted(train, classes, f"the images in {train_folder.name}/", list(folders.values()))
+        elif "test" in held_out:
+            made = RawImages(train, held_out["test"], classes, validation=held_out.get("val"))
+        else:
+            made = RawImages(train, held_out["val"], classes)
+        notes += [f"not read, as no split: {in_words(beside)}"] if beside else []
+        return replace(made, unread=(*notes, *self.unread.sentences()))
+
+    def _one_of_each(self) -> dict[Kind, Path]:
+        """The folder of each split.
+
+        Raises:
+            DataError: two name the same one.
+        """
+        found = split_folders(self.root)
+        for kind in KINDS:
+            if len(several := found.get(kind, [])) > 1:
+                what = {"train": "training", "val": "validation", "test": "test"}[kind]
+                raise DataError(
+                    f"{self.root}: {' and '.join(f'{one.name}/' for one in several)} both name the {what} split; "
+                    "keep one, and move the other away or into it"
+                )
+        return {kind: unwrapped(folders[0]) for kind, folders in found.items()}
+
+    def _of_classes_alone(self, splits: dict[Kind, Path]) -> RawImages:
+        """Class folders alone: a share of the images becomes the test split."""
+        if splits:
+            name = next(iter(splits.values())).name
+            raise DataError(
+                f"{self.root}: holds {name}/ but no train/; expected train/<class>/<image> beside it, or class folders "
+                f"alone. If {name} is one of your classes, give its folder another name"
+            )
+        folders = self._class_folders(self.root)
+        if not folders:
+            raise DataError(
+                f"{self.root}: holds no class folders{self._there(self.root)}; expected <class>/<image>, or "
+                "train/<class>/<image> and val/<class>/<image>"
+            )
+        if len(folders) == 1:
+            inner = next(iter(folders.values()))
+            below = visible_folders(inner)
+            meant = f"; if {inner.name}/ is the data set, give data.path={inner}" if len(below) > 1 else ""
+            raise DataError(
+                f"{self.root}: holds one folder, {inner.name}/; a classifier needs at least 2 classes{meant}"
+            )
+        self._refuse_unclear(self.root, folders)
+        whole = self._split(folders)
+        made = parted(whole, tuple(folders), f"the images in {self.root.name}/", list(folders.values()))
+        return replace(made, unread=self.unread.sentences())
+
+    def _class_folders(self, folder: Path) -> dict[str, Path]:
+        """Class names, in Unicode's composed form, and their folders, sorted; all else goes to the account.
+
+        Raises:
+            DataError: a link to nowhere where a class should be, or two folders of one name.
+        """
+        found: dict[str, Path] = {}
+        for entry in entries_of(folder):
+            path = folder / entry.name
+            name = unicodedata.normalize("NFC", entry.name)
+            if is_folder(entry) and not is_left_by_programs(entry.name):
+                if name in found:
+                    raise DataError(
+                        f"{folder}: two folders of the name {name}, spelt with other code points; join them"
+                    )
+                found[name] = path
+            elif entry.is_symlink() and not path.exists() and not path.suffix:
+                # A class would be missing from the model, and from every figure.
+                raise DataError(f"{path}: a link to nowhere ({path.readlink()}); mend or remove it")
+            else:
+                self._account(entry)
+        return found
+
+    def _account(self, entry: os.DirEntry[str]) -> None:
+        """Count what lies beside class folders and splits."""
+        if is_left_by_programs(entry.name):
+            self.unread.ignore(entry)
+        elif is_image(entry):
+            self.unread.outside += 1
+        else:
+            self.unread.note(entry)
+
+    def _held_out(self, folder: Path, classes: dict[str, Path]) -> FileSplit:
+        """A split beside training, which must have the same classes."""
+        train = next(iter(classes.values())).parent.name
+        folders = self._class_folders(folder)
+        if not folders:
+            raise DataError(
+                f"{folder}: holds no class folders{self._there(folder)}; expected {folder.name}/<class>/<image>: its "
+                "images have to be sorted into class folders"
+            )
+        if unknown := [name for name in folders if name not in classes]:
+            raise DataError(f"{folders[unknown[0]]}: not a class of {train}/; {did_you_mean(unknown[0], classes)}")
+        if missing := [name for name in classes if name not in folders]:
+            raise DataError(
+                f"{folder}: has no folder for {len(missing)} classes of {train}/: {', '.join(missing[:SHOWN])}"
+            )
+        return self._split({name: folders[name] for name in classes})
+
+    def _split(self, folders: dict[str, Path]) -> FileSplit:
+        """All images of the class folders, labelled in their order."""
+        paths: list[Path] = []
+        labels: list[int] = []
+        for index, folder in enumerate(folders.values()):
+            files = images_in(folder, self.unread)
+            if not files:
+                raise DataError(f"{folder}: holds no images{self._there(folder)}; add some, or remove the folder")
+            paths += files
+            labels += [index] * len(files)
+        return FileSplit(paths, labels, self.root)
+
+    def _there(self, folder: Path) -> str:
+        """What a folder without images holds, in words, to stand behind "holds no images"."""
+        kinds: Counter[str] = Counter()
+        for path in folder.rglob("*"):
+            if path.is_file() or path.is_symlink():
+                ending = path.suffix.lower()
+                kinds["links to nowhere" if not path.exists() else ending or "without an ending"] += 1
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(SHOWN))
+        return f" that Pillow reads (there: {listed})" if listed else " (it is empty)"
+
+    def _refuse_unclear(self, root: Path, folders: dict[str, Path]) -> None:
+        """Where all "classes" have the same sub-folders and no images, they may be splits.
+
+        Raises:
+            DataError: they do; with both readings.
+        """
+        below = {}
+        for name, folder in folders.items():
+            if any(is_image(entry) for entry in entries_of(folder)):
+                return
+            below[name] = {entry.name for entry in visible_folders(folder)}
+        counts = Counter(name for names in below.values() for name in names)
+        shared = {name for name, count in counts.items() if count > 1}
+        if (
+            len(folders) < 2
+            or len(shared) < 2
+            or any(2 * len(names & shared) <= len(names) for names in below.values())
+        ):
+            return
+        outer = ", ".join(f"{name}/" for name in list(folders)[:SHOWN]) + ("" if len(folders) <= SHOWN else ", …")
+        inner = ", ".join(f"{name}/" for name in sorted(shared)[:SHOWN]) + ("" if len(shared) <= SHOWN else ", …")
         raise DataError(
-            f"{root}: holds {lone[0]}/ but no train/; expected train/<class>/<image> beside it, or class folders "
-            f"alone. If {lone[0]} is one of your classes, give its folder another name"
+            f"{root}: {outer} hold the same folders ({inner}) and no images of their own, which can be read in two "
+            f"ways. If {inner} are the classes, {outer} are splits: name them train/, val/ and test/. If {outer} are "
+            "the classes, put the images of each straight into its folder"
         )
-    classes = _class_names(root)
-    whole = _read_split(root, classes, root)
-    few = [name for index, name in enumerate(classes) if int((whole.labels == index).sum()) < LEAST_IMAGES]
-    if few:
-        raise DataError(
-            f"{root / few[0]}: fewer than {LEAST_IMAGES} images, too few to hold some out for the test; add images, or "
-            "make train/ and val/ yourself"
-        )
-    rest, part = split_off(whole.labels, TEST_SHARE, seed=0)
-    note = f"test: {100 * TEST_SHARE:g} % of the images in {root.name}/, stratified, always the same"
-    return RawImages(Subset(whole, rest), Subset(whole, part), tuple(classes), notes=(note,))
+
+    def _leave_unlabelled(self, splits: dict[Kind, Path]) -> list[str]:
+        """Take a test split of images without class folders out of the splits; what was left out, in words."""
+        folder = splits.get("test")
+        if folder is None or visible_folders(folder):
+            return []
+        count = sum(is_image(entry) for entry in entries_of(folder))
+        if not count:
+            return []
+        del splits["test"]
+        return [f"{folder.name}/ left out: {counted(count, 'image')} in no class folder, so without labels"]
+
+    def _beside(self) -> list[Path]:
+        """Folders beside the splits, which are not read; files there go to the account."""
+        for entry in entries_of(self.root):
+            if not is_folder(entry) or is_left_by_programs(entry.name):
+                self._account(entry)
+        return [folder for folder in visible_folders(self.root) if kind_of(folder.name) is None]

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit, RawImages
-from tosmooth.data.files import UNREADABLE, to_rgb
+from tosmooth.data.files import decoded, stated_size
 from tosmooth.data.registry import SourceRequest, register_image_source
 from tosmooth.errors import DataError, did_you_mean
 
@@ -34,14 +33,19 @@ class RowSplit(ImageSplit):
         self.name = name
 
     def __getitem__(self, index: int) -> Tensor:
+        if (source := self._source(index)) is None:
+            raise DataError(f"{self.describe(index)}: no image in column {self.image_column!r}")
+        return decoded(source, self.describe(index))
+
+    def size_of(self, index: int) -> tuple[int, int] | None:
+        """What the beginning of the image says; None where it cannot be read."""
+        return None if (source := self._source(index)) is None else stated_size(source)
+
+    def _source(self, index: int) -> Path | io.BytesIO | None:
         value = self.rows[index][self.image_column]
         if not value or (value["bytes"] is None and value["path"] is None):
-            raise DataError(f"{self.describe(index)}: no image in column {self.image_column!r}")
-        try:
-            with Image.open(io.BytesIO(value["bytes"]) if value["bytes"] is not None else value["path"]) as image:
-                return to_rgb(image)
-        except UNREADABLE as error:
-            raise DataError(f"{self.describe(index)}: image not readable (damaged or truncated?): {error}") from None
+            return None
+        return io.BytesIO(value["bytes"]) if value["bytes"] is not None else Path(value["path"])
 
     def describe(self, index: int) -> str:
         """The row of the split."""

@@ -106,7 +106,7 @@ def load_image_data(
             check_labels(split, name, raw.classes)
     if not len(raw.test):
         raise DataError(f"the source {source!r} has no test images")
-    notes = list(raw.notes)
+    notes = [*raw.notes, *raw.unread]
     train = _limited(raw.train, "limit_train", limit_train, split_seed)
     test = _limited(raw.test, "limit_test", limit_test, split_seed)
     lost = sorted(set(range(len(raw.classes))) - set(train.labels.tolist()))
@@ -148,6 +148,7 @@ def load_image_data(
         superclasses=raw.superclasses,
         fingerprint=fingerprint,
         notes=tuple(notes),
+        unread=raw.unread,
     )
 
 

@@ -24,7 +24,7 @@ from tosmooth.audit.teacher import Outputs as AuditedOutputs
 from tosmooth.audit.teacher import audit_model
 from tosmooth.config.schema import StudyConfig
 from tosmooth.data.augmentation import eval_transform
-from tosmooth.data.base import ImageData
+from tosmooth.data.base import SKIP_HINT, ImageData
 from tosmooth.distill.agreement import Agreement, Confusion, others, question
 from tosmooth.distill.call import Call
 from tosmooth.distill.classes import WORDS, Outputs, TeacherClasses, match, read_class_map, refusal
@@ -230,7 +230,7 @@ def _few(config: StudyConfig, data: ImageData) -> Tensor:
             found.append(transform(data.train[index]))
         except DataError as error:
             if config.data.on_error == "raise":
-                raise DataError(f"{error}; data.on_error=skip leaves such images out") from None
+                raise DataError(f"{error}; {SKIP_HINT}") from None
         if len(found) == COMPARED:
             break
     if not found:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from tosmooth.data.split_names import split_folders, unwrapped, visible_folders
 from tosmooth.errors import ConfigError
 from tosmooth.terminal import shown
 
 SHOWN = 6  # entries of a wrong folder that a message lists
-HELD_OUT = ("val", "valid", "validation", "test")
 
 # data source → what its folder holds, in words
 EXPECTED = {
@@ -87,18 +87,7 @@ def check_layout(data: Data, *, parted: bool = True) -> None:
 def _missing(data: Data, path: Path, parted: bool) -> list[str]:
     """The names that must be in the folder and are not."""
     if data.source == "folder":
-        if not (path / "train").is_dir():
-            held_out = any((path / name).is_dir() for name in HELD_OUT)
-            classes = [entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-            # Class folders alone are parted by the source itself; folders of folders are none.
-            alone = bool(classes) and all(any(p.is_file() for p in entry.iterdir()) for entry in classes[:3])
-            return ["train/"] if held_out or parted or not alone else []
-        there = [name for name in ("train", *HELD_OUT) if (path / name).is_dir()]
-        if there == ["train"]:
-            return ["val/"]
-        # ImageNet's validation images come in one heap, to be sorted into class folders.
-        heaps = [name for name in there if not any(entry.is_dir() for entry in (path / name).iterdir())]
-        return [f"{name}/<class>/: its images have to be sorted into class folders" for name in heaps]
+        return _missing_of_folders(path, parted)
     if data.source == "cub200":
         root = path if (path / "images.txt").is_file() else path / "CUB_200_2011"
         return [name for name in CUB_FILES if not (root / name).exists()]
@@ -108,3 +97,19 @@ def _missing(data: Data, path: Path, parted: bool) -> list[str]:
         ]
     names = [f"{part}.{language}" for part in ("train", "test") for language in _languages(data).values()]
     return [name for name in names if not (path / name).is_file()]
+
+
+def _missing_of_folders(path: Path, parted: bool) -> list[str]:
+    splits = {kind: unwrapped(folders[0]) for kind, folders in split_folders(path).items()}
+    if "train" not in splits:
+        # Class folders alone are parted by the source itself; folders of folders are none.
+        classes = visible_folders(path)
+        alone = bool(classes) and all(any(p.is_file() for p in entry.iterdir()) for entry in classes[:3])
+        return ["train/"] if splits or parted or not alone else []
+    if list(splits) == ["train"]:
+        return ["val/"] if parted else []
+    # ImageNet's validation images come in one heap, to be sorted into class folders.
+    heaps = [folder.name for folder in splits.values() if not visible_folders(folder)]
+    if len(splits) - len(heaps) > 1 and heaps == [splits["test"].name if "test" in splits else ""]:
+        return []  # unlabelled test images are left out
+    return [f"{name}/<class>/: its images have to be sorted into class folders" for name in heaps]

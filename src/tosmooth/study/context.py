@@ -122,6 +122,8 @@ class Context(Bench):
         if config.data.download:  # once, not in every process
             compute.processes.on_main(lambda: len(load_data(config).train))
         data = compute.processes.agree(load)
+        for sentence in getattr(data, "unread", ()):  # a task of one's own need not have it
+            progress.note(sentence)
         config = choosable(config, data, progress.note)
         directory = StudyDirectory(root / config.name)
         context = cls(config, data, compute, make_plan(config), directory, progress, stopping or Stopping())

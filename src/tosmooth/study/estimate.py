@@ -313,4 +313,4 @@ def _notes(context: Context) -> list[str]:
         notes.append(
             "stored answers count as if none were there; another study of the same teachers may have left them"
         )
-    return notes
+    return [*notes, *getattr(context.data, "unread", ())]

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
-from tosmooth.data.augmentation import eval_transform, train_transform
-from tosmooth.data.base import ImageData, readable
+from tosmooth.data.augmentation import eval_transform, train_transform, transformed
+from tosmooth.data.base import ImageData, ImageSplit, readable
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import IMAGE_SOURCES, image_sources, load_image_data
 from tosmooth.errors import ConfigError, DataError
@@ -19,6 +20,9 @@ from tosmooth.models.build import ImageModel, build_image_model, validate_model_
 from tosmooth.tasks.base import StudyData, Task
 from tosmooth.tasks.metric import TOP1
 from tosmooth.tasks.published import PublishedImages
+
+DECODED = 8  # images that a first look decodes
+MEASURED = 2_000  # images whose size it reads
 
 
 class ImageClassification(Task):
@@ -81,23 +85,27 @@ class ImageClassification(Task):
         )
 
     def check(self, config: StudyConfig, data: StudyData) -> None:
-        """Look at a few images: batches need one size, and finding out in the middle of an epoch would be late.
+        """Decode a few images and look at the sizes of many: finding out in the middle of an epoch would be late.
+
+        Batches need one size, and no image may be smaller than a crop.
 
         And at models whose weights are to be averaged.
 
         Raises:
-            DataError: images differ in size and no transform brings them to one.
+            DataError: an image cannot be read, or is smaller than a crop, or images differ in size and no transform
+                brings them to one.
             ConfigError: a model with batch normalisation is to be the mean of several epochs.
         """
         self._check_averaged(config, data)
-        section = config.data
+        section, split = config.data, data.train
+        for _ in readable(split, _spread(len(split), DECODED), section.on_error == "skip"):
+            pass  # what is wrong with all images is wrong with one of these
+        examples = _of_extreme_sizes(split)
         for key, transform in (
             ("eval_transform", eval_transform(section.eval_transform, section.image_size)),
             ("train_augmentation", train_transform(section.train_augmentation, section.image_size)),
         ):
-            split = data.train
-            indices = range(0, len(split), max(1, len(split) // 8))
-            shapes = {tuple(transform(image).shape) for image in readable(split, indices, section.on_error == "skip")}
+            shapes = {tuple(transformed(image, transform, name).shape) for name, image in examples}
             if len(shapes) > 1:
                 advice = "resize_center_crop" if key == "eval_transform" else "imagenet"
                 raise DataError(
@@ -145,3 +153,19 @@ class ImageClassification(Task):
             kwargs=section.kwargs,
             seed=seed,
         )
+
+
+def _spread(count: int, most: int) -> range:
+    """At most twice `most` indices of `count`, evenly spread."""
+    return range(0, count, max(1, count // most))
+
+
+def _of_extreme_sizes(split: ImageSplit) -> list[tuple[str, Tensor]]:
+    """Where they come from, and blank images (3, H, W) as narrow, low, wide and high as those of a split."""
+    sizes: dict[tuple[int, int], int] = {}  # width and height → the first image of that size
+    for index in _spread(len(split), MEASURED):
+        if (size := split.size_of(index)) is not None:
+            sizes.setdefault(size, index)
+    sides = (lambda size: size[0], lambda size: size[1])
+    chosen = dict.fromkeys(extreme(sizes, key=side) for side in sides for extreme in (min, max)) if sizes else {}
+    return [(split.describe(sizes[w, h]), torch.zeros(3, h, w, dtype=torch.uint8)) for w, h in chosen]

@@ -37,6 +37,7 @@ class TranslationData:
         fingerprint: SHA-256 of all texts and tokens, and of the classes.
         notes: how the splits were made, in words for the report.
         superclasses: words have none.
+        unread: those of the notes that say what was not read of the source.
     """
 
     source: str
@@ -53,6 +54,7 @@ class TranslationData:
     fingerprint: str
     notes: tuple[str, ...]
     superclasses: tuple[str, ...] | None = None
+    unread: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
