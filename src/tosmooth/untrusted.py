@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from tosmooth.yaml_traps import traps_in
+
 LONGEST_YAML = 1_000_000  # characters; PyYAML reads some 100,000 a second, and a configuration has a few thousand
 MOST_ENTRIES = 100_000  # of a YAML file: a few nested aliases can stand for more than memory holds
 DEEPEST = 50
@@ -17,7 +19,11 @@ _FOLDER_NAME = re.compile(r"[A-Za-z0-9._+-]{1,255}")
 
 
 class UnreadableError(ValueError):
-    """The text is not what it should be; the reason is what a sentence says of it: "is nested …"."""
+    """The text is not what it should be; each reason is what a sentence says of it: "is nested …"."""
+
+    def __init__(self, *reasons: str) -> None:
+        self.reasons = reasons
+        super().__init__("; ".join(reasons))
 
 
 def read_yaml(text: str, *, texts: bool = False) -> Any:
@@ -28,7 +34,8 @@ def read_yaml(text: str, *, texts: bool = False) -> Any:
         texts: leave every scalar the text that it is: `yes` and `007` are names, not true and 7.
 
     Raises:
-        UnreadableError: not YAML, too large, too deep, or it refers to itself.
+        UnreadableError: not YAML, too large, too deep, or it refers to itself; or keys that stand twice, and numbers
+            that look like those of another base, all of them.
     """
     if len(text) > LONGEST_YAML:
         raise UnreadableError(f"is larger than {LONGEST_YAML:,} characters")
@@ -39,6 +46,8 @@ def read_yaml(text: str, *, texts: bool = False) -> Any:
             if node is None:
                 return None
             _walk(node, _parts_of_node)  # before any alias is followed
+            if traps := traps_in(node, loader):
+                raise UnreadableError(*traps)
             value = loader.construct_document(node)
         finally:
             loader.dispose()

@@ -27,7 +27,7 @@ def read_source(source: str) -> dict[str, Any]:
     try:
         raw = read_yaml(text)
     except UnreadableError as error:
-        raise ConfigError([f"{name} {shortened(shown(str(error)))}"]) from None
+        raise ConfigError([f"{name} {shortened(shown(reason))}" for reason in error.reasons]) from None
     if not isinstance(raw, dict):
         raise ConfigError([f"{name}: expected a mapping of keys to values, found {type(raw).__name__}"])
     return raw
