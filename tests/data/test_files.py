@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from tests.data.image_files import write_image
 from tosmooth.data.files import EXTENSIONS, FileSplit
@@ -141,3 +141,23 @@ def test_no_other_program_is_run_for_an_image(tmp_path: Path):
     assert not {".eps", ".ps", ".pdf", ".mpg", ".h5", ".wmf"} & EXTENSIONS
     with pytest.raises(DataError, match="no kind of image that Pillow knows"):
         split_of(path)[0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+def test_an_image_stands_as_the_camera_was_held(tmp_path: Path, orientation: int, ending: str):
+    """Every viewer turns it; so do the pixels, and the size that is stated before they are read."""
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # what Pillow calls the turn from upright to as it is stored
+    upright = Image.fromarray(np.kron(np.arange(6, dtype=np.uint8).reshape(2, 3) * 40, np.ones((8, 8), np.uint8)))
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose(back[orientation]))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored.convert("RGB").save(tmp_path / f"a.{ending}", exif=exif, quality=95)
+    split = split_of(tmp_path / f"a.{ending}")
+    assert split.size_of(0) == upright.size == (24, 16)
+    assert (split[0].float() - torch.from_numpy(np.array(upright)).float()).abs().max() < 8
+
+
+def test_damaged_words_of_the_camera_leave_the_image_as_it_is(tmp_path: Path):
+    Image.new("RGB", (9, 7), "red").save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*" + b"\xff" * 20)
+    assert split_of(tmp_path / "a.jpg")[0].shape == (3, 7, 9)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit
@@ -18,6 +18,7 @@ from tosmooth.errors import DataError, TosmoothError
 
 # What Pillow knows by name and does not open here: films, and drawings that another program (Ghostscript) would run.
 _NOT_HERE = {"MPEG", "EPS"}
+UPRIGHT, FIRST_ON_ITS_SIDE, ORIENTATIONS = 1, 5, range(1, 9)  # of EXIF
 
 # A logger without any handler prints to the terminal, into the progress; whoever sets one up hears it all the same.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -41,15 +42,28 @@ EXTENSIONS = frozenset(ending for ending, name in Image.registered_extensions().
 
 
 def to_rgb(image: Image.Image) -> Tensor:
-    """A decoded image of 8 bits a channel as uint8 (3, H, W); what is transparent in it stands on white."""
+    """A decoded image of 8 bits a channel as uint8 (3, H, W), upright; what is transparent in it stands on white."""
     from torchvision.transforms.v2 import functional  # more than a second to import: only image files need it
 
+    if _orientation(image) != UPRIGHT:
+        image = ImageOps.exif_transpose(image)
     if image.has_transparency_data:
         # What lies behind transparent pixels is anything, mostly black, and no one has ever seen it.
         shown = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
     pixels: Tensor = functional.pil_to_tensor(image.convert("RGB"))
     return pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the camera was held, as EXIF has it: 1 is upright, 5 to 8 lie on their side. 1 where it says nothing."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    except TosmoothError:  # a signal's
+        raise
+    except Exception:  # what stands beside the pixels may be damaged while they are not
+        return UPRIGHT
+    return found if isinstance(found, int) and found in ORIENTATIONS else UPRIGHT
 
 
 def decoded(source: Path | io.BytesIO, name: str) -> Tensor:
@@ -86,12 +100,13 @@ def decoded(source: Path | io.BytesIO, name: str) -> Tensor:
 
 
 def stated_size(source: Path | io.BytesIO) -> tuple[int, int] | None:
-    """Width and height as the beginning of an image file states them; None where it cannot be read."""
+    """Width and height as the beginning of an image file states them, upright; None where it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(source, formats=FORMATS) as image:
-                return image.size
+                width, height = image.size
+                return (width, height) if _orientation(image) < FIRST_ON_ITS_SIDE else (height, width)
     except TosmoothError:  # a signal's
         raise
     except Exception:  # what is wrong with it is said where it is decoded
