@@ -17,6 +17,7 @@ from tosmooth.words.wording import wording_of
 
 GRID = results_table(lambda a, t: 88.0 - 2.0 * (a > 0 and t == 64))
 DIFFUSES = diffusion_table(lambda a, t: (0.1, -0.02) if a > 0 else (0.0, 0.0))
+TRAINING = {"optimizer": "sgd", "epochs": 4}
 WORDS = "SGD at 0.1, 4 epochs"
 
 
@@ -26,12 +27,12 @@ def with_rates(of_high_t: float, of_others: float) -> pd.DataFrame:
 
 def rates_of(table: pd.DataFrame, *rates: float) -> list[dict[str, Any]]:
     """The caveats on learning rates."""
-    found = advise(table, teacher_rows(), DIFFUSES, Rules(training=WORDS, rates=rates))["caveats"]
+    found = advise(table, teacher_rows(), DIFFUSES, Rules(training=TRAINING, rates=rates))["caveats"]
     return [caveat for caveat in found if "learning rate" in caveat["code"]]
 
 
 def test_every_conclusion_says_what_students_were_trained_with():
-    advice = advise(GRID.assign(learning_rate=0.1), teacher_rows(), DIFFUSES, Rules(training=WORDS, rates=(0.1,)))
+    advice = advise(GRID.assign(learning_rate=0.1), teacher_rows(), DIFFUSES, Rules(training=TRAINING, rates=(0.1,)))
     headlines = said(advice, GRID), said_on_test(advice, GRID)
     concluded = conclusions(advice, wording_of(advice, GRID, TOP1))
     for sentence in (*headlines, concluded["effect"], concluded["rule"]):
@@ -41,7 +42,7 @@ def test_every_conclusion_says_what_students_were_trained_with():
 
 
 def test_the_choice_is_named_with_its_rate_where_it_could_have_had_another():
-    advice = advise(with_rates(0.3, 0.1), teacher_rows(), DIFFUSES, Rules(training=WORDS, rates=(0.1, 0.3)))
+    advice = advise(with_rates(0.3, 0.1), teacher_rows(), DIFFUSES, Rules(training=TRAINING, rates=(0.1, 0.3)))
     assert advice["recommendation"]["learning_rate"] in {0.1, 0.3}
     named = f", learning rate {advice['recommendation']['learning_rate']:g}: "
     assert named in said(advice, GRID)

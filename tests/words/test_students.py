@@ -17,4 +17,10 @@ from tosmooth.words.students import how_students_train
     ],
 )
 def test_the_optimiser_its_rates_and_the_epochs_are_told(tiny_raw, overrides, words):
-    assert how_students_train(load_config(tiny_raw, overrides).student) == words
+    student = load_config(tiny_raw, overrides).student
+    training = {"optimizer": student.optimizer.name, "epochs": student.epochs}
+    assert how_students_train(training, student.peak_rates) == words
+
+
+def test_of_an_earlier_version_nothing_is_known():
+    assert how_students_train({}, ()) == ""

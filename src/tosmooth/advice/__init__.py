@@ -1,1 +1,1 @@
-"""From a study's tables to advice in words, by rules listed in `docs/advice.md`; tables in, words out, no training."""
+"""From a study's tables to its advice, by the rules of `docs/advice.md`: tables in, facts out, no words."""

@@ -92,7 +92,7 @@ def _advise(
         "selection": rules.selection,
         "margin": rules.margin,
         "smoothing": rules.smoothing,
-        "training": rules.training,
+        "training": dict(rules.training),
         "learning_rates": list(rules.rates),
         "effect": asdict(effect) | {"temperatures": effect.temperatures, "eta": eta_intervals(diffusion, objective)},
     }

@@ -6,7 +6,7 @@ A caveat is a code with the numbers that its sentence needs (`words/caveats.py` 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class Rules:
     selection: str = "best"
     metric: Metric = TOP1
     smoothing: Knowledge = "known"  # what is known of the teachers' label smoothing
-    training: str = ""  # what students were trained with, as `words.students` says it
+    training: Mapping[str, Any] = field(default_factory=dict)  # of the students: "optimizer" and "epochs"
     rates: tuple[float, ...] = ()  # the learning rates that settings could have, ascending; empty: not known
     until_sure: Mapping[str, Any] | None = None  # how seeds were added (`study.later_seeds`); None: all are the grid's
 

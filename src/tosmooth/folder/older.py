@@ -59,7 +59,7 @@ def _without(raw: Any, keys: tuple[str, ...]) -> Any:
     return {**raw, first: _without(raw[first], tuple(others))}
 
 
-# Sentences that 0.1.0 wrote as caveats, and the code of those that a report sees as well.
+# How the caveats began that earlier versions wrote as sentences, and their codes: of those that a report sees as well.
 _CODES = {
     "Selection: the epoch": "chosen on test",
     "Selection: there is no": "no validation",
@@ -72,13 +72,15 @@ _CODES = {
 }
 
 
-def as_written(part: Mapping[str, Any]) -> str | None:
-    """The sentence of a part of `analysis/advice.json` that 0.1.0 wrote; None where the part has facts."""
+def as_written(part: Mapping[str, Any] | str) -> str | None:
+    """The words that an earlier version wrote for a part of `analysis/advice.json`; None where it has facts."""
+    if isinstance(part, str):
+        return part
     return str(part["sentence"]) if "sentence" in part else None
 
 
 def caveat_of(found: Any) -> Mapping[str, Any]:
-    """A caveat with its code; 0.1.0 wrote a sentence alone, which is kept."""
+    """A caveat with its code; earlier versions wrote a sentence alone, which is kept."""
     if isinstance(found, Mapping):
         return found
     text = str(found)

@@ -69,8 +69,8 @@ def recommendation(files: StudyFiles) -> list[tuple[str, str]]:
         items.append(("Labels", "what the teacher writes, so no temperature"))
     if chosen.get("learning_rate") is not None:
         items.append(("Learning rate", f"{chosen['learning_rate']:g}"))
-    if files.advice.get("training"):
-        items.append(("Students", str(files.advice["training"])))
+    if files.wording.training:
+        items.append(("Students", files.wording.training))
     if size := _size(files):
         items.append(("Size", size))
     if len(files.settings) > 1:

@@ -51,7 +51,6 @@ from tosmooth.study.until_sure import UntilSure, check_until_sure, train_until_s
 from tosmooth.tasks.base import StudyData
 from tosmooth.words.answer import forwarded
 from tosmooth.words.conclusions import conclusions
-from tosmooth.words.students import how_students_train
 from tosmooth.words.wording import wording_of
 
 
@@ -160,7 +159,7 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
             context.selection,
             metric,
             config.teacher.smoothing,
-            how_students_train(config.student),
+            {"optimizer": config.student.optimizer.name, "epochs": config.student.epochs},
             tuple(config.student.peak_rates),
             facts_of(context.directory),
         )

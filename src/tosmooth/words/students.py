@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from tosmooth.config.schema import StudentConfig
-from tosmooth.words.numbers import count_of
+from tosmooth.words.numbers import count_of, listed
 
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
 
@@ -39,11 +38,17 @@ def how_fast(environment: Mapping[str, Any], cell: str) -> str:
     return f"{one:.3g} ms an image, {together:.3g} ms in batches of {batch} ({device}, where the study ran)"
 
 
-def how_students_train(student: StudentConfig) -> str:
-    """`SGD at 0.1, 4 epochs`; of several learning rates: `SGD, each setting at the better of 0.1 and 0.3, 4 epochs`."""
-    name, rates = OPTIMIZERS[student.optimizer.name], [f"{rate:.3g}" for rate in student.peak_rates]
-    epochs = count_of(student.epochs, "epoch")
-    if len(rates) == 1:
-        return f"{name} at {rates[0]}, {epochs}"
-    better = "better" if len(rates) == 2 else "best"
-    return f"{name}, each setting at the {better} of {', '.join(rates[:-1])} and {rates[-1]}, {epochs}"
+def how_students_train(training: Mapping[str, Any], rates: Collection[float]) -> str:
+    """`SGD at 0.1, 4 epochs`; of several learning rates: `SGD, each setting at the better of 0.1 and 0.3, 4 epochs`.
+
+    Args:
+        training: the `optimizer` and the number of `epochs`; empty where they are not known, and so is the text.
+        rates: the learning rates that settings could have, ascending; at least one.
+    """
+    if not training:
+        return ""
+    name, epochs = OPTIMIZERS[training["optimizer"]], count_of(training["epochs"], "epoch")
+    texts = [f"{rate:.3g}" for rate in rates]
+    if len(texts) == 1:
+        return f"{name} at {texts[0]}, {epochs}"
+    return f"{name}, each setting at the {'better' if len(texts) == 2 else 'best'} of {listed(texts)}, {epochs}"

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.config.types import Knowledge
+from tosmooth.folder.older import as_written
 from tosmooth.tasks.metric import TOP1, Metric
 from tosmooth.words.settings import describe, describe_with_rate, varied_keys
+from tosmooth.words.students import how_students_train
 
 Facts = Mapping[str, Any]  # a part of `analysis/*.json`: verdicts, numbers and codes
 
@@ -53,11 +55,13 @@ def wording_of(advice: Facts, cells: pd.DataFrame, metric: Metric, *, preview: b
         metric: of the study.
         preview: whether it is too short to conclude from.
     """
+    rates, training = advice.get("learning_rates") or (), advice.get("training") or {}
+    written = as_written(training)
     return Wording(
         metric=metric,
         smoothing=advice.get("smoothing", "known"),
         varied=varied_keys(cells),
-        rates=advice.get("learning_rates") or (),
+        rates=rates,
         preview=preview,
-        training=str(advice.get("training") or ""),
+        training=how_students_train(training, rates) if written is None else written,
     )
