@@ -1,7 +1,7 @@
 """How good translations are: BLEU and chrF as sacrebleu has them, and whether two systems differ beyond chance.
 
 BLEU (Papineni et al., ACL 2002) is of the whole corpus, on texts as people read them: sacrebleu splits them itself, by
-the rules of the `13a` tokeniser (Post, WMT 2018). Its signature says all that a figure depends on.
+the rules of a tokeniser that suits the language (Post, WMT 2018). Its signature says all that a figure depends on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tosmooth.errors import DataError
 
+TOKENISER = "13a"  # sacrebleu's own choice for all languages with spaces between words
+TOKENISERS = (TOKENISER, "zh", "ja-mecab", "ko-mecab", "char")
 ORDER = 4  # of the longest n-grams that BLEU counts
 RESAMPLES = 1000
 SEED = 12345  # sacrebleu's own
@@ -61,7 +63,7 @@ class PairedBleu:
 
 
 def score_translations(
-    hypotheses: Sequence[str], references: Sequence[str], novel: ArrayLike | None = None
+    hypotheses: Sequence[str], references: Sequence[str], novel: ArrayLike | None = None, *, tokenize: str = TOKENISER
 ) -> TranslationScores:
     """BLEU and chrF of translations, each against one reference.
 
@@ -69,6 +71,8 @@ def score_translations(
         hypotheses: texts of N translations, not split into tokens; empty ones count as translations that say nothing.
         references: N texts.
         novel: (N,) booleans: sentences unlike those in training.
+        tokenize: sacrebleu's tokeniser for the language: `13a` parts words at spaces and punctuation; `zh`, `ja-mecab`,
+            `ko-mecab`, `char`.
 
     Returns:
         The scores. The same texts in another order have the same.
@@ -83,7 +87,7 @@ def score_translations(
     """
     sacrebleu = _sacrebleu()
     said, meant = _pairs(hypotheses, references)
-    bleu, chrf = sacrebleu.BLEU(force=True), sacrebleu.CHRF()
+    bleu, chrf = sacrebleu.BLEU(force=True, tokenize=tokenize), sacrebleu.CHRF()
     of_all = bleu.corpus_score(said, [meant])
     bleu_novel = chrf_novel = None
     if novel is not None:
@@ -132,13 +136,21 @@ def paired_bootstrap(
     return bootstrap_difference(*statistics, samples=samples, seed=seed)
 
 
-def sentence_statistics(hypotheses: Sequence[str], references: Sequence[str]) -> NDArray[np.float64]:
+def sentence_statistics(
+    hypotheses: Sequence[str], references: Sequence[str], tokenize: str = TOKENISER
+) -> NDArray[np.float64]:
     """What BLEU is made of, sentence by sentence: sums of rows give the BLEU of any set of sentences.
+
+    Args:
+        hypotheses, references: N texts each.
+        tokenize: as for `score_translations`.
 
     Returns:
         (N, 10): length of hypothesis and of reference in tokens, n-grams that match (1 to 4), n-grams (1 to 4).
     """
-    bleu = _sacrebleu().BLEU(force=True, effective_order=True)  # of one sentence; it changes none of the counts
+    bleu = _sacrebleu().BLEU(
+        force=True, effective_order=True, tokenize=tokenize
+    )  # of one sentence; it changes none of the counts
     said, meant = _pairs(hypotheses, references)
     rows = []
     for hypothesis, reference in zip(said, meant, strict=True):

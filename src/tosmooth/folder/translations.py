@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tosmooth.analysis.translation_metrics import sentence_statistics
+from tosmooth.analysis.translation_metrics import TOKENISER, TOKENISERS, sentence_statistics
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import TRANSLATIONS_FILE
 from tosmooth.untrusted import UnreadableError, read_json
@@ -31,16 +31,18 @@ class Translations:
         hypotheses: what it made of each sentence.
         references: what people made of it.
         sources: the sentences; empty in files that lack them.
+        tokenize: sacrebleu's tokeniser for them.
     """
 
     hypotheses: Sequence[str]
     references: Sequence[str]
     sources: Sequence[str] = ()
+    tokenize: str = TOKENISER
 
     @cached_property
     def statistics(self) -> NDArray[np.float64]:
         """Of each sentence, for BLEU."""
-        return sentence_statistics(self.hypotheses, self.references)
+        return sentence_statistics(self.hypotheses, self.references, self.tokenize)
 
 
 def read_translations(folder: Path, split: str = "val") -> Translations | None:
@@ -72,7 +74,10 @@ def read_translations(folder: Path, split: str = "val") -> Translations | None:
         raise StudyError(f"{path}: {split}.hypotheses, .references and .sources must be lists of texts; {remedy}")
     if len(hypotheses) != len(references) or len(sources) not in {0, len(hypotheses)}:
         raise StudyError(f"{path}: the lists of {split} must have one text a sentence each; {remedy}")
-    return Translations(hypotheses, references, sources) if hypotheses else None
+    tokenize = own.get("tokenize", TOKENISER)
+    if tokenize not in TOKENISERS:
+        raise StudyError(f"{path}: {split}.tokenize must be one of {', '.join(TOKENISERS)}; {remedy}")
+    return Translations(hypotheses, references, sources, tokenize) if hypotheses else None
 
 
 def _texts(own: Any, key: str) -> list[str] | None:

@@ -96,7 +96,7 @@ def _missing(data: Data, path: Path, parted: bool) -> list[str]:
             f"cifar-100-python/{n}" for n in ("train", "test", "meta") if not (path / "cifar-100-python" / n).exists()
         ]
     names = [f"{part}.{language}" for part in ("train", "test") for language in _languages(data).values()]
-    return [name for name in names if not (path / name).is_file()]
+    return [name for name in names if not any((path / f"{name}{packed}").is_file() for packed in ("", ".gz"))]
 
 
 def _missing_of_folders(path: Path, parted: bool) -> list[str]:

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tosmooth.analysis.translation_metrics import score_translations
+from tosmooth.analysis.translation_metrics import TOKENISER, score_translations
 from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.translation.data import TranslationData, load_translation_data
+from tosmooth.data.translation.languages import bleu_tokeniser, check_scored
 from tosmooth.data.translation.pipeline import TranslationPipeline
 from tosmooth.data.translation.registry import TRANSLATION_SOURCES, translation_sources
 from tosmooth.data.translation.split import TokenSplit
@@ -104,8 +105,8 @@ class Translation(Task):
         (
             "BLEU, chrF",
             "How much the translations share with the reference: word sequences of up to four (BLEU, by sacrebleu with "
-            "its 13a tokens), or letters (chrF); 0 to 100, of the whole split. Novel: on the sentences that are unlike "
-            "those in training.",
+            "its tokens for the language), or letters (chrF); 0 to 100, of the whole split. Novel: on the sentences "
+            "that are unlike those in training.",
         ),
         (
             "Token accuracy",
@@ -155,6 +156,7 @@ class Translation(Task):
                 [f'task: translation needs {", ".join(absent)}, not installed: pip install "tosmooth[translation]"']
             )
         own = of_sentences(config)
+        check_scored(own.data.text.target_language)
         return load_translation_data(own.data, own.analysis.tokens)
 
     def check(self, config: StudyConfig, data: StudyData) -> None:
@@ -216,7 +218,8 @@ class Translation(Task):
     ) -> dict[str, Any]:
         """`bleu` and `chrf`, 0 to 100; `bleu_novel` and `chrf_novel` of the sentences unlike training, None where there
         are none; and `bleu_signature`."""
-        return _figures(self._translated(config, data, model, split, compute), split)
+        tokeniser = bleu_tokeniser(of_sentences(config).data.text.target_language)
+        return _figures(self._translated(config, data, model, split, compute), split, tokeniser)
 
     def measure(
         self, config: StudyConfig, data: StudyData, model: StudyModel, split: str, compute: Compute, folder: Path
@@ -230,10 +233,12 @@ class Translation(Task):
         pairs = cast(TranslationData, data)
         own = {"val": pairs.validation, "test": pairs.test}[split]
         hypotheses = self._translated(config, data, model, own, compute)
-        figures = _figures(hypotheses, own)
+        tokeniser = bleu_tokeniser(of_sentences(config).data.text.target_language)
+        figures = _figures(hypotheses, own, tokeniser)
         path = folder / TRANSLATIONS_FILE
         known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         known[split] = {"sources": list(own.sources), "hypotheses": hypotheses, "references": list(own.targets)}
+        known[split] |= {} if tokeniser == TOKENISER else {"tokenize": tokeniser}
         write_text(path, json.dumps(known, ensure_ascii=False) + "\n")
         if not (folder / VOCABULARY_FOLDER / VOCABULARY_FILE).is_file():  # written last
             pairs.vocabulary.save(folder / VOCABULARY_FOLDER)
@@ -270,8 +275,8 @@ def of_sentences(config: StudyConfig) -> TranslationStudyConfig:
     return config
 
 
-def _figures(hypotheses: Sequence[str], split: TokenSplit) -> dict[str, Any]:
-    scores = score_translations(hypotheses, split.targets, split.novel)
+def _figures(hypotheses: Sequence[str], split: TokenSplit, tokeniser: str) -> dict[str, Any]:
+    scores = score_translations(hypotheses, split.targets, split.novel, tokenize=tokeniser)
     figures = {"bleu": scores.bleu, "chrf": scores.chrf, "bleu_novel": scores.bleu_novel}
     figures |= {"chrf_novel": scores.chrf_novel}
     return figures | {SIGNATURE: scores.signature}

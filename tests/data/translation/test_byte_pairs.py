@@ -104,3 +104,13 @@ def test_words_with_combining_marks_are_one_word() -> None:
     ids = vocabulary.encode(["x\u0323ab हिन्दी"])[0]
     assert [vocabulary.text_of(token) for token in ids[:-1]] == ["x\u0323ab", "हिन्दी"]
     assert all(vocabulary.is_whole_word(token) for token in ids[:-1])
+
+
+def test_one_long_word_is_cut_for_training_and_changes_nothing_else() -> None:
+    texts = ["the house is old", "the old house", "the house"] * 3
+    plain, word = train_vocabulary(texts, 280), "ab" * 100_000
+    found = train_vocabulary([*texts, word], 280)
+    # Longer pieces of the word would be made of ever longer ones: 2 to the power of 20 tokens' worth of letters.
+    assert max(len(piece.text) for piece in found.pieces) <= 501
+    assert found.decode(found.encode([word])[0]) == word
+    assert train_vocabulary([*texts, "x" * 500], 280).digest() != plain.digest()

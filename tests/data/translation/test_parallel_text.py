@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ def read(root: Path, source: str = "en", target: str = "ru") -> RawPairs:
     return read_pairs("parallel_text", PairRequest(path=root, source_language=source, target_language=target))
 
 
-@pytest.mark.parametrize("validation", ["valid", "dev"])
+@pytest.mark.parametrize("validation", ["valid", "dev", "val", "validation"])
 def test_line_n_belongs_to_line_n(tmp_path: Path, validation: str) -> None:
     root = write_parallel(tmp_path, {"train": 5, validation: 3, "test": 2})
     found = read(root)
@@ -62,3 +63,33 @@ def test_missing_files(tmp_path: Path) -> None:
 def test_two_kinds_of_validation(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"valid\.\* and dev\.\* both name validation"):
         read(write_parallel(tmp_path, {"train": 3, "dev": 1, "valid": 1, "test": 2}))
+
+
+def packed(root: Path, name: str) -> None:
+    (root / f"{name}.gz").write_bytes(gzip.compress((root / name).read_bytes()))
+    (root / name).unlink()
+
+
+def test_files_packed_by_gzip(tmp_path: Path) -> None:
+    root = write_parallel(tmp_path, {"train": 5, "val": 3, "test": 2})
+    plain = read(root)
+    for name in ("train.en", "train.ru", "val.ru"):
+        packed(root, name)
+    found = read(root)
+    assert found.train.targets == plain.train.targets
+    assert found.validation is not None
+    assert found.validation.targets == read(root).validation.targets
+    (root / "train.en").write_text("x", encoding="utf-8")
+    with pytest.raises(DataError, match=r"train\.en and train\.en\.gz both hold this text"):
+        read(root)
+    (root / "train.en").unlink()
+    for content in (b"no gzip", (root / "train.en.gz").read_bytes()[:-12]):
+        (root / "train.en.gz").write_bytes(content)
+        with pytest.raises(DataError, match=r"train\.en\.gz: cannot be unpacked"):
+            read(root)
+
+
+def test_two_validation_splits(tmp_path: Path) -> None:
+    root = write_parallel(tmp_path, {"train": 5, "val": 3, "validation": 3, "test": 2})
+    with pytest.raises(DataError, match=r"val\.\* and validation\.\* both name validation; keep one"):
+        read(root)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,15 @@ def test_malformed_files_of_splits(tmp_path: Path) -> None:
         read(tmp_path)
     with pytest.raises(DataError, match="no such file or folder"):
         read(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("header", ["source\ttarget", "src\ttgt", "English\tRussian", "en_text\tru_text"])
+def test_a_header_goes_by_the_usual_words_and_files_may_be_packed(tmp_path: Path, header: str) -> None:
+    content = f"{header}\nhouse\tдом\n".encode()
+    (tmp_path / "train.tsv.gz").write_bytes(gzip.compress(content))
+    write(tmp_path / "test.tsv", "source code\tисходный код", "water\tвода")
+    found = read(tmp_path)
+    assert (found.train.sources, found.train.targets) == (("house",), ("дом",))
+    assert len(found.test) == 2
+    whole = write(tmp_path / "all.tsv", f"split\t{header}", "train\ta\tb", "test\tc\td")
+    assert read(whole).train.sources == ("a",)

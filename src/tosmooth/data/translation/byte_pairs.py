@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -22,10 +23,12 @@ from tosmooth.files import write_text
 # Byte-level pieces cannot contain these brackets, so no text can be taken for a special token.
 SPECIAL = ("⟨pad⟩", "⟨start⟩", "⟨eos⟩", "⟨unk⟩")
 SMALLEST = len(SPECIAL) + 256
+LONGEST_RUN = 500  # characters without a space that training looks at in one; its time grows with their square
 LEAST_COUNT = 2  # what occurs once teaches nothing about its piece
 FILE = "tokenizer.json"
 # A word with the space before it, its combining marks within it; a number; a run of anything else.
 PATTERN = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+"
+_LONG_RUN = re.compile(rf"\S{{{LONGEST_RUN}}}(?=\S)")
 
 
 def _library() -> Any:
@@ -136,6 +139,11 @@ class BytePairVocabulary(Vocabulary):
         write_text(folder / FILE, self._tokenizer.to_str())
 
 
+def _cut(text: str) -> str:
+    """A text in which no run of characters is longer than `LONGEST_RUN`."""
+    return _LONG_RUN.sub(r"\g<0> ", text)
+
+
 def train_vocabulary(texts: Iterable[str], size: int, *, lowercase: bool = False) -> BytePairVocabulary:
     """A joint vocabulary; the same texts in the same order give the same one.
 
@@ -169,7 +177,7 @@ def train_vocabulary(texts: Iterable[str], size: int, *, lowercase: bool = False
         show_progress=False,
     )
     with _one_thread():
-        tokenizer.train_from_iterator((f" {normalised(text, lowercase=lowercase)}" for text in texts), trainer)
+        tokenizer.train_from_iterator((f" {_cut(normalised(text, lowercase=lowercase))}" for text in texts), trainer)
     # As plain tokens: the library would look for special ones in every text.
     plain = json.loads(tokenizer.to_str()) | {"added_tokens": []}
     return BytePairVocabulary(library.Tokenizer.from_str(json.dumps(plain)), lowercase=lowercase)

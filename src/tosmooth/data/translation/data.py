@@ -11,13 +11,14 @@ import numpy as np
 from torch import Tensor
 
 from tosmooth.data.translation.byte_pairs import train_vocabulary
+from tosmooth.data.translation.languages import bleu_tokeniser, is_unspaced
 from tosmooth.data.translation.pairs import LeftOut, SentencePairs, fitting
 from tosmooth.data.translation.pretrained import load_pretrained
 from tosmooth.data.translation.registry import PairRequest, read_pairs
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.data.translation.text import novel
 from tosmooth.data.translation.vocabulary import Vocabulary
-from tosmooth.data.translation.words import frequent_words
+from tosmooth.data.translation.words import frequent_words, is_without_spaces
 from tosmooth.errors import DataError
 
 if TYPE_CHECKING:
@@ -118,13 +119,16 @@ def load_translation_data(section: TranslationDataConfig, tokens: int = 100) -> 
         _evaluated(pairs, vocabulary, text, name, trained, notes)
         for name, pairs in (("validation", validation), ("test", test))
     )
-    class_outputs = frequent_words(trained, tokens)
+    class_outputs = frequent_words(trained, tokens, unspaced=is_unspaced(text.target_language))
     classes = tuple(vocabulary.text_of(token) for token in class_outputs.tolist())
     covered = np.isin(trained.labels.numpy(), class_outputs.numpy()).mean()
+    by_letters = is_unspaced(text.target_language) and is_without_spaces(trained)
+    kind = "tokens of letters, as nothing parts words" if by_letters else "words that are one token"
     notes.append(
-        f"classes: the {len(classes)} most frequent target words that are one token; {100 * covered:.0f} % of the "
-        "training tokens"
+        f"classes: the {len(classes)} most frequent target {kind}; {100 * covered:.0f} % of the training tokens"
     )
+    if (tokeniser := bleu_tokeniser(text.target_language)) != "13a":
+        notes.append(f"BLEU counts tokens of sacrebleu's {tokeniser}, which is for {text.target_language}")
     parts = [text.source_language, text.target_language, *classes]
     parts += [split.digest() for split in (trained, held_out, tested)]
     return TranslationData(
@@ -207,7 +211,8 @@ def _evaluated(
     pairs: SentencePairs, vocabulary: Vocabulary, text: TextConfig, name: str, train: TokenSplit, notes: list[str]
 ) -> TokenSplit:
     """A split that scores are taken on: every pair, and which of them are new."""
-    new = novel(pairs.sources, train.sources)
+    unspaced = is_unspaced(text.source_language)
+    new = novel(pairs.sources, train.sources, unspaced=unspaced)
     found = TokenSplit(pairs, vocabulary, name, max_length=text.max_length, novel=new)
     if found.cut_sources or found.cut_targets:
         notes.append(
@@ -217,6 +222,6 @@ def _evaluated(
     if len(pairs):
         notes.append(
             f"{name}: {int(new.sum()):,} of {len(pairs):,} sentences ({100 * new.mean():.0f} %) are new: less than "
-            "half of the source's word trigrams occur in training"
+            f"half of the source's {'letter' if unspaced else 'word'} trigrams occur in training"
         )
     return found

@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import codecs
+import gzip
+import zlib
 from pathlib import Path
 
 from tosmooth.errors import DataError
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file.
+def text_file(path: Path) -> Path | None:
+    """A file, or the same one packed by gzip (`train.en.gz`); None where there is neither.
 
     Raises:
-        DataError: the file cannot be read, or is no UTF-8; names the line and the byte.
+        DataError: there are both.
+    """
+    found = [one for one in (path, path.with_name(f"{path.name}.gz")) if one.is_file()]
+    if len(found) > 1:
+        raise DataError(f"{path.parent}: {path.name} and {path.name}.gz both hold this text; keep one of them")
+    return found[0] if found else None
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a UTF-8 file, unpacked where its name ends in .gz.
+
+    Raises:
+        DataError: the file cannot be read or unpacked, or is no UTF-8; names the line and the byte.
     """
     try:
         content = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            content = gzip.decompress(content)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be unpacked (no gzip file, or cut short?): {error}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     return decoded_lines(content, str(path))

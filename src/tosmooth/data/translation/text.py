@@ -31,7 +31,7 @@ def is_punctuation(text: str) -> bool:
     return bool(text) and all(unicodedata.category(character)[0] in "PS" for character in text)
 
 
-def novel(sentences: Sequence[str], known: Iterable[str]) -> NDArray[np.bool_]:
+def novel(sentences: Sequence[str], known: Iterable[str], *, unspaced: bool = False) -> NDArray[np.bool_]:
     """Which sentences are new: less than half of their different word trigrams occur in the known ones.
 
     Words are what spaces separate, lower-cased. A sentence of one or two words counts as one sequence of that length.
@@ -39,24 +39,26 @@ def novel(sentences: Sequence[str], known: Iterable[str]) -> NDArray[np.bool_]:
     Args:
         sentences: P sentences that are asked about.
         known: sentences of the training split.
+        unspaced: the language has no spaces between words: letters stand for words.
 
     Returns:
         (P,) True where a sentence is new.
     """
-    sequences = [set(_sequences(_words(sentence), WORDS)) for sentence in sentences]
+    sequences = [set(_sequences(_words(sentence, unspaced), WORDS)) for sentence in sentences]
     # Only what is asked for is kept in memory, and not every trigram of a large training split.
     asked = set().union(*sequences)
     lengths = sorted({len(sequence) for sequence in asked})
     met: set[tuple[str, ...]] = set()
     for sentence in known:
-        words = _words(sentence)
+        words = _words(sentence, unspaced)
         for length in lengths:
             met.update(asked.intersection(zip(*(words[start:] for start in range(length)), strict=False)))
     return np.array([2 * len(found & met) < len(found) for found in sequences], dtype=bool)
 
 
-def _words(sentence: str) -> list[str]:
-    return sentence.lower().split()
+def _words(sentence: str, unspaced: bool) -> list[str]:
+    words = sentence.lower().split()
+    return [letter for word in words for letter in word] if unspaced else words
 
 
 def _sequences(words: list[str], length: int) -> Iterator[tuple[str, ...]]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tosmooth.data.translation.lines import read_lines
+from tosmooth.data.translation.languages import names_side
+from tosmooth.data.translation.lines import read_lines, text_file
 from tosmooth.data.translation.pairs import SentencePairs
 from tosmooth.data.translation.registry import PairRequest, RawPairs, register_translation_source
 from tosmooth.errors import DataError
@@ -21,8 +22,9 @@ def tsv(request: PairRequest) -> RawPairs:
     """A folder with `train.tsv`, `test.tsv` and possibly `valid.tsv` (two columns), or one file for all splits.
 
     The columns are source and target. In one file for all splits, a first column says train, valid or test, and a
-    column of notes may stand after it. A first line that names the two languages is a header and says which column is
-    which. There is no quoting: a tab always ends a column.
+    column of notes may stand after it. A first line that names both sides (`en` and `de`, `English` and `German`,
+    `source` and `target`) is a header and says which column is which. There is no quoting: a tab always ends a column.
+    Files may be packed by gzip (`train.tsv.gz`).
 
     Raises:
         DataError: a file is missing, a line has another number of columns, or an unknown split; names the line.
@@ -34,7 +36,8 @@ def tsv(request: PairRequest) -> RawPairs:
         return split_table(read_lines(path), str(path), languages)
     if not path.is_dir():
         raise DataError(f"{path}: no such file or folder")
-    found = {name: _two_columns(path / f"{name}.tsv", languages) for name in SPLITS if (path / f"{name}.tsv").is_file()}
+    files = {name: file for name in SPLITS if (file := text_file(path / f"{name}.tsv")) is not None}
+    found = {name: _two_columns(file, languages) for name, file in files.items()}
     for name in ("train", "test"):
         if name not in found:
             raise DataError(f"{path / name}.tsv: no such file; expected train.tsv, test.tsv and possibly valid.tsv")
@@ -98,10 +101,9 @@ def split_table(lines: Sequence[str], name: str, languages: tuple[str, str]) -> 
 def _columns(rows: list[list[str]], languages: tuple[str, str]) -> tuple[tuple[int, int], int]:
     """Columns of source and target, counted from the end, and the first line that is no header."""
     if rows and len(rows[0]) >= 2:
-        named = [cell.strip().lower() for cell in rows[0][-2:]]
-        wanted = [language.lower() for language in languages]
-        if sorted(named) == sorted(wanted) and wanted[0] != wanted[1]:
-            return ((-2, -1) if named == wanted else (-1, -2)), 1
+        for source, target in ((-2, -1), (-1, -2)):
+            if names_side(rows[0][source], 0, languages[0]) and names_side(rows[0][target], 1, languages[1]):
+                return (source, target), 1
     return (-2, -1), 0
 
 

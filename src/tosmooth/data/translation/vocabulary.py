@@ -100,6 +100,11 @@ class Vocabulary(ABC):
         return self._where(lambda piece: piece.begins and is_alphabetic(piece.text))
 
     @cached_property
+    def inner_letters(self) -> NDArray[np.bool_]:
+        """(K,) tokens made of letters without a space before them."""
+        return self._where(lambda piece: not piece.begins and is_alphabetic(piece.text))
+
+    @cached_property
     def boundaries(self) -> NDArray[np.bool_]:
         """(K,) tokens before which a word has ended: those that begin another, punctuation, and `eos`."""
         found = self._where(lambda piece: piece.begins or is_punctuation(piece.text))
