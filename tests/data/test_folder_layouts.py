@@ -166,7 +166,7 @@ def test_folders_beside_the_splits_are_named(tmp_path: Path):
 def test_a_class_of_other_files_says_what_there_is(tmp_path: Path):
     classes_alone(tmp_path)
     (tmp_path / "eel").mkdir()
-    with pytest.raises(DataError, match=r"eel: holds no images \(it is empty\)"):
+    with pytest.raises(DataError, match=r"eel: holds no images that Pillow reads \(it is empty\)"):
         load_image_data("folder", path=tmp_path)
     for i in range(2):
         (tmp_path / "eel" / f"{i}.heic").write_bytes(b"")
@@ -194,3 +194,32 @@ def test_16_bit_images_say_so_and_not_that_they_are_damaged(tmp_path: Path):
     Image.fromarray(np.full((4, 4), 60_000, dtype=np.uint16)).save(tmp_path / "cat" / "0.png")
     with pytest.raises(DataError, match=r"0\.png: pixels of mode I;16 \(more than 8 bits\)"):
         load_image_data("folder", path=tmp_path)
+
+
+def test_links_must_not_make_one_folder_two_things(tmp_path: Path):
+    root = classes_alone(tmp_path / "images")
+    (root / "cat" / "all").symlink_to(root)
+    data = load_image_data("folder", path=root, validation=0)
+    assert len(data.train) + len(data.test) == 10
+    assert data.unread == ("1 file not read: 1 link to a folder they lie in (cat/all)",)
+    (root / "eel").symlink_to(root / "dog")
+    with pytest.raises(DataError, match=r"eel: is the same folder as dog/ beside it"):
+        load_image_data("folder", path=root)
+    parted = write_folder(tmp_path / "parted", splits={"train": 3})
+    (parted / "val").symlink_to(parted / "train")
+    with pytest.raises(DataError, match=r"val: is the same folder as train/"):
+        load_image_data("folder", path=parted)
+    (parted / "val").unlink()
+    (parted / "val").symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"val: a link to nowhere \(.*gone\)"):
+        load_image_data("folder", path=parted)
+
+
+def test_a_folder_too_many_is_named(tmp_path: Path):
+    write_folder(tmp_path, splits={"train/images": 3, "test/images": 2})
+    with pytest.raises(DataError, match=r"train: holds one folder, images/.*move them up into train/"):
+        load_image_data("folder", path=tmp_path)
+    flat = tmp_path / "flat"
+    write_image(flat / "0.png")
+    with pytest.raises(DataError, match=r"flat: holds no class folders \(there: 1 \.png\); expected <class>/<image>"):
+        load_image_data("folder", path=flat)

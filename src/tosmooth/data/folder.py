@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tosmooth.data.base import RawImages
 from tosmooth.data.files import FileSplit
+from tosmooth.data.folder_checks import SHOWN, refuse_twice, refuse_unclear, there_in
 from tosmooth.data.image_tree import Unread, counted, entries_of, images_in, is_folder, is_image
 from tosmooth.data.parting import parted
 from tosmooth.data.registry import SourceRequest, register_image_source
@@ -24,8 +24,6 @@ from tosmooth.data.split_names import (
     visible_folders,
 )
 from tosmooth.errors import DataError, did_you_mean
-
-SHOWN = 5  # names in a message
 
 
 @register_image_source("folder")
@@ -73,7 +71,7 @@ class _Reading:
                 f"{train_folder}: holds no class folders; expected {name}/<class>/<image>. If {name} is one of your "
                 "classes, give its folder another name"
             )
-        self._refuse_unclear(train_folder, folders)
+        refuse_unclear(train_folder, folders, whole=False)
         train = self._split(folders)
         classes = tuple(folders)
         notes = self._leave_unlabelled(splits)
@@ -108,7 +106,12 @@ class _Reading:
                     f"{self.root}: {' and '.join(f'{one.name}/' for one in several)} both name the {what} split; "
                     "keep one, and move the other away or into it"
                 )
-        return {kind: unwrapped(folders[0]) for kind, folders in found.items()}
+        for entry in entries_of(self.root):
+            if kind_of(entry.name) is not None and entry.is_symlink() and not Path(entry.path).exists():
+                raise DataError(f"{entry.path}: a link to nowhere ({Path(entry.path).readlink()}); mend or remove it")
+        splits = {kind: unwrapped(folders[0]) for kind, folders in found.items()}
+        refuse_twice(list(splits.values()))
+        return splits
 
     def _of_classes_alone(self, splits: dict[Kind, Path]) -> RawImages:
         """Class folders alone: a share of the images becomes the test split."""
@@ -121,17 +124,10 @@ class _Reading:
         folders = self._class_folders(self.root)
         if not folders:
             raise DataError(
-                f"{self.root}: holds no class folders{self._there(self.root)}; expected <class>/<image>, or "
+                f"{self.root}: holds no class folders{there_in(self.root)}; expected <class>/<image>, or "
                 "train/<class>/<image> and val/<class>/<image>"
             )
-        if len(folders) == 1:
-            inner = next(iter(folders.values()))
-            below = visible_folders(inner)
-            meant = f"; if {inner.name}/ is the data set, give data.path={inner}" if len(below) > 1 else ""
-            raise DataError(
-                f"{self.root}: holds one folder, {inner.name}/; a classifier needs at least 2 classes{meant}"
-            )
-        self._refuse_unclear(self.root, folders)
+        refuse_unclear(self.root, folders, whole=True)
         whole = self._split(folders)
         made = parted(whole, tuple(folders), f"the images in {self.root.name}/", list(folders.values()))
         return replace(made, unread=self.unread.sentences())
@@ -157,6 +153,7 @@ class _Reading:
                 raise DataError(f"{path}: a link to nowhere ({path.readlink()}); mend or remove it")
             else:
                 self._account(entry)
+        refuse_twice(list(found.values()))
         return found
 
     def _account(self, entry: os.DirEntry[str]) -> None:
@@ -174,7 +171,7 @@ class _Reading:
         folders = self._class_folders(folder)
         if not folders:
             raise DataError(
-                f"{folder}: holds no class folders{self._there(folder)}; expected {folder.name}/<class>/<image>: its "
+                f"{folder}: holds no class folders{there_in(folder)}; expected {folder.name}/<class>/<image>: its "
                 "images have to be sorted into class folders"
             )
         if unknown := [name for name in folders if name not in classes]:
@@ -192,47 +189,12 @@ class _Reading:
         for index, folder in enumerate(folders.values()):
             files = images_in(folder, self.unread)
             if not files:
-                raise DataError(f"{folder}: holds no images{self._there(folder)}; add some, or remove the folder")
+                raise DataError(
+                    f"{folder}: holds no images that Pillow reads{there_in(folder)}; add some, or remove it"
+                )
             paths += files
             labels += [index] * len(files)
         return FileSplit(paths, labels, self.root)
-
-    def _there(self, folder: Path) -> str:
-        """What a folder without images holds, in words, to stand behind "holds no images"."""
-        kinds: Counter[str] = Counter()
-        for path in folder.rglob("*"):
-            if path.is_file() or path.is_symlink():
-                ending = path.suffix.lower()
-                kinds["links to nowhere" if not path.exists() else ending or "without an ending"] += 1
-        listed = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common(SHOWN))
-        return f" that Pillow reads (there: {listed})" if listed else " (it is empty)"
-
-    def _refuse_unclear(self, root: Path, folders: dict[str, Path]) -> None:
-        """Where all "classes" have the same sub-folders and no images, they may be splits.
-
-        Raises:
-            DataError: they do; with both readings.
-        """
-        below = {}
-        for name, folder in folders.items():
-            if any(is_image(entry) for entry in entries_of(folder)):
-                return
-            below[name] = {entry.name for entry in visible_folders(folder)}
-        counts = Counter(name for names in below.values() for name in names)
-        shared = {name for name, count in counts.items() if count > 1}
-        if (
-            len(folders) < 2
-            or len(shared) < 2
-            or any(2 * len(names & shared) <= len(names) for names in below.values())
-        ):
-            return
-        outer = ", ".join(f"{name}/" for name in list(folders)[:SHOWN]) + ("" if len(folders) <= SHOWN else ", …")
-        inner = ", ".join(f"{name}/" for name in sorted(shared)[:SHOWN]) + ("" if len(shared) <= SHOWN else ", …")
-        raise DataError(
-            f"{root}: {outer} hold the same folders ({inner}) and no images of their own, which can be read in two "
-            f"ways. If {inner} are the classes, {outer} are splits: name them train/, val/ and test/. If {outer} are "
-            "the classes, put the images of each straight into its folder"
-        )
 
     def _leave_unlabelled(self, splits: dict[Kind, Path]) -> list[str]:
         """Take a test split of images without class folders out of the splits; what was left out, in words."""

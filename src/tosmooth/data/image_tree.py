@@ -110,19 +110,23 @@ def images_in(folder: Path, unread: Unread) -> list[Path]:
     Raises:
         DataError: a folder cannot be read.
     """
-    return sorted(_images(folder, unread, ()))
+    above = [place for place in folder.parents if place == unread.root or unread.root in place.parents]
+    return sorted(_images(folder, unread, tuple(map(_identity, above))))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    state = folder.stat()
+    return state.st_dev, state.st_ino
 
 
 def _images(folder: Path, unread: Unread, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
-    state = folder.stat()
-    above = (*above, (state.st_dev, state.st_ino))
+    above = (*above, _identity(folder))
     for entry in entries_of(folder):
         path = folder / entry.name
         if is_left_by_programs(entry.name):
             unread.ignore(entry)
         elif is_folder(entry):
-            state = path.stat()
-            if (state.st_dev, state.st_ino) in above:
+            if _identity(path) in above:
                 unread.circles.append(path)
             else:
                 yield from _images(path, unread, above)
