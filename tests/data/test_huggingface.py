@@ -136,14 +136,90 @@ def test_a_validation_split_without_a_test_split_is_the_test_split(saved: Path, 
         load_image_data("huggingface", path=tmp_path / "two", options={"test_split": "train"})
 
 
-def test_a_single_table_or_one_split_is_not_enough(saved: Path, tmp_path: Path):
+def test_a_single_table_or_training_alone_is_parted_as_class_folders_are(saved: Path, tmp_path: Path):
     found = datasets.load_from_disk(str(saved))
     found["train"].save_to_disk(str(tmp_path / "table"))
-    with pytest.raises(DataError, match="table: a single table; expected a data set with the splits train and test"):
-        load_image_data("huggingface", path=tmp_path / "table")
     datasets.DatasetDict({"train": found["train"]}).save_to_disk(str(tmp_path / "one"))
-    with pytest.raises(DataError, match="has the splits train; expected train and test"):
-        load_image_data("huggingface", path=tmp_path / "one")
+    for name in ("table", "one"):
+        data = load_image_data("huggingface", path=tmp_path / name, validation=0)
+        assert (len(data.train), len(data.test)) == (13, 3)
+        assert data.notes[0] == "test: 20 % of the rows of train, stratified, always the same"
+    few = found["train"].select([*range(6), 8, 9])
+    few.save_to_disk(str(tmp_path / "few"))
+    with pytest.raises(DataError, match="class dog of the train split: fewer than 5 images"):
+        load_image_data("huggingface", path=tmp_path / "few")
+
+
+def with_labels(saved: Path, target: Path, kind, train: list, test: list, names: dict[str, str] | None = None) -> Path:
+    """The pictures with other labels; `names` renames splits."""
+    found, parts = datasets.load_from_disk(str(saved)), {}
+    for split, labels in (("train", train), ("test", test)):
+        rows = found[split].remove_columns("kind").select(range(len(labels)))
+        parts[(names or {}).get(split, split)] = rows.add_column("label", labels, feature=kind)
+    datasets.DatasetDict(parts).save_to_disk(str(target))
+    return target
+
+
+@pytest.mark.parametrize(
+    ("kind", "train", "test", "classes", "labels"),
+    [
+        ("string", ["dog", "cat", "dog"], ["cat", "dog"], ("cat", "dog"), [0, 1]),
+        ("int64", [1, 2, 3], [3, 1], ("1", "2", "3"), [2, 0]),
+        ("int32", [7, 30, 7], [30], ("7", "30"), [1]),
+        ("int8", [-1, 1, 1], [-1], ("-1", "1"), [0]),
+        ("bool", [True, False], [True], ("False", "True"), [1]),
+        ("uint8", [0, 2], [2, 0], ("0", "2"), [1, 0]),
+    ],
+)
+def test_labels_are_names_or_any_whole_numbers(saved: Path, tmp_path: Path, kind, train, test, classes, labels):
+    path = with_labels(saved, tmp_path / "other", datasets.Value(kind), train, test)
+    data = load_image_data("huggingface", path=path, validation=0)
+    assert data.classes == classes
+    assert data.test.labels.tolist() == labels
+    assert [data.classes[label] for label in data.train.labels] == [str(label) for label in train]
+
+
+def test_a_label_that_training_lacks_is_named(saved: Path, tmp_path: Path):
+    path = with_labels(saved, tmp_path / "names", datasets.Value("string"), ["dog", "cat"], ["cat", "dogs"])
+    with pytest.raises(DataError, match=r"row 1 of the test split: label 'dogs' is not among .*did you mean 'dog'"):
+        load_image_data("huggingface", path=path, validation=0)
+    path = with_labels(saved, tmp_path / "numbers", datasets.Value("int64"), [1, 3], [2])
+    with pytest.raises(
+        DataError, match=r"row 0 of the test split: label 2 is outside the 2 classes of training \(1, 3\)"
+    ):
+        load_image_data("huggingface", path=path, validation=0)
+    path = with_labels(saved, tmp_path / "shares", datasets.Value("float32"), [0.5, 1.5], [0.5])
+    with pytest.raises(DataError, match=r"column 'label' of the train split: expected names .* found 0\.5"):
+        load_image_data("huggingface", path=path, options={"label_column": "label"})
+
+
+def test_declared_classes_without_images_are_left_out_and_named(saved: Path, tmp_path: Path):
+    kind = datasets.ClassLabel(names=["ant", "bee", "cat", "dog"])
+    path = with_labels(saved, tmp_path / "declared", kind, [3, 1, 3], [1, 3])
+    data = load_image_data("huggingface", path=path, validation=0)
+    assert data.classes == ("bee", "dog")
+    assert data.test.labels.tolist() == [0, 1]
+    assert data.unread == ("2 declared classes without a training image left out: ant, cat",)
+    path = with_labels(saved, tmp_path / "wanted", kind, [3, 1, 3], [1, 2])
+    with pytest.raises(DataError, match="row 1 of the test split: label 'cat' is of no training image"):
+        load_image_data("huggingface", path=path, validation=0)
+
+
+@pytest.mark.parametrize("kind", [datasets.ClassLabel(names=["cat", "dog"]), datasets.Value("int64")])
+def test_a_test_split_without_labels_is_left_out_and_named(saved: Path, tmp_path: Path, kind):
+    path = with_labels(saved, tmp_path / "blind", kind, [0, 1] * 5, [-1] * 4)
+    data = load_image_data("huggingface", path=path, validation=0)
+    assert (len(data.train), len(data.test)) == (8, 2)
+    assert data.unread == ("the test split left out: its 4 rows have no labels",)
+    with pytest.raises(DataError, match="row 0"):
+        load_image_data("huggingface", path=path, options={"test_split": "test"})
+
+
+def test_splits_are_known_by_their_usual_names(saved: Path, tmp_path: Path):
+    kind = datasets.Value("int64")
+    path = with_labels(saved, tmp_path / "named", kind, [0, 1], [1], {"train": "Training", "test": "valid"})
+    data = load_image_data("huggingface", path=path, validation=0)
+    assert (len(data.train), len(data.test)) == (2, 1)
 
 
 def test_other_classes_in_test_and_labels_that_are_missing_or_words(saved: Path, tmp_path: Path):
@@ -160,7 +236,7 @@ def test_other_classes_in_test_and_labels_that_are_missing_or_words(saved: Path,
     holes = found["test"].map(lambda row, i: {"kind": None if i == 1 else row["kind"]}, with_indices=True)
     assert "row 1 has no label" in failure("holes", holes)
     words = found["test"].cast_column("kind", datasets.Value("string"))
-    assert "expected class indices, found '0'" in failure("words", words)
+    assert "row 0 of the test split: label '0' is not among the classes of training" in failure("words", words)
     assert "the test split has no column 'kind', which train has" in failure(
         "none", found["test"].remove_columns("kind")
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,17 @@ from torch import Tensor
 
 from tosmooth.data.base import ImageSplit, RawImages
 from tosmooth.data.files import decoded, stated_size
+from tosmooth.data.parting import parted
 from tosmooth.data.registry import SourceRequest, register_image_source
+from tosmooth.data.row_labels import RowClasses
+from tosmooth.data.split_names import Kind, kind_of
 from tosmooth.errors import DataError, did_you_mean
 
 OPTIONS = (
     "dataset", "config", "image_column", "label_column", "train_split", "validation_split", "test_split",
 )  # fmt: skip
+USUAL_LABELS = {"label", "labels", "class", "classes", "category", "target", "y"}
+SHOWN = 5
 # Readers of the library that take a folder, rather than data sets.
 _READERS = ("imagefolder", "parquet")
 
@@ -102,36 +108,49 @@ def load_dataset(
     except Exception as error:  # the library raises its own and the network's
         where = path or f"data.options.dataset {dataset!r}"
         raise DataError(f"{where}: cannot be loaded as a data set: {type(error).__name__}: {error}") from None
+    if isinstance(found, datasets.Dataset):
+        return datasets.DatasetDict({"train": found})
     if not isinstance(found, datasets.DatasetDict):
-        raise DataError(f"{path or dataset}: a single table; expected a data set with the splits train and test")
+        raise DataError(
+            f"{path or dataset}: {type(found).__name__}; expected a data set with the splits train and test"
+        )
     return found
 
 
-def split_names(found: Any, options: Mapping[str, Any]) -> tuple[str, str | None, str]:
+def split_names(found: Any, options: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
     """Names of the training, validation and test splits.
 
+    Splits are known by the usual names, in any case, where the options do not name them. A validation split without a
+    test split is the test split.
+
     Raises:
-        DataError: there is none for training or test, the options name one that is not there, or one twice.
+        DataError: there is none for training, the options name one that is not there, or one serves twice.
     """
 
-    def named(option: str, usual: tuple[str, ...]) -> str | None:
+    def named(option: str, kind: Kind, first: str) -> str | None:
         given = options.get(option)
         if given is not None and given not in found:
             raise DataError(f"data.options.{option}: no split {given!r}; {did_you_mean(str(given), found)}")
-        return given or next((name for name in usual if name in found), None)
+        names = [name for name in found if kind_of(name) == kind]
+        if given is not None or not names:
+            return given
+        if first not in names and len(names) > 1:
+            raise DataError(f"data.options.{option}: {' and '.join(names)} may both be meant; name one")
+        return first if first in names else names[0]
 
-    train, test = named("train_split", ("train",)), named("test_split", ("test",))
-    validation = named("validation_split", ("validation", "valid", "val"))
+    train, test = named("train_split", "train", "train"), named("test_split", "test", "test")
+    validation = named("validation_split", "val", "validation")
     if test is None and "validation_split" not in options:
         test, validation = validation, None
-    if train is None or test is None:
+    if train is None:
         raise DataError(
             f"the data set has the splits {', '.join(found)}; expected train and test (or validation), "
             "or data.options.train_split and test_split that name them"
         )
     if validation == test and "test_split" in options and "validation_split" not in options:
         validation = None  # a split named validation was asked for as the test split
-    if len({train, test, validation}) < 3:
+    serving = [name for name in (train, validation, test) if name is not None]
+    if len(set(serving)) < len(serving):
         raise DataError(f"data.options: one split cannot serve twice (train {train}, validation {validation}, {test})")
     return train, validation, test
 
@@ -151,24 +170,19 @@ def _column(rows: Any, given: str | None, kind: str, suitable: list[str]) -> str
     return suitable[0]
 
 
-def _labels(rows: Any, column: str, name: str) -> np.ndarray[Any, Any]:
-    """The label column as integers (N,)."""
-    values = np.asarray(rows[column])
-    if values.dtype == object or not np.issubdtype(values.dtype, np.integer) or values.ndim != 1:
-        empty = [index for index, value in enumerate(rows[column]) if value is None]
-        what = f"row {empty[0]} has no label" if empty else f"expected class indices, found {rows[column][0]!r}"
-        raise DataError(f"data.options.label_column: column {column!r} of the {name} split: {what}")
-    return values
-
-
 @register_image_source("huggingface")
 def huggingface(request: SourceRequest) -> RawImages:
     """A data set by its hub name (`data.options.dataset`), or from `data.path`.
 
     A path holds a data set saved to disk, parquet files, or images in class folders.
     Options: dataset, config, image_column, label_column, train_split, validation_split, test_split. Columns are found
-    by their type (Image, ClassLabel) where there is one of each. A split named validation serves as validation if there
-    is a test split too, and as test otherwise.
+    by their type (Image, ClassLabel) where there is one of each; labels may also be names, or any whole numbers.
+    A split named validation serves as validation if there is a test split too, and as test otherwise; training alone is
+    parted as class folders are. Declared classes that training lacks, and a test split without labels, are left out and
+    named.
+
+    Raises:
+        DataError: the library is missing, there is no such data set, split or column, or a label that training lacks.
     """
     options = dict(request.options)
     unknown = [key for key in options if key not in OPTIONS]
@@ -178,15 +192,18 @@ def huggingface(request: SourceRequest) -> RawImages:
     import datasets
 
     train_name, validation_name, test_name = split_names(found, options)
+    beside = [name for name in found if name not in {train_name, validation_name, test_name}]
     train = found[train_name]
     features = train.features
     images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
     labels = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
     image_column = _column(train, options.get("image_column"), "image", images)
-    label_column = _column(train, options.get("label_column"), "label", labels)
+    label_column = _column(train, options.get("label_column"), "label", labels or _like_labels(features, images))
     if not isinstance(features[image_column], datasets.Image):
         hint = did_you_mean(image_column, images)
         raise DataError(f"data.options.image_column: column {image_column!r} does not hold images; {hint}")
+
+    classes = RowClasses.of(train, label_column, train_name)
 
     def split(name: str) -> RowSplit:
         rows = found[name]
@@ -197,12 +214,36 @@ def huggingface(request: SourceRequest) -> RawImages:
         if there is not None and here is not None and there != here:
             raise DataError(f"column {label_column!r}: the {name} split has other classes than {train_name}")
         encoded = rows.cast_column(image_column, datasets.Image(decode=False))
-        return RowSplit(encoded, image_column, _labels(rows, label_column, name), name)
+        return RowSplit(encoded, image_column, classes.labels(rows, label_column, name), name)
 
+    unread = [f"not read, as no split: {', '.join(beside)}"] if beside else []
+    if classes.unused:
+        listed = ", ".join(classes.unused[:SHOWN]) + (", …" if len(classes.unused) > SHOWN else "")
+        unread.append(f"{len(classes.unused)} declared classes without a training image left out: {listed}")
+    if (
+        test_name is not None
+        and "test_split" not in options
+        and classes.all_missing(found[test_name], label_column, test_name)
+    ):
+        unread.append(f"the {test_name} split left out: its {len(found[test_name]):,} rows have no labels")
+        test_name, validation_name = validation_name, None
     trained = split(train_name)
-    if isinstance(features[label_column], datasets.ClassLabel):
-        classes = tuple(features[label_column].names)
+    if test_name is None:
+        places = [f"class {name} of the {train_name} split" for name in classes.names]
+        made = parted(trained, classes.names, f"the rows of {train_name}", places)
     else:
-        classes = tuple(str(index) for index in range(int(trained.labels.max()) + 1)) if len(trained) else ()
-    validation = split(validation_name) if validation_name else None
-    return RawImages(trained, split(test_name), classes, validation=validation)
+        validation = split(validation_name) if validation_name else None
+        made = RawImages(trained, split(test_name), classes.names, validation=validation)
+    return replace(made, unread=tuple(unread))
+
+
+def _like_labels(features: Mapping[str, Any], images: Sequence[str]) -> list[str]:
+    """Columns of names or whole numbers that may hold labels: the only one, or that of a usual name."""
+    plain = [
+        name
+        for name, kind in features.items()
+        if name not in images
+        and str(getattr(kind, "dtype", "")).lstrip("u").startswith(("int", "string", "large_string", "bool"))
+    ]
+    usual = [name for name in plain if name.lower() in USUAL_LABELS]
+    return usual if len(usual) == 1 else plain

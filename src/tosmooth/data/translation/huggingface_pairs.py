@@ -32,6 +32,11 @@ def huggingface_translation(request: PairRequest) -> RawPairs:
     path = request.path.expanduser() if request.path is not None else None
     found = load_dataset(options, path, source=NAME, extra="translation", readers=READERS)
     train, validation, test = split_names(found, options)
+    if test is None:
+        raise DataError(
+            f"the data set has the splits {', '.join(found)}; expected train and test (or validation), "
+            "or data.options.train_split and test_split that name them"
+        )
     column = str(options.get("feature", "translation"))
 
     def pairs(name: str) -> SentencePairs:
