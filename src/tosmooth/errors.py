@@ -29,6 +29,10 @@ class ModelError(TosmoothError):
     """A model that cannot be built, loaded, or that does not fit the data."""
 
 
+class OtherModelError(ModelError):
+    """Weights that are of another architecture: tensors are missing, unexpected or of other shapes."""
+
+
 class UnfetchedError(ModelError):
     """Published weights, or a published configuration, that could not be fetched.
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from rich.console import Console
 from safetensors.torch import load_file
@@ -116,3 +119,43 @@ def test_a_published_model_is_audited_at_the_size_of_its_weights_by_both(images:
     assert facts(alone) == facts(of(result))
     assert facts(alone) == facts(audited(f"hf:{folder}", images, "data.image_size=40"))
     assert facts(alone) != facts(audited(f"hf:{folder}", images, "data.image_size=224"))
+
+
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory: pytest.TempPathFactory, teachers: dict[float, Path]) -> Path:
+    """A training's file: weights that know nothing, and beside them, as their average, the smoothed teacher."""
+    path = tmp_path_factory.mktemp("averaged") / "last.pth"
+    plain_weights = build_image_model(TEACHER, len(CLASSES), seed=5).backbone.state_dict()
+    torch.save({"state_dict": plain_weights, "state_dict_ema": load_file(teachers[0.1])}, path)
+    return path
+
+
+def test_the_averaged_weights_of_a_file_where_they_are_asked_for(images: Path, averaged: Path, tmp_path: Path):
+    """By the audit, by `distill`, and by a study; each says once what it took."""
+    both = f"{averaged}: holds plain weights (state_dict) and averaged ones (EMA: state_dict_ema)"
+    taken, size = f"{both}; state_dict{{}} was taken", "data.image_size=32"
+    plain_ones = audited(averaged, images, f"teacher.model={TEACHER}", size)
+    assert plain_ones["notes"] == [f"{taken.format('')}, --ema (ema: true) takes the averaged ones"]
+    assert plain_ones["metrics"]["top1"] < 60
+    result = distilled(images, tmp_path, size, teacher=str(averaged), teacher_model=TEACHER, ema=True)
+    assert result["notes"][0].startswith(taken.format("_ema"))
+    whole = of(result)
+    assert whole["metrics"]["top1"] > 70
+    assert whole["notes"] == result["notes"][:1]
+    config = load_config(
+        raw_teachers(images, TEACHER, [0.1]),
+        ["teacher.train=false", f"teacher.checkpoints={{0.1: {averaged}}}", "teacher.model.ema=true"],
+    )
+    shown = io.StringIO()
+    (row,) = train_only_teachers(config, tmp_path, StudyProgress(Console(file=shown, width=500)))
+    assert row["val/top1"] > 70
+    assert shown.getvalue().count(taken.format("_ema")) == 1
+
+
+def test_averages_of_what_is_no_file_of_weights(tmp_path: Path):
+    np.savez(tmp_path / "logits.npz", logits=np.eye(3), labels=np.arange(3))
+    for teacher in ("timm:resnet18", str(tmp_path / "logits.npz")):
+        with pytest.raises(ConfigError, match="--ema: of a file of weights"):
+            audit_teacher(teacher, None, [], ema=True)
+    with pytest.raises(ConfigError, match="--ema: is for a --teacher that is a file of weights"):
+        distill(Call(teacher="timm:resnet18", ema=True), tmp_path, silent())

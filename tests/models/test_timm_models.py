@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
+
 import pytest
+import timm
 import torch
 
 from tosmooth.errors import ModelError
@@ -45,3 +48,22 @@ def test_a_grey_backbone_by_its_own_option():
 def test_bad_options_are_named(options, message):
     with pytest.raises(ModelError, match=message):
         build_image_model("timm:resnet18", 10, **options)
+
+
+def test_names_of_the_original_implementation(tmp_path):
+    """ConvNeXt's authors call the layers otherwise than timm does; timm reads their files."""
+    saved = timm.create_model("test_convnext", num_classes=3).state_dict()
+    names = {
+        "stem.0.": "downsample_layers.0.0.", "stem.1.": "downsample_layers.0.1.", "head.norm.": "norm.",
+        "head.fc.": "head.", "conv_dw": "dwconv", "mlp.fc": "pwconv",
+    }  # fmt: skip
+    theirs = {}
+    for key, tensor in saved.items():
+        name = re.sub(r"stages\.(\d)\.downsample\.(\d)", r"downsample_layers.\1.\2", key)
+        name = re.sub(r"stages\.(\d)\.blocks\.(\d)", r"stages.\1.\2", name)
+        for ours, own in names.items():
+            name = name.replace(ours, own)
+        theirs[name] = tensor
+    torch.save({"model": theirs}, tmp_path / "w.pth")
+    model = build_image_model("timm:test_convnext", 3, checkpoint=tmp_path / "w.pth")
+    assert all(torch.equal(tensor, saved[key]) for key, tensor in model.backbone.state_dict().items())

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 import torchvision
@@ -114,3 +116,17 @@ def test_the_architecture_does_not_depend_on_the_weights_name():
     plain = build_image_model("torchvision:shufflenet_v2_x0_5", 10, seed=0)
     assert named.name == "torchvision:shufflenet_v2_x0_5.IMAGENET1K_V1"
     assert all(torch.equal(a, b) for a, b in zip(named.state_dict().values(), plain.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"), [("googlenet", "aux1.* (10 tensors), aux2.* (10 tensors)"), ("densenet121", "")]
+)
+def test_files_of_auxiliary_heads_and_of_old_names(tmp_path, name, left_out):
+    options = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
+    saved = torchvision.models.get_model(name, weights=None, num_classes=3, **options).state_dict()
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", k): v for k, v in saved.items()}
+    assert (old.keys() == saved.keys()) == (name == "googlenet")
+    torch.save({"state_dict": {f"module.{k}": v for k, v in old.items()}}, tmp_path / "w.pth")
+    model = build_image_model(f"torchvision:{name}", 3, checkpoint=tmp_path / "w.pth")
+    assert all(torch.equal(tensor, saved[key]) for key, tensor in model.backbone.state_dict().items())
+    assert model.notes == ((f"{tmp_path / 'w.pth'}: left out: {left_out}",) if left_out else ())

@@ -211,9 +211,19 @@ def test_an_override_is_never_executed():
 def test_a_mistake_in_one_of_several_models_hides_nothing_of_the_others(tiny_raw):
     tiny_raw["student"]["models"] = [{"name": "resnet14", "widht": 2}, {"name": "resnet20", "pretrained": True}]
     assert find_mistakes(tiny_raw) == [
-        "student.models.0.widht: unknown key; did you mean 'width'? Allowed: checkpoint, kwargs, last_layer, name, "
-        "pretrained, replace_head, width",
+        "student.models.0.widht: unknown key; did you mean 'width'? Allowed: checkpoint, ema, kwargs, last_layer, "
+        "name, pretrained, replace_head, width",
         "student.models.1.pretrained: resnet20 has no published weights; give your own (checkpoint)",
+    ]
+
+
+def test_averaged_weights_are_of_a_file(tiny_raw):
+    tiny_raw["teacher"]["model"], tiny_raw["student"]["models"] = (
+        {"name": "resnet8", "ema": True}, [{"name": "resnet14", "ema": True}],
+    )  # fmt: skip
+    assert find_mistakes(tiny_raw) == [
+        "teacher.model.ema: is of a checkpoint, and resnet8 has none; give its file (checkpoint)",
+        "student.model.ema: is of a checkpoint, and resnet14 has none; give its file (checkpoint)",
     ]
 
 

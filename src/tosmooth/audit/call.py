@@ -31,6 +31,7 @@ def audit_teacher(
     temperatures: str = "1,2,3,4,8,64",
     training_data: bool | None = None,
     rescaled: bool | None = None,
+    ema: bool = False,
 ) -> Audit:
     """Audit what the command line names.
 
@@ -45,6 +46,7 @@ def audit_teacher(
         temperatures: comma-separated numbers.
         training_data: whether the teacher was trained on these samples, where the caller knows.
         rescaled: whether saved logits were multiplied after training, where the caller knows.
+        ema: take the averaged weights of a file that has plain ones, too.
 
     Raises:
         ConfigError: mistakes in the arguments, all of them.
@@ -65,6 +67,8 @@ def audit_teacher(
         mistakes.append(f"--path: {path} does not exist")
     if rescaled is not None and kind != "logits":
         mistakes.append("--rescaled, --own-logits: of saved logits; a model answers with logits of its own")
+    if ema and kind != "weights":
+        mistakes.append("--ema: of a file of weights")
     if mistakes:
         raise ConfigError(mistakes)
 
@@ -77,7 +81,7 @@ def audit_teacher(
     config = load_config(source, [*overrides_for(data, path, split, size_open=size_open), *overrides])
     if kind == "published":
         return audit_published(config, teacher, split, values, training_data=training_data, own_size=size_open)
-    return audit_weights(config, Path(teacher), split, values, training_data=training_data, own_size=size_open)
+    return audit_weights(config, Path(teacher), split, values, training_data=training_data, own_size=size_open, ema=ema)
 
 
 def _kind(teacher: str, mistakes: list[str]) -> str:

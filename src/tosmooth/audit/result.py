@@ -49,6 +49,7 @@ class Audit:
         similar_count: m, of K − 1.
         neighbours: names of the classes similar to each class.
         advice: what to do, and what was not seen.
+        notes: what was left out of the teacher's file.
     """
 
     seen: Seen
@@ -61,6 +62,7 @@ class Audit:
     similar_count: int
     neighbours: Mapping[str, Sequence[str]]
     advice: Sequence[Advice]
+    notes: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain data, for `audit.json`."""

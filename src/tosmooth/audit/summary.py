@@ -19,6 +19,8 @@ def print_audit(audit: Audit, written: Sequence[Path], out: Console) -> None:
     """Verdict, reasons, soft targets and advice; and which files hold all of it."""
     low, high = audit.smoothing.interval
     out.print(f"[bold]{markup(audit.seen.teacher)}[/bold]  {markup(audit.seen.data)}", soft_wrap=True)
+    for note in audit.notes:
+        out.print(markup(note), soft_wrap=True)
     out.print(f"[bold]{HEADLINES[audit.smoothing.verdict]}[/bold]")
     out.print(f"α about {fixed(audit.smoothing.alpha, 3)} ({fixed(low, 3)} to {fixed(high, 3)})")
     for reason in audit.smoothing.reasons:

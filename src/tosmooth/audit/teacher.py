@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ def audit_weights(
     *,
     training_data: bool | None = None,
     own_size: bool = False,
+    ema: bool = False,
 ) -> Audit:
     """Audit saved weights of a configuration's teacher on a split of its data.
 
@@ -55,16 +57,18 @@ def audit_weights(
         temperatures: of the table of soft targets.
         training_data: whether the teacher was trained on that split; None: on "train" it was.
         own_size: the teacher is shown images as large as it wants them, whatever the configuration says.
+        ema: take the averaged weights of a file that has plain ones, too.
 
     Raises:
         TosmoothError: wrong arguments, data that cannot be read, weights that do not fit.
     """
     bench = _bench(config, split)
     known = split == "train" if training_data is None else training_data
-    section = config.teacher.model
+    section = config.teacher.model.of_averages(ema)
     model = bench.loaded_model(section, weights)
     bench = sized_for(bench, model) if own_size else bench
-    return audit_model(bench, model, Seen(str(weights), "", split, known), temperatures, section.last_layer)
+    audit = audit_model(bench, model, Seen(str(weights), "", split, known), temperatures, section.last_layer)
+    return dataclasses.replace(audit, notes=model.notes)
 
 
 def audit_published(

@@ -179,6 +179,7 @@ Overrides = Annotated[
 Output = Annotated[Path, typer.Option("--output", "-o", help="folder that holds the studies", file_okay=False)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="only errors, and what was asked for", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout", show_default=False)]
+Ema = Annotated[bool, typer.Option("--ema", help="a file's averaged weights", show_default=False)]
 Quick = Annotated[bool, typer.Option("--quick", help="in about a minute, marked as a preview", show_default=False)]
 Study = Annotated[
     Path,

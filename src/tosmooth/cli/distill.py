@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tosmooth.cli import completion
-from tosmooth.cli.common import AsJson, Output, Overrides, app, named_source, out, print_json
+from tosmooth.cli.common import AsJson, Ema, Output, Overrides, app, named_source, out, print_json
 from tosmooth.launch import speaks
 
 
@@ -41,6 +41,7 @@ def distill(
         str | None,
         typer.Option("--teacher-model", help="of a teacher file", autocompletion=completion.names("prefixes")),
     ] = None,
+    ema: Ema = False,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="no published weights", show_default=False)
     ] = False,
@@ -80,7 +81,7 @@ def distill(
     wanted = None if formats is None else formats.split(",")
     call = Call(
         teacher, student, named, given, data, path, teacher_model, temperatures, alphas, class_map, fine_tune,
-        from_scratch, seed, wanted, mistakes=tuple(mistakes),
+        from_scratch, seed, wanted, ema=ema, mistakes=tuple(mistakes),
     )  # fmt: skip
     result = run(call, output)
     if not speaks():

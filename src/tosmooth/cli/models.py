@@ -10,6 +10,7 @@ import typer
 from tosmooth.cli import completion
 from tosmooth.cli.common import (
     AsJson,
+    Ema,
     Output,
     Overrides,
     Quick,
@@ -61,6 +62,7 @@ def evaluate(
     split: Annotated[
         str, typer.Option("--split", help="train, validation or test", autocompletion=completion.names("splits"))
     ] = "test",
+    ema: Ema = False,
     as_json: AsJson = False,
 ) -> None:
     """Metrics of saved weights on a split: top-1, top-5, NLL, ECE.
@@ -71,7 +73,7 @@ def evaluate(
     """
     from tosmooth.study.single import evaluate_weights
 
-    print_rows([evaluate_weights(read(source, overrides), weights, role, split)], as_json, answer)
+    print_rows([evaluate_weights(read(source, overrides), weights, role, split, ema=ema)], as_json, answer)
 
 
 @app.command()
@@ -139,9 +141,7 @@ def audit(
     path: Annotated[Path | None, typer.Option("--path", help="root folder of that data source")] = None,
     split: Annotated[
         str,
-        typer.Option(
-            "--split", help="train, validation or test; only train decides", autocompletion=completion.names("splits")
-        ),
+        typer.Option("--split", help="of the data; only train decides", autocompletion=completion.names("splits")),
     ] = "train",
     training_data: Annotated[
         bool | None,
@@ -151,6 +151,7 @@ def audit(
         bool | None,
         typer.Option("--rescaled/--own-logits", help="saved logits: rescaled since, as by a temperature"),
     ] = None,
+    ema: Ema = False,
     temperatures: Annotated[
         str, typer.Option("--temperatures", help="of the soft targets that are shown")
     ] = "1,2,3,4,8,64",
@@ -177,6 +178,7 @@ def audit(
         temperatures=temperatures,
         training_data=training_data,
         rescaled=rescaled,
+        ema=ema,
     )
     if not speaks():
         return

@@ -90,6 +90,7 @@ class ModelConfig(Section):
     pretrained: bool = Field(False, description="start from the library's pretrained weights, with a new head")
     checkpoint: ExistingPath | None = Field(None, description="start from this safetensors or PyTorch file")
     replace_head: bool = Field(False, description="drop the checkpoint's last layer when its class count differs")
+    ema: bool = Field(False, description="take the averaged weights (EMA) of a checkpoint that has plain ones, too")
     width: PositiveNumber | None = Field(None, description="channel multiplier of the CIFAR ResNets")
     kwargs: dict[str, Any] = Field(default_factory=dict, description="further arguments of the model's constructor")
     last_layer: str | None = Field(None, description="name of the last linear layer, where it is ambiguous")
@@ -97,6 +98,10 @@ class ModelConfig(Section):
     def without_weights(self) -> ModelConfig:
         """The same architecture, starting from nothing: for models whose weights are about to be loaded, or counted."""
         return self.model_copy(update={"pretrained": False, "checkpoint": None})
+
+    def of_averages(self, ema: bool) -> ModelConfig:
+        """The same, and where `ema` is asked for, the averaged weights of its files."""
+        return self.model_copy(update={"ema": self.ema or ema})
 
 
 ModelSection = Annotated[ModelConfig, BeforeValidator(as_model_section)]

@@ -32,6 +32,7 @@ class Call:
         seed: of the student.
         formats: of the export, as `tosmooth.export_model` takes them; None: the first that the task's models can have,
             which is safetensors.
+        ema: take the averaged weights of a teacher's file that has plain ones, too.
         name: of the study's folder; None: made from data, teacher and student, or from the recipe's.
         mistakes: that were found in the arguments already.
     """
@@ -50,6 +51,7 @@ class Call:
     from_scratch: bool = False
     seed: int = 0
     formats: Sequence[str] | None = None
+    ema: bool = False
     name: str | None = None
     mistakes: tuple[str, ...] = ()
 

@@ -5,6 +5,7 @@ What was found is kept in the study's state, so that the same command does not l
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -52,12 +53,14 @@ class Given:
         audit: what the audit found, in short: `verdict`, `alpha`, `interval`, `headline`, `advice`, `top1`; all of it
             lies beside the file.
         warnings: what is doubtful about it.
+        notes: what was left out of its file.
     """
 
     file: Path
     relation: str
     audit: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -122,9 +125,12 @@ def take_as_it_is(
     relation = f"{name} {WORDS[outputs.how]}"
     if noted.is_file() and file.is_file():
         known = load_json(noted, dict, "delete it, and the teacher is looked at again")
-        return Given(file, relation, known["audit"], _open_doubts(known["doubts"], outputs))
+        notes = tuple(known.get("notes", ()))
+        return Given(file, relation, known["audit"], _open_doubts(known["doubts"], outputs), notes)
     progress.stage(f"opening {name}")
     teacher = open_teacher(section, call.weights, theirs.count, data.channels)
+    for text in teacher.notes:  # before its answers are looked at, which may be why they are not what was expected
+        progress.note(text)
     fresh = cast(ImageModel, bench.new_model(section, 0))
     chosen = choose_outputs(teacher, outputs.index, fresh, _few(bench.config, data))
     looked_at = _as_audits_see(call, bench, teacher)
@@ -140,8 +146,8 @@ def take_as_it_is(
     save_weights(chosen, file)
     write_audit(audit, folder)
     found = summary_of(audit)
-    write_json(noted, {"asked": asked, "audit": found, "doubts": doubts})
-    return Given(file, relation, found, _open_doubts(doubts, outputs))
+    write_json(noted, {"asked": asked, "audit": found, "doubts": doubts, "notes": list(teacher.notes)})
+    return Given(file, relation, found, _open_doubts(doubts, outputs), teacher.notes)
 
 
 def _open_doubts(doubts: Sequence[str], outputs: Outputs) -> tuple[str, ...]:
@@ -190,7 +196,7 @@ def _audited(
     seen = Seen(call.teacher_name(section), "", "train", None)
     of_teacher = AuditedOutputs(index, theirs.shown)
     audit = audit_model(bench, model, seen, AUDITED_TEMPERATURES, section.last_layer, outputs=of_teacher, watch=watch)
-    return audit, confusion.agreement()
+    return dataclasses.replace(audit, notes=teacher.notes), confusion.agreement()
 
 
 def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence[int], theirs: TeacherClasses) -> Path:

@@ -13,14 +13,14 @@ from torch import Tensor
 from tosmooth.audit.teacher import published_classes
 from tosmooth.config.schema import ModelConfig
 from tosmooth.distill.classes import TeacherClasses
-from tosmooth.errors import ModelError
+from tosmooth.errors import ModelError, OtherModelError
 from tosmooth.export.preprocessing import LABELS
 from tosmooth.models import torchvision_models
 from tosmooth.models.build import build_image_model
-from tosmooth.models.checkpoint import read_checkpoint, without_prefixes
+from tosmooth.models.checkpoint import read_checkpoint
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.last_layer import final_layers
-from tosmooth.models.weights import backbone_of
+from tosmooth.models.weights import backbone_of, weights_for
 from tosmooth.untrusted import UnreadableError, read_json
 
 IMAGENET = 1000  # classes of ImageNet-1K, whose synsets and words timm knows in their usual order
@@ -70,12 +70,13 @@ def open_teacher(section: ModelConfig, weights: Path | None, count: int, channel
             checkpoint=weights,
             width=section.width,
             kwargs=section.kwargs,
+            ema=section.ema,
             seed=0,
         )
-    except ModelError as error:
-        if weights is None:
-            raise
-        raise ModelError(f"{error}. Are they of another architecture than --teacher-model {section.name}?") from None
+    except OtherModelError as error:
+        raise OtherModelError(
+            f"{error}. Are they of another architecture than --teacher-model {section.name}?"
+        ) from None
     return model.requires_grad_(False).eval()
 
 
@@ -119,9 +120,8 @@ def _inseparable(teacher: ImageModel) -> ModelError:
 
 def _of_file(section: ModelConfig, weights: Path) -> tuple[int, tuple[tuple[str, ...], ...]]:
     """K by the shape of the last layer, and names where an export of tosmooth has left them beside the weights."""
-    state, _ = read_checkpoint(weights)
     probe = backbone_of(build_image_model(section.name, 2, width=section.width, kwargs=section.kwargs, seed=0))
-    state = without_prefixes(state, probe.state_dict())
+    state, _ = weights_for(probe, read_checkpoint(weights), ema=section.ema)
     heads = final_layers(probe, 2)
     found = {int(state[f"{name}.weight"].shape[0]) for name in heads if f"{name}.weight" in state}
     if len(found) != 1:

@@ -134,7 +134,7 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
             "gained": _gained(context, chosen, controls),
             "how": how,
             "warnings": [*warnings, *left_out(context)],
-            "notes": list(context.data.notes),
+            "notes": [*(() if settled.given is None else settled.given.notes), *context.data.notes],
             "following": following(call, context),
             "export": _exported(call, context, chosen),
         }

@@ -121,7 +121,8 @@ def _size_for_both(bench: Bench) -> int:
 
 def _with_given(config: StudyConfig, given: Given, alpha: float, knowledge: str) -> StudyConfig:
     """The study with the teacher as it was found."""
-    model = config.teacher.model.model_copy(update={"pretrained": False, "checkpoint": None, "replace_head": False})
+    unweighted = {"pretrained": False, "checkpoint": None, "replace_head": False, "ema": False}
+    model = config.teacher.model.model_copy(update=unweighted)
     found = {
         "model": model,
         "train": False,

@@ -141,6 +141,7 @@ def _of_recipe(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Setti
             settings["teacher.given"] = {a: files for a, files in one.items() if a == alpha and call.teacher is None}
     if call.weights is not None:
         settings |= {"teacher.train": False, "teacher.checkpoints": {alpha: str(call.weights)}}
+    settings |= _averages(call, mistakes)
     return settings
 
 
@@ -207,7 +208,8 @@ def _teacher(call: Call, mistakes: list[str]) -> Settings:
             if call.source is None:
                 mistakes.append(f"--teacher-model: say which architecture {call.teacher} is of, such as timm:resnet50")
         weights = {"teacher.model.checkpoint": str(call.weights.resolve()), "teacher.model.replace_head": True}
-        return model | weights
+        return model | weights | _averages(call, mistakes)
+    _averages(call, mistakes)
     if ":" not in call.teacher:
         mistakes.append(NO_TEACHER.format(call.teacher))
         return {}
@@ -217,6 +219,12 @@ def _teacher(call: Call, mistakes: list[str]) -> Settings:
         mistakes.append(f"--teacher: no such file, and {reason}")
         return {}
     return {"teacher.model": {"name": _wherever(call.teacher), "pretrained": True}}
+
+
+def _averages(call: Call, mistakes: list[str]) -> Settings:
+    if call.ema and call.weights is None:
+        mistakes.append("--ema: is for a --teacher that is a file of weights")
+    return {"teacher.model.ema": True} if call.ema and call.weights is not None else {}
 
 
 def _student(call: Call, mistakes: list[str]) -> Settings:

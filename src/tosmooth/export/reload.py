@@ -28,7 +28,7 @@ def portable_config(subject: Subject, formats: Sequence[str]) -> StudyConfig:
         formats: as they were written; a tokenizer of a local folder lies among them.
     """
     config, section = subject.config, subject.section.without_weights()
-    alone = section.model_copy(update={"replace_head": False})
+    alone = section.model_copy(update={"replace_head": False, "ema": False})
     teacher = {"model": alone, "checkpoints": {}, "given": {}, "train": True}
     data: dict[str, Any] = {"path": None, "download": False}
     analysis = AnalysisConfig()

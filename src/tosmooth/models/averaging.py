@@ -28,10 +28,10 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     """
     if not paths:
         raise ModelError("average_weights: there is no file to average")
-    first, _ = read_checkpoint(Path(paths[0]))
+    first = read_checkpoint(Path(paths[0])).largest
     result = {name: tensor.double() if tensor.is_floating_point() else tensor for name, tensor in first.items()}
     for path in paths[1:]:
-        state, _ = read_checkpoint(Path(path))
+        state = read_checkpoint(Path(path)).largest
         _check_same(first, state, Path(paths[0]), Path(path))
         for name, tensor in state.items():
             if tensor.is_floating_point():

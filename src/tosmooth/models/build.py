@@ -19,7 +19,7 @@ from tosmooth.errors import ModelError, UnfetchedError
 from tosmooth.models import cifar_resnet, hf_models, timm_models, torchvision_models
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.request import BuildRequest
-from tosmooth.models.weights import load_weights
+from tosmooth.models.weights import check_published, load_weights
 from tosmooth.registry import Registry
 
 __all__ = ["ImageModel", "InputSpec", "build_image_model", "register_model_source", "validate_model_name"]
@@ -100,6 +100,7 @@ def build_image_model(
     pretrained: bool = False,
     checkpoint: Path | None = None,
     replace_head: bool = False,
+    ema: bool = False,
     width: float | None = None,
     kwargs: Mapping[str, Any] | None = None,
     seed: int | None = None,
@@ -114,6 +115,7 @@ def build_image_model(
         pretrained: start from the library's weights (may download), with a new head where its class count is not K.
         checkpoint: a safetensors or PyTorch file to start from; see `load_weights`.
         replace_head: keep the new last layer where the checkpoint has another class count.
+        ema: take the averaged weights of a checkpoint that has plain ones, too.
         width: channel multiplier of the CIFAR-style ResNets.
         kwargs: further arguments of the model's constructor. Three are ours, for every model: ``mean`` and ``std``
             (normalisation of images in [0, 1]) and ``input_size`` (pixels; images of another size are resized).
@@ -146,9 +148,11 @@ def build_image_model(
             if pretrained and isinstance(error, OSError):  # of files and of the network, in all three libraries
                 raise UnfetchedError(name, reason) from error
             raise ModelError(reason) from error
+        if pretrained:
+            check_published(backbone, name)
         model = ImageModel(backbone, spec, name, num_classes, given).train()
         if checkpoint is not None:
-            load_weights(model, checkpoint, replace_head=replace_head)
+            load_weights(model, checkpoint, replace_head=replace_head, ema=ema)
         _try_on_one_image(model, channels, image_size)
     return model
 

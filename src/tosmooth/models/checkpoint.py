@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,49 +16,160 @@ from torch import Tensor
 
 from tosmooth.errors import ModelError
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts keep the weights
-_PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.")  # DataParallel, torch.compile, a wrapping module
+_DEEPEST = 4  # levels of mappings that are looked through: `checkpoint` → `model` → tensors is usual
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Mapping[str, str]]:
-    """Tensors by name, and the metadata of a safetensors file (empty for a PyTorch file).
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file.
+
+    Attributes:
+        path: of the file.
+        places: tensors by name, by the keys under which they stand, joined by dots; "" is the file itself.
+        metadata: of a safetensors file; of a PyTorch file none.
+    """
+
+    path: Path
+    places: Mapping[str, dict[str, Tensor]]
+    metadata: Mapping[str, str]
+
+    @property
+    def largest(self) -> dict[str, Tensor]:
+        """The place with the most tensors: of a file that tosmooth wrote, all there are."""
+        return max(self.places.values(), key=len)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """All tensors of a file that stand under names, wherever in it.
+
+    What the file is, its first bytes say, and not its name.
 
     Raises:
-        ModelError: no such file, damaged, more than tensors in it, or none.
+        ModelError: no such file, empty, damaged, another kind of file, a type in it that is not harmless, no tensors.
     """
     if not path.is_file():
         raise ModelError(f"{path}: no such file; a checkpoint is a .safetensors or PyTorch file")
     try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, "pt") as file:
-                return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:
+            head = file.read(64)
+        if not head:
+            raise ModelError(f"{path}: is empty (0 bytes); copy or save it again")
+        if head[8:9] == b"{":  # behind the length of the header; no PyTorch file has one there
+            with safe_open(path, "pt") as tensors:
+                named = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
+                places, metadata = {"": named} if named else {}, tensors.metadata() or {}
+        else:
+            _refuse_others(path, head)
+            # Not by its path: by its name PyTorch would read it as .safetensors.
+            # What it would warn of ends in an error of ours, or is of no concern.
+            quietly = warnings.catch_warnings(action="ignore", category=UserWarning)
+            with quietly, torch.serialization.safe_globals(_harmless()), path.open("rb") as file:
+                content: Any = torch.load(file, map_location="cpu", weights_only=True)
+            places, metadata = _places(content), {}
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: holds more than tensors, or is no PyTorch file, and is not opened because it could run code; "
-            f"save the model's state_dict, best as .safetensors"
-        ) from error
+        raise _refused(path, str(error)) from error
     except (
         Exception
     ) as error:  # what a damaged file makes the readers raise has no end: SafetensorError, AssertionError …
+        if "TorchScript" in str(error):
+            raise ModelError(
+                f"{path}: is a TorchScript program, which could run code; save the state_dict of the model that it was "
+                "made from"
+            ) from error
         raise ModelError(f"{path}: cannot be read as a checkpoint, it may be damaged: {error}") from error
-    for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
-    if not tensors:
-        raise ModelError(f"{path}: holds no tensors by name; expected a state_dict, alone or under {_WRAPPERS[0]!r}")
-    return tensors, {}
+    if not places:
+        raise ModelError(f"{path}: holds no tensors by name; expected a state_dict, alone or under a key")
+    return Checkpoint(path, places, metadata)
 
 
-def without_prefixes(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Strip wrappers' prefixes that all names share and that the model itself does not use."""
-    stripped = True
-    while stripped:
-        stripped = False
-        for prefix in _PREFIXES:
-            if state and all(k.startswith(prefix) for k in state) and not any(k.startswith(prefix) for k in own):
-                state = {k.removeprefix(prefix): v for k, v in state.items()}
-                stripped = True
-    return state
+def _places(content: Any, where: str = "", depth: int = 0) -> dict[str, dict[str, Tensor]]:
+    if not isinstance(content, Mapping):
+        return {}
+    named = {key: value for key, value in content.items() if isinstance(key, str)}
+    tensors = {key: value.detach() for key, value in named.items() if isinstance(value, Tensor)}
+    found = {where: tensors} if tensors else {}
+    if depth < _DEEPEST:
+        for key, value in named.items():
+            found |= _places(value, f"{where}.{key}" if where else key, depth + 1)
+    return found
+
+
+class _Unread:
+    """Stands for an object that is not wanted: whatever the file says of it is dropped."""
+
+    def __new__(cls, *_: Any) -> _Unread:
+        return object.__new__(cls)
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Plain:
+    """Stands for a mapping of another type: its entries go into a plain dictionary."""
+
+    def __new__(cls, *_: Any) -> Any:
+        return {}
+
+
+_UNREAD = (
+    "argparse.Namespace",
+    "types.SimpleNamespace",
+    *(f"{module}.multiarray.{name}" for module in ("numpy.core", "numpy._core") for name in ("scalar", "_reconstruct")),
+    *(f"numpy.{name}" for name in ("dtype", "ndarray")),
+    *(
+        f"builtins.{name}" for name in ("list", "dict", "tuple", "int", "float", "str", "bool")
+    ),  # what a defaultdict makes
+    *(
+        f"{module}.{name}"
+        for module in ("pathlib", "pathlib._local")
+        for name in ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
+    ),
+)
+_PLAIN = (
+    "collections.defaultdict",
+    *(
+        f"{package}.AttributeDict"
+        for package in (
+            "lightning.fabric.utilities.data",
+            "lightning.pytorch.utilities.parsing",
+            "lightning_fabric.utilities.data",
+            "pytorch_lightning.utilities.parsing",
+        )
+    ),
+)
+
+
+def _harmless() -> list[Any]:
+    """Types that training scripts leave beside the weights, each with what is made of it instead.
+
+    Nothing of theirs is wanted, so nothing of theirs is made: neither NumPy nor a path sees what the file says.
+    """
+    return [*((_Unread, name) for name in _UNREAD), *((_Plain, name) for name in _PLAIN)]
+
+
+def _refuse_others(path: Path, head: bytes) -> None:
+    """Files that are often given by mistake, by their first bytes."""
+    kinds = {
+        b"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
+        b"\x89HDF": "an HDF5 file, as Keras writes it; give weights of PyTorch or .safetensors",
+        b"<": "a web page or XML, not weights; download the file itself",
+        b"{": "a JSON text, not weights; give the .safetensors or PyTorch file that it belongs to",
+    }
+    for start, kind in kinds.items():
+        if head.lstrip().startswith(start):
+            raise ModelError(f"{path}: is {kind}")
+
+
+def _refused(path: Path, reason: str) -> ModelError:
+    """Of a file with a type that is not on the list, by the words of PyTorch's reader."""
+    found = re.search(r"GLOBAL (\S+)", reason)
+    what = f"a {found[1]} beside or instead of tensors" if found else "more than tensors, or is no PyTorch file"
+    return ModelError(
+        f"{path}: holds {what}, and is not opened because it could run code; open it where it was made and save the "
+        "model's state_dict alone, best as .safetensors"
+    )

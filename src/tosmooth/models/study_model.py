@@ -15,7 +15,12 @@ class StudyModel(nn.Module, ABC):
         backbone: the network; its state dict is what is saved, and opens in the library it came from.
         name: the name it was built by, for messages.
         num_classes: K, the width of the logits: classes, or tokens of the vocabulary.
+
+    Attributes:
+        notes: what to tell of the file that its weights came from; see `load_weights`.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, backbone: nn.Module, name: str, num_classes: int) -> None:
         super().__init__()

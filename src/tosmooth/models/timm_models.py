@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from tosmooth.errors import ModelError, did_you_mean
 from tosmooth.models.image_model import IMAGENET_MEAN, IMAGENET_STD, InputSpec
@@ -48,6 +49,23 @@ def published_size(name: str) -> int | None:
 
     config = timm.get_pretrained_cfg(name)
     return None if config is None else _side(name, config.input_size[1:])
+
+
+def as_read(backbone: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """A state dict as timm reads it: names of the original implementation (ConvNeXt's, Swin's) as timm's own.
+
+    Where timm's reading does not find more of the model's names, the state dict stays what it is.
+    """
+    convert = getattr(sys.modules.get(type(backbone).__module__), "checkpoint_filter_fn", None)
+    if convert is None:
+        return state, []
+    try:
+        converted = dict(convert(dict(state), backbone))
+    except Exception:  # it expects a file of this architecture, and whatever is missing there fails in its own way
+        return state, []
+    own = backbone.state_dict()
+    more = sum(name in own for name in converted) > sum(name in own for name in state)
+    return (converted, []) if more and all(isinstance(v, Tensor) for v in converted.values()) else (state, [])
 
 
 def _input_spec(name: str, config: dict[str, Any], request: BuildRequest) -> InputSpec:

@@ -29,6 +29,7 @@ _OURS = {
 }
 # Their pretrained forms renormalise inside the network, from ImageNet's mean and std to 0.5. We give them 0.5 at once.
 _WITH_AUXILIARY_HEADS = ("googlenet", "inception_v3")
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 
 def validate(name: str) -> None:
@@ -91,10 +92,16 @@ def load_pretrained(backbone: nn.Module, state: dict[str, Any]) -> None:
         RuntimeError: tensors other than the last layer's do not fit.
     """
     own = backbone.state_dict()
-    state = {_current_name(k): v for k, v in state.items() if not k.startswith(("aux1.", "aux2.", "AuxLogits."))}
+    state, _ = as_read(backbone, state)
     head = {f"{name}.{kind}" for name in final_layers(backbone) for kind in ("weight", "bias")}
     kept: dict[str, Tensor] = {k: own[k] if k in head and v.shape != own[k].shape else v for k, v in state.items()}
     backbone.load_state_dict(kept, strict=True)
+
+
+def as_read(backbone: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """A state dict as torchvision reads it: old names as today's, without auxiliary heads; and the names of those."""
+    auxiliary = [name for name in state if name.startswith(_AUXILIARY) and name not in backbone.state_dict()]
+    return {_current_name(name): tensor for name, tensor in state.items() if name not in auxiliary}, auxiliary
 
 
 def _current_name(key: str) -> str:

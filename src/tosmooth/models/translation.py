@@ -17,7 +17,7 @@ from tosmooth.errors import ModelError, did_you_mean
 from tosmooth.models import hf_models, translation_hf, translation_marian
 from tosmooth.models.translation_inputs import TokenInputs
 from tosmooth.models.translation_model import SpecialTokens, TranslationModel
-from tosmooth.models.weights import load_weights
+from tosmooth.models.weights import check_published, load_weights
 
 __all__ = ["SpecialTokens", "TranslationModel", "build_translation_model", "validate_translation_model_name"]
 
@@ -58,6 +58,7 @@ def build_translation_model(
     max_length: int,
     pretrained: bool = False,
     checkpoint: Path | None = None,
+    ema: bool = False,
     kwargs: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> TranslationModel:
@@ -70,6 +71,7 @@ def build_translation_model(
         max_length: tokens, special ones included, that must fit on either side.
         pretrained: start from the weights that ``hf:…`` comes with (may download); they must be of this vocabulary.
         checkpoint: a safetensors or PyTorch file to start from; see `load_weights`.
+        ema: take the averaged weights of a checkpoint that has plain ones, too.
         kwargs: fields of the model's configuration: ``d_model``, ``encoder_layers``, ``dropout``, …
         seed: of the initial weights: the same seed gives the same weights whatever was built before, and the caller's
             random state is left alone. None draws from the caller's.
@@ -102,11 +104,13 @@ def build_translation_model(
             raise
         except Exception as error:  # a library's constructor may raise anything
             raise ModelError(f"{name}: could not be built: {type(error).__name__}: {error}") from error
+        if pretrained:
+            check_published(backbone, name)
         model = TranslationModel(backbone, name).train()
         if model.num_classes != vocabulary.size:
             raise ModelError(f"{name}: has {model.num_classes} outputs, the vocabulary has {vocabulary.size} tokens")
         if checkpoint is not None:
-            load_weights(model, checkpoint)
+            load_weights(model, checkpoint, ema=ema)
         _try_on_one_pair(model, vocabulary)
     return model
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -20,11 +20,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from tosmooth.errors import ModelError
+from tosmooth.errors import ModelError, OtherModelError
 from tosmooth.files import sync_file, sync_folder
-from tosmooth.models.checkpoint import read_checkpoint, without_prefixes
+from tosmooth.models import timm_models, torchvision_models
+from tosmooth.models.checkpoint import Checkpoint, read_checkpoint
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.last_layer import final_layers
+from tosmooth.models.selection import grouped, left_out, select
 from tosmooth.models.study_model import StudyModel
 
 _INPUT = "tosmooth.input"
@@ -62,32 +64,66 @@ def save_weights(module: nn.Module, path: Path) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
-def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False) -> None:
+def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False, ema: bool = False) -> None:
     """Load a checkpoint into a model, in place and completely or not at all.
+
+    What was left out of the file is in a `StudyModel`'s `notes` afterwards.
 
     Args:
         model: a `StudyModel` (its backbone gets the weights) or any module.
         path: ``.safetensors``, or a PyTorch file (read with ``weights_only=True``) of tensors by name, which may stand
-            under "state_dict" and carry prefixes such as "module.".
+            under any key and carry prefixes such as "module." or "student."; see `select`.
         replace_head: where the class count differs, or the checkpoint has no last layer, keep the model's own.
+        ema: take the averaged weights of a file that has plain ones, too. Of files that `save_weights` wrote, which
+            have one kind, it is of no concern.
 
     Raises:
-        ModelError: no such file, unreadable, another class count, other shapes, missing or unexpected tensors.
+        ModelError: no such file, unreadable, another class count, other shapes, missing or unexpected tensors, numbers
+            that are not finite, no averaged weights.
     """
     model = _unwrapped(model)
     backbone = backbone_of(model)
-    state, metadata = read_checkpoint(Path(path))
+    checkpoint = read_checkpoint(Path(path))
     own = backbone.state_dict()
-    state = without_prefixes(state, own)
     heads = _head_keys(backbone, model.num_classes if isinstance(model, StudyModel) else None)
-    state = _fit_head(state, own, heads, path, replace_head)
     # Tables of positions: the library that made the backbone writes them to no file, and has them from the start.
     computed = set(getattr(backbone, "_keys_to_ignore_on_save", None) or ())
+    state, notes = weights_for(backbone, checkpoint, ema=ema, optional=computed | (heads if replace_head else set()))
+    state = _fit_head(state, own, heads, path, replace_head)
     _check_names(state, own, computed | (heads if replace_head else set()), path)
+    metadata = checkpoint.metadata
     spec = _input_spec(metadata[_INPUT], path) if _INPUT in metadata else None
     backbone.load_state_dict(state, strict=False)
+    if isinstance(model, StudyModel):
+        model.notes = notes
     if isinstance(model, ImageModel) and spec is not None:
         model.use_input(spec)
+
+
+def weights_for(
+    backbone: nn.Module, checkpoint: Checkpoint, *, ema: bool = False, optional: Collection[str] = ()
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """A file's tensors by the names of a backbone, read as the library that it came from reads them; and notes.
+
+    Args:
+        backbone: the network, with whatever number of classes.
+        checkpoint: the file.
+        ema: as for `load_weights`.
+        optional: names that the file need not have.
+
+    Raises:
+        ModelError: there are no averaged weights, or several that fit; or numbers that are not finite.
+    """
+    own = backbone.state_dict()
+    found = select(checkpoint, own, ema=ema and _INPUT not in checkpoint.metadata, optional=optional)
+    state, notes = found.state, found.notes
+    library = type(backbone).__module__.partition(".")[0]
+    reading = {"torchvision": torchvision_models.as_read, "timm": timm_models.as_read}.get(library)
+    if reading is not None and any(name not in own for name in state):
+        state, dropped = reading(backbone, state)
+        notes = (*notes, left_out(checkpoint, grouped(dropped))) if dropped else notes
+    _check_numbers(state, own, checkpoint.path)
+    return state, notes
 
 
 def _each_once(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -138,7 +174,7 @@ def _fit_head(
     heads = [k for k in other if k in head and state[k].shape[1:] == own[k].shape[1:]]
     if wrong := [k for k in other if k not in heads]:
         shapes = "; ".join(f"{k}: {tuple(state[k].shape)} there, {tuple(own[k].shape)} here" for k in wrong[:5])
-        raise ModelError(f"{path}: {len(wrong)} tensors have other shapes than the model's: {shapes}")
+        raise OtherModelError(f"{path}: {len(wrong)} tensors have other shapes than the model's: {shapes}")
     if heads and not replace_head:
         theirs, ours = state[heads[0]].shape[0], own[heads[0]].shape[0]
         raise ModelError(
@@ -170,7 +206,47 @@ def _check_names(state: Mapping[str, Tensor], own: Mapping[str, Tensor], allowed
             for kind, names in (("missing", missing), ("unexpected", unexpected))
             if names
         ]
-        raise ModelError(f"{path}: is not of this model; tensors {' and '.join(parts)}")
+        raise OtherModelError(f"{path}: is not of this model; tensors {' and '.join(parts)}")
+
+
+def _check_numbers(state: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse what a model of ordinary floats cannot hold; masks of its own may be infinite."""
+    for name, tensor in state.items():
+        if name not in own or not own[name].is_floating_point():
+            continue
+        if tensor.is_quantized or tensor.layout != torch.strided or not tensor.is_floating_point():
+            kind = str(tensor.dtype if tensor.layout == torch.strided else tensor.layout).removeprefix("torch.")
+            raise ModelError(
+                f"{path}: {name} is {kind}, the model has floats; give the weights from before they were quantised or "
+                "pruned"
+            )
+        wrong = ~tensor.to(own[name].dtype).isfinite()
+        if not wrong.any():
+            continue
+        if tensor.shape == own[name].shape and not own[name].isfinite()[wrong.to(own[name].device)].any():
+            continue
+        raise _not_finite(str(path), name, tensor, wrong)
+
+
+def check_published(model: nn.Module, name: str) -> None:
+    """Refuse a library's weights, or a local folder's, that are not all finite.
+
+    Raises:
+        ModelError: some are not.
+    """
+    for key, parameter in model.named_parameters():
+        wrong = ~parameter.detach().isfinite()
+        if wrong.any():
+            raise _not_finite(name, key, parameter.detach(), wrong)
+
+
+def _not_finite(source: str, name: str, tensor: Tensor, wrong: Tensor) -> ModelError:
+    what = "NaN" if tensor.isnan().any() else "infinite"
+    too_large = tensor.dtype == torch.float16 and what == "infinite"
+    why = "they were too large for float16" if too_large else "its training diverged, or it is damaged"
+    count = int(wrong.sum())
+    found = f"{count:,} of the {tensor.numel():,} numbers of {name} {'is' if count == 1 else 'are'} {what}"
+    return ModelError(f"{source}: {found}: {why}; give weights from before that")
 
 
 def _input_spec(text: str, path: Path) -> InputSpec:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tosmooth.config.schema import (
     AnalysisConfig,
+    ModelConfig,
     ModelSection,
     StudentConfig,
     StudyConfig,
@@ -113,6 +114,8 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
     if task is not None:
         yield from task.mistakes(sections)
     if teacher is not None:
+        if not (teacher.checkpoints or teacher.given):
+            yield from _wrong_averages("teacher", [teacher.model])
         unknown = [alpha for alpha in teacher.checkpoints if alpha not in teacher.label_smoothing]
         if unknown:
             yield f"teacher.checkpoints: {unknown[0]} is not in teacher.label_smoothing {teacher.label_smoothing}"
@@ -133,6 +136,7 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
         able = ", ".join(_names_of(lambda one: one.hidden_states))
         yield f"compute.fused_loss: on is of task: {able}; models of this one make their logits themselves"
     if (student := sections.get("student")) is not None:
+        yield from _wrong_averages("student", student.all_models)
         fused = fused_objectives()
         other = [name for name in student.objectives if name not in fused and not find_objective(name).relabels]
         if other and hidden_states and compute is not None and compute.fused_loss == "on":
@@ -277,6 +281,13 @@ def _student_contradictions(student: StudentConfig) -> Iterable[str]:
     names = [path_safe(model.name).casefold() for model in student.all_models]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         yield f"student.models: names of student models must differ, also as folder names; repeated: {repeated[0]}"
+
+
+def _wrong_averages(role: str, models: Iterable[ModelConfig]) -> Iterable[str]:
+    """`ema` where there is no file whose averaged weights could be taken."""
+    for model in models:
+        if model.ema and model.checkpoint is None:
+            yield f"{role}.model.ema: is of a checkpoint, and {model.name} has none; give its file (checkpoint)"
 
 
 def _wrong_given(teacher: TeacherConfig) -> Iterable[str]:

@@ -86,5 +86,5 @@ class Bench:
     def loaded_model(self, section: ModelConfig, weights: Path) -> StudyModel:
         """The architecture of a section with the weights of a file, on the device, in eval mode."""
         model = self.new_model(section.without_weights(), 0)
-        load_weights(model, weights)
+        load_weights(model, weights, ema=section.ema)
         return self.compute.place(model).eval()

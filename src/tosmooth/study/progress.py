@@ -51,6 +51,7 @@ class StudyProgress:
         self._epoch = -1
         self._epoch_started = self._started
         self._epoch_samples = 0
+        self._said: set[str] = set()
 
     def __enter__(self) -> StudyProgress:
         if self._live:
@@ -108,6 +109,12 @@ class StudyProgress:
     def note(self, text: str) -> None:
         """A line that stays on the screen, printed as it is."""
         self.console.print(shown(text, lines=True), highlight=False, markup=False, soft_wrap=True)
+
+    def note_once(self, text: str) -> None:
+        """The same, unless it has been printed before."""
+        if text not in self._said:
+            self._said.add(text)
+            self.note(text)
 
     def _detail(self, now: float) -> str:
         speed = self._epoch_samples / max(1e-6, now - self._epoch_started)

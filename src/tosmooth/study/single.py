@@ -32,12 +32,13 @@ def train_only_teachers(config: StudyConfig, root: Path, progress: StudyProgress
     ]
 
 
-def evaluate_weights(config: StudyConfig, weights: Path, role: str, split: str) -> dict[str, Any]:
+def evaluate_weights(config: StudyConfig, weights: Path, role: str, split: str, *, ema: bool = False) -> dict[str, Any]:
     """Metrics of saved weights on a split.
 
     Args:
         role: "student", "teacher" or the name of a student model: whose model section the weights belong to.
         split: "train", "validation" or "test".
+        ema: take the averaged weights of a file that has plain ones, too.
     """
     sections = {model.name: model for model in config.student.all_models}
     sections |= {"student": config.student.model, "teacher": config.teacher.model}
@@ -46,11 +47,12 @@ def evaluate_weights(config: StudyConfig, weights: Path, role: str, split: str) 
     bench = Bench.of(config)
     samples, data, task = bench.split(split), bench.data, bench.task
     task.check_weights(data, weights)
-    model = bench.loaded_model(sections[role], weights)
+    model = bench.loaded_model(sections[role].of_averages(ema), weights)
     found = evaluate(model, bench.evaluation_batches(samples), bench.compute)
     figures = found.metrics.compute() | task.score(config, data, model, samples, bench.compute)
     figures |= task.of_correct(samples, found.correct)
-    return {"weights": str(weights), "split": split, task.samples: len(samples), **figures}
+    notes = {"notes": list(model.notes)} if model.notes else {}
+    return {"weights": str(weights), "split": split, task.samples: len(samples), **figures, **notes}
 
 
 def project_study(path: Path, classes: str | None, plane: str) -> Path:

@@ -92,6 +92,8 @@ def _take_over(context: Context, given: Sequence[Teacher]) -> None:
     measuring = Measuring(context, students=False)
     for teacher in given:
         model = context.new_model(context.config.teacher.model, teacher.seed, teacher.checkpoint)
+        for text in model.notes:
+            context.progress.note_once(text)
         model, path = context.compute.place(model), context.folder(teacher) / WEIGHTS_FILE
         context.compute.processes.on_main(lambda: save_weights(model, path))  # noqa: B023
         measuring.record(teacher, model, {"status": "given", "selection": "given"})
@@ -282,6 +284,8 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
     """Train a group from a point on, then measure each of its models with the kept weights."""
     teaching = work.teaching(owners) if work.teaching is not None else None
     trainees = [new_trainee(context, owner, split=work.split) for owner in owners]
+    for text in (text for trainee in trainees for text in trainee.model.notes):
+        context.progress.note_once(text)
     if start != BEGINNING:
         for trainee in trainees:
             trainee.restore(context.checkpoints.read(trainee.name, start))

@@ -149,6 +149,7 @@ class ImageClassification(Task):
             pretrained=section.pretrained,
             checkpoint=checkpoint or section.checkpoint,
             replace_head=section.replace_head,
+            ema=section.ema,
             width=section.width,
             kwargs=section.kwargs,
             seed=seed,

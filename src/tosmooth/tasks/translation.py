@@ -209,6 +209,7 @@ class Translation(Task):
             max_length=of_sentences(config).data.text.max_length,
             pretrained=section.pretrained,
             checkpoint=checkpoint or section.checkpoint,
+            ema=section.ema,
             kwargs=section.kwargs,
             seed=seed,
         )
