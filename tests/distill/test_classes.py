@@ -15,6 +15,7 @@ from tosmooth.distill.opening import choose_outputs, classes_of, has_published_w
 from tosmooth.errors import ConfigError, ModelError
 from tosmooth.models.build import build_image_model, register_model_source
 from tosmooth.models.image_model import InputSpec
+from tosmooth.models.weights import save_weights
 
 
 def named(*names: str) -> TeacherClasses:
@@ -48,6 +49,49 @@ def test_outputs_are_found(theirs: TeacherClasses, index: tuple[int, ...], how: 
 )
 def test_outputs_that_cannot_be_told_are_not_guessed(theirs: TeacherClasses):
     assert match(("cat", "dog", "elk"), theirs) is None
+
+
+CAFE = "caf\u00e9", "cafe\u0301"  # with one letter, and with an accent of its own, as macOS writes folders
+
+
+@pytest.mark.parametrize(
+    ("classes", "theirs", "index", "how"),
+    [
+        (("A", "a"), named("a", "A"), (1, 0), "other order"),  # as written before in any writing
+        (("Cat", "cat"), named("CAT", "cat"), (0, 1), "same names"),
+        ((CAFE[1], "tea"), named("tea", CAFE[0]), (1, 0), "other order"),
+        ((CAFE[0], "tea"), named("tea", CAFE[1]), (1, 0), "other order"),
+        ((CAFE[0], "tea"), named("tea", CAFE[1].upper()), (1, 0), "other order"),
+    ],
+)
+def test_names_as_written_go_before_names_in_any_writing(classes, theirs: TeacherClasses, index, how):
+    found = match(classes, theirs)
+    assert found is not None
+    assert (found.index, found.how) == (index, how)
+
+
+def test_a_class_map_may_write_accents_otherwise(tmp_path: Path):
+    path = tmp_path / "m.yaml"
+    path.write_text(f"{CAFE[0]}: {CAFE[0]}\ntea: a\n", encoding="utf-8")
+    assert read_class_map(path, (CAFE[1], "tea"), named("A", "a", CAFE[1])).index == (2, 1)
+
+
+@pytest.mark.parametrize("text", ['{"0": "b", "1": "a"}', '["b", "a"]', '\ufeff{"a": 1, "b": 0}'])
+def test_names_beside_the_weights(tmp_path: Path, text: str):
+    model = build_image_model("resnet8", 2, width=0.25)
+    save_weights(model, tmp_path / "w.safetensors")
+    section = ModelConfig(name="resnet8", width=0.25)
+    assert classes_of(section, tmp_path / "w.safetensors").names == ()
+    (tmp_path / "labels.json").write_text(text, encoding="utf-8")
+    assert classes_of(section, tmp_path / "w.safetensors").names == (("b",), ("a",))
+
+
+@pytest.mark.parametrize("text", ['["a", "b", "c"]', '{"0": "a", "2": "b"}', "[1, 2]", "{", '"a"'])
+def test_names_beside_the_weights_that_are_not_theirs(tmp_path: Path, text: str):
+    save_weights(build_image_model("resnet8", 2, width=0.25), tmp_path / "w.safetensors")
+    (tmp_path / "labels.json").write_text(text)
+    with pytest.raises(ModelError, match=r"labels\.json: .* move it away from the weights"):
+        classes_of(ModelConfig(name="resnet8", width=0.25), tmp_path / "w.safetensors")
 
 
 def test_names_of_published_models_without_their_weights(tmp_path: Path):

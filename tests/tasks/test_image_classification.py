@@ -1,3 +1,5 @@
+"""What is found out of images and models before any work."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.image_files import write_folder, write_image
-from tosmooth.errors import DataError
+from tosmooth.errors import ConfigError, DataError
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.bench import load_data
 from tosmooth.tasks.find import find_task
@@ -45,3 +47,28 @@ def test_the_first_look_decodes_and_names_the_way_out(tmp_path: Path):
     with pytest.raises(DataError, match=r"dog/0\.png: not readable.*; data\.on_error=skip leaves such images out"):
         check(tmp_path, "data.validation=0", "selection=last", *CROP)
     check(tmp_path, "data.validation=0", "selection=last", "data.on_error=skip", *CROP)
+
+
+DEIT = {"name": "timm:deit_tiny_distilled_patch16_224", "kwargs": {"depth": 1, "embed_dim": 24, "num_heads": 3}}
+
+
+def test_models_of_two_heads_are_told_before_any_training(tiny_raw):
+    tiny_raw["teacher"]["model"] = DEIT
+    tiny_raw["student"]["models"] = [DEIT, {"name": "resnet14", "last_layer": "fcc"}]
+    config = load_config(tiny_raw)
+    task = find_task(config.task)
+    data = task.load_data(config)
+    with pytest.raises(ConfigError) as caught:
+        task.check(config, data)
+    ambiguous = "ambiguous: 'backbone.head', 'backbone.head_dist'"
+    for mistake, key, words in zip(
+        caught.value.mistakes,
+        ("teacher.model", "student.models.0", "student.models.1"),
+        (ambiguous, ambiguous, "did you mean 'fc'"),
+        strict=True,
+    ):
+        assert mistake.startswith(f"{key}.last_layer: ")
+        assert words in mistake
+    settled = {"last_layer": "head"}
+    tiny_raw["teacher"]["model"], tiny_raw["student"]["models"] = DEIT | settled, [DEIT | settled]
+    task.check(load_config(tiny_raw), data)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.terminal import shown
@@ -61,11 +62,10 @@ def match(classes: Sequence[str], theirs: TeacherClasses) -> Outputs | None:
         classes: of the data, in their order.
         theirs: what is known of the teacher's.
     """
-    by_name: dict[str, set[int]] = {}
-    for index, names in enumerate(theirs.names):
-        for name in names:
-            by_name.setdefault(_plain(name), set()).add(index)
-    found = [by_name.get(_plain(name), set()) for name in classes]
+    find = _finder(theirs)
+    exact = [find(name, exactly=True) for name in classes]
+    taken = {place for places in exact for place in places}
+    found = [own or find(name) - taken for name, own in zip(classes, exact, strict=True)]
     if theirs.names and all(len(places) == 1 for places in found):
         indices = tuple(next(iter(places)) for places in found)
         if len(set(indices)) == len(indices):
@@ -84,18 +84,17 @@ def read_class_map(path: Path, classes: Sequence[str], theirs: TeacherClasses) -
     Raises:
         ConfigError: all that is wrong with it.
     """
-    given = _without_header(_read(path), classes) if path.suffix.lower() == ".csv" else _read(path)
+    composed = {_composed(name): name for name in classes}
+    read = {name if name in classes else composed.get(_composed(name), name): to for name, to in _read(path).items()}
+    given = _without_header(read, classes) if path.suffix.lower() == ".csv" else read
     mistakes, indices, unknown = [], {}, 0
-    by_name: dict[str, list[int]] = {}
-    for index, names in enumerate(theirs.names):
-        for name in names:
-            by_name.setdefault(_plain(name), []).append(index)
+    find = _finder(theirs)
     for name, target in given.items():
         if name not in classes:
             mistakes.append(f"unknown class of the data {_short(name)!r}; {_near(name, classes)}")
             unknown += 1
             continue
-        places = _places(target, theirs.count, by_name)
+        places = _places(target, theirs.count, find)
         if len(places) != 1:
             trouble = "unknown" if not places else f"ambiguous (outputs {', '.join(map(str, places))})"
             known = theirs.shown if theirs.names else [f"0 to {theirs.count - 1}"]
@@ -133,8 +132,33 @@ def listed(names: Sequence[str], most: int = MOST_SHOWN) -> str:
     return ", ".join(_short(name) for name in names[:most]) + (", …" if len(names) > most else "")
 
 
+class _Finder(Protocol):
+    def __call__(self, name: str, /, *, exactly: bool = False) -> set[int]: ...
+
+
+def _finder(theirs: TeacherClasses) -> _Finder:
+    """From a name to the outputs that have it: as it is written, or else in any writing of it."""
+    as_written: dict[str, set[int]] = {}
+    plain: dict[str, set[int]] = {}
+    for index, names in enumerate(theirs.names):
+        for name in names:
+            as_written.setdefault(_composed(name), set()).add(index)
+            plain.setdefault(_plain(name), set()).add(index)
+
+    def find(name: str, /, *, exactly: bool = False) -> set[int]:
+        found = as_written.get(_composed(name), set())
+        return found if found or exactly else plain.get(_plain(name), set())
+
+    return find
+
+
+def _composed(name: str) -> str:
+    """A name whose accents are part of their letters: macOS writes folders with the accents apart."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", " ", name).strip().casefold()
+    return _composed(re.sub(r"[\s_-]+", " ", name).strip().casefold())
 
 
 def _short(value: object, most: int = 60) -> str:
@@ -146,9 +170,9 @@ def _near(name: object, known: Sequence[str]) -> str:
     return did_you_mean(str(name), [_short(one) for one in known])
 
 
-def _places(target: Any, count: int, by_name: Mapping[str, list[int]]) -> list[int]:
+def _places(target: Any, count: int, find: Callable[[str], set[int]]) -> list[int]:
     """Outputs that a target may mean: a name goes before a number, as classes may be called by numbers."""
-    named = sorted(set(by_name.get(_plain(str(target)), [])))
+    named = sorted(find(str(target)))
     if named:
         return named
     text = str(target)

@@ -142,11 +142,28 @@ def _names_of_library(name: str, count: int) -> tuple[tuple[str, ...], ...]:
 
 
 def _names_beside(path: Path, count: int) -> tuple[tuple[str, ...], ...]:
-    try:
-        found = read_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, UnreadableError):
+    """Names from a file beside the weights: output → name, name → output, or names in order; none, if there is no file.
+
+    Raises:
+        ModelError: it says nothing of these outputs; their order would be a guess that it contradicts.
+    """
+    if not path.is_file():
         return ()
-    return _by_index(found, count)
+    try:
+        found = read_json(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, UnreadableError) as error:
+        raise ModelError(f"{path}: cannot be read: {error}; mend it, or move it away from the weights") from None
+    if isinstance(found, list):
+        found = dict(enumerate(found))
+    if isinstance(found, Mapping) and all(type(value) is int for value in found.values()):
+        found = {index: name for name, index in found.items()}
+    names = _by_index(found, count) if isinstance(found, Mapping) and len(found) == count else ()
+    if not names:
+        raise ModelError(
+            f'{path}: does not name the {count} outputs of the weights beside it; expected {{"0": name, …}} or a list '
+            f"of {count} names. Mend it, or move it away from the weights"
+        )
+    return names
 
 
 def _by_index(found: Any, count: int) -> tuple[tuple[str, ...], ...]:

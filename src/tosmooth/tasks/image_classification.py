@@ -15,8 +15,9 @@ from tosmooth.data.augmentation import eval_transform, train_transform, transfor
 from tosmooth.data.base import ImageData, ImageSplit, readable
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import IMAGE_SOURCES, image_sources, load_image_data
-from tosmooth.errors import ConfigError, DataError
+from tosmooth.errors import ConfigError, DataError, ModelError
 from tosmooth.models.build import ImageModel, build_image_model, validate_model_name
+from tosmooth.models.last_layer import final_layers, find_last_layer
 from tosmooth.tasks.base import StudyData, Task
 from tosmooth.tasks.metric import TOP1
 from tosmooth.tasks.published import PublishedImages
@@ -94,9 +95,11 @@ class ImageClassification(Task):
         Raises:
             DataError: an image cannot be read, or is smaller than a crop, or images differ in size and no transform
                 brings them to one.
-            ConfigError: a model with batch normalisation is to be the mean of several epochs.
+            ConfigError: a model with batch normalisation is to be the mean of several epochs; the last layer of one is
+                ambiguous.
         """
         self._check_averaged(config, data)
+        self._check_last_layers(config, data)
         section, split = config.data, data.train
         for _ in readable(split, _spread(len(split), DECODED), section.on_error == "skip"):
             pass  # what is wrong with all images is wrong with one of these
@@ -128,6 +131,22 @@ class ImageClassification(Task):
                         "averaged with the weights; use 1, or a model without it"
                     ]
                 )
+
+    def _check_last_layers(self, config: StudyConfig, data: StudyData) -> None:
+        """Models of two heads are told now, and not by the analysis after the training."""
+        sections = {"teacher.model": config.teacher.model, "student.model": config.student.model}
+        sections |= {f"student.models.{number}": section for number, section in enumerate(config.student.models)}
+        mistakes = []
+        for key, section in sections.items():
+            model = self.new_model(config, data, section.without_weights(), 0)
+            if section.last_layer is None and len(final_layers(model, model.num_classes)) < 2:
+                continue
+            try:
+                find_last_layer(model, model.num_classes, section.last_layer)
+            except ModelError as error:
+                mistakes.append(f"{key}.last_layer: {section.name}: {error}")
+        if mistakes:
+            raise ConfigError(mistakes)
 
     def pipeline(
         self, config: DataConfig, data: StudyData, device: torch.device, process: tuple[int, int] = (0, 1)
