@@ -265,7 +265,7 @@ def of_tosmooth(file: Path) -> tuple[nn.Module, None]:
 @pytest.mark.parametrize(
     "write",
     [of_timm, of_torchvision, of_lightning, of_lightning_with_an_average, of_tosmooth],
-    ids=str,
+    ids=lambda write: write.__name__,
 )
 def test_files_of_libraries(tmp_path: Path, write: Callable[[Path], tuple[nn.Module, nn.Module | None]]) -> None:
     saved, averaged = write(tmp_path / "w.ckpt")
