@@ -56,6 +56,7 @@ def test_broken_images_stop_a_study_or_are_left_out_counted_and_listed(tmp_path:
     listed = pd.read_csv(tmp_path / "small" / "unreadable.csv")["image"]
     assert {path for path in broken if listed.str.contains(path, regex=False).any()} == broken
     assert len(listed) == len(broken)
+    assert "4 images could not be read and were left out" in log_of(tmp_path)
     assert "4 images could not be read" in (tmp_path / "small" / "report.html").read_text(encoding="utf-8")
 
 

@@ -22,6 +22,7 @@ from tosmooth.config.schema import StudyConfig
 from tosmooth.folder.claim import grid_changes
 from tosmooth.folder.growth import caveats
 from tosmooth.folder.paths import ADVICE_FILE, VERDICT_FILE
+from tosmooth.folder.reading import read_unreadable
 from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.report.build import build_report
@@ -51,6 +52,7 @@ from tosmooth.study.until_sure import UntilSure, check_until_sure, train_until_s
 from tosmooth.tasks.base import StudyData
 from tosmooth.words.answer import forwarded
 from tosmooth.words.conclusions import conclusions
+from tosmooth.words.numbers import count_of
 from tosmooth.words.wording import wording_of
 
 
@@ -116,6 +118,9 @@ def run_study(
             taken = answering_time(context, done, advice)
             write_environment(context, started, time.perf_counter() - clock, taken)
             shown.stage("writing the report")
+            if count := len(read_unreadable(context.directory.unreadable)):
+                where = context.directory.unreadable
+                shown.note(f"{count_of(count, 'image')} could not be read and were left out: {where}")
             build_report(context.directory.path)
             if context.tracking is not None:
                 context.tracking.conclude(*_conclusion(advice, verdict, results, context))
