@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.commands import tosmooth
+from tosmooth.config.schema import dump_config
 from tosmooth.errors import ConfigError
 from tosmooth.recipes.reading import load_config, parse_override
 from tosmooth.untrusted import UnreadableError, read_yaml
@@ -72,3 +73,9 @@ def test_every_command_that_reads_a_configuration_says_so(tmp_path: Path, comman
     assert done.returncode == 2
     assert "my.yaml has the key name twice (lines 1 and 2); keep one" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("text", ["08", "019", "0_9", "0o17", "010", "1:30", "-08", "007"])
+def test_what_a_study_writes_of_such_texts_is_read_again(text: str):
+    config = load_config("fashion-mnist", [f"description={text!r}"])
+    assert read_yaml(dump_config(config))["description"] == text

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import yaml
 
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]*[0-9][0-9_]*")  # 010, 08, 0_7, 00
 _NEW_OCTAL = re.compile(r"[-+]?0[oO][0-7_]+")
 _SIXTIES = re.compile(r"[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+
+
+class _Quoting(yaml.SafeDumper):
+    """Writes texts that look like such numbers in quotes, so that what is written is read again."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    looks = any(form.fullmatch(text) for form in (_LEADING_ZERO, _NEW_OCTAL, _SIXTIES))
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if looks else None)
+
+
+_Quoting.add_representer(str, _quoted)
+
+
+def dump(value: Any, **options: Any) -> str:
+    """A value as YAML in which this module finds no traps.
+
+    Args:
+        value: of plain types.
+        options: of `yaml.dump`.
+    """
+    written: str = yaml.dump(value, Dumper=_Quoting, **options)
+    return written
 
 
 def traps_in(root: yaml.Node, loader: yaml.BaseLoader | yaml.SafeLoader) -> list[str]:

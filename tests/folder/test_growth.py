@@ -50,11 +50,21 @@ def test_how_the_work_is_done_may_change(tiny_raw: dict[str, Any], override: str
         ("student.learning_rates=[1,3]", ("learning rate factor = 3",), ()),
         ("student.learning_rate_seeds=1", (), ()),  # of one rate nothing is chosen
         ("student.seeds=[1,0]", (), ()),
-        ("student.pairing=paired", ("student seeds and teacher seeds: paired",), ()),
     ],
 )
 def test_the_grid_may_change(tiny_raw: dict[str, Any], override: str, added: tuple[str], removed: tuple[str]):
     assert change(tiny_raw, override) == Change((), added, removed)
+
+
+def test_who_learns_from_whom_is_the_grid_where_seeds_are_paired(tiny_raw: dict[str, Any]):
+    """Another order of seeds is other pairs; of one teacher seed, pairs are nothing."""
+    tiny_raw["teacher"]["seeds"] = [0, 1]
+    tiny_raw["student"] |= {"seeds": [0, 1], "pairing": "paired"}
+    told = Change((), ("student seeds and teacher seeds: paired",), ())
+    assert change(tiny_raw, "student.seeds=[1,0]") == told
+    assert change(tiny_raw, "student.pairing=crossed").added == ("student seeds and teacher seeds: crossed",)
+    tiny_raw["teacher"]["seeds"] = [0]
+    assert change(tiny_raw, "student.pairing=crossed") == Change((), (), ())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pickle
 import random
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -150,3 +151,11 @@ def test_no_file_and_no_tensors(tmp_path):
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(ModelError, match="no tensors by name"):
         read_checkpoint(tmp_path / "list.pt")
+
+
+def test_a_mapping_within_itself_is_looked_at_once(tmp_path: Path):
+    """2 KB that lead back to themselves on forty ways would otherwise be 2,560,000 places."""
+    whole: dict[str, Any] = {"weight": torch.zeros(1)}
+    whole |= {f"again{number}": whole for number in range(40)}
+    torch.save(whole, tmp_path / "loop.pth")
+    assert list(read_checkpoint(tmp_path / "loop.pth").places) == [""]

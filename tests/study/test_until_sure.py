@@ -29,7 +29,7 @@ from tosmooth.folder.results import StudyResults, load_study
 from tosmooth.recipes.reading import load_config
 from tosmooth.study import until_sure
 from tosmooth.study.estimate import estimate_study
-from tosmooth.study.later_seeds import with_later_seeds
+from tosmooth.study.later_seeds import named, with_later_seeds, write_looks
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
@@ -187,6 +187,29 @@ def test_where_seeds_are_paired_each_brings_teachers_of_its_own(tmp_path: Path, 
     assert sorted(found.teachers.teacher) == ["a0-s0", "a0-s7", "a0-s8", "a0.1-s0", "a0.1-s7"]
     assert sorted(found.controls.seed) == [0, 1, 2]
     assert at_most(config, UntilSure(4)).paired_seeds == {0: 0, 1: 7, 2: 8, 3: 9}
+
+
+def test_each_further_seed_has_its_own_teachers_whoever_plans_and_when(tmp_path: Path):
+    """A run that was stopped knows some of the later seeds when it looks again; a fresh one, none."""
+    config = load_config(RAW, ["teacher.seeds=[0,7]", "student.pairing=paired"])
+    left = named(list(dict.fromkeys(cell.setting for cell in make_plan(config).cells)))
+    look = {"look": 1, "seeds": 2, "confidence": 0.99, "left": left}
+    record = {"seeds_at_most": 6, "first_seeds": [0, 1], "looks_at": [2, 4, 6], "settings": left, "seconds": 0.0}
+    directory = StudyDirectory(tmp_path)
+    write_looks(directory, record | {"looks": [look | {"next_seeds": [2, 3]}]})
+    begun = with_later_seeds(make_plan(config), config, directory)
+    write_looks(directory, record | {"looks": [look | {"next_seeds": [2, 3]}, look | {"next_seeds": [4, 5]}]})
+    fresh = with_later_seeds(make_plan(config), config, directory)
+    assert with_later_seeds(begun, config, directory) == fresh
+    assert {(cell.seed, cell.teacher_seed) for cell in fresh.cells} == {
+        (0, 0),
+        (1, 7),
+        (2, 8),
+        (3, 9),
+        (4, 10),
+        (5, 11),
+    }
+    assert len(fresh.controls) == len(fresh.groups) == 6
 
 
 def test_export_knows_the_students_of_later_seeds(study: StudyResults):

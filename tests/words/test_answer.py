@@ -66,11 +66,6 @@ def smooth(verdict: str) -> dict[str, Any]:
             "Distil from the smoothed teacher (α = 0.1) at T = 2: 87.6 ± 0.1 % test top-1 over 6 seeds.",
         ),
         (
-            {"contradicted": True},
-            "The splits disagree. Validation chose the smoothed teacher (α = 0.1) at T = 2: 87.6 ± 0.1 % test top-1 "
-            "over 6 seeds; there the smoothed teacher (α = 0.1) at T = 2 is 0.0 points better.",
-        ),
-        (
             {"teacher": {"verdict": "worse", "label_smoothing": 0.0}, "teachers": 3},
             "Train without a teacher: the teacher does harm here. Smooth the teacher (α = 0.1). Distil at T = "
             "2: 87.6 ± "
@@ -157,6 +152,24 @@ def test_which_temperature(good, left, behind, unlike, words, sentence):
 def test_no_temperature_is_told_where_another_teacher_is_left():
     temperature = {"label_smoothing": 0.1, "as_good": [], "open": [], "behind": [1.0, 2.0], "unlike": []}
     assert "temperature" not in told(facts(temperature=temperature))
+
+
+def test_where_the_splits_disagree_both_are_told_with_the_gap():
+    rows = facts()["settings"]
+    rows[0] |= {"relation": "worse", "behind": 0.7, "behind_low": 0.2, "behind_high": 1.1}
+    rows[1] |= {"relation": "best"}
+    assert headline(facts(contradicted=True, settings=rows), Wording(TOP1)) == (
+        "The splits disagree. Validation chose the smoothed teacher (α = 0.1) at T = 2: 87.6 ± 0.1 % test top-1 over 6 "
+        "seeds; there the unsmoothed teacher (α = 0) at T = 2 is 0.7 points better."
+    )
+
+
+def test_what_would_settle_it_is_said_so_that_it_can_be_typed():
+    settle = {"kind": "units", "number": 2}
+    crossed = told(facts(unit="teacher seed", settle=settle))["settle"].sentence
+    assert crossed == "About 2 more teacher seeds (teacher.seeds)."
+    paired = told(facts(unit="teacher seed", settle=settle, paired=True))["settle"].sentence
+    assert paired == "About 2 more teacher seeds (teacher.seeds and student.seeds, or --until-sure)."
 
 
 def test_the_papers_rule_was_not_chosen_on_validation():

@@ -71,6 +71,7 @@ def answer(
         "unit": unit_word(done),
         "units": study.units,
         "teachers": study.teachers,
+        "paired": study.of_teachers and study.seed_of_unit is not None,
         "samples": study.samples,
         "chosen": dict(zip(KEY, chosen, strict=True)),
         "settings": rows,

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from tosmooth.config.types import (
@@ -36,6 +35,7 @@ from tosmooth.config.types import (
     portable,
 )
 from tosmooth.terminal import shown
+from tosmooth.yaml_traps import dump
 
 
 class Section(BaseModel):
@@ -420,13 +420,13 @@ def _explained(section: BaseModel, indent: str) -> Iterator[str]:
             yield f"{indent}{name}:"
             yield from _explained(value, f"{indent}  ")
         else:
-            text = yaml.safe_dump({name: written[name]}, sort_keys=False, allow_unicode=True)
+            text = dump({name: written[name]}, sort_keys=False, allow_unicode=True)
             yield from (f"{indent}{shown(line)}" for line in text.splitlines())
 
 
 def dump_config(config: StudyConfig) -> str:
     """The resolved configuration as YAML, complete and readable by `load_config`."""
     values = config.model_dump(mode="json")
-    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    text = dump(values, sort_keys=False, allow_unicode=True)
     # Letters stay letters; where a text holds signs that a terminal would obey, all of it is written as escapes.
-    return text if shown(text, lines=True) == text else yaml.safe_dump(values, sort_keys=False)
+    return text if shown(text, lines=True) == text else dump(values, sort_keys=False)

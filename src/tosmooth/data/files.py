@@ -146,6 +146,8 @@ class FileSplit(ImageSplit):
             DataError: a file is missing.
         """
         found = hashlib.sha256(self.labels.numpy().tobytes())
+        if with_times:  # what a stored answer was given to: the pixels as this version makes them of the files
+            found.update(b"upright, on white\0")
         for path in self.paths:
             try:
                 state = path.stat()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tosmooth.data.base import RawImages
@@ -53,10 +53,12 @@ class _Reading:
     Args:
         root: the folder.
         unread: the account of what is not read.
+        read: class folders of all splits so far, none of which may be another one by a link.
     """
 
     root: Path
     unread: Unread
+    read: list[Path] = field(default_factory=list)
 
     def images(self) -> RawImages:
         """The splits that are there, or those that are made of what is there."""
@@ -73,6 +75,7 @@ class _Reading:
             )
         refuse_unclear(train_folder, folders, whole=False)
         train = self._split(folders)
+        self.read += folders.values()
         classes = tuple(folders)
         notes = self._leave_unlabelled(splits)
         held_out = {kind: self._held_out(splits[kind], folders) for kind in ("val", "test") if kind in splits}
@@ -174,6 +177,8 @@ class _Reading:
                 f"{folder}: holds no class folders{there_in(folder)}; expected {folder.name}/<class>/<image>: its "
                 "images have to be sorted into class folders"
             )
+        self.read += folders.values()
+        refuse_twice(self.read)
         if unknown := [name for name in folders if name not in classes]:
             raise DataError(f"{folders[unknown[0]]}: not a class of {train}/; {did_you_mean(unknown[0], classes)}")
         if missing := [name for name in classes if name not in folders]:

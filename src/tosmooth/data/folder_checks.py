@@ -59,7 +59,7 @@ def refuse_twice(folders: list[Path]) -> None:
     known: dict[Path, Path] = {}
     for folder in folders:
         if (other := known.setdefault(folder.resolve(), folder)) is not folder:
-            raise DataError(f"{folder}: is the same folder as {other.name}/ beside it (a link); remove one of them")
+            raise DataError(f"{folder}: is the same folder as {other} (a link); remove one of them")
 
 
 def there_in(folder: Path) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-import yaml
 from torch import Tensor
 
 from tosmooth.analysis.label_smoothing import Verdict
@@ -38,6 +37,7 @@ from tosmooth.models.image_model import ImageModel
 from tosmooth.models.weights import save_weights
 from tosmooth.study.bench import Bench, load_data
 from tosmooth.study.progress import StudyProgress
+from tosmooth.yaml_traps import dump
 
 AUDITED_TEMPERATURES = (1.0, 2.0, 3.0, 4.0, 8.0, 64.0)
 COMPARED = 4  # real images on which the chosen outputs must agree with all of them
@@ -206,7 +206,7 @@ def _suggest(directory: StudyDirectory, classes: Sequence[str], places: Sequence
     known = len(set(shown)) == len(shown) and bool(theirs.names)
     targets = {name: shown[place] if known else place for name, place in zip(classes, places, strict=True)}
     heading = "# Class of the data: class of the teacher. Found from its predictions; look whether it makes sense.\n"
-    write_text(path, heading + yaml.safe_dump(targets, allow_unicode=True, sort_keys=False))
+    write_text(path, heading + dump(targets, allow_unicode=True, sort_keys=False))
     return path
 
 

@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from tosmooth.config.schema import StudyConfig
 from tosmooth.data.registry import image_sources
 from tosmooth.distill.call import Call
@@ -24,6 +22,7 @@ from tosmooth.recipes import DEFAULT_RECIPE, OWN_IMAGES, OWN_IMAGES_SCRATCH
 from tosmooth.recipes.reading import load_config, read_source
 from tosmooth.tasks.base import Task
 from tosmooth.tasks.find import DEFAULT_TASK, find_task
+from tosmooth.yaml_traps import dump
 
 LONGEST_NAME = 100
 NO_TEACHER = "--teacher: {} is no file, nor a published model such as timm:resnet50.a1_in1k"
@@ -86,7 +85,7 @@ def _wrong_formats(call: Call, task: Task, student: str) -> list[str]:
 
 def _texts(settings: Settings) -> list[str]:
     def flow(value: Any) -> str:  # on one line; in a list, as a text alone would end with a mark
-        return yaml.safe_dump([value], default_flow_style=True, width=math.inf, allow_unicode=True).strip()[1:-1]
+        return dump([value], default_flow_style=True, width=math.inf, allow_unicode=True).strip()[1:-1]
 
     return [f"{key}={flow(value)}" for key, value in settings.items()]
 

@@ -86,7 +86,9 @@ def compare(there: Any, config: StudyConfig) -> Change:
         elif grid_key == "student.objective_options":  # they are part of a cell's name, so others are other cells
             added += [_options(name, after[name]) for name in after if after[name] != before.get(name)]
             removed += [_options(name, before[name]) for name in before if before[name] != after.get(name)]
-        elif grid_key in {"teacher.smoothing", "student.pairing"}:  # of the first, the cells stay, and words change
+        elif grid_key == "student.pairing":
+            continue  # told below, where it changes who learns from whom
+        elif grid_key == "teacher.smoothing":  # the cells are the same; what is said of them is not
             added.append(f"{GRID[grid_key]}: {after}")
         elif grid_key == "student.learning_rate_seeds":
             continue  # told below, where others choose by it
@@ -98,9 +100,23 @@ def compare(there: Any, config: StudyConfig) -> Change:
             removed += [f"{label} = {_short(value)}" for value in before if value not in after]
         else:
             refused.add(key)
+    known = _at(there, "student.seeds"), _at(here, "student.seeds")
+    both = [seed for seed in known[0] if seed in known[1]] if all(isinstance(one, list) for one in known) else []
+    if any(_teachers_of(there, seed) != _teachers_of(here, seed) for seed in both) and (
+        "paired" in (_at(there, "student.pairing"), _at(here, "student.pairing"))
+    ):
+        added.append(f"{GRID['student.pairing']}: {_at(here, 'student.pairing')}")
     if (before := _choosing(there)) and (after := _choosing(here)) and before != after:  # the choice may be another
         added.append(f"{GRID['student.learning_rate_seeds']}: {', '.join(map(str, after))}")
     return Change(tuple(sorted(refused)), tuple(sorted(set(added))), tuple(sorted(set(removed))))
+
+
+def _teachers_of(config: Any, seed: Any) -> list[Any]:
+    """The seeds of the teachers that students of a seed learn from."""
+    students, teachers = _at(config, "student.seeds"), _at(config, "teacher.seeds")
+    if _at(config, "student.pairing") != "paired" or not isinstance(teachers, list) or len(teachers) < 2:
+        return teachers if isinstance(teachers, list) else []
+    return teachers[students.index(seed) :][:1]
 
 
 def _choosing(config: Any) -> list[Any]:

@@ -84,15 +84,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, places, metadata)
 
 
-def _places(content: Any, where: str = "", depth: int = 0) -> dict[str, dict[str, Tensor]]:
-    if not isinstance(content, Mapping):
+def _places(
+    content: Any, where: str = "", depth: int = 0, seen: set[int] | None = None
+) -> dict[str, dict[str, Tensor]]:
+    """Tensors by name, by the keys that lead there; what stands in several places, or within itself, counts once."""
+    seen = set() if seen is None else seen
+    if not isinstance(content, Mapping) or id(content) in seen:
         return {}
+    seen.add(id(content))
     named = {key: value for key, value in content.items() if isinstance(key, str)}
     tensors = {key: value.detach() for key, value in named.items() if isinstance(value, Tensor)}
     found = {where: tensors} if tensors else {}
     if depth < _DEEPEST:
         for key, value in named.items():
-            found |= _places(value, f"{where}.{key}" if where else key, depth + 1)
+            found |= _places(value, f"{where}.{key}" if where else key, depth + 1, seen)
     return found
 
 

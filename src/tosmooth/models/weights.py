@@ -30,6 +30,7 @@ from tosmooth.models.selection import grouped, left_out, select
 from tosmooth.models.study_model import StudyModel
 
 _INPUT = "tosmooth.input"
+_OURS = "tosmooth.weights"  # of other models
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
@@ -43,9 +44,9 @@ def save_weights(module: nn.Module, path: Path) -> None:
         ModelError: the file cannot be written.
     """
     model = _unwrapped(module)
-    metadata = {}
-    if isinstance(model, ImageModel):
-        metadata[_INPUT] = json.dumps(dataclasses.asdict(model.input))
+    metadata = {_OURS: "1"}
+    if isinstance(model, ImageModel):  # in place of it: of two entries, safetensors writes any of the two first
+        metadata = {_INPUT: json.dumps(dataclasses.asdict(model.input))}
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def weights_for(
         ModelError: there are no averaged weights, or several that fit; or numbers that are not finite.
     """
     own = backbone.state_dict()
-    found = select(checkpoint, own, ema=ema and _INPUT not in checkpoint.metadata, optional=optional)
+    found = select(checkpoint, own, ema=ema and not {_INPUT, _OURS} & set(checkpoint.metadata), optional=optional)
     state, notes = found.state, found.notes
     library = type(backbone).__module__.partition(".")[0]
     reading = {"torchvision": torchvision_models.as_read, "timm": timm_models.as_read}.get(library)
@@ -214,6 +215,8 @@ def _check_numbers(state: Mapping[str, Tensor], own: Mapping[str, Tensor], path:
     for name, tensor in state.items():
         if name not in own or not own[name].is_floating_point():
             continue
+        if tensor.is_meta:
+            raise ModelError(f"{path}: {name} has a shape and no numbers (it was saved from the meta device)")
         if tensor.is_quantized or tensor.layout != torch.strided or not tensor.is_floating_point():
             kind = str(tensor.dtype if tensor.layout == torch.strided else tensor.layout).removeprefix("torch.")
             raise ModelError(

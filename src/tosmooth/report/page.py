@@ -6,7 +6,6 @@ import base64
 import hashlib
 from importlib import resources
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -34,6 +33,7 @@ from tosmooth.words.answer import answers, basis
 from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import alpha_label, unbroken
 from tosmooth.words.objectives import objective_sentences
+from tosmooth.yaml_traps import dump
 
 
 def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str], tables: list[Table]) -> str:
@@ -91,7 +91,7 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         objectives=objective_sentences(files.objectives, files.metric),
         caveats=caveats(files),
         run=how_it_was_run(files),
-        config=yaml.safe_dump(files.config, sort_keys=False, allow_unicode=True),
+        config=dump(files.config, sort_keys=False, allow_unicode=True),
         similar=how_classes_were_chosen(files.similarity),
         alphas=[alpha_label(alpha) for alpha in files.alphas],
         style=Markup(_asset("report.css")),

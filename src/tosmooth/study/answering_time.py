@@ -12,10 +12,11 @@ from tosmooth.advice.best_student import best_by_validation
 from tosmooth.advice.comparisons import KEY
 from tosmooth.data.augmentation import eval_transform
 from tosmooth.data.base import ImageSplit, readable
+from tosmooth.memory import is_out_of_memory
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell
 
-TOGETHER = 64  # images of a batch
+TOGETHER = 64  # images of a batch, or as many as evaluation has
 SECONDS = 0.05  # each of the two takes about so long, or one pass
 
 
@@ -29,7 +30,7 @@ def answering_time(context: Context, done: Mapping[str, Cell], advice: Mapping[s
 
     Returns:
         `cell`, `one` and `together` (milliseconds per image, medians of `torch.utils.benchmark`), and `batch`, the
-        number of images of the latter. None where samples are no images.
+        number of images of the latter. None where samples are no images, or memory does not hold them.
     """
     split = context.data.train
     chosen = tuple(advice["recommendation"][key] for key in KEY)
@@ -38,10 +39,11 @@ def answering_time(context: Context, done: Mapping[str, Cell], advice: Mapping[s
         return None
     name, _ = best_by_validation(records, context.task.metric)
     model, section = context.trained_model(done[name]), context.config.data
+    together = min(TOGETHER, context.config.compute.eval_batch_size)
     image = eval_transform(section.eval_transform, section.image_size)(
         next(readable(split, range(len(split)), section.on_error == "skip"))
     )
-    images = image[None].expand(TOGETHER, *image.shape).contiguous().to(context.compute.device)
+    images = image[None].expand(together, *image.shape).contiguous().to(context.compute.device)
 
     def milliseconds(number: int) -> float:
         timer = Timer(
@@ -49,5 +51,10 @@ def answering_time(context: Context, done: Mapping[str, Cell], advice: Mapping[s
         )
         return round(1000 * timer.blocked_autorange(min_run_time=SECONDS).median / number, 4)
 
-    with torch.inference_mode(), context.compute.autocast():
-        return {"cell": name, "one": milliseconds(1), "together": milliseconds(TOGETHER), "batch": TOGETHER}
+    try:
+        with torch.inference_mode(), context.compute.autocast():
+            return {"cell": name, "one": milliseconds(1), "together": milliseconds(together), "batch": together}
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None  # not worth a report

@@ -98,14 +98,15 @@ def with_later_seeds(plan: Plan, config: StudyConfig, directory: StudyDirectory)
     if record is None:
         return plan
     left = {seed: settings_of(look["left"]) for look in record["looks"] for seed in look["next_seeds"]}
-    planned = {*config.student.seeds, *(cell.seed for cell in plan.students)}
-    added = [seed for seed in left if seed not in planned]
-    if not added:
+    later = [seed for seed in left if seed not in config.student.seeds]
+    planned = {cell.seed for cell in plan.students}
+    if planned.issuperset(later):
         return plan
-    wide, first = make_plan(with_seeds(config, added)), len(config.student.seeds)
+    # Of all later seeds, those that the plan has by now among them: which teachers a seed has goes by its place.
+    wide, first = make_plan(with_seeds(config, later)), len(config.student.seeds)
+    added = {seed: first + place for place, seed in enumerate(later) if seed not in planned}
     groups = tuple(
-        tuple(cell for cell in group if cell.setting in left[seed])
-        for seed, group in zip(added, wide.groups[first:], strict=True)
+        tuple(cell for cell in wide.groups[place] if cell.setting in left[seed]) for seed, place in added.items()
     )
     controls = plan.controls or ((),) * len(plan.groups)
     wanted = {cell.teacher for group in groups for cell in group} - {teacher.name for teacher in plan.teachers}
@@ -113,7 +114,7 @@ def with_later_seeds(plan: Plan, config: StudyConfig, directory: StudyDirectory)
         plan,
         teachers=(*plan.teachers, *(teacher for teacher in wide.teachers if teacher.name in wanted)),
         groups=(*plan.groups, *groups),
-        controls=(*controls, *wide.controls[first:]),
+        controls=(*controls, *(wide.controls[place] for place in added.values())),
     )
 
 

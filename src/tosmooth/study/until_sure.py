@@ -69,8 +69,8 @@ def mistakes_of(config: StudyConfig, wanted: UntilSure) -> list[str]:
             f"--seeds-at-most: {wanted.seeds_at_most} leaves nothing to add to the {count_of(len(seeds), 'seed')} of "
             "student.seeds; give more"
         )
-    elif max(seeds) + wanted.seeds_at_most - len(seeds) >= MOST_SEEDS:
-        found.append(f"--seeds-at-most: {wanted.seeds_at_most} would go on after seed {max(seeds)}, beyond 2³¹")
+    elif (last := max(*seeds, *config.paired_seeds.values())) + wanted.seeds_at_most - len(seeds) >= MOST_SEEDS:
+        found.append(f"--seeds-at-most: {wanted.seeds_at_most} would go on after seed {last}, beyond 2³¹")
     if wanted.budget is not None and not wanted.budget > 0:
         found.append("--budget: must be more than nothing, such as 30m or 2h")
     if len(config.teacher.seeds) > 1 and not config.paired_seeds:

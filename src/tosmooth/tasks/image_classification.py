@@ -101,9 +101,9 @@ class ImageClassification(Task):
         self._check_averaged(config, data)
         self._check_last_layers(config, data)
         section, split = config.data, data.train
-        for _ in readable(split, _spread(len(split), DECODED), section.on_error == "skip"):
-            pass  # what is wrong with all images is wrong with one of these
-        examples = _of_extreme_sizes(split)
+        # What is wrong with all images is wrong with one of these.
+        decoded = list(readable(split, _spread(len(split), DECODED), section.on_error == "skip"))
+        examples = _of_extreme_sizes(split) or [("training images", image) for image in decoded]
         for key, transform in (
             ("eval_transform", eval_transform(section.eval_transform, section.image_size)),
             ("train_augmentation", train_transform(section.train_augmentation, section.image_size)),

@@ -268,6 +268,8 @@ def _settle(told: _Told) -> Answer | None:
     kind, number = settle.get("kind"), settle.get("number")
     samples, split = told.wording.metric.samples, SPLITS[told.facts["split"]]
     where = "teacher.seeds" if unit == "teacher seed" else "student.seeds"
+    if told.facts.get("paired"):
+        where = "teacher.seeds and student.seeds, or --until-sure"
     found = {
         "units": (
             "More seeds",

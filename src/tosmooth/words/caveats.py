@@ -24,7 +24,9 @@ def caveat_sentences(caveats: Iterable[Facts], wording: Wording) -> list[str]:
 def _sentence(caveat: Facts, wording: Wording) -> str:
     if (written := as_written(caveat)) is not None:
         return written
-    says = SENTENCES[caveat["code"]]
+    says = SENTENCES.get(caveat["code"])
+    if says is None:  # of a later version
+        return f"{caveat['code']}."
     return says(caveat) if callable(says) else says.format(**caveat, samples=wording.metric.samples)
 
 
