@@ -208,7 +208,8 @@ class StudentConfig(TrainingConfig):
     pairing: Literal["crossed", "paired"] = Field(
         "crossed",
         description="which teachers students of a seed have, where there are several of `teacher.seeds`: crossed = "
-        "those of all; paired = the first seed those of the first teacher seed, the second those of the second, …",
+        "those of all; paired = the first seed those of the first teacher seed, the second those of the second, …; "
+        "without `teacher.seeds`, teachers have the students' seeds, then",
     )
     learning_rates: Annotated[list[PositiveNumber], BeforeValidator(as_list), AfterValidator(distinct)] = Field(
         [1.0],

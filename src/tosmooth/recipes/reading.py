@@ -102,6 +102,7 @@ def load_config(
     except UnreadableError as error:
         raise ConfigError([*mistakes, f"with the overrides, the configuration {error}"]) from None
     raw = without_leftovers(raw, schema_of(raw))
+    _pair_seeds(raw)
     mistakes += find_mistakes(raw)
     if mistakes:
         raise ConfigError(mistakes)
@@ -110,11 +111,23 @@ def load_config(
 
 def _keep_one_teacher_seed(raw: dict[str, Any]) -> None:
     """A preview has one teacher of each kind; where files are given for several seeds, all stay."""
-    teacher = raw.get("teacher")
-    if isinstance(teacher, dict) and isinstance(teacher.get("seeds"), list) and not teacher.get("given"):
+    teacher, student = raw.get("teacher"), raw.get("student")
+    if not isinstance(teacher, dict) or teacher.get("given"):
+        return
+    if isinstance(teacher.get("seeds"), list):
         teacher["seeds"] = teacher["seeds"][:1]
-        if isinstance(raw.get("student"), dict):
-            raw["student"].pop("pairing", None)
+    if isinstance(student, dict):
+        student.pop("pairing", None)
+
+
+def _pair_seeds(raw: dict[str, Any]) -> None:
+    """Paired seeds are the same for teachers and students, unless teachers are given seeds of their own."""
+    teacher, student = raw.get("teacher"), raw.get("student")
+    if not isinstance(teacher, dict) or not isinstance(student, dict) or student.get("pairing") != "paired":
+        return
+    if "seeds" in student and "seeds" not in teacher:
+        seeds = student["seeds"]
+        teacher["seeds"] = list(seeds) if isinstance(seeds, list) else seeds
 
 
 def _own_copy(source: Mapping[str, Any]) -> Any:
