@@ -59,8 +59,8 @@ def test_validate_reports_every_mistake_and_exits_with_2():
 
 def test_validate_prints_what_would_run():
     found = json.loads(tosmooth("validate", "student.seeds=[0,1]", "--json").stdout)
-    # 36 students of the grid, 6 at another learning rate, 3 without a teacher
-    assert (found["teachers"], found["students"], found["groups"]) == (6, 45, 2)
+    # 12 students of the grid, 7 at another learning rate (one without a teacher), 2 without a teacher
+    assert (found["teachers"], found["students"], found["groups"]) == (4, 21, 2)
 
 
 def test_wrong_call_exits_with_2():
@@ -157,7 +157,7 @@ def test_project_again_for_other_classes(tiny_study: StudyResults, tmp_path: Pat
 def test_the_plan_of_a_search_and_its_mistakes(tmp_path: Path):
     grid = "student.temperatures=[1,2,3,64]"
     found = json.loads(tosmooth("search", grid, "--dry-run", "--json", "--budget", "0.4", cwd=tmp_path).stdout)
-    assert found["cost"] == {"student_epochs": 72, "full_grid_student_epochs": 192, "share": 0.375}
+    assert found["cost"] == {"student_epochs": 48, "full_grid_student_epochs": 128, "share": 0.375}
     assert [rung["candidates"] for rung in found["rungs"]] == [8, 2, 1]
     wrong = tosmooth("search", "data.validation=0", "--budget", "0", "--eta", "nan", cwd=tmp_path)
     assert wrong.returncode == 2

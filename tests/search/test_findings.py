@@ -105,7 +105,7 @@ def test_one_seed_says_nothing_about_chance():
 
 
 def test_with_several_teacher_seeds_they_are_the_unit():
-    cells = cells_of("teacher.seeds=[0,5]")
+    cells = cells_of("teacher.seeds=[0,5]", "student.pairing=crossed")
     assert {len(own) for own in candidates_of(cells).values()} == {6}
     scores = {
         setting: {c.name: 10.0 * c.teacher_seed + c.seed for c in own} for setting, own in candidates_of(cells).items()
