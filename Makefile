@@ -10,7 +10,7 @@ SOURCES = src tests scripts benchmarks science
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-study: $(VENV)/.installed  ## install, then run the default study (8 to 17 minutes on two CPU cores)
+study: $(VENV)/.installed  ## install, then run the default study (6 to 12 minutes on two CPU cores)
 	$(BIN)/tosmooth study
 
 study-translation: $(VENV)/.installed-translation  ## install, then run the translation study (under 20 minutes on two cores)
