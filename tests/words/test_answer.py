@@ -247,3 +247,10 @@ def test_what_is_not_known_of_the_teacher_is_not_said():
     text = headline(facts(smooth={"verdict": "not asked"}), wording)
     assert "smoothed teacher" not in text
     assert "its label smoothing is not known" in text
+
+
+@pytest.mark.parametrize("verdict", ["open", "does not matter"])
+def test_where_both_sides_are_left_the_temperature_is_that_of_the_named_teacher(verdict: str):
+    found = told(facts(smooth=smooth(verdict)))["temperature"]
+    assert found.sentence.startswith("Under the smoothed teacher (α = 0.1): ")
+    assert not told(facts(smooth=smooth("yes")))["temperature"].sentence.startswith("Under")

@@ -13,6 +13,7 @@ from tosmooth.tasks.metric import Metric
 from tosmooth.words.numbers import count_of, decimals_for, fixed, interval_of, listed, signed
 from tosmooth.words.settings import describe_distillation, written
 from tosmooth.words.students import of_students, without_teacher
+from tosmooth.words.teachers import which_teacher
 from tosmooth.words.wording import Facts, Wording
 
 SPLITS = {"val": "validation", "test": "test"}
@@ -245,6 +246,10 @@ def _temperature(told: _Told) -> Answer | None:
             f" At T = {_numbers(unlike)} students were not trained as far as at T = {_numbers(maybe[:1] or some[:1])}: "
             "nothing is said against it."
         )
+    if told.part("smooth").get("verdict") in {"open", "does not matter"} and found.get("label_smoothing") is not None:
+        # Both sides are left, so that a reader could take it for either.
+        teacher = which_teacher(found["label_smoothing"], told.wording.smoothing)
+        text = f"Under {teacher}: {text[0].lower() if not text.startswith('T =') else text[0]}{text[1:]}"
     return Answer("temperature", "Which T?", words, text)
 
 
