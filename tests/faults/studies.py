@@ -46,10 +46,13 @@ def _command(raw: Mapping[str, Any], root: str, log: str, what: str) -> None:
     from tosmooth.search.run import run_search
     from tosmooth.study.run import run_study
     from tosmooth.study.single import train_only_teachers
+    from tosmooth.study.until_sure import UntilSure
 
     run = {"study": run_study, "teachers": train_only_teachers, "search": run_search}[what]
-    options = {key: raw[key] for key in ("eta", "budget") if key in raw}  # of a search
+    options = {key: raw[key] for key in ("eta", "budget", "until_sure") if key in raw}  # of a search, or until sure
     study = {key: value for key, value in raw.items() if key not in options}
+    if "until_sure" in options:
+        options["until_sure"] = UntilSure(options["until_sure"])
     sys.exit(_run(lambda: run(load_config(study), Path(root), **options)))
 
 

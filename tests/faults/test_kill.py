@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.faults.studies import (
     finish,
     kill_after,
     start,
+    start_server,
     wait_for_checkpoints,
 )
 
@@ -62,4 +65,29 @@ def test_killed_again_and_again(whole: Whole, tmp_path: Path, series: int):
     kills = sum(kill_after(start(SMALL, tmp_path), moments.uniform(0.2, 0.5) * whole.seconds) for _ in range(8))
     finish(SMALL, tmp_path)
     assert kills >= 4
+    assert_same(whole.content, content(tmp_path / "small"))
+
+
+@pytest.fixture(scope="module")
+def until_sure(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Whole]:
+    """Two paired seeds, and up to four as long as nothing is sure, each with teachers of its own."""
+    raw = changed(teacher={"epochs": 1}, student={"pairing": "paired", "epochs": 1, "controls": []}) | {"until_sure": 4}
+    root = tmp_path_factory.mktemp("until-sure")
+    start_server()
+    started = time.monotonic()
+    finish(raw, root)
+    found = content(root / "small")
+    assert sum(name.startswith("teachers/") and name.endswith("/result.json") for name in found) > 4
+    return raw, Whole(found, time.monotonic() - started)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("point", range(12))
+def test_a_study_until_sure_goes_on_to_the_same_bits(
+    until_sure: tuple[dict[str, Any], Whole], tmp_path: Path, point: int
+):
+    raw, whole = until_sure
+    for share in sorted(random.Random(2000 + point).uniform(0.1, 1.0) for _ in range(2)):
+        kill_after(start(raw, tmp_path), share * whole.seconds)
+    finish(raw, tmp_path)
     assert_same(whole.content, content(tmp_path / "small"))

@@ -340,8 +340,8 @@ def called(*arguments: str) -> ConfigError:
 
 
 def test_all_mistakes_of_the_call_come_at_once():
-    crossed = "student.pairing=crossed"
-    wrong = called("--until-sure", "--budget", "soon", "--seeds-at-most", "1", "--engine", "ray", crossed)
+    crossed = ("teacher.seeds=[0,1]", "student.pairing=crossed")
+    wrong = called("--until-sure", "--budget", "soon", "--seeds-at-most", "1", "--engine", "ray", *crossed)
     assert [mistake.partition(":")[0] for mistake in wrong.mistakes] == [
         "--until-sure", "--budget", "--seeds-at-most", "--until-sure",
     ]  # fmt: skip

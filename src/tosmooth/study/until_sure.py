@@ -69,7 +69,7 @@ def mistakes_of(config: StudyConfig, wanted: UntilSure) -> list[str]:
             f"--seeds-at-most: {wanted.seeds_at_most} leaves nothing to add to the {count_of(len(seeds), 'seed')} of "
             "student.seeds; give more"
         )
-    elif (last := max(*seeds, *config.paired_seeds.values())) + wanted.seeds_at_most - len(seeds) >= MOST_SEEDS:
+    elif (last := max([*seeds, *config.paired_seeds.values()])) + wanted.seeds_at_most - len(seeds) >= MOST_SEEDS:
         found.append(f"--seeds-at-most: {wanted.seeds_at_most} would go on after seed {last}, beyond 2³¹")
     if wanted.budget is not None and not wanted.budget > 0:
         found.append("--budget: must be more than nothing, such as 30m or 2h")
