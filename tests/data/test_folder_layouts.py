@@ -230,3 +230,13 @@ def test_a_folder_too_many_is_named(tmp_path: Path):
     write_image(flat / "0.png")
     with pytest.raises(DataError, match=r"flat: holds no class folders \(there: 1 \.png\); expected <class>/<image>"):
         load_image_data("folder", path=flat)
+
+
+def test_names_of_images_may_be_anything_and_those_of_classes_are_text(tmp_path: Path):
+    root = write_folder(tmp_path / "images", splits={"train": 6, "val": 3})
+    image = next((root / "train" / "dog").iterdir())
+    image.rename(image.with_name("caf\udce9.png"))
+    assert len(load_image_data("folder", path=root).fingerprint) == 64
+    (root / "train" / "dog").rename(root / "train" / "chien\udce9")
+    with pytest.raises(DataError, match=r"the class folder 'chien.udce9' has a name that is no UTF-8; rename it"):
+        load_image_data("folder", path=root)

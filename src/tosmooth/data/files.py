@@ -153,7 +153,8 @@ class FileSplit(ImageSplit):
                 state = path.stat()
             except OSError:
                 raise DataError(f"{path}: no such image") from None
-            found.update(f"{path.relative_to(self.root).as_posix()}\0{state.st_size}\0".encode())
+            named = f"{path.relative_to(self.root).as_posix()}\0{state.st_size}\0"
+            found.update(named.encode(errors="surrogateescape"))  # a name may be anything that the disk holds
             if with_times:
                 found.update(f"{state.st_mtime_ns}\0".encode())
         return found.hexdigest()

@@ -146,6 +146,8 @@ class _Reading:
             path = folder / entry.name
             name = unicodedata.normalize("NFC", entry.name)
             if is_folder(entry) and not is_left_by_programs(entry.name):
+                if not name.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in name):
+                    raise DataError(f"{folder}: the class folder {entry.name!a} has a name that is no UTF-8; rename it")
                 if name in found:
                     raise DataError(
                         f"{folder}: two folders of the name {name}, spelt with other code points; join them"

@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from tosmooth.errors import ModelError
+from tosmooth.errors import ModelError, TosmoothError
 
 _DEEPEST = 4  # levels of mappings that are looked through: `checkpoint` → `model` → tensors is usual
 
@@ -70,6 +70,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise
     except pickle.UnpicklingError as error:
         raise _refused(path, str(error)) from error
+    except TosmoothError:  # a signal's
+        raise
     except (
         Exception
     ) as error:  # what a damaged file makes the readers raise has no end: SafetensorError, AssertionError …

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tosmooth.errors import ModelError, did_you_mean
+from tosmooth.errors import ModelError, TosmoothError, did_you_mean
 from tosmooth.models.image_model import IMAGENET_MEAN, IMAGENET_STD, InputSpec
 from tosmooth.models.request import BuildRequest
 
@@ -61,6 +61,8 @@ def as_read(backbone: nn.Module, state: dict[str, Tensor]) -> tuple[dict[str, Te
         return state, []
     try:
         converted = dict(convert(dict(state), backbone))
+    except TosmoothError:  # a signal's
+        raise
     except Exception:  # it expects a file of this architecture, and whatever is missing there fails in its own way
         return state, []
     own = backbone.state_dict()
