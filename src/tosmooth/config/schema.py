@@ -95,6 +95,11 @@ class ModelConfig(Section):
     kwargs: dict[str, Any] = Field(default_factory=dict, description="further arguments of the model's constructor")
     last_layer: str | None = Field(None, description="name of the last linear layer, where it is ambiguous")
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether it starts from weights, published or one's own, and not from nothing."""
+        return self.pretrained or self.checkpoint is not None
+
     def without_weights(self) -> ModelConfig:
         """The same architecture, starting from nothing: for models whose weights are about to be loaded, or counted."""
         return self.model_copy(update={"pretrained": False, "checkpoint": None})

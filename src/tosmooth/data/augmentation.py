@@ -17,6 +17,11 @@ _EVAL = ("none", "resize_center_crop")
 _SIZELESS = {"none", "flip"}  # the others take the side of their crop in pixels
 
 
+def side_before_crop(side: int) -> int:
+    """To how many pixels `resize_center_crop` brings the shorter side of an image before it crops `side` of them."""
+    return round(side * 256 / 224)
+
+
 def train_transform_names() -> tuple[str, ...]:
     """Names of the training augmentations."""
     return _TRAIN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,14 @@ def load_dataset(
     return found
 
 
+def splits_not_known(found: Iterable[str]) -> DataError:
+    """What to say where training or test cannot be told among these splits."""
+    return DataError(
+        f"the data set has the splits {', '.join(found)}; expected train and test (or validation), "
+        "or data.options.train_split and test_split that name them"
+    )
+
+
 def split_names(found: Any, options: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
     """Names of the training, validation and test splits.
 
@@ -143,10 +151,7 @@ def split_names(found: Any, options: Mapping[str, Any]) -> tuple[str, str | None
     if test is None and "validation_split" not in options:
         test, validation = validation, None
     if train is None:
-        raise DataError(
-            f"the data set has the splits {', '.join(found)}; expected train and test (or validation), "
-            "or data.options.train_split and test_split that name them"
-        )
+        raise splits_not_known(found)
     if validation == test and "test_split" in options and "validation_split" not in options:
         validation = None  # a split named validation was asked for as the test split
     serving = [name for name in (train, validation, test) if name is not None]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from torchvision.transforms import v2
 
+from tosmooth.data.augmentation import side_before_crop
+
 
 def crop_flip(side: int) -> v2.Transform:
     """Shift by up to 4 pixels (zero padding), flip: the usual recipe of CIFAR."""
@@ -39,7 +41,7 @@ def cub(side: int) -> v2.Transform:
 
 def resize_center_crop(side: int) -> v2.Transform:
     """Shorter side to 256/224 of the crop, centre crop: the paper's evaluation."""
-    return v2.Compose([v2.Resize(round(side * 256 / 224), antialias=True), v2.CenterCrop(side)])
+    return v2.Compose([v2.Resize(side_before_crop(side), antialias=True), v2.CenterCrop(side)])
 
 
 _SIZED: dict[str, Callable[[int], v2.Transform]] = {

@@ -19,8 +19,7 @@ def with_steps_enough(config: StudyConfig, images: int) -> tuple[StudyConfig, st
         images: of its training split.
     """
     student = config.student
-    starts = student.model.pretrained or student.model.checkpoint is not None
-    how = "fine-tuned" if starts else "from nothing"
+    how = "fine-tuned" if student.model.has_weights else "from nothing"
     each = math.ceil(images / student.batch_size)
     epochs = max(student.epochs, math.ceil(FEWEST_STEPS[how] / each))
     more = f", not {student.epochs}, so that it takes {FEWEST_STEPS[how]:,}" if epochs > student.epochs else ""

@@ -165,7 +165,7 @@ def origin(context: Context, teacher: Teacher) -> str:
     section = context.model_section(teacher)
     if teacher.given:
         return "given"
-    began = section.pretrained or section.checkpoint is not None or teacher.checkpoint is not None
+    began = section.has_weights or teacher.checkpoint is not None
     return "fine-tuned" if began else "trained"
 
 

@@ -153,10 +153,11 @@ def _curve(context: Context, cell: Cell) -> list[float]:
 
 
 def _gained(context: Context, chosen: Cell, controls: Sequence[Cell]) -> dict[str, float] | None:
-    """Over the first control, of the same seed; None where there is none, or right and wrong are not counted."""
-    if not controls or not context.task.metric.counts_right:
+    """Over the control of the same seed; None where there is none, or right and wrong are not counted."""
+    control = next((cell for cell in controls if cell.seed == chosen.seed), None)
+    if control is None or not context.task.metric.counts_right:
         return None
-    ours, without = (read_correct(context.folder(cell), "test") for cell in (chosen, controls[0]))
+    ours, without = (read_correct(context.folder(cell), "test") for cell in (chosen, control))
     return gained(ours, without)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from tosmooth.data.augmentation import side_before_crop
 from tosmooth.errors import ModelError
 from tosmooth.export.preprocessing import labels
 from tosmooth.models.image_model import logits_of
@@ -123,7 +124,7 @@ def _write_transformers(subject: Subject, target: Path) -> None:
     # Where a crop's margin is odd, it takes the odd pixel from the other side than torchvision.
     processor = BitImageProcessor(
         do_resize=crop or spec.size is not None,
-        size={"shortest_edge": round(side * 256 / 224)} if crop else {"height": side, "width": side},
+        size={"shortest_edge": side_before_crop(side)} if crop else {"height": side, "width": side},
         resample=2,  # bilinear
         do_center_crop=crop,
         crop_size={"height": side, "width": side},

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tosmooth.data.augmentation import side_before_crop
 from tosmooth.files import write_text
 from tosmooth.terminal import shown
 
@@ -50,9 +51,8 @@ def _crop(config: DataConfig) -> dict[str, Any]:
     """What a program does to an image of any size, in pixels; nothing where images are taken as they are."""
     if config.eval_transform != "resize_center_crop" or config.image_size is None:
         return {"resize_shorter_side": None, "resize_interpolation": None, "center_crop": None}
-    shorter = round(config.image_size * 256 / 224)
     return {
-        "resize_shorter_side": shorter,
+        "resize_shorter_side": side_before_crop(config.image_size),
         "resize_interpolation": "bilinear, antialiased",
         "center_crop": config.image_size,
     }

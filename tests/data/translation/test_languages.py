@@ -93,22 +93,15 @@ def test_what_is_new_without_spaces_goes_by_letters(tmp_path: Path):
     assert novel(asked, known).tolist() == [True, True]
 
 
-def test_what_names_a_side():
-    yes = [
-        ("en", 0, "en"),
-        ("English", 0, "en-GB"),
-        ("source text", 0, "en"),
-        ("src", 0, "de"),
-        ("en_sentence", 0, "en"),
-    ]
-    yes += [("Target", 1, "de"), ("zh-CN", 1, "zh-CN"), ("translation", 1, "ru"), ("text_de", 1, "de")]
-    assert all(names_side(*one) for one in yes)
-    no = [
-        ("the source", 0, "en"),
-        ("", 0, "en"),
-        ("text", 0, "en"),
-        ("source", 1, "de"),
-        ("de", 0, "en"),
-        ("English!?", 1, "de"),
-    ]
-    assert not any(names_side(*one) for one in no)
+@pytest.mark.parametrize(
+    ("header", "side", "language", "is_one"),
+    [
+        ("en", 0, "en", True), ("English", 0, "en-GB", True), ("source text", 0, "en", True), ("src", 0, "de", True),
+        ("en_sentence", 0, "en", True), ("Target", 1, "de", True), ("zh-CN", 1, "zh-CN", True),
+        ("translation", 1, "ru", True), ("text_de", 1, "de", True), ("the source", 0, "en", False),
+        ("", 0, "en", False), ("text", 0, "en", False), ("source", 1, "de", False), ("de", 0, "en", False),
+        ("English!?", 1, "de", False),
+    ],
+)  # fmt: skip
+def test_what_names_a_side(header: str, side: int, language: str, is_one: bool):
+    assert names_side(header, side, language) == is_one

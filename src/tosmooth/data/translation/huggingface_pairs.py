@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tosmooth.data.huggingface import load_dataset, split_names
+from tosmooth.data.huggingface import load_dataset, split_names, splits_not_known
 from tosmooth.data.translation.pairs import SentencePairs
 from tosmooth.data.translation.registry import PairRequest, RawPairs, register_translation_source
 from tosmooth.errors import DataError, did_you_mean
@@ -33,10 +33,7 @@ def huggingface_translation(request: PairRequest) -> RawPairs:
     found = load_dataset(options, path, source=NAME, extra="translation", readers=READERS)
     train, validation, test = split_names(found, options)
     if test is None:
-        raise DataError(
-            f"the data set has the splits {', '.join(found)}; expected train and test (or validation), "
-            "or data.options.train_split and test_split that name them"
-        )
+        raise splits_not_known(found)
     column = str(options.get("feature", "translation"))
 
     def pairs(name: str) -> SentencePairs:
