@@ -195,6 +195,17 @@ def test_a_worker_that_dies_is_reported_with_the_option_to_change() -> None:
     assert re.search(r"loader process died.*lower data\.workers \(0 loads in the main process", failure(batches))
 
 
+def ask_this_process_to_stop(image: Tensor) -> Tensor:
+    os.kill(os.getpid(), signal.SIGINT)
+    return image
+
+
+def test_a_ctrl_c_that_reaches_a_worker_too_is_left_to_the_main_process(capfd: pytest.CaptureFixture[str]) -> None:
+    batches = SeededBatches(split_of(4), ask_this_process_to_stop, batch_size=2, workers=1)
+    assert [len(batch.labels) for batch in batches.epoch(0)] == [2, 2]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_impossible_arguments() -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         batches_of(batch_size=0)

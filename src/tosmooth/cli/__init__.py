@@ -65,11 +65,26 @@ def _run(command: Callable[[], Any]) -> int:
         goes_on = "" if begins_again else "; the same command goes on from the last checkpoint"
         err.print(f"[red]error:[/red] {markup(error, lines=True)}{goes_on}", soft_wrap=True)
         return 1
+    except (MemoryError, RuntimeError) as error:  # what trains asks for less; anything else is told here
+        if not _is_out_of_memory(error):
+            raise
+        err.print("[red]error:[/red] this machine's memory does not suffice for that", soft_wrap=True)
+        return 1
     except SystemExit as exit_:  # how typer ends, Ctrl-C included
         if exit_.code == 130 and speaks():
             err.print("interrupted; the same command goes on from what was reached")
         return exit_.code if isinstance(exit_.code, int) else 1
     return 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if "torch" not in sys.modules:  # commands without tensors do not load it to ask
+        return False
+    from tosmooth.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -212,6 +213,7 @@ class SeededBatches(Batches):
             batch_sampler=self._sampler,
             collate_fn=_collate,
             num_workers=workers,
+            worker_init_fn=_leave_signals,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
             # The loader draws a number per epoch, which must not come from the stream that drives dropout.
@@ -312,6 +314,12 @@ class _Augmented(Dataset[tuple[Tensor, int, _Key] | DataError]):
                 except DataError as error:
                     return error
         return image, self.labels[key.sample], key
+
+
+def _leave_signals(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal: workers leave it to the main one, and end when that ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork inherits the main process' handlers
 
 
 def _collate(samples: list[tuple[Tensor, int, _Key] | DataError]) -> tuple[Batch | None, list[DataError]] | DataError:
