@@ -31,6 +31,7 @@ def test_the_command_examines_everything_and_leaves_nothing(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_difference_after_a_resume_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The comparison can fail: with another random stream, dropout drops something else."""
     monkeypatch.setattr(RandomStream, "go_to", lambda self, state: None)

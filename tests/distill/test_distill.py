@@ -297,6 +297,7 @@ def test_a_wrong_architecture_is_asked_about(call: Call, tmp_path: Path):
     assert all(text.startswith(("--alpha", "--seed", "--temperature")) for text in error.value.mistakes)
 
 
+@pytest.mark.slow
 def test_two_classes_get_no_study_and_one_temperature_gets_others_to_compare(call: Call, teachers, tmp_path: Path):
     result = distilled(call, tmp_path)
     assert result["following"] == (
@@ -320,6 +321,7 @@ def test_weights_that_cannot_be_fetched_can_be_given(call: Call, tmp_path: Path,
         distilled(call, tmp_path, student="timm:resnet18.a1_in1k")
 
 
+@pytest.mark.slow
 def test_a_published_teacher_comes_from_the_hub_and_knows_imagenet(teachers, tmp_path: Path):
     """Weights of a thousand classes over HTTP; the folders are called by synsets, so its outputs are chosen by name."""
     synsets = ["n02869837", "n02769748", "n03450230", "n03594734"]

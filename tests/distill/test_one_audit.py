@@ -90,6 +90,7 @@ def test_what_somebody_says_of_size_and_validation_counts_in_both(images: Path, 
     assert of(result)["smoothing"]["evidence"]["samples"] == 4 * 24
 
 
+@pytest.mark.slow
 def test_where_no_weights_say_a_size_both_take_the_usual_one(images: Path, teachers: dict[float, Path], tmp_path: Path):
     """At which this teacher of 32 pixels is lost, and distill asks what is wrong."""
     model = f"teacher.model={TEACHER}"
@@ -100,6 +101,7 @@ def test_where_no_weights_say_a_size_both_take_the_usual_one(images: Path, teach
         distilled(images, tmp_path, teacher=str(teachers[0.1]), teacher_model=TEACHER)
 
 
+@pytest.mark.slow
 def test_a_published_model_is_audited_at_the_size_of_its_weights_by_both(images: Path, tmp_path: Path):
     """A folder of transformers is one: its processor says 40 pixels."""
     names = dict(enumerate(CLASSES))

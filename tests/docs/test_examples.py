@@ -122,6 +122,7 @@ def photos_study(workplace: Path) -> Path:
     return next((workplace / "runs").glob("photos*"))
 
 
+@pytest.mark.slow
 def test_start_and_choosing_t_work_as_typed_with_a_folder_of_photos(photos_study: Path) -> None:
     assert (photos_study / "report.html").is_file()
     results = pd.read_csv(photos_study / "results.csv")

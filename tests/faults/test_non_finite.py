@@ -15,6 +15,7 @@ from tests.faults.studies import changed, content, finish, log_of
 TOO_COLD = 1e-38  # logits divided by it are infinite
 
 
+@pytest.mark.faults
 def test_a_student_that_fails_is_marked_and_the_others_keep_their_bits(whole: Whole, tmp_path: Path):
     finish(changed(student={"temperatures": [1, 8, TOO_COLD]}), tmp_path)
     study = tmp_path / "small"

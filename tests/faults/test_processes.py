@@ -85,6 +85,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return run(UNNORMALISED, root / "one", 1), run(UNNORMALISED, root / "two", 2)
 
 
+@pytest.mark.faults
 def test_two_processes_give_the_numbers_of_one(studies: tuple[Path, Path]):
     one, two = studies
     for path in sorted(one.rglob("model.safetensors")):

@@ -59,6 +59,7 @@ def killed_and_gone_on(whole: Whole, root: Path, pattern: str) -> None:
     "pattern",
     ["small/students/*/epoch-0002.safetensors", pytest.param("small/teachers/*/result.json", marks=pytest.mark.faults)],
 )
+@pytest.mark.faults
 def test_a_killed_study_of_sentences_goes_on_to_the_same_bits(sentences: Whole, tmp_path: Path, pattern: str):
     killed_and_gone_on(sentences, tmp_path, pattern)
 

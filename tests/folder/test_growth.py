@@ -195,6 +195,7 @@ def test_a_grid_that_grows_runs_only_its_new_cells(
 
 
 @pytest.mark.usefixtures("unreported")
+@pytest.mark.slow
 def test_a_second_teacher_seed_runs_only_its_own_cells(tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress):
     """The whole study at once has the same models, to the bit."""
     tiny_raw["student"] |= {"temperatures": [4], "seeds": [1]}
@@ -216,6 +217,7 @@ def test_a_second_teacher_seed_runs_only_its_own_cells(tiny_raw: dict[str, Any],
 
 
 @pytest.mark.usefixtures("unreported")
+@pytest.mark.slow
 def test_a_grid_that_shrinks_keeps_what_is_on_disk(
     tiny_raw: dict[str, Any], tiny_study: StudyResults, tmp_path: Path, silent: StudyProgress
 ):

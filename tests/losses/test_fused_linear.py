@@ -310,6 +310,7 @@ def _one_rank(rank: int, meeting_point: str, out: str) -> None:
     os._exit(0)
 
 
+@pytest.mark.slow
 def test_under_distributed_data_parallel(tmp_path: Any) -> None:
     """Two processes, five rows each: the averaged gradients are those of the ten rows in one."""
     out = str(tmp_path / "gradients.pt")

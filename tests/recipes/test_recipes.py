@@ -116,6 +116,7 @@ def run(name: str, data: Path, root: Path, progress: StudyProgress, *overrides: 
     assert ("The paper, same data set and models" in page) == known
 
 
+@pytest.mark.slow
 def test_cifar100_with_its_super_classes_runs_to_its_report(
     tmp_path: Path, silent: StudyProgress, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def test_it_is_folded_in_the_page_with_no_verdict(tmp_path: Path):
     assert (tmp_path / "s" / "tables" / "costs.csv").is_file()
 
 
+@pytest.mark.slow
 def test_a_study_of_an_earlier_version_has_a_report_without_it(tmp_path: Path):
     folder = write_study(tmp_path / "s")
     assert costs_table(without(folder, *COSTS)) is None

@@ -93,6 +93,7 @@ def test_the_setting_with_the_lowest_bleu_stands_beside_it(files: StudyFiles) ->
     assert found["α = 0.1, sequence"][0] == "Folge 0 0.1"
 
 
+@pytest.mark.slow
 def test_alone_it_has_no_figure_over_temperature(tmp_path: Path) -> None:
     folder = write_sequence_study(tmp_path / "s")
     cells = pd.read_csv(folder / "results.csv")

@@ -178,6 +178,7 @@ def _decisions(record: Mapping[str, Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("share", [0.6])
+@pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_bits(both: Both, tmp_path: Path, share: float):
     _kill_and_go_on(both, tmp_path, share)
 

@@ -15,6 +15,7 @@ from tosmooth.study.summary import headline_of
 
 
 @pytest.mark.rule("R9")
+@pytest.mark.slow
 def test_equal_arms_are_as_good_as_one_another(tmp_path: Path, silent: StudyProgress):
     """With both weights of dkd at 0, hard labels alone teach: neither α nor T changes a weight."""
     raw = copy.deepcopy(TINY)

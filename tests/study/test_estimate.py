@@ -50,7 +50,7 @@ class Counting(StudyProgress):
         self.sample_steps[self._name] += samples
 
 
-@pytest.fixture(scope="module", params=["stored", "grouped"])
+@pytest.fixture(scope="module", params=[pytest.param("stored", marks=pytest.mark.slow), "grouped"])
 def estimated_and_run(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Estimate, Path, Counting, Counter[str]]:

@@ -296,6 +296,7 @@ def test_mistakes_of_the_analysis_come_before_any_work(tiny_raw, tmp_path, silen
 
 
 @pytest.mark.usefixtures("unreported")
+@pytest.mark.slow
 def test_given_groups_decide_what_is_similar(tiny_raw, tmp_path: Path, silent: StudyProgress):
     (tmp_path / "groups.yaml").write_text("shoes: [Sneaker, Sandal, Ankle boot]\ntops: [Shirt, Coat]", encoding="utf-8")
     tiny_raw["analysis"] = {"groups": str(tmp_path / "groups.yaml")}
@@ -348,6 +349,7 @@ def test_one_seed_one_temperature_and_only_a_smoothed_teacher(tiny_raw, tmp_path
     assert "α = 0.1" in (headline_of(results) or "")
 
 
+@pytest.mark.slow
 def test_epochs_chosen_on_the_test_split_are_marked_as_such(tiny_raw, tmp_path: Path, silent: StudyProgress):
     tiny_raw |= {"selection": "best_on_test"}
     tiny_raw["data"]["limit_train"] = 200

@@ -45,6 +45,7 @@ def test_translations_are_labels_of_the_same_sources_and_fit_into_a_batch(contex
     assert len(parts(context)) == -(-split.pairs // 30)
 
 
+@pytest.mark.slow
 def test_parts_that_are_there_are_not_translated_again_and_a_missing_one_is(context: Context):
     teacher = context.plan.teachers[0]
     first = translated_training(context, teacher)
@@ -65,6 +66,7 @@ def test_a_damaged_part_is_named(context: Context):
         translated_training(context, context.plan.teachers[0])
 
 
+@pytest.mark.slow
 def test_other_heads_are_another_teacher_although_the_weights_are_the_same(
     context: Context, tmp_path: Path, silent: StudyProgress
 ):

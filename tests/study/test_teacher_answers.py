@@ -72,6 +72,7 @@ def test_students_of_stored_logits_are_those_of_live_teachers(one_seed: dict[str
     assert (fc[0] - fc[1]).norm() < 0.02 * (fc[0] - fc[2]).norm()
 
 
+@pytest.mark.slow
 def test_another_study_with_the_same_teachers_uses_the_same_cache(one_seed: dict[str, Any], tmp_path: Path) -> None:
     first = run(one_seed, tmp_path)
     shards = {path: path.stat().st_mtime_ns for path in (tmp_path / ".cache").rglob("view-*")}
@@ -96,6 +97,7 @@ def test_a_damaged_cache_stops_the_study_before_any_student(one_seed: dict[str, 
     assert [record_of(again[name])["val/top1"] for name in again] == figures
 
 
+@pytest.mark.slow
 def test_few_views_of_many(one_seed: dict[str, Any], tmp_path: Path) -> None:
     """`cache: 3` of a shifted crop: three shards a teacher, and students that were trained on nothing else."""
     done = run(one_seed, tmp_path, "cache=3", "data.train_augmentation=crop_flip", "data.image_size=28")
@@ -162,6 +164,7 @@ def test_a_group_is_as_large_as_memory_allows(
     assert students_that_fit(context) == 1
 
 
+@pytest.mark.slow
 def test_features_are_stored_where_they_are_fewer_than_the_logits(one_seed: dict[str, Any], tmp_path: Path) -> None:
     """A teacher of 6 features for 10 classes: its last layer is applied on reading, and students learn the same."""
     one_seed["teacher"]["model"]["width"] = 0.1
@@ -199,6 +202,7 @@ def test_a_head_that_is_not_the_whole_of_it_is_not_applied_to_stored_features(
     assert head_to_apply(context, model, "backbone.fc", model.backbone.fc) is None
 
 
+@pytest.mark.slow
 def test_the_same_weights_in_another_structure_are_another_teacher(one_seed: dict[str, Any], tmp_path: Path) -> None:
     """A stride changes no weight's shape, but what the network says."""
     first = run(one_seed, tmp_path)

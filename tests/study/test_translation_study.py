@@ -246,6 +246,7 @@ def test_the_same_command_again_trains_and_translates_nothing(finished: Finished
     assert again.advice == finished.results.advice
 
 
+@pytest.mark.slow
 def test_kept_weights_are_the_mean_over_the_last_epochs(finished: Finished, tmp_path: Path):
     """By hand: the same student, stopped after its second and after its third epoch. (The rate of a step does not
     depend on how many follow.)"""

@@ -252,6 +252,7 @@ def begun(study: StudyResults, tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("unreported")
+@pytest.mark.slow
 def test_the_time_that_is_used_up_ends_it_and_more_time_goes_on(begun: Path, monkeypatch):
     """The test split was read before, and later advice says so."""
     monkeypatch.setattr(until_sure, "look", never_sure)

@@ -73,6 +73,7 @@ def translations(learnt: Learnt) -> dict[str, list[str]]:
     return found["val"]
 
 
+@pytest.mark.slow
 def test_64_pairs_learnt_by_heart_are_translated_nearly_without_mistakes(learnt: Learnt):
     assert learnt.measured["val/bleu"] > 90
     own = translations(learnt)
@@ -107,6 +108,7 @@ def test_the_figures_are_what_sacrebleu_says_of_the_written_translations(learnt:
     assert measured["bleu_signature"] == str(bleu.get_signature())
 
 
+@pytest.mark.slow
 def test_the_search_is_that_of_the_configuration(learnt: Learnt, tmp_path: Path):
     """Of sentences that the model does not know, what it says depends on the search."""
     few = TokenSplit(learnt.data.test.texts.select(np.arange(8)), learnt.data.vocabulary, "a few")

@@ -84,6 +84,7 @@ def in_wandb(study: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return rows, summary
 
 
+@pytest.mark.slow
 def test_three_trackers_hold_every_epoch_and_change_no_bit(tmp_path: Path, tiny_raw, tiny_study: StudyResults):
     console = recording()
     results = run_study(load_config(tiny_raw | {"trackers": ALL}), tmp_path / "runs", StudyProgress(console))

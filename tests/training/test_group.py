@@ -188,6 +188,7 @@ def test_a_student_that_diverges_leaves_the_others_alone(data, teachers, tmp_pat
 
 
 @pytest.mark.skipif(not any(shutil.which(name) for name in ("g++", "clang++")), reason="needs a C++ compiler")
+@pytest.mark.slow
 def test_compiled_equals_eager(data, tmp_path):
     """Up to rounding, and with one graph for all students of the architecture."""
     torch._dynamo.reset()
