@@ -139,6 +139,17 @@ def test_a_smoothed_teacher_at_a_raised_temperature_is_warned_about(call: Call, 
     assert "warning: " in said
 
 
+def test_what_was_gained_is_over_the_control_of_the_kept_students_seed(call: Call, tmp_path: Path):
+    """With several seeds each has a control of its own, and only one of them had the student's weights and batches."""
+    result = distilled(call, tmp_path, overrides=[*SMALL, "student.seeds=[0,1]"], temperatures=(1.0,))
+    kept = next(row for row in result["students"] if row["name"] == result["chosen"])
+    by_seed = {row["seed"]: row for row in result["controls"]}
+    assert sorted(by_seed) == [0, 1]
+    own = kept["test/top1"] - by_seed[kept["seed"]]["test/top1"]
+    assert result["gained"]["mean"] == pytest.approx(own, abs=1e-4)
+    assert result["gained"]["low"] <= own <= result["gained"]["high"]
+
+
 def test_an_unsmoothed_teacher_lets_validation_choose_the_temperature(call: Call, tmp_path: Path):
     result = distilled(call, tmp_path, alphas=(0.0,))
     assert [row["temperature"] for row in result["students"]] == [1.0, 2.0, 4.0]

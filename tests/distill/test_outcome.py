@@ -11,7 +11,7 @@ import pytest
 from tosmooth.config.schema import StudyConfig
 from tosmooth.distill.call import Call
 from tosmooth.distill.length import with_steps_enough
-from tosmooth.distill.outcome import choose, gained, shortfalls, unfinished
+from tosmooth.distill.outcome import choose, control_of, gained, shortfalls, unfinished
 from tosmooth.distill.start import starting_config
 from tosmooth.study.plan import Cell
 from tosmooth.tasks.metric import TOP1
@@ -87,6 +87,15 @@ def test_what_distilling_gained_has_an_interval_over_images():
     assert found["mean"] == pytest.approx(4.0)  # 850 against 810
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * 100 * np.sqrt((0.06 - 0.04**2) / 999), rel=1e-3)
     assert gained(ours, None) is None
+
+
+def test_a_student_is_held_against_the_control_of_its_own_seed():
+    """Another seed has other first weights and batches: the difference would be of two things."""
+    student = replace(cells((0, 1))[0], seed=1)
+    controls = [replace(student, name=f"control-s{seed}", seed=seed) for seed in (0, 1, 2)]
+    assert control_of(student, controls) is controls[1]
+    assert control_of(student, controls[::2]) is None
+    assert control_of(student, []) is None
 
 
 def called(tmp_path, **arguments: object) -> StudyConfig:

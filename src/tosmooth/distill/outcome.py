@@ -102,6 +102,12 @@ def unfinished(metric: Metric, ours: float | None, theirs: float | None, curve: 
     return found
 
 
+def control_of(chosen: Cell, controls: Sequence[Cell]) -> Cell | None:
+    """The student without a teacher that a student is compared with: the first of the same seed, so that both had the
+    same first weights and batches; None where there is none."""
+    return next((cell for cell in controls if cell.seed == chosen.seed), None)
+
+
 def gained(ours: NDArray[np.int8] | None, controls: NDArray[np.int8] | None) -> dict[str, float] | None:
     """What the student is better by on test than the one without a teacher, in points, with 95 % over these images.
 

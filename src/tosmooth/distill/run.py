@@ -21,6 +21,7 @@ from tosmooth.distill.given import AUDITED_TEMPERATURES, summary_of
 from tosmooth.distill.outcome import (
     ONE_SEED,
     choose,
+    control_of,
     following,
     gained,
     left_out,
@@ -154,7 +155,7 @@ def _curve(context: Context, cell: Cell) -> list[float]:
 
 def _gained(context: Context, chosen: Cell, controls: Sequence[Cell]) -> dict[str, float] | None:
     """Over the control of the same seed; None where there is none, or right and wrong are not counted."""
-    control = next((cell for cell in controls if cell.seed == chosen.seed), None)
+    control = control_of(chosen, controls)
     if control is None or not context.task.metric.counts_right:
         return None
     ours, without = (read_correct(context.folder(cell), "test") for cell in (chosen, control))

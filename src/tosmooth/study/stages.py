@@ -19,6 +19,7 @@ import torch
 from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
+from tosmooth.folder.columns import column
 from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.weights import save_weights
@@ -299,7 +300,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
     again = f", going on in epoch {start.epoch + 1}" if BEGINNING < start < (config.epochs, 0) else ""
     context.progress.stage(work.title(owners) + again, epochs=config.epochs, cost=cost, models=len(trainees))
 
-    measuring = Measuring(context, students=isinstance(owners[0], Cell))
+    measuring, judged_by = Measuring(context, students=isinstance(owners[0], Cell)), context.task.metric.judged_by
     evaluations: dict[str, Evaluation] = {}  # on validation, with the weights that are kept so far
 
     def validate(trainee: Trainee) -> dict[str, float]:
@@ -308,6 +309,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
         columns = found.columns(context.selection_split_name)
         if trainee.select_by is None or trainee.improves(columns):
             evaluations[trainee.name] = found
+        context.progress.validated(columns[column(context.selection_split_name, judged_by.name)], judged_by.unit)
         return columns
 
     with suppress(NonFiniteError):  # all failed: each carries its reason, which is recorded below
