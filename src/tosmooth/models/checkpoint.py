@@ -6,7 +6,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ class Checkpoint:
         path: of the file.
         places: tensors by name, by the keys under which they stand, joined by dots; "" is the file itself.
         metadata: of a safetensors file; of a PyTorch file none.
+        arguments: of the training script, under `args`, where it left them: numbers, texts and lists of them by name.
     """
 
     path: Path
     places: Mapping[str, dict[str, Tensor]]
     metadata: Mapping[str, str]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def largest(self) -> dict[str, Tensor]:
@@ -57,7 +59,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         if head[8:9] == b"{":  # behind the length of the header; no PyTorch file has one there
             with safe_open(path, "pt") as tensors:
                 named = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118
-                places, metadata = {"": named} if named else {}, tensors.metadata() or {}
+                places, metadata, arguments = {"": named} if named else {}, tensors.metadata() or {}, {}
         else:
             _refuse_others(path, head)
             # Not by its path: by its name PyTorch would read it as .safetensors.
@@ -65,7 +67,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
             quietly = warnings.catch_warnings(action="ignore", category=UserWarning)
             with quietly, torch.serialization.safe_globals(_harmless()), path.open("rb") as file:
                 content: Any = torch.load(file, map_location="cpu", weights_only=True)
-            places, metadata = _places(content), {}
+            places, metadata, arguments = _places(content), {}, _arguments(content)
     except ModelError:
         raise
     except pickle.UnpicklingError as error:
@@ -83,7 +85,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ModelError(f"{path}: cannot be read as a checkpoint, it may be damaged: {error}") from error
     if not places:
         raise ModelError(f"{path}: holds no tensors by name; expected a state_dict, alone or under a key")
-    return Checkpoint(path, places, metadata)
+    return Checkpoint(path, places, metadata, arguments)
 
 
 def _places(
@@ -103,6 +105,21 @@ def _places(
     return found
 
 
+def _arguments(content: Any) -> dict[str, Any]:
+    """What a training script left under `args`, in a `Namespace` or a dictionary, as far as it is plain."""
+    found = content.get("args") if isinstance(content, Mapping) else None
+    found = found.entries if isinstance(found, _Namespace) else found
+    if not isinstance(found, Mapping):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(key, str) and _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(isinstance(one, bool | int | float | str) for one in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
 class _Unread:
     """Stands for an object that is not wanted: whatever the file says of it is dropped."""
 
@@ -116,6 +133,16 @@ class _Unread:
         pass
 
 
+class _Namespace(_Unread):
+    """Stands for the arguments of a script: what they were called and what they were, and no object."""
+
+    entries: Mapping[Any, Any] = {}
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, Mapping):
+            self.entries = dict(state)
+
+
 class _Plain:
     """Stands for a mapping of another type: its entries go into a plain dictionary."""
 
@@ -123,9 +150,8 @@ class _Plain:
         return {}
 
 
+_NAMESPACES = ("argparse.Namespace", "types.SimpleNamespace")
 _UNREAD = (
-    "argparse.Namespace",
-    "types.SimpleNamespace",
     *(f"{module}.multiarray.{name}" for module in ("numpy.core", "numpy._core") for name in ("scalar", "_reconstruct")),
     *(f"numpy.{name}" for name in ("dtype", "ndarray")),
     *(
@@ -154,9 +180,11 @@ _PLAIN = (
 def _harmless() -> list[Any]:
     """Types that training scripts leave beside the weights, each with what is made of it instead.
 
-    Nothing of theirs is wanted, so nothing of theirs is made: neither NumPy nor a path sees what the file says.
+    Of the script's arguments the plain ones are kept. Nothing else of theirs is wanted, so nothing of theirs is made:
+    neither NumPy nor a path sees what the file says.
     """
-    return [*((_Unread, name) for name in _UNREAD), *((_Plain, name) for name in _PLAIN)]
+    stand_ins = ((_Unread, _UNREAD), (_Plain, _PLAIN), (_Namespace, _NAMESPACES))
+    return [(stand_in, name) for stand_in, names in stand_ins for name in names]
 
 
 def _refuse_others(path: Path, head: bytes) -> None:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from tosmooth.errors import ModelError, OtherModelError
 from tosmooth.files import sync_file, sync_folder
 from tosmooth.models import timm_models, torchvision_models
+from tosmooth.models.arguments import in_words, input_of
 from tosmooth.models.checkpoint import Checkpoint, read_checkpoint
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.last_layer import final_layers
@@ -68,7 +69,8 @@ def save_weights(module: nn.Module, path: Path) -> None:
 def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False, ema: bool = False) -> None:
     """Load a checkpoint into a model, in place and completely or not at all.
 
-    What was left out of the file is in a `StudyModel`'s `notes` afterwards.
+    What was left out of the file is in a `StudyModel`'s `notes` afterwards. An `ImageModel` prepares images as the file
+    says: as `save_weights` notes it, or as the arguments of a training script do (`input_of`).
 
     Args:
         model: a `StudyModel` (its backbone gets the weights) or any module.
@@ -95,6 +97,9 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False, em
     metadata = checkpoint.metadata
     spec = _input_spec(metadata[_INPUT], path) if _INPUT in metadata else None
     backbone.load_state_dict(state, strict=False)
+    if isinstance(model, ImageModel) and spec is None:
+        spec = input_of(checkpoint.arguments, model.input)
+        notes = notes if spec is None else (*notes, f"{path}: its arguments say {in_words(spec)}; images are shown so")
     if isinstance(model, StudyModel):
         model.notes = notes
     if isinstance(model, ImageModel) and spec is not None:
