@@ -18,6 +18,7 @@ from tosmooth.losses.objectives import (
     objectives,
     register_objective,
 )
+from tosmooth.losses.soft_targets import expected_loss
 
 __all__ = ["DistillationLoss", "Objective", "Reduction", "distillation_loss", "objectives", "register_objective"]
 
@@ -42,13 +43,18 @@ def distillation_loss(
 
     Computed in float32 or wider whatever the input types; the teacher is detached. Without targets every row counts.
 
+    Targets may also be class probabilities, as MixUp and CutMix make them. The hard term is then the cross-entropy
+    against (1 − s) · targets + s / K, with s the label smoothing. An objective that needs labels (`dkd`) is the mean of
+    its losses over the labels, weighted by their probabilities; any other is handed no targets.
+
     Args:
         student_logits: (N, K), or (B, L, K) for sequences.
         teacher_logits: the same shape.
         temperature: T > 0, a number, a 0-dimensional tensor, or one value per row, (N,) or (B, L).
         objective: a registered name, or a callable with the signature that `register_objective` describes.
         objective_kwargs: further keyword arguments of the objective.
-        targets: class indices, (N,) or (B, L). Rows whose target is `ignore_index` are left out.
+        targets: class indices, (N,) or (B, L), and rows whose target is `ignore_index` are left out; or class
+            probabilities, floats of the logits' shape whose rows sum to 1, and every row counts.
         hard_weight: w in [0, 1]; the paper uses 0.
         label_smoothing: smoothing of the hard-label term, in [0, 1).
         topk: keep only the teacher's k most likely classes of each row, renormalised; the student stays a distribution
@@ -61,7 +67,7 @@ def distillation_loss(
 
     Raises:
         ValueError: shapes differ, T ≤ 0 or not finite, w outside [0, 1], label smoothing outside [0, 1), w > 0 without
-            targets, targets that are no integers, an unknown objective or reduction, k outside [1, K] or with an
+            targets, targets of another shape or type, an unknown objective or reduction, k outside [1, K] or with an
             objective that it means nothing to, an objective's own refusal of its options or of missing targets, or an
             objective that does not return one loss per row.
     """
@@ -79,6 +85,9 @@ def distillation_loss(
     teacher = teacher_logits.detach().reshape(row_shape.numel(), classes).to(wide)
     divisor = checked_temperature(temperature, row_shape, student)
     kept: Tensor | None = None
+    soft: Tensor | None = None  # (N, K)
+    if targets is not None and targets.is_floating_point():
+        soft, targets = targets.reshape(row_shape.numel(), classes).to(wide), None
     if targets is not None:
         targets = targets.reshape(-1).to(torch.int64)
         kept = targets != ignore_index
@@ -92,13 +101,19 @@ def distillation_loss(
         cut = torch.full_like(teacher, float("-inf"))
         teacher = cut.scatter(-1, indices, teacher.gather(-1, indices))
 
-    rows = find_objective(objective)(student, teacher, divisor, targets, **(objective_kwargs or {}))
+    found = find_objective(objective)
+
+    def loss_of(labels: Tensor | None) -> Tensor:
+        return found(student, teacher, divisor, labels, **(objective_kwargs or {}))
+
+    rows = expected_loss(loss_of, soft) if soft is not None and found.needs_targets else loss_of(targets)
     if rows.shape != student.shape[:1]:
         raise ValueError(
             f"objective {objective!r} returned shape {tuple(rows.shape)}; one loss per row is ({len(student)},)"
         )
-    if hard_weight > 0 and targets is not None:
-        hard = F.cross_entropy(student, targets, label_smoothing=label_smoothing, reduction="none")
+    labels = targets if soft is None else soft
+    if hard_weight > 0 and labels is not None:
+        hard = F.cross_entropy(student, labels, label_smoothing=label_smoothing, reduction="none")
         rows = (1 - hard_weight) * rows + hard_weight * hard
     if kept is not None:
         rows = rows.masked_fill(~kept, 0)
@@ -187,10 +202,12 @@ def _check_logits(student: Tensor, teacher: Tensor, targets: Tensor | None) -> N
         raise ValueError(f"logits must be floating-point, got {student.dtype} and {teacher.dtype}")
     if targets is None:
         return
-    if targets.shape != student.shape[:-1]:
-        raise ValueError(f"targets have shape {tuple(targets.shape)}; expected {tuple(student.shape[:-1])}")
-    if targets.is_floating_point() or targets.dtype == torch.bool:
-        raise ValueError(f"targets must be class indices (integers), got {targets.dtype}")
+    expected = student.shape if targets.is_floating_point() else student.shape[:-1]
+    if targets.shape != expected or targets.dtype == torch.bool:
+        raise ValueError(
+            f"targets must be class indices (integers) of shape {tuple(student.shape[:-1])}, or class probabilities of "
+            f"shape {tuple(student.shape)}; got {targets.dtype} of shape {tuple(targets.shape)}"
+        )
 
 
 def check_settings(hard_weight: float, label_smoothing: float, topk: int | None, reduction: str) -> None:

@@ -104,7 +104,10 @@ def fused_linear_distillation(
     if chunk_size is not None and chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1, got {chunk_size}")
     if targets is not None and (targets.shape != row_shape or targets.is_floating_point()):
-        raise ValueError(f"targets must be class indices of shape {tuple(row_shape)}, got {tuple(targets.shape)}")
+        raise ValueError(
+            f"targets must be class indices of shape {tuple(row_shape)}, got {targets.dtype} of shape "
+            f"{tuple(targets.shape)}" + "; distillation_loss takes class probabilities" * targets.is_floating_point()
+        )
     rows, device = row_shape.numel(), student_hidden.device.type
     with torch.no_grad():
         wide = torch.promote_types(student_hidden.dtype, torch.float32)

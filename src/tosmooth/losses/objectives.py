@@ -72,10 +72,11 @@ class Objective:
 
 
 def _added(name: str, function: Any) -> Objective:
-    """An objective that a package adds: a function, which may say with an attribute `topk` that it takes none."""
+    """An objective that a package adds: a function, which may have the attributes `topk` and `needs_targets`."""
     if not callable(function):
         raise plugins.wrong("objectives", name, "a function")
-    return Objective(name, function, topk=bool(getattr(function, "topk", True)))
+    traits = {"topk": getattr(function, "topk", True), "needs_targets": getattr(function, "needs_targets", False)}
+    return Objective(name, function, **{key: bool(value) for key, value in traits.items()})
 
 
 OBJECTIVES: Registry[Objective] = Registry("objectives", "objective", ValueError, accept=_added)
@@ -90,8 +91,9 @@ def register_objective(
     """Make an objective known by name, for configurations and for `distillation_loss`.
 
     The function takes student logits (N, K), teacher logits (N, K), the temperature (a number, a 0-dimensional tensor,
-    or (N, 1)) and targets (N,) or None, and returns one loss per row, (N,). Logits are float32 or wider. With `topk`,
-    the teacher's other logits are −∞. Rows that are ignored arrive as zeros with target 0, and what is returned for
+    or (N, 1)) and targets (N,) or None, and returns one loss per row, (N,). Logits are float32 or wider. Where images
+    are mixed, one that needs targets is asked once for each label of a row, and any other gets None. With `topk`, the
+    teacher's other logits are −∞. Rows that are ignored arrive as zeros with target 0, and what is returned for
     them is dropped. Further arguments are keyword arguments with defaults: `objective_kwargs`, and in a configuration
     `student.objective_options`. For values that it cannot work with it raises ValueError.
 

@@ -9,14 +9,17 @@ from torch import Tensor, nn
 
 from tosmooth.losses.distillation import distillation_loss
 from tosmooth.losses.fused_linear import fused_linear_distillation
+from tosmooth.losses.objectives import find_objective
+from tosmooth.losses.soft_targets import expected_loss
 from tosmooth.training.forward import Answer, Hidden, logits_of
 
-# the model's answer for N samples, labels (N,), teachers' answers by name → scalar loss
+MIXED_LABELS = 2  # of an image, at most: MixUp and CutMix make one out of two
+# the model's answer for N samples, labels (N,) or of mixed images (N, K), teachers' answers by name → scalar loss
 LossFunction = Callable[[Answer, Tensor, Mapping[str, Answer]], Tensor]
 
 
 def label_smoothing_loss(alpha: float) -> LossFunction:
-    """The teachers' loss: cross-entropy against labels smoothed by α."""
+    """The teachers' loss: cross-entropy against labels smoothed by α; mixed ones become (1 − α) · mixed + α / K."""
 
     def loss(logits: Answer, labels: Tensor, _: Mapping[str, Answer]) -> Tensor:
         assert isinstance(logits, Tensor)
@@ -37,7 +40,8 @@ def distillation_from(
 ) -> LossFunction:
     """A student's loss: distillation from one teacher of the group at one temperature.
 
-    Of answers that are hidden states, the loss is the fused one: the same in value and gradients, up to rounding.
+    Of answers that are hidden states, the loss is the fused one: the same in value and gradients, up to rounding. It
+    takes one label a sample; where they are mixed, the logits are made.
 
     Args:
         teacher: its name.
@@ -56,12 +60,21 @@ def distillation_from(
         "label_smoothing": label_smoothing,
         "topk": topk,
     }
+    needs_targets = find_objective(objective).needs_targets
 
     def loss(answer: Answer, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
         taught = answers[teacher]
-        if not (isinstance(answer, Hidden) and isinstance(taught, Hidden)):
+        mixed = labels.is_floating_point()
+        if mixed or not (isinstance(answer, Hidden) and isinstance(taught, Hidden)):
             # Of teachers with no more outputs than features, logits are stored; the student's are made as well, then.
-            return distillation_loss(logits_of(answer), logits_of(taught), temperature, targets=labels, **settings)
+            pair = logits_of(answer), logits_of(taught)
+            if mixed and needs_targets:  # both terms are linear in the label
+
+                def rows_of(hard: Tensor) -> Tensor:
+                    return distillation_loss(*pair, temperature, targets=hard, reduction="none", **settings)
+
+                return expected_loss(rows_of, labels, labels=MIXED_LABELS).mean()
+            return distillation_loss(*pair, temperature, targets=labels, **settings)
         return fused_linear_distillation(
             answer.features,
             answer.layer.weight,
