@@ -31,6 +31,20 @@ def unportable(name: str) -> str | None:
     return None
 
 
+# Of this process or another one, and those that safetensors makes before a file has the name it was asked for.
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp|\.tmp[A-Za-z0-9]{6}")
+
+
+def temporary_of(path: Path) -> Path:
+    """Where a file or a folder is made before it gets its name: beside it, hidden, of this process only."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a name is one that `temporary_of` or safetensors gives: of a process that was killed, it may go."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file's content in one step: a reader sees the old one or the new one, never half.
 
@@ -38,7 +52,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         OSError: the file cannot be written; an older one is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(path)
     temporary.unlink(missing_ok=True)  # of a process that was killed and had the same number
     try:
         # Exclusively: in a folder of someone else's, a link of this name could lead anywhere.
@@ -58,7 +72,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Bring a file that another library has written to the disk."""
+    """Bring a file that another library has written to the disk, with the rights that the umask gives any file."""
+    mask = os.umask(0o077)  # there is no other way to ask
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
     with path.open("r+b") as file:  # Windows syncs only what may be written
         os.fsync(file.fileno())
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from tosmooth.errors import StudyError
-from tosmooth.files import sync_file, sync_folder
+from tosmooth.files import sync_file, sync_folder, temporary_of
 from tosmooth.folder.writing import load_json, write_json
 
 MANIFEST = "export.json"
@@ -64,7 +64,7 @@ def write_whole(folder: Path, write: Callable[[Path], dict[str, Any]]) -> dict[s
     Raises:
         StudyError: the folder cannot be written.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    temporary = temporary_of(folder)
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tosmooth.config.schema import StudyConfig, dump_config
 from tosmooth.errors import StudyError
-from tosmooth.files import write_text
+from tosmooth.files import is_temporary, write_text
 from tosmooth.folder.growth import Change, compare
 from tosmooth.folder.paths import (
     ADVICE_FILE,
@@ -79,9 +79,9 @@ def claim(directory: StudyDirectory, config: StudyConfig, fingerprint: str) -> C
                 f"the data are not those that {path} was begun with (other images, labels or file sizes); put "
                 "them back, or give this study its own name (name=…)"
             )
-        # Of a process that was killed while writing; safetensors names its own files the other way round.
-        for leftover in [*path.rglob(".*.tmp"), *path.rglob(".tmp*")]:
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        for leftover in filter(is_temporary, list(path.rglob(".*"))):  # of a process that was killed while writing
+            folder = leftover.is_dir() and not leftover.is_symlink()
+            shutil.rmtree(leftover) if folder else leftover.unlink(missing_ok=True)
         for told in directory.state.glob(f"{TOLD}*"):  # of runs of several processes, see `peers.one_message`
             told.unlink(missing_ok=True)
         if change is not None and change.grid:

@@ -10,8 +10,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from tosmooth.errors import ModelError, OtherModelError
-from tosmooth.files import sync_file, sync_folder
+from tosmooth.files import sync_file, sync_folder, temporary_of
 from tosmooth.models import timm_models, torchvision_models
 from tosmooth.models.arguments import in_words, input_of
 from tosmooth.models.checkpoint import Checkpoint, read_checkpoint
@@ -48,22 +46,18 @@ def save_weights(module: nn.Module, path: Path) -> None:
     metadata = {_OURS: "1"}
     if isinstance(model, ImageModel):  # in place of it: of two entries, safetensors writes any of the two first
         metadata = {_INPUT: json.dumps(dataclasses.asdict(model.input))}
-    temporary = None
+    temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(descriptor)
         safetensors.torch.save_file(_each_once(backbone_of(model).state_dict()), temporary, metadata=metadata)
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
-        sync_file(Path(temporary))
-        Path(temporary).replace(path)
-        temporary = None
+        sync_file(temporary)
+        temporary.replace(path)
         sync_folder(path.parent)
     except (OSError, SafetensorError) as error:
         raise ModelError(f"{path}: the weights could not be written: {error}") from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # there may be no folder, or a file in its place
+            temporary.unlink()
 
 
 def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False, ema: bool = False) -> None:

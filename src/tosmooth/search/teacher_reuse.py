@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import StudyError
+from tosmooth.files import temporary_of
 from tosmooth.folder.claim import data_of
 from tosmooth.folder.columns import COSTS_ON_TEST, OF_EVERY_PASS, column
 from tosmooth.folder.growth import compare
@@ -54,7 +55,7 @@ def take_over_teachers(context: Context, study: Path) -> list[str]:
         record = read_record(there)
         if record is None or record.get("status") not in {"done", "given"}:
             continue
-        temporary = here.with_name(f".{here.name}.tmp")
+        temporary = temporary_of(here)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.copytree(
             there, temporary, ignore=shutil.ignore_patterns(RELIABILITY_FILE, RECORD_FILE, TRANSLATIONS_FILE, ".*")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tosmooth.errors import CheckpointError
-from tosmooth.files import sync_file, sync_folder, write_text
+from tosmooth.files import sync_file, sync_folder, temporary_of, write_text
 
 FORMAT = 1
 KEPT = 2  # checkpoints of a group; the older one serves where the newer one turns out to be damaged
@@ -73,7 +72,7 @@ class CheckpointStore:
             OSError: the disk refuses; the checkpoints before are untouched.
         """
         target = self.folder / group / f"epoch-{position.epoch:05d}-batch-{position.batch:08d}"
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = temporary_of(target)
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             members = {}
