@@ -127,7 +127,7 @@ def test_an_unsmoothed_network_is_never_called_smoothed(seed: int):
 
 @pytest.mark.parametrize("temperature", [0.1, 0.37, 0.5, 0.68])
 @pytest.mark.parametrize("how", ["plain", "mixup"])
-@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2])
+@pytest.mark.parametrize("alpha", [0.1, *(pytest.param(alpha, marks=pytest.mark.slow) for alpha in (0.05, 0.2))])
 def test_a_smoothed_teacher_after_temperature_scaling_is_never_called_not_smoothed(
     alpha: float, how: str, temperature: float
 ):

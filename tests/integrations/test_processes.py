@@ -13,6 +13,8 @@ import torch
 
 from tests.integrations.one_process import everything
 
+pytestmark = pytest.mark.slow  # processes of torchrun
+
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:

@@ -48,6 +48,7 @@ def test_a_row_by_setting_with_its_interval_and_the_teachers_first(effect_files:
     assert "fewer than 20 test images" in table.caption
 
 
+@pytest.mark.slow
 def test_it_is_folded_in_the_page_with_no_verdict(tmp_path: Path):
     page = build_report(write_study(tmp_path / "s")).read_text(encoding="utf-8")
     assert "<summary>What smoothing costs beside accuracy</summary>" in page

@@ -109,6 +109,7 @@ def test_a_study_of_an_older_version_has_no_reasons(tmp_path: Path) -> None:
     assert list(table.columns[-1].texts) == ["–"]
 
 
+@pytest.mark.slow
 def test_a_long_list_of_images_is_cut_on_the_page_but_not_in_its_file(tmp_path: Path) -> None:
     images = tuple(f"train/{n}.png: <cut> short" for n in range(MOST_IMAGES + 5))
     study = write_study(tmp_path / "s", Variant(seeds=1, unreadable=images))

@@ -360,7 +360,10 @@ def train(
     return {trainee.name: trainee.model.state_dict() for trainee in group}
 
 
-@pytest.mark.parametrize(("fused", "stored"), [(False, False), (True, False), (False, True)])
+@pytest.mark.parametrize(
+    ("fused", "stored"),
+    [(False, False), *(pytest.param(*two, marks=pytest.mark.slow) for two in ((True, False), (False, True)))],
+)
 def test_group_equals_solo_bit_for_bit(sentences: Sentences, tmp_path: Path, fused: bool, stored: bool):
     """With dropout, live teachers and stored ones."""
     caches = tmp_path / "caches" if stored else None
