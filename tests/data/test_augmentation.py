@@ -1,10 +1,22 @@
 from __future__ import annotations
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
 
-from tosmooth.data.augmentation import eval_transform, eval_transform_names, train_transform, train_transform_names
+from tosmooth.config.schema import DataConfig
+from tosmooth.data.augmentation import (
+    eval_transform,
+    eval_transform_names,
+    full_train_transform,
+    train_transform,
+    train_transform_names,
+)
+from tosmooth.data.pipeline import ImagePipeline
+from tosmooth.data.registry import load_image_data
 from tosmooth.errors import ConfigError
 
 
@@ -30,6 +42,72 @@ def test_the_recipe_of_the_paper_for_cub() -> None:
     assert (rotation.degrees, rotation.interpolation) == ([-45.0, 45.0], v2.InterpolationMode.BILINEAR)
     assert [list(jitter.brightness), list(jitter.contrast)] == [[0.8, 1.2], [0.8, 1.2]]
     assert (jitter.saturation, jitter.hue) == (None, None)
+
+
+def _others() -> object:
+    """Where Python's and NumPy's generators stand."""
+    return random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+
+
+def data(**settings: object) -> DataConfig:
+    return DataConfig(**{"train_augmentation": "flip", "image_size": 24, **settings})
+
+
+FURTHER = [
+    ({"auto_augment": "trivialaugment"}, [v2.TrivialAugmentWide()], "flip + trivialaugment"),
+    ({"auto_augment": "randaugment"}, [v2.RandAugment(num_ops=2, magnitude=9)], "flip + randaugment 9"),
+    (
+        {"auto_augment": "randaugment", "randaugment_magnitude": 15, "random_erasing": 0.7},
+        [v2.RandAugment(num_ops=2, magnitude=15), v2.RandomErasing(p=0.7)],
+        "flip + randaugment 15 + erasing 0.7",
+    ),
+    ({"random_erasing": 1.0}, [v2.RandomErasing(p=1.0)], "flip + erasing 1.0"),
+]
+
+
+@pytest.mark.parametrize(("settings", "parts", "name"), FURTHER, ids=[name for *_, name in FURTHER])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_follows_the_crop_is_torchvisions_by_torchs_generator_alone(settings, parts, name, channels) -> None:
+    config = data(**settings)
+    assert config.full_augmentation == name
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(256, (12, channels, 24, 24), generator=generator, dtype=torch.uint8)
+    own, theirs = full_train_transform(config), v2.Compose([v2.RandomHorizontalFlip(), *parts])
+    others = _others()
+    found = []
+    for transform in (own, theirs, own):
+        torch.manual_seed(5)
+        found.append(torch.stack([transform(image) for image in images]))
+    assert _others() == others
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+    assert (found[0].dtype, found[0].shape) == (torch.uint8, images.shape)
+    assert not torch.equal(found[0], images)
+
+
+def test_without_further_steps_the_name_and_the_transform_are_as_ever() -> None:
+    assert data().full_augmentation == "flip"
+    assert isinstance(full_train_transform(data()), v2.RandomHorizontalFlip)
+    assert isinstance(full_train_transform(data(train_augmentation="none")), torch.nn.Identity)
+
+
+def test_batches_of_further_augmentation_follow_seed_epoch_and_sample() -> None:
+    """Also in worker processes, and where a sample stands changes nothing; evaluation shows images as they are."""
+    raw = load_image_data("fashion_mnist_sample", limit_train=40, limit_test=20, validation=0.1)
+    settings = {"auto_augment": "trivialaugment", "random_erasing": 0.5}
+
+    def shown(epoch: int, seed: int = 0, **more: object) -> dict[int, torch.Tensor]:
+        pipeline = ImagePipeline(data(**settings, **more), torch.device("cpu"))
+        assert pipeline.training_outcomes(raw.train) is None
+        batches = pipeline.training(raw.train, batch_size=8, seed=seed)
+        return {int(i): im for b in batches.epoch(epoch) for i, im in zip(b.indices, b.inputs, strict=True)}
+
+    first = shown(0)
+    for other, same in ((shown(0), True), (shown(0, workers=2), True), (shown(1), False), (shown(0, seed=1), False)):
+        assert all(torch.equal(first[index], other[index]) for index in first) is same
+    evaluated = ImagePipeline(data(**settings), torch.device("cpu")).evaluation(raw.train, batch_size=40)
+    (whole,) = evaluated.epoch(0)
+    assert torch.equal(whole.inputs, torch.stack([raw.train[index] for index in range(len(raw.train))]))
 
 
 def test_none_changes_nothing_and_flip_mirrors() -> None:

@@ -125,6 +125,14 @@ def test_the_kept_weights_may_be_a_mean(student):
     assert "| Epochs | 2, kept: the mean of the weights after each of the last 2 |" in card
 
 
+def test_mixed_images_are_told(student):
+    assert "images mixed" not in model_card(student, ["safetensors"])
+    mixing = student.config.student.mixing.model_copy(update={"cutmix": 1.0})
+    section = student.config.student.model_copy(update={"mixing": mixing})
+    mixed = dataclasses.replace(student, config=student.config.model_copy(update={"student": section}))
+    assert "| Training | images mixed: CutMix 1 |" in model_card(mixed, ["safetensors"])
+
+
 def test_where_there_is_no_temperature_none_is_told(student):
     owner = dataclasses.replace(student.owner, objective="sequence")
     card = model_card(dataclasses.replace(student, owner=owner, files=None), ["safetensors"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from tests.fake_study.folder import Variant, write_study
@@ -37,6 +38,13 @@ def test_how_it_was_run_names_grid_versions_and_time(effect_files: StudyFiles) -
     assert run["time"] == "7 min 1 s"
     assert run["PyTorch"] == "2.9.0"
     assert "GPU" not in run  # there was none
+
+
+def test_how_it_was_run_tells_mixed_images(effect_files: StudyFiles) -> None:
+    plain = dict(how_it_was_run(effect_files))["student"]
+    student = {**effect_files.config["student"], "mixing": {"mixup": 0.2, "cutmix": 1.0}}
+    mixed = dataclasses.replace(effect_files, config={**effect_files.config, "student": student})
+    assert dict(how_it_was_run(mixed))["student"] == f"{plain}; images mixed: MixUp 0.2, CutMix 1"
 
 
 def test_duration() -> None:

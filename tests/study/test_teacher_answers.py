@@ -115,6 +115,8 @@ def test_few_views_of_many(one_seed: dict[str, Any], tmp_path: Path) -> None:
         (["cache=5"], 2),  # all that a flip has
         (["cache=5", "data.train_augmentation=imagenet", "data.image_size=28"], 5),
         (["data.train_augmentation=none"], 1),
+        (["data.auto_augment=trivialaugment"], None),
+        (["data.random_erasing=0.3", "cache=5"], 5),
         (["student.epochs=3"], None),  # 3 passes saved, 2 to be paid
         (["student.epochs=3", "student.seeds=[0,1]"], 2),
         (["data.train_augmentation=crop_flip", "data.image_size=28"], None),  # 162 outcomes

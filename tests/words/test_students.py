@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tosmooth.recipes.reading import load_config
-from tosmooth.words.students import how_students_train
+from tosmooth.words.students import how_mixed, how_students_train
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,21 @@ def test_the_optimiser_its_rates_and_the_epochs_are_told(tiny_raw, overrides, wo
     student = load_config(tiny_raw, overrides).student
     training = {"optimizer": student.optimizer.name, "epochs": student.epochs}
     assert how_students_train(training, student.peak_rates) == words
+
+
+@pytest.mark.parametrize(
+    ("mixing", "words"),
+    [
+        ({"mixup": 0.2, "cutmix": 1.0, "probability": 1.0}, "images mixed: MixUp 0.2, CutMix 1"),
+        ({"cutmix": 1.0, "probability": 0.5}, "images mixed: CutMix 1, in 50 % of the batches"),
+        ({"mixup": 0.2, "cutmix": 0.0, "probability": 0.0}, ""),
+        ({}, ""),
+        (None, ""),
+        ({"mixup": "much"}, ""),
+    ],
+)
+def test_how_images_were_mixed(mixing, words):
+    assert how_mixed(mixing) == words
 
 
 def test_of_an_earlier_version_nothing_is_known():

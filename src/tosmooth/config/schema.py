@@ -18,6 +18,7 @@ from tosmooth.config.types import (
     Control,
     ExistingPath,
     Knowledge,
+    MixingStrength,
     Positive,
     PositiveNumber,
     Seed,
@@ -26,6 +27,7 @@ from tosmooth.config.types import (
     Weight,
     as_cache_section,
     as_list,
+    as_mixing_section,
     as_model_section,
     distinct,
     finite,
@@ -60,6 +62,15 @@ class DataConfig(Section):
     split_seed: Seed = Field(0, description="seed of that split")
     image_size: Positive | None = Field(None, description="side of the square training crop, pixels; null = as stored")
     train_augmentation: str = Field("none", description="training augmentation by name")
+    auto_augment: Literal["none", "randaugment", "trivialaugment"] = Field(
+        "none",
+        description="after the training augmentation: none; randaugment (two random operations of one strength); "
+        "trivialaugment (one operation of random strength, its wide range)",
+    )
+    randaugment_magnitude: Annotated[int, Field(ge=0, le=30)] = Field(9, description="strength (randaugment)")
+    random_erasing: Weight = Field(
+        0.0, description="probability that a rectangle of a training image, 2 to 33 % of its area, is made black"
+    )
     eval_transform: str = Field("none", description="evaluation transform by name")
     in_memory: Annotated[Literal["auto", "off"], BeforeValidator(on_off)] = Field(
         "auto", description="auto: images that memory holds stay on the device, augmented a batch at a time; off: never"
@@ -78,6 +89,19 @@ class DataConfig(Section):
     limit_validation: Positive | None = Field(
         None, description="the same of validation, where the source has such a split of its own"
     )
+
+    @property
+    def full_augmentation(self) -> str:
+        """All that happens to a training image, as captions and stored answers call it: `flip + trivialaugment`."""
+        strength = f" {self.randaugment_magnitude}" if self.auto_augment == "randaugment" else ""
+        further = [f"{self.auto_augment}{strength}"] if self.auto_augment != "none" else []
+        further += [f"erasing {self.random_erasing}"] if self.random_erasing else []
+        return " + ".join([self.train_augmentation, *further])
+
+    @property
+    def augments_further(self) -> bool:
+        """Whether anything happens after the training augmentation."""
+        return self.full_augmentation != self.train_augmentation
 
 
 class ModelConfig(Section):
@@ -137,6 +161,23 @@ class ScheduleConfig(Section):
     gamma: float = Field(0.1, gt=0, le=1, description="factor of one step (step)")
 
 
+class MixingConfig(Section):
+    """Images mixed in pairs, once a batch, before teacher and students see it (torchvision's MixUp and CutMix)."""
+
+    mixup: MixingStrength = Field(
+        0.0, description="MixUp: λ is drawn from Beta(a, a) with this a, often 0.2 or 0.8; 0 = none"
+    )
+    cutmix: MixingStrength = Field(
+        0.0, description="CutMix: the same, usually 1; with both, each batch has one of them, as often as the other"
+    )
+    probability: Weight = Field(1.0, description="share of the batches that are mixed")
+
+    @property
+    def on(self) -> bool:
+        """Whether any batch is mixed."""
+        return self.probability > 0 and (self.mixup > 0 or self.cutmix > 0)
+
+
 class TrainingConfig(Section):
     """What the training of teachers and of students has in common."""
 
@@ -149,6 +190,7 @@ class TrainingConfig(Section):
     optimizer: OptimizerConfig = Field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
     gradient_clip: PositiveNumber | None = Field(None, description="largest gradient norm; null = off")
+    mixing: Annotated[MixingConfig, BeforeValidator(as_mixing_section)] = Field(default_factory=MixingConfig)
     average_last: Positive = Field(
         1, description="keep the mean of the weights after each of the last so many epochs (needs selection: last)"
     )
@@ -317,7 +359,8 @@ class CacheConfig(Section):
     views: Annotated[Literal["auto", "off"] | Positive, BeforeValidator(on_off)] = Field(
         "auto",
         description="augmented views of each image that the teachers are asked about; auto: all of them where the "
-        "augmentation has few (nothing is lost), else off; a number limits what students see; off: teachers run live",
+        "augmentation has few (nothing is lost), else off; a number limits what students see; off: teachers run live, "
+        "as they do for mixed images",
     )
     view_seed: Seed = Field(0, description="seed of the views, apart from the students' seeds")
     directory: Path | None = Field(None, description="folder of all caches; null = `.cache` beside the studies")

@@ -90,6 +90,18 @@ def as_model_section(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def as_mixing_section(value: Any) -> Any:
+    """`mixing: off` is short for the defaults."""
+    return {} if value is False or value == "off" else value
+
+
+def mixing_strength(value: float) -> float:
+    """The parameter of a Beta distribution, where it still is one in single precision; 0 is off."""
+    if 0 < value < 0.001:
+        raise ValueError("must be 0 (off), or from 0.001 to 100")
+    return value
+
+
 def as_cache_section(value: Any) -> Any:
     """`cache: off` is short for `cache: {views: off}`."""
     return value if isinstance(value, dict | BaseModel) else {"views": value}
@@ -99,6 +111,7 @@ ExistingPath = Annotated[Path, AfterValidator(existing_path)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0), AfterValidator(finite)]
 Weight = Annotated[float, Field(ge=0, le=1)]
+MixingStrength = Annotated[float, Field(ge=0, le=100), AfterValidator(mixing_strength)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveNumber = Annotated[float, Field(gt=0), AfterValidator(finite)]

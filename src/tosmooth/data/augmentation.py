@@ -6,10 +6,14 @@ Images stay uint8: normalisation belongs to each model, which knows its own mean
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from tosmooth.errors import ConfigError, DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from tosmooth.config.schema import DataConfig
 
 Transform = nn.Module  # as torchvision's are
 _TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub")
@@ -68,6 +72,21 @@ def train_transform(name: str, size: int | None) -> Transform:
         ConfigError: unknown name, or it needs a size and there is none.
     """
     return _build("train augmentation", _TRAIN, name, size)
+
+
+def full_train_transform(config: DataConfig) -> Transform:
+    """The training augmentation, and then what `auto_augment` and `random_erasing` add; uint8 in and out.
+
+    Raises:
+        ConfigError: as `train_transform`.
+    """
+    first = train_transform(config.train_augmentation, config.image_size)
+    if not config.augments_further:
+        return first
+    from tosmooth.data import transforms
+
+    policy, strength, erasing = config.auto_augment, config.randaugment_magnitude, config.random_erasing
+    return nn.Sequential(first, *transforms.further(policy, strength, erasing))
 
 
 def eval_transform(name: str, size: int | None) -> Transform:

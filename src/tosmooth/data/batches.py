@@ -22,6 +22,8 @@ from tosmooth.models.translation_inputs import TokenInputs
 class Batch(NamedTuple):
     """Inputs, labels (N,) int64, and indices (N,) int64 into the split.
 
+    Of mixed images (`data.mixing`), labels are class probabilities (N, K), and indices say whose image came first.
+
     Inputs are images uint8 (N, C, H, W), or padded sentence pairs, whose N target tokens are the samples.
 
     `views` (N,) int64 says which of its stored views each image shows; None where views are not stored. Where several
@@ -40,6 +42,11 @@ class Batch(NamedTuple):
     def counted(self) -> int:
         """Images here that count."""
         return 0 if self.placeholder else len(self.labels)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its images are mixed."""
+        return self.labels.is_floating_point()
 
     @property
     def whole(self) -> int:

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from tosmooth.config.schema import DataConfig
-from tosmooth.data.augmentation import Transform, eval_transform, train_transform
+from tosmooth.data.augmentation import Transform, eval_transform, full_train_transform
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches, ResidentBatches, SeededBatches
-from tosmooth.data.views import ViewSchedule, outcomes_of
+from tosmooth.data.views import Outcomes, ViewSchedule, outcomes_of
 from tosmooth.memory import free_memory
 
 # Of an accelerator's free memory; the rest is for models and activations.
@@ -42,32 +42,35 @@ class ImagePipeline:
 
     def training(self, split: ImageSplit, *, batch_size: int, seed: int, views: ViewSchedule | None = None) -> Batches:
         """The split, shuffled and augmented by `seed`; `views` says which view of a sample an epoch shows."""
-        name = self._config.train_augmentation
-        transform = train_transform(name, self._config.image_size)
-        return self._batches(split, name, transform, batch_size=batch_size, seed=seed, shuffle=True, views=views)
+        transform, outcomes = full_train_transform(self._config), self._training_outcomes(split)
+        return self._batches(split, outcomes, transform, batch_size=batch_size, seed=seed, shuffle=True, views=views)
 
     def in_order(self, split: ImageSplit, *, batch_size: int, views: ViewSchedule) -> Batches:
         """The split in order, with the training augmentation and given views: to store what a teacher says to them.
 
         Batches are whole, not shared out: processes divide such work by shards.
         """
-        name = self._config.train_augmentation
-        transform = train_transform(name, self._config.image_size)
-        return self._batches(split, name, transform, batch_size=batch_size, views=views, process=(0, 1))
+        transform, outcomes = full_train_transform(self._config), self._training_outcomes(split)
+        return self._batches(split, outcomes, transform, batch_size=batch_size, views=views, process=(0, 1))
 
     def evaluation(self, split: ImageSplit, *, batch_size: int) -> Batches:
         """The split in order, with the evaluation transform."""
-        name = self._config.eval_transform
-        return self._batches(split, name, eval_transform(name, self._config.image_size), batch_size=batch_size)
+        name, size = self._config.eval_transform, self._config.image_size
+        outcomes = outcomes_of(name, size, _shape(split))
+        return self._batches(split, outcomes, eval_transform(name, size), batch_size=batch_size)
 
     def training_outcomes(self, split: ImageSplit) -> int | None:
         """In how many ways the training augmentation can turn out for an image; None where they cannot be numbered."""
-        found = outcomes_of(self._config.train_augmentation, self._config.image_size, _shape(split))
+        found = self._training_outcomes(split)
         return None if found is None else found.count
 
-    def _batches(self, split: ImageSplit, name: str, transform: Transform, **settings: Any) -> Batches:
+    def _training_outcomes(self, split: ImageSplit) -> Outcomes | None:
+        if self._config.augments_further:
+            return None
+        return outcomes_of(self._config.train_augmentation, self._config.image_size, _shape(split))
+
+    def _batches(self, split: ImageSplit, outcomes: Outcomes | None, transform: Transform, **settings: Any) -> Batches:
         settings = {"process": self._process, **settings}
-        outcomes = outcomes_of(name, self._config.image_size, _shape(split))
         held = split.in_memory() if self._config.in_memory == "auto" else None
         if outcomes is not None and held is not None and self._fits(held[0]):
             images, rows = held

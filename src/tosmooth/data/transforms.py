@@ -56,3 +56,22 @@ def build(name: str, side: int | None) -> v2.Transform:
         return v2.RandomHorizontalFlip()
     assert side is not None
     return _SIZED[name](side)
+
+
+def further(policy: str, magnitude: int, erasing: float) -> list[v2.Transform]:
+    """What follows the crop: RandAugment (Cubuk et al., 2020) or TrivialAugment (Müller and Hutter, 2021, the wide
+    range), and random erasing (Zhong et al., 2020). They draw from PyTorch's generator alone, as all others here.
+
+    Args:
+        policy: "randaugment", "trivialaugment" or "none".
+        magnitude: of RandAugment, 0 to 30.
+        erasing: probability of a black rectangle.
+    """
+    found: list[v2.Transform] = []
+    if policy == "randaugment":
+        found.append(v2.RandAugment(num_ops=2, magnitude=magnitude))
+    elif policy == "trivialaugment":
+        found.append(v2.TrivialAugmentWide())
+    if erasing:
+        found.append(v2.RandomErasing(p=erasing))
+    return found

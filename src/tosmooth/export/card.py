@@ -24,7 +24,7 @@ from tosmooth.terminal import shown
 from tosmooth.words.answer import answers, basis, forwarded
 from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import MISSING, decimals_for, fixed, half_width, over_seeds, plus_minus
-from tosmooth.words.students import how_fast, without_teacher
+from tosmooth.words.students import how_fast, how_mixed, without_teacher
 from tosmooth.words.teachers import how_trained, in_figures
 
 if TYPE_CHECKING:
@@ -143,6 +143,8 @@ def _facts(subject: Subject) -> str:
         rows.append(("Teacher seeds", ", ".join(map(str, dict.fromkeys([*config.teacher.seeds, *added])))))
     if not (isinstance(owner, Teacher) and given):  # of those, the configuration does not know
         rows.append(("Epochs", _epochs(training, record)))
+        if mixed := how_mixed(training.mixing.model_dump()):
+            rows.append(("Training", mixed))
     return table(["", ""], [(title, plain(text)) for title, text in rows])
 
 

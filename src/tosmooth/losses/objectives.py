@@ -220,6 +220,22 @@ def option_mistakes(name: str, options: Mapping[str, Any]) -> list[tuple[str, st
     return mistakes
 
 
+def needs_labels_unsaid(name: str) -> bool:
+    """Whether a registered objective refuses to be asked without targets, and does not say so (`needs_targets`).
+
+    Where images are mixed, only those that say so are asked once for each label. Asked on a tiny example.
+    """
+    objective = find_objective(name)
+    if objective.function is None or objective.needs_targets:
+        return False
+    logits = torch.zeros(2, 3)
+    try:
+        objective(logits, logits, 1.0, None)
+    except (TypeError, ValueError, RuntimeError, AttributeError, AssertionError):
+        return True
+    return False
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tosmooth.config.schema import (
     AnalysisConfig,
+    DataConfig,
     ModelConfig,
     ModelSection,
     StudentConfig,
@@ -18,10 +19,17 @@ from tosmooth.config.schema import (
     TeacherConfig,
     sections_of,
 )
+from tosmooth.config.types import as_cache_section
 from tosmooth.data.augmentation import check_transforms
 from tosmooth.errors import ConfigError, ModelError, TosmoothError, did_you_mean
 from tosmooth.files import path_safe
-from tosmooth.losses.objectives import check_topk, find_objective, fused_objectives, option_mistakes
+from tosmooth.losses.objectives import (
+    check_topk,
+    find_objective,
+    fused_objectives,
+    needs_labels_unsaid,
+    option_mistakes,
+)
 from tosmooth.tasks.base import Task
 from tosmooth.tasks.find import DEFAULT_TASK, find_task, usable_tasks
 from tosmooth.terminal import shortened, shown
@@ -95,7 +103,7 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
     """Mistakes between keys and between sections; keys that are wrong by themselves are left out of the picture."""
     sections: dict[str, Any] = {}
     for name, section in sections_of(schema).items():
-        given = raw.get(name, {})
+        given = as_cache_section(raw.get(name, {})) if name == "cache" else raw.get(name, {})
         try:
             sections[name] = TypeAdapter(section).validate_python(given)
         except ValidationError as error:
@@ -111,6 +119,11 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
         if raw.get("selection") == "best" and data.validation == 0 and not may_validate:
             yield "selection: best needs a validation split; set data.validation above 0, or selection=last"
         yield from check_transforms(data.train_augmentation, data.eval_transform, data.image_size)
+        if data.auto_augment != "randaugment" and data.randaugment_magnitude != DataConfig().randaugment_magnitude:
+            yield (
+                f"data.randaugment_magnitude: {data.randaugment_magnitude} counts for nothing while data.auto_augment "
+                f"is {data.auto_augment}; set that to randaugment, or leave this out"
+            )
     if task is not None:
         yield from task.mistakes(sections)
     if teacher is not None:
@@ -146,6 +159,11 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
                 able = ", ".join(_names_of(lambda one: one.relabels))
                 yield f"student.objectives: {name!r} is of task: {able}; its labels are what the teacher writes"
         yield from _student_contradictions(student)
+        if student.mixing.on and (cache := sections.get("cache")) is not None and isinstance(cache.views, int):
+            yield (
+                f"cache.views: {cache.views} stores what teachers say to whole images, and student.mixing shows them "
+                "mixed, each mixture once; set it to auto or off, and teachers run live"
+            )
         if teacher is not None and student.pairing == "paired" and len(teacher.seeds) not in {1, len(student.seeds)}:
             yield (
                 f"student.pairing: paired needs as many teacher.seeds as student.seeds, not {len(teacher.seeds)} and "
@@ -165,6 +183,9 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
         yield from _wrong_models(name, raw.get(name), task)
         if training is None:
             continue
+        if training.mixing.on and task is not None and not task.mixes:
+            able = ", ".join(_names_of(lambda one: one.mixes))
+            yield f"{name}.mixing: is of task: {able}; {task.samples} of this one cannot be mixed"
         if training.average_last > 1 and raw.get("selection", "auto") not in {"auto", "last"}:
             yield f"{name}.average_last: the mean of the last epochs needs selection: last, not {raw['selection']}"
         if training.average_last > training.epochs:
@@ -272,6 +293,12 @@ def _student_contradictions(student: StudentConfig) -> Iterable[str]:
                 check_topk(name, student.topk)
             except ValueError as error:
                 yield f"student.topk: {error}"
+    for name in student.objectives if student.mixing.on else ():
+        if needs_labels_unsaid(name):
+            yield (
+                f"student.mixing: the objective {name!r} does not work without labels, and mixed images have two; its "
+                "function must say so (needs_targets = True), and is then asked once for each"
+            )
     relabelled = any(find_objective(name).relabels for name in student.objectives)
     if student.label_smoothing > 0 and not any(student.hard_weight) and not relabelled:
         yield (

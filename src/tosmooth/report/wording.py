@@ -17,7 +17,7 @@ from tosmooth.untrusted import is_folder_name
 from tosmooth.words import answer
 from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import count_of
-from tosmooth.words.students import how_fast
+from tosmooth.words.students import how_fast, how_mixed
 from tosmooth.words.teachers import how_trained
 from tosmooth.words.wording import Wording
 
@@ -198,7 +198,9 @@ def _training(section: Mapping[str, Any]) -> str:
     model = section.get("model") or {}
     name = model.get("name") if isinstance(model, Mapping) else model
     epochs = section.get("epochs")
-    return f"{name}, {count_of(epochs, 'epoch')}" if name and epochs else str(name or "")
+    if not (name and epochs):
+        return str(name or "")
+    return "; ".join(filter(None, [f"{name}, {count_of(epochs, 'epoch')}", how_mixed(section.get("mixing"))]))
 
 
 def how_classes_were_chosen(similarity: Mapping[str, Any]) -> str:

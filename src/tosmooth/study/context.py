@@ -13,6 +13,7 @@ import pandas as pd
 
 from tosmooth.config.schema import ModelConfig, StudyConfig, TrainingConfig
 from tosmooth.data.batches import Batches
+from tosmooth.data.mixing import Mixing
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import ConfigError, ModelError, StudyError
 from tosmooth.folder.claim import check_usable, claim
@@ -186,15 +187,19 @@ class Context(Bench):
         samples = self.data.train if split is None else split
         return self.pipeline.training(samples, batch_size=training.batch_size, seed=seed, views=views)
 
+    def mixing(self, training: TrainingConfig, seed: int) -> Mixing | None:
+        """How the batches of a teacher's or student's section are mixed; None where they are not."""
+        return Mixing(training.mixing, self.data.num_outputs, seed) if training.mixing.on else None
+
     @cached_property
     def stored_views(self) -> int | None:
         """V, the views of each training image that teachers are asked about once and for all; None: they run live.
 
         `auto` stores all outcomes of the augmentation, so that students see exactly what they would see live, and only
-        where computing them takes at most half of the teacher passes that it saves.
+        where computing them takes at most half of the teacher passes that it saves. A mixed image is never seen twice.
         """
         views = self.config.cache.views
-        if views == "off":
+        if views == "off" or self.config.student.mixing.on:
             return None
         outcomes = self.pipeline.training_outcomes(self.data.train)
         if views != "auto":

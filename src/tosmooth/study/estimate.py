@@ -24,6 +24,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import check_analysis
+from tosmooth.study.teacher_answers import LIVE_FOR_MIXED
 from tosmooth.study.timing import Speed, Timing
 from tosmooth.study.workload import Kind, Stage, student_groups, workload
 from tosmooth.training.checkpoint import KEPT
@@ -309,6 +310,8 @@ def _notes(context: Context) -> list[str]:
         notes.append(f"{context.task.measuring} the test split is not in it: it depends on what models have learnt")
     if any(find_objective(name).relabels for name in context.config.student.objectives):
         notes.append("translations of the training split by the teachers (objective sequence) are not in it")
+    if context.config.student.mixing.on:
+        notes.append(LIVE_FOR_MIXED)
     if context.stored_views is not None:
         notes.append(
             "stored answers count as if none were there; another study of the same teachers may have left them"

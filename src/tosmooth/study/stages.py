@@ -318,6 +318,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
             batches,
             compute=context.compute,
             teaching=teaching,
+            mixing=context.mixing(config, owners[0].seed),
             validate=validate if len(context.selection_split) else None,
             on_batch=context.progress.batch,
             start=start,

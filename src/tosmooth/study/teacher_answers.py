@@ -21,6 +21,8 @@ from tosmooth.study.plan import Teacher
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill
 
+LIVE_FOR_MIXED = "teachers run live: images are mixed (student.mixing), and no mixture comes twice to be stored"
+
 
 def student_views(context: Context, seed: int) -> StoredViews | None:
     """Which views the students of a seed see; None for fresh ones."""
@@ -41,6 +43,8 @@ class StudyTeaching:
         self._context = context
         self._live: dict[str, StudyModel] = {}
         self._stored: dict[str, CachedTeacher] = {}
+        if context.config.student.mixing.on and context.config.cache.views != "off":
+            context.progress.note_once(LIVE_FOR_MIXED)
 
     def of(self, teachers: Sequence[Teacher]) -> Teaching:
         """Teaching by these teachers; what is to be stored of them is computed now, as far as it is not there.
@@ -81,7 +85,7 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
         model=model.name,
         teacher=weights_digest(model, layer_name, *structure),
         data=context.data.train.digest(with_times=True),
-        augmentation=context.config.data.train_augmentation,
+        augmentation=context.config.data.full_augmentation,
         transforms=transforms,
         image_size=context.config.data.image_size,
         views=views,

@@ -151,7 +151,7 @@ def _views_of(context: Context, model: StudyModel, split: ImageSplit) -> tuple[T
                     batch = batch._replace(inputs=shifted(batch.inputs, of_batch))
                 logits, _ = _logits(context, model, batch)
                 found[batch.indices.cpu(), view] = logits.cpu()[:, classes]
-    name = context.config.data.train_augmentation
+    name = context.config.data.full_augmentation
     return found, f"training augmentation ({name})" if augmented else f"shifts by up to {SHIFT} pixels"
 
 

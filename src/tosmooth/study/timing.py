@@ -200,7 +200,10 @@ class Timing:
             ), model
         trainee = new_trainee(context, owner, model=model)
         teaching = _AskedOnce(self._taught_by[0]) if is_distilled(owner) else None
-        return lambda batches: train_group([trainee], batches, compute=compute, teaching=teaching), trainee.model
+        mixing = context.mixing(trainee.config, owner.seed)
+        return lambda batches: train_group(
+            [trainee], batches, compute=compute, teaching=teaching, mixing=mixing
+        ), trainee.model
 
     def _ask(self, batches: Batches) -> None:
         compute = self._context.compute

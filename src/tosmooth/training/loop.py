@@ -18,6 +18,7 @@ from functools import partial
 import torch
 
 from tosmooth.data.batches import Batch, Batches
+from tosmooth.data.mixing import Mixing
 from tosmooth.errors import Interrupted, NonFiniteError
 from tosmooth.training.checkpoint import BEGINNING, Position
 from tosmooth.training.compute import Compute
@@ -53,6 +54,7 @@ def train_group(
     *,
     compute: Compute,
     teaching: Teaching | None = None,
+    mixing: Mixing | None = None,
     validate: Callable[[Trainee], Mapping[str, float]] | None = None,
     on_batch: Callable[[int, int], None] = lambda epoch, images: None,
     start: Position = BEGINNING,
@@ -65,6 +67,7 @@ def train_group(
         group: models with the same number of epochs; those that fail are left out from then on and carry the reason.
         batches: the shared training batches.
         teaching: where the teachers' answers come from, by the names that the students' loss functions use.
+        mixing: how batches are mixed before teachers and students see them; None = not at all.
         validate: metrics of a model for its epoch record; needed where the best epoch is kept.
         on_batch: told the epoch (from 0) and the image-steps done, for progress.
         start: where to go on; the models have been restored to it.
@@ -90,6 +93,8 @@ def train_group(
         with watch.patiently(), compute.processes.exchange():
             for number, loaded in enumerate(batches.epoch(epoch, first), first):
                 batch = compute.put(loaded)
+                if mixing is not None:
+                    batch = mixing.of(batch, epoch, number)
                 share = _share(batch, compute.processes)
                 if share is None and not batch.counted:
                     continue  # nothing in it could be read

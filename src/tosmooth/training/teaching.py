@@ -69,8 +69,10 @@ class CachedTeachers(Teaching):
         """Stored answers.
 
         Raises:
-            CacheError: the batch does not say which views it shows.
+            CacheError: the batch does not say which views it shows, or its images are mixed.
         """
+        if batch.mixed:
+            raise CacheError("these batches show mixed images, for which nothing is stored; give them LiveTeachers")
         if batch.views is None:
             raise CacheError("these batches show fresh views, for which nothing is stored; give them StoredViews")
         with torch.no_grad():

@@ -38,6 +38,25 @@ def how_fast(environment: Mapping[str, Any], cell: str) -> str:
     return f"{one:.3g} ms an image, {together:.3g} ms in batches of {batch} ({device}, where the study ran)"
 
 
+def how_mixed(mixing: object) -> str:
+    """`images mixed: MixUp 0.2, CutMix 1, in 50 % of the batches`; empty where they are not, or it is not known.
+
+    Args:
+        mixing: that part of a teacher's or students' section of the configuration, as it is on disk.
+    """
+    if not isinstance(mixing, Mapping):
+        return ""
+    numbers = [mixing.get(key, default) for key, default in (("mixup", 0), ("cutmix", 0), ("probability", 1))]
+    if not all(isinstance(number, int | float) for number in numbers):
+        return ""
+    mixup, cutmix, probability = numbers
+    kinds = [f"{name} {alpha:g}" for name, alpha in (("MixUp", mixup), ("CutMix", cutmix)) if alpha]
+    if not kinds or not probability:
+        return ""
+    share = "" if probability == 1 else f", in {100 * probability:g} % of the batches"
+    return f"images mixed: {', '.join(kinds)}{share}"
+
+
 def how_students_train(training: Mapping[str, Any], rates: Collection[float]) -> str:
     """`SGD at 0.1, 4 epochs`; of several learning rates: `SGD, each setting at the better of 0.1 and 0.3, 4 epochs`.
 
