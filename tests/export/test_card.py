@@ -78,10 +78,27 @@ def test_it_says_what_a_reader_must_know(student, tiny_study):
 
 def test_it_has_the_size_and_the_time_of_the_student_to_keep(student, tiny_study):
     card = model_card(student, ["safetensors"])
-    assert f"| Parameters | {student.record['parameters']:,} |" in card
-    assert "ms an image, " in card
+    size = sum(tensor.nbytes for tensor in student.model.state_dict().values()) / 1e6
+    assert f"| Parameters | {student.record['parameters']:,} ({size:.3g} MB) |" in card
+    assert re.search(r"ms an image, .* where the study ran\)", card)
     others = [name for name in tiny_study.cells.cell if name != student.owner.name]
-    assert "ms an image" not in model_card(choose(tiny_study.path, others[0]).load(), ["safetensors"])
+    other = model_card(choose(tiny_study.path, others[0]).load(), ["safetensors"])
+    assert re.search(r"ms an image, .* ms in batches of 8 \(CPU, .* where it was exported\)", other)
+
+
+def test_it_has_the_hard_weight_and_what_the_model_reaches_without_a_teacher(student):
+    card = model_card(student, ["safetensors"])
+    assert "| Weight of hard labels | 0: it learnt from the teacher's answers alone |" in card
+    assert "The same model trained" not in card  # this study has no such student
+    owner = dataclasses.replace(student.owner, hard_weight=0.25)
+    records = [{"val/top1": 50.0, "test/top1": 41.0}, {"val/top1": 52.0, "test/top1": 42.0}]
+    controls = {"without a teacher": records, "smoothed": [{"val/top1": 3.0, "test/top1": None}], "unknown": [{}]}
+    card = model_card(dataclasses.replace(student, owner=owner, controls=controls), ["safetensors"])
+    assert f"| Weight of hard labels | {plain('0.25')} |" in card
+    assert (
+        "The same model trained without a teacher: top-1 51.0 % on validation and 41.5 % on test (mean over 2 seeds). "
+        "The same model trained smoothed: top-1 3.0 % on validation.\n"
+    ) in card
 
 
 def test_another_setting_than_the_recommended_one_says_so(tiny_study):

@@ -148,17 +148,20 @@ def test_no_path_of_this_machine_goes_along(tmp_path):
 
 
 def test_a_given_teacher_and_the_only_student_of_a_distillation(tmp_path, tiny_raw, tiny_study, silent):
-    tiny_raw["student"]["epochs"] = 1
+    tiny_raw["student"] |= {"epochs": 1, "controls": ["cross_entropy"]}
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(yaml.safe_dump(tiny_raw), encoding="utf-8")
     teacher = tiny_study.path / "teachers" / "a0.1-s0" / "model.safetensors"
     call = Call(str(teacher), source=str(recipe), temperatures=(2.0,), seed=5, name="tiny")
-    (row,) = distill(call, tmp_path, silent)["students"]
+    done = distill(call, tmp_path, silent)
+    (row,), (control,) = done["students"], done["controls"]
     found = tosmooth.export_model(tmp_path / "tiny", output=tmp_path / "out")
     assert (found.model, found.chosen) == (row["student"], "It is the only student of the study.")
     card = (found.path / "README.md").read_text(encoding="utf-8")
     assert f"| Top-1, % | {row['val/top1']:.1f} | {row['test/top1']:.1f} |" in card
     assert "| Teacher | resnet8 (a0.1-s0, taken as given) |" in card
+    without = f"top-1 {control['val/top1']:.1f} % on validation and {control['test/top1']:.1f} % on test"
+    assert f"The same model trained without a teacher: {without}." in card
     assert str(tiny_study.path) not in (found.path / "study.yaml").read_text(encoding="utf-8")
     found = tosmooth.export_model(tmp_path / "tiny", "a0.1-s0", output=tmp_path / "teacher")
     record = json.loads((tmp_path / "tiny" / "teachers" / "a0.1-s0" / "result.json").read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import torch
 
 from tosmooth.config.schema import TrainingConfig
 from tosmooth.export import reload
@@ -15,10 +16,12 @@ from tosmooth.export.formats import FORMATS
 from tosmooth.export.huggingface import FOLDER, library_of
 from tosmooth.export.markdown import code, plain, table
 from tosmooth.export.preprocessing import steps
-from tosmooth.export.subject import FINISHED
+from tosmooth.export.program import PREDICT, answered_by
+from tosmooth.export.subject import FINISHED, number
 from tosmooth.folder.columns import column
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.caveats import caveats
+from tosmooth.study.answering_time import per_image
 from tosmooth.study.plan import Teacher
 from tosmooth.terminal import shown
 from tosmooth.words.answer import answers, basis, forwarded
@@ -121,8 +124,8 @@ def _facts(subject: Subject) -> str:
     rows.append(("Training, validation, test", ", ".join(f"{n:,}" for n in sizes) + f" {samples}"))
     rows.append(("Model", subject.model.name))
     if isinstance(record.get("parameters"), int):
-        rows.append(("Parameters", f"{record['parameters']:,}"))
-    if subject.files is not None and (speed := how_fast(subject.files.environment, owner.name)):
+        rows.append(("Parameters", f"{record['parameters']:,} ({_megabytes(subject):.3g} MB)"))
+    if speed := _speed(subject):
         rows.append(("Time", speed))
     given = config.teacher.is_given(owner.label_smoothing)
     if not isinstance(owner, Teacher) and owner.is_control:
@@ -133,7 +136,7 @@ def _facts(subject: Subject) -> str:
             ("Label smoothing of the teacher", in_figures(owner.label_smoothing, config.teacher.smoothing)),
             *([("Temperature", f"T = {owner.temperature:g}")] if has_temperature(owner.objective) else []),
             ("Objective", owner.loss),
-            *([("Weight of hard labels", f"{owner.hard_weight:g}")] if owner.hard_weight else []),
+            *([] if owner.relabels else [("Weight of hard labels", _hard_weight(owner.hard_weight))]),
             ("Seeds in the study", seeds),
         ]
     else:
@@ -146,6 +149,26 @@ def _facts(subject: Subject) -> str:
         if mixed := how_mixed(training.mixing.model_dump()):
             rows.append(("Training", mixed))
     return table(["", ""], [(title, plain(text)) for title, text in rows])
+
+
+def _megabytes(subject: Subject) -> float:
+    size: int = sum(tensor.numel() * tensor.element_size() for tensor in subject.model.state_dict().values())
+    return size / 1e6
+
+
+def _speed(subject: Subject) -> str:
+    """How long an image takes: where the study ran, else here; empty for models of anything else."""
+    name = subject.owner.name
+    known = how_fast({} if subject.files is None else subject.files.environment, name)
+    if known or not subject.classifies:
+        return known
+    taken = per_image(subject.model, subject.images[0], len(subject.images))
+    here = {"milliseconds_per_image": {"cell": name, **taken}, "threads": torch.get_num_threads()}
+    return how_fast(here, name, "where it was exported")
+
+
+def _hard_weight(weight: float) -> str:
+    return f"{weight:g}" if weight else "0: it learnt from the teacher's answers alone"
 
 
 def _epochs(training: TrainingConfig, record: dict[str, Any]) -> str:
@@ -186,7 +209,24 @@ def _figures(subject: Subject) -> list[str]:
         text += f" Over {count} {word}s: mean ± half of the 95 % t-interval, of the same setting."
     elif count == 1:
         text += f" One {word}: nothing here can be told from chance."
-    return [table(titles, rows), text, *_signature(subject)]
+    return [table(titles, rows), text, *_beside(subject), *_signature(subject)]
+
+
+def _beside(subject: Subject) -> list[str]:
+    """What the same model reaches without a teacher; nothing where that was not tried."""
+    metric = subject.task.metric
+    shown = next(figure for figure in subject.task.shown_figures if figure.name == metric.name)
+    decimals, found = min(1, shown.decimals), []
+    for name, records in subject.controls.items():
+        cells = [
+            f"{fixed(interval.mean * shown.factor, decimals)}{metric.unit} on {split}"
+            for split, place in (("validation", metric.val), ("test", metric.test))
+            if (interval := over_seeds(number(record.get(place)) for record in records)).n
+        ]
+        if cells:
+            seeds = f" (mean over {len(records)} seeds)" if len(records) > 1 else ""
+            found.append(f"The same model trained {name}: {metric.words} {' and '.join(cells)}{seeds}.")
+    return [plain(" ".join(found))] if found else []
 
 
 def _signature(subject: Subject) -> list[str]:
@@ -264,17 +304,25 @@ def _inputs(subject: Subject) -> list[str]:
     if not subject.classifies:
         return [f"Inputs as task: {subject.task.name} brings them; out come logits, (N, {subject.data.num_outputs})."]
     names = subject.classes
-    listed = ", ".join(plain(name) for name in names[:MOST_CLASSES]) + (", …" if len(names) > MOST_CLASSES else "")
+    listed = [f"{index}. {plain(name)}" for index, name in enumerate(names[:MOST_CLASSES])]
+    more = [f"The other {len(names) - MOST_CLASSES:,} are in `labels.json`."] if len(names) > MOST_CLASSES else []
     return [
         "The programs (ONNX, `torch.export`) do all but the first step themselves; weights alone do none of it.",
         "\n".join(f"{number}. {plain(step)}" for number, step in enumerate(steps(subject), 1)),
-        f"Out come logits, (N, {len(names)}); softmax makes probabilities of them. In the order of `labels.json`: "
-        f"{listed}.",
+        f"Out come logits, (N, {len(names)}); softmax makes probabilities of them. The classes in their order, as "
+        "`classes` in `preprocessing.json` and by number in `labels.json`:",
+        "\n".join(listed),
+        *more,
     ]
 
 
 def _loading(subject: Subject, formats: Sequence[str], hub_folder: str) -> Iterable[str]:
     yield table(["format", "what it is"], [(name, FORMATS[name].words) for name in formats])
+    if subject.classifies and hub_folder != "." and (answered := answered_by(subject, formats)):
+        yield "From an image file to the name of its class, without tosmooth:"
+        yield code("\n".join(f"python {PREDICT} --format {name} photo.jpg" for name in answered), "bash")
+        if left := [name for name in formats if name not in answered]:
+            yield f"Not with {', '.join(left)}: a name does not say how this network is built."
     if "safetensors" in formats:
         yield "In tosmooth:"
         yield code(reload.command(subject), "bash")

@@ -13,6 +13,7 @@ from tosmooth.export.card import model_card
 from tosmooth.export.folder import refuse_unless_ours, write_whole
 from tosmooth.export.formats import check_formats, named_formats, write_and_compare
 from tosmooth.export.preprocessing import LABELS, PREPROCESSING, labels, preprocessing, write_readable
+from tosmooth.export.program import write_program
 from tosmooth.export.subject import Subject, choose
 from tosmooth.files import write_text
 from tosmooth.tasks.find import find_task
@@ -83,6 +84,7 @@ def _fill(folder: Path, subject: Subject, formats: Sequence[str]) -> dict[str, A
     if subject.classifies:
         write_readable(folder / LABELS, labels(subject))
         write_readable(folder / PREPROCESSING, preprocessing(subject))
+        write_program(subject, formats, folder)
     if subject.translates:
         tokenizer.write_and_check(subject, formats, folder)
     write_text(folder / reload.STUDY, dump_config(reload.portable_config(subject, formats)))

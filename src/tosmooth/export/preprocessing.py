@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tosmooth.data.augmentation import side_before_crop
+from tosmooth.export.program import network
 from tosmooth.files import write_text
 from tosmooth.terminal import shown
 
@@ -23,7 +24,10 @@ def labels(subject: Subject) -> dict[str, str]:
 
 
 def preprocessing(subject: Subject) -> dict[str, Any]:
-    """What images must be, and what is done to them: `input` before, `preparation` within the exported programs."""
+    """What images must be, and what is done to them: `input` before, `preparation` within the exported programs.
+
+    `classes` are the names of the outputs, in their order; `network` is how the library builds it, for weights alone.
+    """
     spec, config = subject.classifier.input, subject.config.data
     channels, height, width = subject.images.shape[1:]
     return {
@@ -44,6 +48,8 @@ def preprocessing(subject: Subject) -> dict[str, Any]:
             "mean": list(spec.mean),
             "std": list(spec.std),
         },
+        "network": network(subject),
+        "classes": list(subject.classes),
     }
 
 

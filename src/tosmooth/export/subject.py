@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -36,6 +37,7 @@ from tosmooth.study.plan import Cell, Plan, Teacher, make_plan, section_of
 from tosmooth.tasks.base import StudyData, Task
 from tosmooth.tasks.find import find_task
 from tosmooth.tasks.translation import of_sentences
+from tosmooth.words.students import without_teacher
 
 EXAMPLES = 8  # real inputs that every export is compared on
 FINISHED = ("done", "given")  # status of a model that was trained to its end, or taken as it is
@@ -56,6 +58,8 @@ class Subject:
         record: its figures, by column.
         model: with its kept weights, on the CPU, in eval mode.
         files: the study's results; None where it has none yet.
+        controls: the figures of the finished students without a teacher of the same model, by what they are called;
+            none beside a teacher, or beside one of them.
     """
 
     path: Path
@@ -66,6 +70,7 @@ class Subject:
     record: dict[str, Any]
     model: StudyModel
     files: StudyFiles | None
+    controls: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def role(self) -> str:
@@ -74,7 +79,7 @@ class Subject:
 
     def figure(self, column: str) -> float | None:
         """A figure of its record; None where there is none."""
-        value = _number(self.record.get(column))
+        value = number(self.record.get(column))
         return value if math.isfinite(value) else None
 
     @property
@@ -171,6 +176,7 @@ class Choice:
     chosen: str
     record: dict[str, Any]
     files: StudyFiles | None
+    controls: Mapping[str, list[dict[str, Any]]]
 
     @property
     def section(self) -> ModelConfig:
@@ -195,7 +201,9 @@ class Choice:
         model = task.new_model(self.config, data, self.section.without_weights(), 0)
         load_weights(model, _folder(directory, self.owner) / WEIGHTS_FILE)
         model.requires_grad_(False).eval()
-        return Subject(directory.path, self.config, data, self.owner, self.chosen, self.record, model, self.files)
+        return Subject(
+            directory.path, self.config, data, self.owner, self.chosen, self.record, model, self.files, self.controls
+        )
 
 
 def choose(path: Path, name: str | None) -> Choice:
@@ -229,7 +237,19 @@ def choose(path: Path, name: str | None) -> Choice:
         raise StudyError(f"{path}: {name} was not trained to its end; start the study again, or name another model")
     else:
         key, chosen = name, "It was asked for by its name."
-    return Choice(directory, config, owners[key], chosen, records[key], files)
+    controls = _controls_beside(owners[key], plan, records)
+    return Choice(directory, config, owners[key], chosen, records[key], files, controls)
+
+
+def _controls_beside(
+    owner: Teacher | Cell, plan: Plan, records: Mapping[str, dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    if isinstance(owner, Cell) and not owner.is_control:
+        for control in plan.untaught:
+            if control.student == owner.student and control.name in records:
+                found.setdefault(without_teacher(control.label_smoothing), []).append(records[control.name])
+    return found
 
 
 def _folder(directory: StudyDirectory, owner: Teacher | Cell) -> Path:
@@ -277,5 +297,6 @@ def _best(
     return best, f"It is {seeds} {what}; test figures had no say."
 
 
-def _number(value: Any) -> float:
+def number(value: Any) -> float:
+    """A figure of a record; NaN where it is none."""
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan

@@ -133,7 +133,7 @@ def build_image_model(
     if channels not in (1, 3):
         raise ModelError(f"{name}: channels is {channels}, must be 1 (grey) or 3 (RGB)")
     options = dict(kwargs or {})
-    given = {field: options.pop(key) for key, field in _INPUT_KWARGS.items() if key in options}
+    given = {field: options.pop(key) for key, field in INPUT_KWARGS.items() if key in options}
     request = BuildRequest(num_classes, channels, pretrained, width, options)
     with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
         if seed is not None:
@@ -157,7 +157,7 @@ def build_image_model(
     return model
 
 
-_INPUT_KWARGS = {"mean": "mean", "std": "std", "input_size": "size"}
+INPUT_KWARGS = {"mean": "mean", "std": "std", "input_size": "size"}  # ours, not the constructor's
 
 
 def _try_on_one_image(model: ImageModel, channels: int, image_size: int | None) -> None:

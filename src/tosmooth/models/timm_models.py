@@ -39,8 +39,13 @@ def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
     import timm
 
     request.refuse(f"timm:{name}", _OURS, width="choose a timm model of that width")
-    backbone = timm.create_model(name, pretrained=request.pretrained, num_classes=request.num_classes, **request.kwargs)
+    backbone = timm.create_model(name, pretrained=request.pretrained, **arguments(name, request))
     return backbone, _input_spec(name, backbone.pretrained_cfg, request)
+
+
+def arguments(name: str, request: BuildRequest) -> dict[str, Any]:
+    """What timm's constructor is given, beside the name."""
+    return {**request.kwargs, "num_classes": request.num_classes}
 
 
 def published_size(name: str) -> int | None:

@@ -65,24 +65,35 @@ def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
     from torchvision import models
 
     request.refuse(f"torchvision:{name}", _OURS, width="some take width_mult in kwargs")
-    weights, name = published_weights(name), name.partition(".")[0]
+    weights, options = published_weights(name), arguments(name, request)
+    name = name.partition(".")[0]
     seen = weights.transforms()
-    options = dict(request.kwargs)
     fixed = None
     if name.startswith("vit_"):
-        fixed = options.setdefault("image_size", seen.crop_size[0])
+        fixed = options["image_size"]
     elif name == "maxvit_t":
-        fixed = options.setdefault("input_size", (seen.crop_size[0],) * 2)[0]
-    mean, std = seen.mean, seen.std
-    if name in _WITH_AUXILIARY_HEADS:
-        options |= {"aux_logits": False, "transform_input": False, "init_weights": True}
-        mean = std = [0.5] * 3
-    backbone = models.get_model(name, weights=None, num_classes=request.num_classes, **options)
+        fixed = options["input_size"][0]
+    mean, std = (seen.mean, seen.std) if name not in _WITH_AUXILIARY_HEADS else ([0.5] * 3, [0.5] * 3)
+    backbone = models.get_model(name, weights=None, **options)
     if request.pretrained:
         # Not get_model(weights=…): that opens the download as a full pickle.
         load_pretrained(backbone, weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
     size = fixed or (seen.crop_size[0] if request.pretrained else None)
     return backbone, InputSpec(channels=3, size=size, mean=tuple(mean), std=tuple(std))
+
+
+def arguments(name: str, request: BuildRequest) -> dict[str, Any]:
+    """What torchvision's constructor is given, of a valid name and request."""
+    side = published_size(name)
+    fixed: dict[str, Any] = {}
+    if name.startswith("vit_"):
+        fixed = {"image_size": side}
+    elif name.partition(".")[0] == "maxvit_t":
+        fixed = {"input_size": (side, side)}
+    found = fixed | {**request.kwargs, "num_classes": request.num_classes}
+    if name.partition(".")[0] in _WITH_AUXILIARY_HEADS:
+        found |= {"aux_logits": False, "transform_input": False, "init_weights": True}
+    return found
 
 
 def load_pretrained(backbone: nn.Module, state: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.utils.benchmark import Timer
 
 from tosmooth.advice.best_student import best_by_validation
@@ -43,7 +44,24 @@ def answering_time(context: Context, done: Mapping[str, Cell], advice: Mapping[s
     image = eval_transform(section.eval_transform, section.image_size)(
         next(readable(split, range(len(split)), section.on_error == "skip"))
     )
-    images = image[None].expand(together, *image.shape).contiguous().to(context.compute.device)
+    try:
+        with context.compute.autocast():
+            return {"cell": name, **per_image(model, image.to(context.compute.device), together)}
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return None  # not worth a report
+
+
+def per_image(model: nn.Module, image: Tensor, together: int) -> dict[str, float | int]:
+    """Milliseconds per image, alone (`one`) and in a `batch` of so many (`together`); medians.
+
+    Args:
+        model: in eval mode.
+        image: (C, H, W), where the model is.
+        together: images of the batch.
+    """
+    images = image[None].expand(together, *image.shape).contiguous()
 
     def milliseconds(number: int) -> float:
         timer = Timer(
@@ -51,10 +69,5 @@ def answering_time(context: Context, done: Mapping[str, Cell], advice: Mapping[s
         )
         return round(1000 * timer.blocked_autorange(min_run_time=SECONDS).median / number, 4)
 
-    try:
-        with torch.inference_mode(), context.compute.autocast():
-            return {"cell": name, "one": milliseconds(1), "together": milliseconds(together), "batch": together}
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        return None  # not worth a report
+    with torch.inference_mode():
+        return {"one": milliseconds(1), "together": milliseconds(together), "batch": together}

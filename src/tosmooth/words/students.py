@@ -20,12 +20,13 @@ def without_teacher(smoothing: float) -> str:
     return "without a teacher" + (f", on labels smoothed by α = {smoothing:g}" if smoothing else "")
 
 
-def how_fast(environment: Mapping[str, Any], cell: str) -> str:
-    """How long a student took for an image where the study ran; empty where that was not measured, or of another one.
+def how_fast(environment: Mapping[str, Any], cell: str, where: str = "where the study ran") -> str:
+    """How long a student took for an image; empty where that was not measured, or of another one.
 
     Args:
         environment: content of `environment.json`.
         cell: the student's name.
+        where: the measuring was done.
     """
     taken = environment.get("milliseconds_per_image")
     if not isinstance(taken, Mapping) or taken.get("cell") != cell:
@@ -35,7 +36,7 @@ def how_fast(environment: Mapping[str, Any], cell: str) -> str:
         return ""
     threads = environment.get("threads")
     device = environment.get("gpu") or f"CPU, {count_of(threads if isinstance(threads, int) else 1, 'thread')}"
-    return f"{one:.3g} ms an image, {together:.3g} ms in batches of {batch} ({device}, where the study ran)"
+    return f"{one:.3g} ms an image, {together:.3g} ms in batches of {batch} ({device}, {where})"
 
 
 def how_mixed(mixing: object) -> str:
