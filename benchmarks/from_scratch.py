@@ -1,7 +1,9 @@
 """A student from nothing on a folder of JPEGs, by default, against plain loops: `python -m benchmarks.from_scratch`.
 
 Accuracy is compared, not time: same student, teacher, images and number of steps. The loops are what one would write
-without a library: AdamW in one cycle, crops of at least half of the image, flips; cross-entropy, or KL at T = 2.
+without a library: AdamW in one cycle, crops of at least half of the image, flips; cross-entropy, or KL at T = 2. The
+loop of timm has the parts that its training script puts together, as by default: `LogitDistillationTask` (cross-entropy
+and KL), `create_optimizer_v2`, cosine with five epochs of warm-up.
 Images: 25 classes of the emoji in `science/data/emoji` (32 pixels), as JPEG files in folders.
 """
 
@@ -9,13 +11,17 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from rich.console import Console
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.task import LogitDistillationTask
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -31,9 +37,10 @@ from tosmooth.study.progress import StudyProgress
 EMOJI = Path(__file__).parents[1] / "science" / "data" / "emoji"
 CLASSES, MOST = 25, 100  # the largest classes that have no more training images than that
 TEACHER, STUDENT, TEMPERATURE = "resnet20", "resnet8", 2.0
+BATCH, RATE, WEIGHT_DECAY = 32, 0.002, 0.05  # of the loops
 MEAN, STD = [0.5] * 3, [0.25] * 3
 NORMALISED = [f"{role}.model.kwargs={{mean: {MEAN}, std: {STD}}}" for role in ("teacher", "student")]
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # logits, images, labels
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # student, images, labels
 
 
 def write_jpegs(folder: Path) -> None:
@@ -54,21 +61,39 @@ def loader(folder: Path, batch: int, *, train: bool) -> DataLoader:
     return DataLoader(ImageFolder(folder, v2.Compose([*views, *to_float])), batch, shuffle=train)
 
 
-def plain_loop(model: nn.Module, folder: Path, loss: Loss, steps: int, seed: int, rate: float = 0.002) -> None:
+def plain_loop(model: nn.Module, folder: Path, loss: Loss, steps: int, seed: int) -> None:
     """One cycle of AdamW."""
     torch.manual_seed(seed)
-    optimizer, step = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.05), 0
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps)
-    batches = loader(folder, 32, train=True)
-    while step < steps:
-        for images, labels in batches:
-            optimizer.zero_grad()
-            loss(model(images), images, labels).backward()
-            optimizer.step()
-            schedule.step()
-            step += 1
-            if step == steps:
-                break
+    optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+    for images, labels in islice(endless(loader(folder, BATCH, train=True)), steps):
+        optimizer.zero_grad()
+        loss(model, images, labels).backward()
+        optimizer.step()
+        schedule.step()
+
+
+def timm_loop(model: nn.Module, folder: Path, loss: Loss, steps: int, seed: int) -> None:
+    """The same images by timm's optimiser and schedule, as its training script calls them."""
+    torch.manual_seed(seed)
+    batches = loader(folder, BATCH, train=True)
+    optimizer = create_optimizer_v2(model, opt="adamw", lr=RATE, weight_decay=WEIGHT_DECAY)
+    schedule, _ = create_scheduler_v2(
+        optimizer, "cosine", num_epochs=-(-steps // len(batches)), warmup_epochs=5, warmup_lr=1e-5, warmup_prefix=True,
+        step_on_epochs=False, updates_per_epoch=len(batches),
+    )  # fmt: skip
+    schedule.step_update(0)
+    for step, (images, labels) in enumerate(islice(endless(batches), steps), 1):
+        optimizer.zero_grad()
+        loss(model, images, labels).backward()
+        optimizer.step()
+        schedule.step_update(step)
+
+
+def endless(batches: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
+    """Epoch after epoch."""
+    while True:
+        yield from batches
 
 
 @torch.no_grad()
@@ -82,7 +107,10 @@ def accuracy(model: nn.Module, folder: Path) -> float:
 def bare(name: str, seed: int) -> nn.Module:
     """The network without tosmooth's normalisation, as a plain loop would have it."""
     torch.manual_seed(seed)
-    return build_image_model(name, CLASSES, channels=3, image_size=32).backbone
+    network = build_image_model(name, CLASSES, channels=3, image_size=32).backbone
+    network.pretrained_cfg = {"mean": MEAN, "std": STD}  # what timm wants to know of a model
+    network.num_classes, network.in_chans = CLASSES, 3
+    return network
 
 
 def by_default(folder: Path, teacher: Path, root: Path, seed: int, source: str | None) -> tuple[float, float, int]:
@@ -99,6 +127,10 @@ def by_default(folder: Path, teacher: Path, root: Path, seed: int, source: str |
     return result["students"][0]["test/top1"], result["controls"][0]["test/top1"], steps
 
 
+def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(model(images), labels)
+
+
 def main() -> None:
     options = arguments(__doc__ or "", seeds=3)
     result = Result(
@@ -108,16 +140,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder, root = Path(temporary) / "jpegs", Path(temporary) / "runs"
         write_jpegs(folder)
-        model = build_image_model(TEACHER, CLASSES, channels=3, image_size=32)
-        plain_loop(model.backbone, folder / "train", lambda out, _, labels: F.cross_entropy(out, labels), 2000, 0)
-        teacher, weights = model.backbone.eval(), Path(temporary) / "teacher.safetensors"
-        save_weights(model, weights)
+        teacher, weights = bare(TEACHER, 0), Path(temporary) / "teacher.safetensors"
+        plain_loop(teacher, folder / "train", cross_entropy, 2000, 0)
+        save_weights(teacher, weights)
         result.notes.append(f"teacher {TEACHER}: {accuracy(teacher, folder / 'test'):.1f} % on test")
 
-        def kl(out: Tensor, images: Tensor, _: Tensor) -> Tensor:
+        def kl(model: nn.Module, images: Tensor, _: Tensor) -> Tensor:
             with torch.no_grad():
                 soft = (teacher(images) / TEMPERATURE).softmax(1)
-            return TEMPERATURE**2 * F.kl_div((out / TEMPERATURE).log_softmax(1), soft, reduction="batchmean")
+            return TEMPERATURE**2 * F.kl_div((model(images) / TEMPERATURE).log_softmax(1), soft, reduction="batchmean")
+
+        def timm_task(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+            task = LogitDistillationTask(model, teacher, nn.CrossEntropyLoss(), temperature=TEMPERATURE, verbose=False)
+            loss: Tensor = task(images, labels)["loss"]
+            return loss
 
         for seed in range(options.seeds):
             for who, source in (("tosmooth distill", None), ("with own-images", "own-images")):
@@ -127,13 +163,13 @@ def main() -> None:
                 result.add(who, seed, steps, round(ours, 1), round(control, 1), round(minutes, 1))
                 if source is None:
                     length = steps
-            started = time.perf_counter()
-            found = []
-            for loss in (kl, lambda out, _, labels: F.cross_entropy(out, labels)):
-                student = bare(STUDENT, seed)
-                plain_loop(student, folder / "train", loss, length, seed)
-                found.append(round(accuracy(student, folder / "test"), 1))
-            result.add("plain loops", seed, length, *found, round((time.perf_counter() - started) / 60, 1))
+            for who, loop, distilled in (("plain loops", plain_loop, kl), ("parts of timm", timm_loop, timm_task)):
+                started, found = time.perf_counter(), []
+                for loss in (distilled, cross_entropy):
+                    student = bare(STUDENT, seed)
+                    loop(student, folder / "train", loss, length, seed)
+                    found.append(round(accuracy(student, folder / "test"), 1))
+                result.add(who, seed, length, *found, round((time.perf_counter() - started) / 60, 1))
     result.finish(compute_of())
 
 
