@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
 
-from tosmooth.config.schema import MixingConfig
+from tests.data.image_files import write_folder
+from tosmooth.config.schema import DataConfig, MixingConfig
 from tosmooth.data.batches import Batch
 from tosmooth.data.mixing import Mixing
+from tosmooth.data.pipeline import ImagePipeline
+from tosmooth.data.registry import load_image_data
 
 N, K = 8, 10
 
@@ -87,6 +91,50 @@ def test_the_share_of_batches_that_is_mixed():
 def test_what_does_not_count_is_not_mixed():
     placeholder = batch()._replace(placeholder=True)
     assert mixing(cutmix=1.0).of(placeholder, 0, 0) is placeholder
+
+
+@pytest.mark.parametrize("in_memory", ["auto", "off"])
+@pytest.mark.parametrize("world", [2, 3])
+def test_slices_of_several_processes_are_the_batches_of_one(in_memory: str, world: int):
+    """Each process mixes its first image with the last of the process before it, and has it loaded for that."""
+    data = load_image_data("fashion_mnist_sample", limit_train=65, limit_test=20, validation=0.0)
+    own, config = mixing(mixup=0.4, cutmix=1.0, probability=0.8), DataConfig(in_memory=in_memory)
+
+    def batches_of(process: tuple[int, int]) -> list[Batch]:
+        pipeline = ImagePipeline(config, torch.device("cpu"), process)
+        batches = pipeline.training(data.train, batch_size=20, seed=0)  # the last has 5: of three processes, one idles
+        batches.neighbours = True
+        return [own.of(batch, 1, position) for position, batch in enumerate(batches.epoch(1))]
+
+    parts = [batches_of((rank, world)) for rank in range(world)]
+    for whole, *slices in zip(batches_of((0, 1)), *parts, strict=True):
+        counted = [part for part in slices if part.counted]
+        assert {part.whole for part in slices} == {whole.counted} == {sum(part.counted for part in counted)}
+        assert {part.mixed for part in counted} == {whole.mixed}
+        for name in ("inputs", "labels", "indices"):
+            assert torch.equal(torch.cat([getattr(part, name) for part in counted]), getattr(whole, name)), name
+
+
+def test_a_neighbour_that_cannot_be_read_is_not_dropped_in_anothers_place(tmp_path):
+    write_folder(tmp_path, splits={"train": 8, "val": 2})
+    settings = DataConfig(source="folder", path=tmp_path, on_error="skip", train_augmentation="imagenet", image_size=8)
+    data = load_image_data("folder", path=tmp_path, skip_unreadable=True)
+    order = np.random.default_rng((0, 0)).permutation(len(data.train))  # as in an epoch
+    half = len(data.train) // 2
+
+    def second_slice() -> Batch:
+        batches = ImagePipeline(settings, torch.device("cpu"), (1, 2)).training(
+            data.train, batch_size=len(data.train), seed=0
+        )
+        batches.neighbours = True
+        (batch,) = batches.epoch(0)
+        return mixing(mixup=0.2).of(batch, 0, 0)
+
+    assert second_slice().indices.tolist() == order[half:].tolist()
+    name = data.train.describe(int(order[half - 1]))
+    (broken,) = [path for path in tmp_path.rglob("*.png") if str(path) in name]
+    broken.write_bytes(b"no image")
+    assert second_slice().indices.tolist() == order[half:].tolist()
 
 
 @pytest.mark.parametrize(("mixup", "cutmix", "probability", "on"), [(0, 0, 1, 0), (0.2, 0, 1, 1), (0, 1, 0, 0)])

@@ -104,6 +104,17 @@ def test_two_processes_give_the_numbers_of_one(studies: tuple[Path, Path]):
         assert (top1 - top1.round()).abs().max() < 1e-3
 
 
+@pytest.mark.faults
+def test_two_processes_mix_images_as_one_does(tmp_path: Path):
+    mixing = {"mixing": {"mixup": 0.4, "cutmix": 1.0, "probability": 0.8}}
+    raw = {**UNNORMALISED, **{role: {**UNNORMALISED[role], **mixing} for role in ("teacher", "student")}}
+    one, two = run(raw, tmp_path / "one", 1), run(raw, tmp_path / "two", 2)
+    for path in sorted(one.rglob("model.safetensors")):
+        weights, same = load_file(path), load_file(two / path.relative_to(one))
+        difference = max(float((weights[name] - same[name]).abs().max()) for name in weights)
+        assert 0 < difference < WEIGHTS, path
+
+
 def test_centroids_are_reduced_exactly_once(studies: tuple[Path, Path]):
     for path in sorted(studies[0].rglob("centroids.safetensors")):
         one, two = load_file(path), load_file(studies[1] / path.relative_to(studies[0]))

@@ -187,6 +187,11 @@ def test_a_mistake_is_one_clear_sentence(raw: dict[str, Any], override: str, exp
     assert only.startswith(expected)
 
 
+def test_given_teachers_are_not_trained_on_mixed_images(raw: dict[str, Any]) -> None:
+    raw["teacher"] |= {"train": False, "model": {"name": "timm:resnet18", "pretrained": True}}
+    assert find_mistakes(raw) == ["teacher.mixing: given teachers (train: false) are not trained here; leave it out"]
+
+
 def test_sentences_cannot_be_mixed(tiny_raw: dict[str, Any]) -> None:
     config = load_config("translation-en-de", [])
     assert not config.student.mixing.on

@@ -29,6 +29,7 @@ class Batch(NamedTuple):
     `views` (N,) int64 says which of its stored views each image shows; None where views are not stored. Where several
     processes work on a batch, each has a slice of it, and `total` says how many images all slices have (None = these).
     A `placeholder` holds an image that must not count: this process has no part in the batch, or nothing could be read.
+    With `neighbour`, the first image is not of this slice but the one before it, for `Mixing`, which drops it.
     """
 
     inputs: Tensor | TokenInputs
@@ -37,6 +38,7 @@ class Batch(NamedTuple):
     views: Tensor | None = None
     total: int | None = None
     placeholder: bool = False
+    neighbour: bool = False
 
     @property
     def counted(self) -> int:
@@ -70,6 +72,10 @@ class Batches(ABC):
         outcomes: the augmentation as numbered outcomes; None where it draws from a stream of its own.
         process: (rank, world): this process gets its slice of every batch, and all slices together are the batch.
 
+    Attributes:
+        neighbours: whether a slice begins with the image before it (the batch's last before its first), so that images
+            can be mixed with their neighbours as in one process. To be set before an epoch is asked for.
+
     Raises:
         ValueError: batch_size below 1.
     """
@@ -92,6 +98,7 @@ class Batches(ABC):
         self.views = views or FreshViews(seed)
         self.outcomes = outcomes
         self.process = process
+        self.neighbours = False
         full, rest = divmod(size, batch_size)
         self._count = full + (rest > 0 and (full == 0 or not (drop_last or (shuffle and rest == 1))))
 
@@ -116,9 +123,21 @@ class Batches(ABC):
             yield from self._load(parts, shown)
             return
         slices = [_slice(part, *self.process) for part in parts]
-        loaded = self._load([own if len(own) else part[:1] for own, part in zip(slices, parts, strict=True)], shown)
-        for batch, own, part in zip(loaded, slices, parts, strict=True):
-            yield batch._replace(total=len(part), placeholder=batch.placeholder or not len(own))
+        wanted = [self._wanted(own, part) for own, part in zip(slices, parts, strict=True)]
+        for batch, own, part, asked in zip(self._load(wanted, shown), slices, parts, wanted, strict=True):
+            whole = len(batch.labels) == len(asked)  # else something could not be read, perhaps the neighbour
+            neighbour = len(asked) > len(own) > 0 and (whole or int(batch.indices[0]) == asked[0])
+            placeholder = batch.placeholder or not len(own)
+            yield batch._replace(total=len(part), placeholder=placeholder, neighbour=neighbour)
+
+    def _wanted(self, own: np.ndarray, part: np.ndarray) -> np.ndarray:
+        """What this process loads of a batch: its slice, and a neighbour; one image for a placeholder."""
+        if not len(own):
+            return part[:1]
+        if not self.neighbours or len(own) == len(part):
+            return own
+        before = part[int(np.flatnonzero(part == own[0])[0]) - 1]
+        return np.concatenate([[before], own])
 
     @abstractmethod
     def _load(self, parts: list[np.ndarray], shown: EpochViews) -> Iterator[Batch]:

@@ -33,7 +33,8 @@ class Mixing:
     def of(self, batch: Batch, epoch: int, position: int) -> Batch:
         """The batch as it is shown: images mixed in pairs of neighbours (the last with the first), and their labels.
 
-        Where several processes work on a batch, each mixes its own part, by the same draw.
+        Where several processes work on a batch, each mixes its own part, by the same draw and with the neighbour of its
+        first image, which is dropped: together these are the batch of one process.
 
         Args:
             batch: images (N, C, H, W), uint8 in 0..255 or float in [0, 1], with labels (N,).
@@ -46,6 +47,10 @@ class Mixing:
         """
         if not batch.counted:
             return batch
+        mixed = self._mixed(batch, epoch, position)
+        return _without_neighbour(mixed) if batch.neighbour else mixed
+
+    def _mixed(self, batch: Batch, epoch: int, position: int) -> Batch:
         assert isinstance(batch.inputs, Tensor)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(self.entropy(epoch, position))
@@ -69,3 +74,11 @@ class Mixing:
         chosen = [kind(alpha=alpha, num_classes=self._classes) for kind, alpha in kinds.items() if alpha]
         found: nn.Module = chosen[0] if len(chosen) == 1 else v2.RandomChoice(chosen)
         return found
+
+
+def _without_neighbour(batch: Batch) -> Batch:
+    """The images of this process alone; a placeholder where only one is left, of which nothing can be learnt."""
+    assert isinstance(batch.inputs, Tensor)
+    images, labels, indices = (part[1:] for part in (batch.inputs, batch.labels, batch.indices))
+    views = None if batch.views is None else batch.views[1:]
+    return Batch(images, labels, indices, views, batch.total, placeholder=len(labels) == 1)

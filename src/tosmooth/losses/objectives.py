@@ -231,7 +231,7 @@ def needs_labels_unsaid(name: str) -> bool:
     logits = torch.zeros(2, 3)
     try:
         objective(logits, logits, 1.0, None)
-    except (TypeError, ValueError, RuntimeError, AttributeError, AssertionError):
+    except Exception:  # another package's code may raise anything
         return True
     return False
 

@@ -140,6 +140,8 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
                 f"teacher.seeds: a given teacher is one teacher; {len(teacher.seeds)} seeds of it would be the same, "
                 "again. Give one seed, or one file per seed in teacher.given"
             )
+        if not teacher.train and teacher.mixing.on:
+            yield "teacher.mixing: given teachers (train: false) are not trained here; leave it out"
         if not teacher.train:
             missing = [a for a in teacher.label_smoothing if a not in teacher.checkpoints and a not in teacher.given]
             if missing and teacher.model.checkpoint is None and not teacher.model.pretrained:

@@ -185,7 +185,9 @@ class Context(Bench):
             split: other samples than those of the training split, such as a teacher's translations.
         """
         samples = self.data.train if split is None else split
-        return self.pipeline.training(samples, batch_size=training.batch_size, seed=seed, views=views)
+        batches = self.pipeline.training(samples, batch_size=training.batch_size, seed=seed, views=views)
+        batches.neighbours = training.mixing.on
+        return batches
 
     def mixing(self, training: TrainingConfig, seed: int) -> Mixing | None:
         """How the batches of a teacher's or student's section are mixed; None where they are not."""
