@@ -138,7 +138,7 @@ def test_what_bash_splits_at_its_word_breaks_is_one_word(tmp_path: Path):
     )
     lines = run.stdout.splitlines()
     assert lines[0].split() == ["cosine", "constant"]
-    assert lines[1].split() == ["cosine", "step", "inverse_sqrt", "constant"]
+    assert lines[1].split() == ["cosine", "step", "inverse_sqrt", "constant", "one_cycle"]
     assert lines[2].split()[0] == "compute.device="
     assert lines[3].split() == ["cpu", "cuda"]
 

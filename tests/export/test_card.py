@@ -12,6 +12,7 @@ import yaml
 from markdown_it import MarkdownIt
 
 from tosmooth.analysis.inference import t_interval
+from tosmooth.config.schema import StudentConfig
 from tosmooth.export.card import model_card
 from tosmooth.export.markdown import LONGEST, plain
 from tosmooth.export.subject import Subject, choose
@@ -140,6 +141,11 @@ def test_the_kept_weights_may_be_a_mean(student):
     averaged = dataclasses.replace(student, config=student.config.model_copy(update={"student": section}))
     card = model_card(averaged, ["safetensors"])
     assert "| Epochs | 2, kept: the mean of the weights after each of the last 2 |" in card
+    section = StudentConfig.model_validate(student.config.student.model_dump() | {"moving_average": 0.9998})
+    averaged = dataclasses.replace(student, config=student.config.model_copy(update={"student": section}))
+    card = model_card(averaged, ["safetensors"])
+    assert f"| Epochs | 2, kept: {own} (" in card
+    assert "), the moving average (EMA) of the weights, decay 0.9998 |" in card
 
 
 def test_mixed_images_are_told(student):

@@ -17,8 +17,9 @@ from safetensors.torch import load_file
 from tests.processes import FORKS, redirect
 from tosmooth.recipes.reading import load_config
 
-# One of everything that a resume has to get right: two teachers, stored logits of both flips, dropout and batch
-# normalisation in the students, two seeds, a last batch that is not full, checkpoints within the epoch, selection.
+# One of everything that a resume has to get right: two teachers, stored logits of both flips, dropout, drop path, batch
+# normalisation and moving averages in the students, two seeds, a last batch that is not full, checkpoints within the
+# epoch, selection.
 SMALL: Mapping[str, Any] = {
     "name": "small",
     "data": {
@@ -33,6 +34,7 @@ SMALL: Mapping[str, Any] = {
         "model": {"name": "timm:test_efficientnet", "kwargs": {"drop_rate": 0.3, "drop_path_rate": 0.2}},
         "temperatures": [1, 8], "seeds": [0, 1], "epochs": 2, "batch_size": 32,
         "optimizer": {"name": "adamw", "learning_rate": 0.002},
+        "moving_average": 0.9,
     },
     "cache": {"views": 2},
     "compute": {"device": "cpu", "threads": 1, "checkpoint_minutes": 0.001},

@@ -195,13 +195,15 @@ def test_accelerate_launch_does_the_same(studies: tuple[Path, Path], tmp_path: P
 
 
 @pytest.mark.faults
-def test_with_batch_normalisation_the_figures_are_those_of_the_saved_weights(tmp_path: Path):
+@pytest.mark.parametrize("average", [None, 0.8])
+def test_with_batch_normalisation_the_figures_are_those_of_the_saved_weights(tmp_path: Path, average: float | None):
     """Each process has statistics of its own; rank 0's are judged, saved and measured."""
     raw = {
         **UNNORMALISED,
         "teacher": {**UNNORMALISED["teacher"], "model": {"name": "resnet8", "kwargs": {"stem_stride": 2}}},
         "student": {**UNNORMALISED["student"], "model": {"name": "resnet8", "width": 0.5}},
     }
+    raw["teacher"]["moving_average"] = average
     study = run(raw, tmp_path, 2)
     teachers = pd.read_csv(study / "teachers.csv").set_index("teacher")
     config = load_config(str(study / "study.yaml"))

@@ -105,6 +105,12 @@ def test_bad_arguments_are_named(arguments, message):
         build_image_model("resnet8", **{"num_classes": 10, **arguments})
 
 
+@pytest.mark.parametrize("name", ["timm:densenet121", "torchvision:squeezenet1_1"])
+def test_a_model_without_drop_path_says_so(name):
+    with pytest.raises(ModelError, match=f"{name}: does not take kwargs 'drop_path_rate'; leave out, or choose"):
+        build_image_model(name, 10, kwargs={"drop_path_rate": 0.1})
+
+
 class Linears:
     """A user's own source of models."""
 

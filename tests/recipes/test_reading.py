@@ -158,6 +158,18 @@ def test_sound_options_and_a_smoothing_of_hard_labels_pass():
         (["name=../elsewhere"], "name"),
         (["data.validation=0", "selection=best"], "validation split"),
         (["student.model=timm:resnet18x"], "resnet18"),
+        (["student.moving_average=1"], "student.moving_average.decay: should be less than 1"),
+        (["student.moving_average=on"], "student.moving_average: must be a decay, such as 0.9998"),
+        (["teacher.moving_average={decay: 0.9, warmpu: true}"], "did you mean 'warmup'?"),
+        (["student.moving_average=0.9", "student.average_last=2"], "leave out one of the two"),
+        (["student.optimizer.momentum=0"], "student.optimizer.nesterov: needs student.optimizer.momentum above 0"),
+        (["student.optimizer.name=lamp"], "student.optimizer.name: should be 'sgd', 'adam', 'adamw'"),
+        (["student.optimizer.layer_decay=1"], "student.optimizer.layer_decay: should be less than 1"),
+        (
+            ["student.model.name=timm:resnet18", "student.model.kwargs={drop_path_rate: 1.5}"],
+            "student.model.kwargs.drop_path_rate: must be a number of at least 0 and below 1 (got 1.5)",
+        ),
+        (["student.schedule.name=one_cycle", "student.schedule.warmup_epochs=4"], "leaves nothing of 4 epochs"),
     ],
 )
 def test_each_wrong_value_gets_its_reason(overrides, expected):

@@ -47,6 +47,14 @@ def test_how_it_was_run_tells_mixed_images(effect_files: StudyFiles) -> None:
     assert dict(how_it_was_run(mixed))["student"] == f"{plain}; images mixed: MixUp 0.2, CutMix 1"
 
 
+def test_how_it_was_run_tells_where_weights_are_a_moving_average(effect_files: StudyFiles) -> None:
+    plain = dict(how_it_was_run(effect_files))
+    student = {**effect_files.config["student"], "moving_average": {"decay": 0.9998, "warmup": True}}
+    run = dict(how_it_was_run(dataclasses.replace(effect_files, config={**effect_files.config, "student": student})))
+    assert run["student"] == f"{plain['student']}; kept: the moving average of the weights (decay 0.9998)"
+    assert run["teacher"] == plain["teacher"]
+
+
 def test_duration() -> None:
     assert [duration(s) for s in (3.2, 60, 3725)] == ["3 s", "1 min 0 s", "1 h 2 min"]
 

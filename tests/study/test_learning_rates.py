@@ -215,3 +215,17 @@ def test_a_rate_at_which_a_student_failed_has_no_mean_in_the_table(study):
     table = learning_rates_table(replace(files, learning_rates=trials))
     assert table is not None
     assert table.data[["val_0.001", "val_0.1"]].isna().all(axis=None)
+
+
+def test_learning_rates_by_layer_are_refused_before_work_where_models_tell_no_layers(
+    tiny_raw: dict[str, Any], tmp_path: Path, silent: StudyProgress
+):
+    both = ["teacher.optimizer.layer_decay=0.7", "student.optimizer.layer_decay=0.7"]
+    with pytest.raises(ConfigError) as caught:
+        Context.join(load_config(tiny_raw, both), tmp_path, silent)
+    assert [mistake.partition(":")[0] for mistake in caught.value.mistakes] == [
+        "teacher.optimizer.layer_decay", "student.optimizer.layer_decay"
+    ]  # fmt: skip
+    assert "resnet8: its layers are not known to timm" in caught.value.mistakes[0]
+    told = ["student.optimizer.layer_decay=0.7", "student.model={name: timm:test_vit, kwargs: {img_size: 32}}"]
+    Context.join(load_config(tiny_raw, told), tmp_path, silent)

@@ -114,7 +114,7 @@ def one_trainee(folder: Path, loss, *, optimizer: str = "sgd", clip: float | Non
     return Trainee("it", new_student(0), loss, config, compute, 0, 100, folder, None)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "nadamw", "adopt", "lamb", "lars", "lion"])
 @pytest.mark.parametrize("clip", [None, 1.0])
 @pytest.mark.parametrize("where", ["loss", "gradient"])
 def test_a_step_that_is_not_finite_changes_no_weight_and_neither_does_any_after_it(

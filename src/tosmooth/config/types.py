@@ -107,6 +107,15 @@ def as_cache_section(value: Any) -> Any:
     return value if isinstance(value, dict | BaseModel) else {"views": value}
 
 
+def as_average_section(value: Any) -> Any:
+    """`moving_average: 0.999` is short for `moving_average: {decay: 0.999}`."""
+    if value is None or isinstance(value, dict | BaseModel):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return {"decay": value}
+    raise ValueError("must be a decay, such as 0.9998, or {decay: 0.9998, warmup: true}, or null")
+
+
 ExistingPath = Annotated[Path, AfterValidator(existing_path)]
 Smoothing = Annotated[float, Field(ge=0, lt=1)]
 Temperature = Annotated[float, Field(gt=0), AfterValidator(finite)]

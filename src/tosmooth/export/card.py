@@ -178,7 +178,10 @@ def _epochs(training: TrainingConfig, record: dict[str, Any]) -> str:
         return f"{training.epochs}"
     if training.average_last > 1:
         return f"{training.epochs}, kept: the mean of the weights after each of the last {training.average_last}"
-    return f"{training.epochs}, kept: {epoch} ({record.get('selection')})"
+    kept = f"{training.epochs}, kept: {epoch} ({record.get('selection')})"
+    if (average := training.moving_average) is not None:
+        kept += f", the moving average (EMA) of the weights, decay {average.decay:g}"
+    return kept
 
 
 def _figures(subject: Subject) -> list[str]:

@@ -144,6 +144,10 @@ def build_image_model(
         except ModelError:
             raise
         except Exception as error:  # a library's constructor may raise anything
+            unknown = [key for key in options if f"'{key}'" in str(error)]
+            if unknown and isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+                taken = ", ".join(map(repr, unknown))
+                raise ModelError(f"{name}: does not take kwargs {taken}; leave out, or choose another model") from error
             reason = f"{name}: could not be built: {type(error).__name__}: {error}"
             if pretrained and isinstance(error, OSError):  # of files and of the network, in all three libraries
                 raise UnfetchedError(name, reason) from error

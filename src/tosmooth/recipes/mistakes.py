@@ -192,6 +192,10 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
             yield f"{name}.average_last: the mean of the last epochs needs selection: last, not {raw['selection']}"
         if training.average_last > training.epochs:
             yield f"{name}.average_last: {training.average_last} of {training.epochs} epochs; give at most as many"
+        if training.average_last > 1 and training.moving_average is not None:
+            yield f"{name}.moving_average: average_last is another mean of the weights; leave out one of the two"
+        if training.optimizer.nesterov and training.optimizer.momentum == 0:
+            yield f"{name}.optimizer.nesterov: needs {name}.optimizer.momentum above 0; set that, or this to false"
         if training.schedule.warmup_epochs >= training.epochs:
             yield (
                 f"{name}.schedule.warmup_epochs: {training.schedule.warmup_epochs:g} leaves nothing of "

@@ -197,10 +197,12 @@ def _set(values: list[float]) -> str:
 def _training(section: Mapping[str, Any]) -> str:
     model = section.get("model") or {}
     name = model.get("name") if isinstance(model, Mapping) else model
-    epochs = section.get("epochs")
+    epochs, average = section.get("epochs"), section.get("moving_average")
     if not (name and epochs):
         return str(name or "")
-    return "; ".join(filter(None, [f"{name}, {count_of(epochs, 'epoch')}", how_mixed(section.get("mixing"))]))
+    decay = average.get("decay") if isinstance(average, Mapping) else None
+    kept = f"kept: the moving average of the weights (decay {decay:g})" if isinstance(decay, float) else None
+    return "; ".join(filter(None, [f"{name}, {count_of(epochs, 'epoch')}", how_mixed(section.get("mixing")), kept]))
 
 
 def how_classes_were_chosen(similarity: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ from tosmooth.tasks.find import find_task
 from tosmooth.trackers.outbox import Tracking, check_trackers
 from tosmooth.training.checkpoint import CheckpointStore
 from tosmooth.training.compute import Compute
+from tosmooth.training.optimization import build_optimizer
 from tosmooth.training.stopping import Stopping
 
 Owner = TypeVar("Owner", Teacher, Cell)
@@ -129,6 +130,7 @@ class Context(Bench):
         directory = StudyDirectory(root / config.name)
         context = cls(config, data, compute, make_plan(config), directory, progress, stopping or Stopping())
         compute.processes.agree(context.check_schedules)
+        compute.processes.agree(context.check_layers)
         return context.at_own_rates()
 
     def at_own_rates(self) -> Context:
@@ -238,6 +240,28 @@ class Context(Bench):
                         f"steps of {section.epochs} epochs; give fewer"
                     ]
                 )
+
+    def check_layers(self) -> None:
+        """Learning rates by layer need models that tell their layers; which ones do, only the built models tell.
+
+        Raises:
+            ConfigError: one does not.
+        """
+        mistakes = []
+        teacher, student = self.config.teacher, self.config.student
+        trained = [teacher.model] if any(not own.given for own in self.plan.teachers) else []
+        sections: tuple[tuple[str, TrainingConfig, list[ModelConfig]], ...] = (
+            ("teacher", teacher, trained),
+            ("student", student, student.all_models),
+        )
+        for name, section, models in sections:
+            for model in models if section.optimizer.layer_decay is not None else []:
+                try:
+                    build_optimizer(self.new_model(model.without_weights(), 0).backbone, section.optimizer)
+                except ModelError as error:
+                    mistakes.append(f"{name}.optimizer.layer_decay: {model.name}: {error}")
+        if mistakes:
+            raise ConfigError(mistakes)
 
     @cached_property
     def fused_loss(self) -> bool:

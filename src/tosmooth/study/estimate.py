@@ -28,9 +28,9 @@ from tosmooth.study.teacher_answers import LIVE_FOR_MIXED
 from tosmooth.study.timing import Speed, Timing
 from tosmooth.study.workload import Kind, Stage, student_groups, workload
 from tosmooth.training.checkpoint import KEPT
+from tosmooth.training.optimization import copies_of_weights
 
 FLOAT, DOUBLE, HALF = 4, 8, 2  # bytes
-MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}
 REPORT_BYTES = 5_000_000  # report, figures and tables; measured on small studies
 CLASS_BYTES = 150  # of a student's η for one class, in all its forms; the same
 MOST_MINI_RUN = 60.0  # seconds
@@ -222,7 +222,7 @@ def _state(context: Context, owners: Iterable[Teacher | Cell]) -> int:
     total = 0
     for owner in owners:
         section = context.config.teacher if isinstance(owner, Teacher) else context.config.student
-        total += FLOAT * (1 + MOMENTS[section.optimizer.name]) * context.parameters_of(owner)
+        total += FLOAT * copies_of_weights(section) * context.parameters_of(owner)
     return total
 
 

@@ -31,6 +31,7 @@ from tosmooth.study.trainees import new_trainee
 from tosmooth.training.checkpoint import BEGINNING, Position
 from tosmooth.training.evaluation import Evaluation
 from tosmooth.training.loop import Checkpointing, train_group
+from tosmooth.training.optimization import copies_of_weights
 from tosmooth.training.stopping import Stopping
 from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import Trainee, averaged_epochs
@@ -152,8 +153,7 @@ def students_that_fit(context: Context) -> int:
     exist for one student at a time, and have the other half of the free memory.
     """
     config = context.config.student
-    copies = 1 + {"sgd": 1, "adam": 2, "adamw": 2}[config.optimizer.name]
-    each = 4 * copies * max(context.count_parameters(model) for model in config.all_models)
+    each = 4 * copies_of_weights(config) * max(context.count_parameters(model) for model in config.all_models)
     return max(1, context.compute.free_memory() // 2 // max(1, each))
 
 
@@ -305,7 +305,7 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
 
     def validate(trainee: Trainee) -> dict[str, float]:
         owner = owners[trainees.index(trainee)]
-        found = measuring.evaluate(owner, trainee.model, context.selection_split)
+        found = measuring.evaluate(owner, trainee.kept, context.selection_split)
         columns = found.columns(context.selection_split_name)
         if trainee.select_by is None or trainee.improves(columns):
             evaluations[trainee.name] = found

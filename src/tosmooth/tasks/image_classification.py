@@ -21,8 +21,10 @@ from tosmooth.models.last_layer import final_layers, find_last_layer
 from tosmooth.tasks.base import StudyData, Task
 from tosmooth.tasks.metric import TOP1
 from tosmooth.tasks.published import PublishedImages
+from tosmooth.terminal import shortened
 
 DECODED = 8  # images that a first look decodes
+DROPPED = ("drop_rate", "drop_path_rate", "dropout", "stochastic_depth_prob")  # arguments of timm, of torchvision
 MEASURED = 2_000  # images whose size it reads
 
 
@@ -66,9 +68,13 @@ class ImageClassification(Task):
             yield "data.eval_transform: images of 'cub200' differ in size and need one; for example resize_center_crop"
 
     def model_mistakes(self, model: ModelConfig) -> Iterable[tuple[str, str]]:
-        """Published weights are of libraries."""
+        """Published weights are of libraries; what is dropped in training is a share."""
         if model.pretrained and ":" not in model.name:
             yield "pretrained", f"{model.name} has no published weights; give your own (checkpoint)"
+        for name in DROPPED:
+            rate = 0.0 if model.kwargs.get(name) is None else model.kwargs[name]
+            if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 <= rate < 1:
+                yield f"kwargs.{name}", f"must be a number of at least 0 and below 1 (got {shortened(repr(rate))})"
 
     def load_data(self, config: StudyConfig) -> ImageData:
         """Images from the source that the configuration names."""

@@ -117,6 +117,8 @@ def train_group(
             speed = images_done / (time.perf_counter() - started) if images_done else None
             for trainee in alive:  # batch normalisation: what is judged must be what is saved
                 compute.processes.copy_from_main(list(trainee.model.buffers()))
+                if trainee.average is not None:
+                    compute.processes.copy_from_main(list(trainee.kept.buffers()))
             with watch.impatiently(Position(epoch, len(batches))):
                 metrics = [validate(trainee) if validate else {} for trainee in alive]
             compute.processes.agree(partial(_end_epoch, alive, epoch, metrics, speed))

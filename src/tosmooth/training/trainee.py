@@ -23,7 +23,15 @@ from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import Answer, Hidden, SharedInputs, first_rows, logits_of
 from tosmooth.training.loss_functions import LossFunction
-from tosmooth.training.optimization import build_optimizer, learning_rate
+from tosmooth.training.moving_average import average_of
+from tosmooth.training.optimization import (
+    build_optimizer,
+    holds_back,
+    learning_rate,
+    remembered,
+    remind,
+    set_learning_rate,
+)
 from tosmooth.training.randomness import RandomStream
 
 METERS = ("good_steps", "loss_sum", "last_loss", "images", "first")  # tensors on the device, beside the flag `stopped`
@@ -78,8 +86,10 @@ class Trainee:
 
     def __post_init__(self) -> None:
         self.model = self.compute.place(self.model)
+        average = self.config.moving_average
+        self.average = None if average is None else average_of(self.model, average)
         self.forward = self.compute.trainable(self.model)
-        self.optimizer = build_optimizer(self.model, self.config.optimizer)
+        self.optimizer = build_optimizer(self.model.backbone, self.config.optimizer)
         # Dropout masks of several processes must differ; rank 0 draws what a process alone would draw.
         rank = self.compute.processes.rank
         self.random = RandomStream(self.seed + (rank << 32), self.compute.device)
@@ -92,6 +102,12 @@ class Trainee:
         self._images = torch.zeros((), device=self.compute.device)
         # Of the untrained model on the first batch: loss, and norm of its gradient at the logits of a sample.
         self._first = torch.full((2,), math.nan, device=self.compute.device)
+
+    @property
+    def kept(self) -> StudyModel:
+        """The model whose weights are judged, chosen among epochs, and kept: its moving average where there is one."""
+        kept: StudyModel = self.model if self.average is None else self.average.module
+        return kept
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of a step, from 0."""
@@ -112,11 +128,11 @@ class Trainee:
     ) -> None:
         """One forward, backward and update on a batch with labels (N,), or on this process's `share` of it.
 
-        Nothing here waits for the device. A loss or gradient that is not finite raises a flag there, which holds back
-        this update and all later ones: the weights stay those of the last good step.
+        A loss or gradient that is not finite raises a flag on the device, which holds back this update and all later
+        ones: the weights stay those of the last good step. Nothing here waits for the device, but for optimisers that
+        do not know such a flag: for them it is read.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate(self.step_count)
+        set_learning_rate(self.optimizer, self.learning_rate(self.step_count))
         with self.random:
             if share is None:
                 loss = self._loss(inputs, labels, answers)
@@ -133,11 +149,16 @@ class Trainee:
         else:  # the flag must rise in all processes or in none
             mean = self.compute.processes.sum(loss.detach() / self.compute.processes.world)
             self._flag(mean, self._gradient_norm(), share.total)
-        # Fused optimisers skip the update where this is 1: the hook that loss scaling uses.
-        self.optimizer.found_inf = self.stopped  # type: ignore[attr-defined]
-        self.optimizer.step()
+        if holds_back(self.optimizer):
+            # They skip the update where this is 1: the hook that loss scaling uses.
+            self.optimizer.found_inf = self.stopped  # type: ignore[attr-defined]
+            self.optimizer.step()
+        elif not self.stopped.item():
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.step_count += 1
+        if self.average is not None:
+            self.average.update(self.model, step=self.step_count)
 
     def _loss(self, inputs: SharedInputs, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
         if self.fused and isinstance(self.model, HiddenStateModel):
@@ -256,7 +277,7 @@ class Trainee:
             ModelError: the disk is full or read-only; the checkpoints so far are safe.
         """
         try:
-            save_weights(self.model, self.folder / name)
+            save_weights(self.kept, self.folder / name)
         except ModelError as error:
             raise ModelError(f"{error}; the same command goes on from the last checkpoint") from None
 
@@ -293,7 +314,7 @@ class Trainee:
         return self.records[-1]
 
     def restore_selected(self) -> None:
-        """Put the kept weights back into the model, for the analysis that follows training."""
+        """Put the kept weights into the model, for the analysis that follows training."""
         load_weights(self.model, self.folder / WEIGHTS_FILE)
 
     def state(self, streams: Sequence[list[Tensor]] | None = None) -> State:
@@ -303,10 +324,9 @@ class Trainee:
             streams: the states of this model's random stream in all processes, by rank; None: this one is alone.
         """
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for number, parameter in enumerate(self.parameters):
-            for name, value in self.optimizer.state.get(parameter, {}).items():
-                if isinstance(value, Tensor):
-                    tensors[f"optimizer.{number}.{name}"] = value
+        if self.average is not None:
+            tensors |= {f"average.{name}": value for name, value in self.average.module.state_dict().items()}
+        tensors |= {f"optimizer.{key}": value for key, value in remembered(self.optimizer, self.parameters)}
         for rank, stream in enumerate(streams or [self.random.state()]):
             tensors |= {f"random.{rank}.{number}": part for number, part in enumerate(stream)}
         tensors |= {f"meter.{name}": getattr(self, f"_{name}") for name in METERS} | {"meter.stopped": self.stopped}
@@ -332,16 +352,14 @@ class Trainee:
             parts.setdefault(part, {})[key] = value
         try:
             self.model.load_state_dict(parts["model"])
+            if self.average is not None:
+                self.average.module.load_state_dict(parts["average"])
             self.stopped.copy_(parts["meter"]["stopped"])
             for name in METERS:
                 if name in parts["meter"] or name != "first":  # earlier versions did not look at the first batch
                     getattr(self, f"_{name}").copy_(parts["meter"][name])
             for key, value in parts["optimizer"].items():
-                number, _, name = key.partition(".")
-                parameter = self.parameters[int(number)]
-                # In the parameter's own memory layout: fused optimisers go through both by address.
-                own = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
-                self.optimizer.state[parameter][name] = own.to(self.compute.device, value.dtype).copy_(value)
+                remind(self.optimizer, self.parameters, key, value)
             facts = state.facts
             self.step_count, self.failure = facts["step_count"], facts["failure"]
             self.selected_epoch, self.records = facts["selected_epoch"], list(facts["records"])
