@@ -75,8 +75,12 @@ def assert_same(one: dict[str, dict[str, Tensor]], other: dict[str, dict[str, Te
         assert all(torch.equal(value, other[name][key]) for key, value in state.items()), name
 
 
+@pytest.mark.slow  # the loop's part of it: training/test_everything_on.py
 def test_alone_and_after_a_stop_within_an_epoch_all_is_bit_equal(raw: dict[str, Any], tmp_path: Path) -> None:
-    raw["data"] |= {"auto_augment": "trivialaugment", "random_erasing": 0.5}  # and all else that is drawn
+    raw["data"] |= {"auto_augment": "trivialaugment", "random_erasing": 0.5}  # and all else that is drawn, or kept
+    adopt = {"name": "adopt", "learning_rate": 0.002, "decay_norms_and_biases": False}
+    raw["teacher"] |= {"moving_average": 0.8}
+    raw["student"] |= {"moving_average": 0.8, "optimizer": adopt, "schedule": {"name": "one_cycle"}}
     whole = trained(load_config(raw), tmp_path / "whole", StudyProgress(Console(quiet=True)))
     assert len(whole) == 2
     known = all_weights(tmp_path / "whole" / "mixed")
