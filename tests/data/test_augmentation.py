@@ -173,5 +173,7 @@ def test_a_crop_without_a_size_is_refused(name: str) -> None:
 
 
 def test_the_names() -> None:
-    assert train_transform_names() == ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub")
+    assert train_transform_names() == (
+        "none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub", "resize_center_crop",
+    )  # fmt: skip
     assert eval_transform_names() == ("none", "resize_center_crop")

@@ -59,7 +59,7 @@ def distill(
 ) -> None:
     """Distil one student: audit, choose T, train, evaluate, export.
 
-    --teacher takes timm:…, torchvision:…, hf:… or a file of weights. With a
+    --teacher takes timm:…, torchvision:…, hf:…, weights or .npz outputs. With a
     recipe and none of --student, --data: the recipe's own models, at T = 1
     unless told. Several T or α (comma-separated) are compared.
 

@@ -266,6 +266,21 @@ class TeacherConfig(TrainingConfig):
         "unknown, so that α stands for nothing, and advice, report and model card say so",
     )
 
+    outputs: list[ExistingPath] = Field(
+        default_factory=list,
+        description="a teacher known only by its outputs (with `train: false`; of `tosmooth distill`): .npz files of "
+        "logits or probabilities by image, of several the average; `model` stands for nothing, then",
+    )
+    average: Literal["probabilities", "logits"] = Field(
+        "probabilities", description="what is averaged where `outputs` are several files"
+    )
+    outputs_digest: str | None = Field(None, description="SHA-256 that the files of `outputs` must have; null = any")
+
+    @property
+    def called(self) -> str:
+        """Name of the teacher's model; of the files, where it is known only by its outputs."""
+        return ", ".join(path.name for path in self.outputs) or self.model.name
+
     def is_given(self, alpha: float) -> bool:
         """Whether teachers of this α are taken as they are."""
         return not self.train or alpha in self.given

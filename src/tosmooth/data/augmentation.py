@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from tosmooth.config.schema import DataConfig
 
 Transform = nn.Module  # as torchvision's are
-_TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub")
+FIXED_VIEWS = ("none", "resize_center_crop")  # that show an image in one way
+_TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub", "resize_center_crop")
 _EVAL = ("none", "resize_center_crop")
 _SIZELESS = {"none", "flip"}  # the others take the side of their crop in pixels
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tosmooth.audit.images import is_said, size_is_open
 from tosmooth.config.schema import ModelConfig
+from tosmooth.data.teacher_outputs import SUFFIX
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Call:
     """The arguments.
 
     Attributes:
-        teacher: a published model's name, or a file of weights; None: the recipe's, where the recipe has the rest, too.
+        teacher: a published model's name, a file of weights, or files of outputs (comma-separated); None: the recipe's,
+            where the recipe has the rest, too.
         student: a model's name; None: the recipe's.
         source: recipe or YAML file that fills in the rest; None: `own-images`, or `own-images-scratch` for a student
             that starts from nothing, or the default recipe for a call that has neither models nor data of its own.
@@ -58,8 +60,17 @@ class Call:
     @property
     def weights(self) -> Path | None:
         """The file that the teacher is; None for a published model."""
-        path = None if self.teacher is None else Path(self.teacher).expanduser()
+        path = None if self.teacher is None or self.outputs else Path(self.teacher).expanduser()
         return path if path is not None and path.is_file() else None
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files of outputs that are all that is known of the teacher; none where it is a model."""
+        whole = Path(self.teacher or "").expanduser()
+        if whole.is_file():  # whose name may have commas
+            return (whole,) if whole.suffix.lower() == SUFFIX else ()
+        paths = tuple(Path(part.strip()).expanduser() for part in (self.teacher or "").split(","))
+        return paths if all(path.suffix.lower() == SUFFIX for path in paths) else ()
 
     @property
     def of_recipe(self) -> bool:
@@ -68,7 +79,7 @@ class Call:
         The teacher may be a file of weights of the recipe's model.
         """
         own = self.student, self.data, self.path, self.teacher_model, self.class_map, self.fine_tune
-        published = self.teacher is not None and self.weights is None and ":" in self.teacher
+        published = self.teacher is not None and not (self.weights or self.outputs) and ":" in self.teacher
         return not (published or self.from_scratch or any(value is not None for value in own))
 
     @property
@@ -87,7 +98,7 @@ class Call:
         Args:
             section: the teacher's model.
         """
-        return section.name if self.weights is None else str(self.teacher)
+        return str(self.teacher) if self.weights or self.outputs else section.name
 
 
 def numbers(

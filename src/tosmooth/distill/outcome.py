@@ -153,7 +153,7 @@ def left_out(context: Context) -> list[str]:
 
 def following(call: Call, context: Context) -> str | None:
     """The command that makes the whole study of this folder; None where there can be none."""
-    if context.data.num_classes < FEWEST_CLASSES:
+    if context.data.num_classes < FEWEST_CLASSES or context.config.teacher.outputs:
         return None
     seeds = ",".join(str(call.seed + number) for number in range(SEEDS))
     words = ["tosmooth", "study", str(context.directory.config), f"student.seeds=[{seeds}]"]
@@ -198,11 +198,15 @@ def teacher_row(context: Context, teacher: Teacher, settled: Settled, audit: dic
 def row_of(context: Context, owner: Teacher | Cell) -> dict[str, Any]:
     """A student of `distill.json`, and what a teacher has besides: who it is, its whole record, and its weights."""
     weights = context.folder(owner) / WEIGHTS_FILE
-    row: dict[str, Any] = {"name": owner.name, "model": context.model_section(owner).name}
+    by_outputs = isinstance(owner, Teacher) and bool(context.config.teacher.outputs)
+    name = context.config.teacher.called if by_outputs else context.model_section(owner).name
+    row: dict[str, Any] = {"name": owner.name, "model": name}
     if isinstance(owner, Cell):
         columns = owner.columns
         row |= {"student": owner.name} | {key: columns[key] for key in ("teacher", "temperature", "seed")}
         row |= {"label_smoothing": owner.label_smoothing} if owner.is_control else {}
         row["learning_rate"] = context.config.student.peak_rate(owner.rate)
     row |= context.read_record(owner) or {}
+    if by_outputs:
+        return row | {"parameters": None, "weights": None, "megabytes": None}
     return row | {"weights": str(weights), "megabytes": round(weights.stat().st_size / 1e6, 2)}

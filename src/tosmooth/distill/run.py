@@ -32,6 +32,7 @@ from tosmooth.distill.outcome import (
     teacher_row,
     unfinished,
 )
+from tosmooth.distill.outputs import settle_by_outputs
 from tosmooth.distill.settling import Settled, settle_by_audit, settle_by_recipe, warning
 from tosmooth.distill.start import formats_of, starting_config
 from tosmooth.errors import StudyError, UnfetchedError
@@ -68,7 +69,10 @@ def distill(call: Call, root: Path, progress: StudyProgress | None = None) -> di
     refuse_unless_ours(root / start.name / EXPORT)  # before all the work, not after it
     try:
         with progress or StudyProgress() as shown:
-            settled = settle_by_recipe(call, start) if call.of_recipe else settle_by_audit(call, start, root, shown)
+            if call.outputs:
+                settled = settle_by_outputs(call, start, root, shown)
+            else:
+                settled = settle_by_recipe(call, start) if call.of_recipe else settle_by_audit(call, start, root, shown)
             with Context.open(settled.config, root, shown, given_classes) as context:
                 return _distill(call, context, settled)
     except UnfetchedError as error:

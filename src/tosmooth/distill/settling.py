@@ -110,7 +110,7 @@ def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyP
     met = {a: temperatures_for(v, call.temperatures, validated=validated) for a, v in verdicts.items()}
     values = sorted({value for one in met.values() for value in one.values})
     config = start.model_copy(update={"student": start.student.model_copy(update={"temperatures": values})})
-    _refuse_another_teacher(call, config, directory)
+    refuse_another_teacher(call, config, directory)
     return Settled(config, verdicts, met, given)
 
 
@@ -154,7 +154,7 @@ def _fine_tuned(call: Call, config: StudyConfig, data: ImageData, theirs: Teache
     return f"{name} is fine-tuned on the data first, {why}; α = {alphas}"
 
 
-def _refuse_another_teacher(call: Call, config: StudyConfig, directory: StudyDirectory) -> None:
+def refuse_another_teacher(call: Call, config: StudyConfig, directory: StudyDirectory) -> None:
     """In words of the call: a study's folder would name keys that nobody has set."""
     there = directory.config.exists()
     if there and any(key.startswith("teacher.") for key in compared_with(directory, config).refused):

@@ -52,6 +52,7 @@ def starting_config(call: Call) -> StudyConfig:
     mistakes = list(call.mistakes)
     raw = _source(call, mistakes)
     settings = (_of_recipe if call.of_recipe else _of_options)(call, raw, mistakes)
+    settings |= _by_outputs(call, raw, mistakes)
     config = None
     try:
         config = load_config(raw, [*_texts(settings), *call.overrides])
@@ -118,7 +119,7 @@ def _told(text: str, mistakes: Sequence[str]) -> bool:
 
 def _of_recipe(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Settings:
     """A recipe's own models: one teacher of one α, and one student model."""
-    if call.teacher is not None and call.weights is None:
+    if call.teacher is not None and call.weights is None and not call.outputs:
         mistakes.append(NO_TEACHER.format(call.teacher))
     if call.alphas is not None and len(call.alphas) > 1:
         mistakes.append("--alpha: a recipe's own teacher has one")
@@ -199,6 +200,8 @@ def _teacher(call: Call, mistakes: list[str]) -> Settings:
     if call.teacher is None:
         mistakes.append("--teacher: give a published model, such as timm:resnet50.a1_in1k, or a file of weights")
         return {}
+    if call.outputs:
+        return {"teacher.model.pretrained": False}
     if call.weights is not None:
         if call.teacher_model is not None:
             model: Settings = {"teacher.model": {"name": _wherever(call.teacher_model)}}
@@ -218,6 +221,29 @@ def _teacher(call: Call, mistakes: list[str]) -> Settings:
         mistakes.append(f"--teacher: no such file, and {reason}")
         return {}
     return {"teacher.model": {"name": _wherever(call.teacher), "pretrained": True}}
+
+
+def _by_outputs(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Settings:
+    """A teacher known only by its outputs: students see each image in one way, as evaluation does."""
+    if not call.outputs:
+        return {}
+    mistakes += [f"--teacher: {path} is no file" for path in call.outputs if not path.is_file()]
+    unfit = {
+        "--teacher-model": call.teacher_model, "--class-map": call.class_map, "--fine-tune": call.fine_tune,
+    }  # fmt: skip
+    mistakes += [
+        f"{option}: is of a teacher that is a model, and outputs are none" for option in unfit if unfit[option]
+    ]
+    section = raw.get("data")
+    shown = section.get("eval_transform", "none") if isinstance(section, dict) else "none"
+    evaluation = [text.partition("=")[2].strip() for text in call.overrides if text.startswith("data.eval_transform=")]
+    return {
+        "teacher.outputs": [str(path.resolve()) for path in call.outputs if path.is_file()],
+        "teacher.seeds": [0], "teacher.given": {}, "teacher.checkpoints": {},
+        "teacher.model.pretrained": False, "teacher.model.checkpoint": None, "teacher.train": False,
+        "teacher.label_smoothing": list(call.alphas or (0.0,))[:1], "teacher.smoothing": "unknown",
+        "data.train_augmentation": [shown, *evaluation][-1], "cache": "off",
+    }  # fmt: skip
 
 
 def _averages(call: Call, mistakes: list[str]) -> Settings:
@@ -265,8 +291,8 @@ def _model_name(raw: Mapping[str, Any], role: str) -> str:
 def _name(config: StudyConfig) -> str:
     """Of the study's folder: after its data and its models."""
     parts = [config.data.source if config.data.path is None else config.data.path.name]
-    for model in (config.teacher.model, config.student.model):
-        prefix, _, rest = model.name.rpartition(":")
+    for name in (config.teacher.called, config.student.model.name):
+        prefix, _, rest = name.rpartition(":")
         parts.append(Path(rest).name if prefix == "hf" else rest)
     text = "-".join(filter(None, (path_safe(part).strip("_") for part in parts)))[:LONGEST_NAME].rstrip("-._")
     return f"images-{text}" if unportable(text) else text

@@ -85,5 +85,6 @@ def _table(result: Mapping[str, Any]) -> Table:
 def _figures(row: Mapping[str, Any], metric: Mapping[str, str]) -> list[str]:
     found = [row.get(f"{split}/{metric['name']}") for split in ("val", "test")]
     shown = ["–" if value is None else f"{value:.1f}{metric['unit']}" for value in found]
-    size = row["parameters"]
+    if (size := row["parameters"]) is None:  # a teacher that is known by its outputs
+        return [*shown, "–", "–"]
     return [*shown, f"{size / 1e6:.2f} M" if size >= LEAST_MILLIONS else f"{size:,}", f"{row['megabytes']:.1f}"]

@@ -132,7 +132,7 @@ def _facts(subject: Subject) -> str:
         rows += [("Teacher", "none"), ("Seeds in the study", seeds)]
     elif not isinstance(owner, Teacher):
         rows += [
-            ("Teacher", f"{config.teacher.model.name} ({owner.teacher}{', taken as given' if given else ''})"),
+            ("Teacher", f"{config.teacher.called} ({owner.teacher}{', taken as given' if given else ''})"),
             ("Label smoothing of the teacher", in_figures(owner.label_smoothing, config.teacher.smoothing)),
             *([("Temperature", f"T = {owner.temperature:g}")] if has_temperature(owner.objective) else []),
             ("Objective", owner.loss),

@@ -237,6 +237,8 @@ def choose(path: Path, name: str | None) -> Choice:
         raise StudyError(f"{path}: {name} was not trained to its end; start the study again, or name another model")
     else:
         key, chosen = name, "It was asked for by its name."
+    if isinstance(owners[key], Teacher) and config.teacher.outputs:
+        raise StudyError(f"{path}: the teacher {key} is known only by its outputs; there is no model to export")
     controls = _controls_beside(owners[key], plan, records)
     return Choice(directory, config, owners[key], chosen, records[key], files, controls)
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tosmooth.config.schema import (
     AnalysisConfig,
+    CacheConfig,
     DataConfig,
     ModelConfig,
     ModelSection,
@@ -20,7 +21,7 @@ from tosmooth.config.schema import (
     sections_of,
 )
 from tosmooth.config.types import as_cache_section
-from tosmooth.data.augmentation import check_transforms
+from tosmooth.data.augmentation import FIXED_VIEWS, check_transforms
 from tosmooth.errors import ConfigError, ModelError, TosmoothError, did_you_mean
 from tosmooth.files import path_safe
 from tosmooth.losses.objectives import (
@@ -133,6 +134,7 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
         if unknown:
             yield f"teacher.checkpoints: {unknown[0]} is not in teacher.label_smoothing {teacher.label_smoothing}"
         yield from _wrong_given(teacher)
+        yield from _wrong_outputs(teacher, data, sections.get("student"), sections.get("cache"), task)
         if teacher.smoothing != "known" and teacher.train:
             yield f"teacher.smoothing: {teacher.smoothing!r} is of given teachers (train: false); here α is known"
         if not teacher.train and len(teacher.seeds) > 1 and set(teacher.label_smoothing) - set(teacher.given):
@@ -144,7 +146,7 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
             yield "teacher.mixing: given teachers (train: false) are not trained here; leave it out"
         if not teacher.train:
             missing = [a for a in teacher.label_smoothing if a not in teacher.checkpoints and a not in teacher.given]
-            if missing and teacher.model.checkpoint is None and not teacher.model.pretrained:
+            if missing and not (teacher.model.has_weights or teacher.outputs):
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
     hidden_states = task is None or task.hidden_states
     if compute is not None and compute.fused_loss == "on" and not hidden_states:
@@ -337,6 +339,36 @@ def _wrong_given(teacher: TeacherConfig) -> Iterable[str]:
             )
         if len({file.resolve() for file in files}) < len(files):
             yield f"teacher.given: the same file twice for α = {alpha:g} is the same teacher twice; give different ones"
+
+
+def _wrong_outputs(
+    teacher: TeacherConfig,
+    data: DataConfig | None,
+    student: StudentConfig | None,
+    cache: CacheConfig | None,
+    task: Task | None,
+) -> Iterable[str]:
+    """Mistakes of `teacher.outputs`: of one teacher, whose answers are to one view of each image."""
+    if not teacher.outputs:
+        return
+    if task is not None and not task.takes_outputs:
+        able = ", ".join(_names_of(lambda one: one.takes_outputs))
+        yield f"teacher.outputs: are of task: {able}; here a sample has no one row"
+    if teacher.train or teacher.checkpoints or teacher.given:
+        yield "teacher.outputs: are all that is known of the teacher; set train: false, and no checkpoints, no given"
+    if len(teacher.label_smoothing) > 1 or len(teacher.seeds) > 1:
+        yield "teacher.outputs: are of one teacher; give one α in teacher.label_smoothing, and one of teacher.seeds"
+    if data is not None and data.train_augmentation not in FIXED_VIEWS:
+        yield (
+            f"teacher.outputs: are of one view of each image, and data.train_augmentation: {data.train_augmentation} "
+            f"shows others; set it to {' or '.join(FIXED_VIEWS)}, as data.eval_transform"
+        )
+    if data is not None and data.augments_further:
+        yield "teacher.outputs: are of whole images as they are; leave out data.auto_augment and data.random_erasing"
+    if student is not None and student.mixing.on:
+        yield "teacher.outputs: are of whole images, and student.mixing shows them mixed; leave it out"
+    if cache is not None and cache.views not in {"auto", "off"}:
+        yield f"teacher.outputs: are stored answers already, and cache.views: {cache.views} wants to store some; off"
 
 
 def _similarity_contradictions(analysis: AnalysisConfig) -> Iterable[str]:

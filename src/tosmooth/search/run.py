@@ -35,6 +35,7 @@ from tosmooth.search.record import (
 )
 from tosmooth.search.teacher_reuse import take_over_teachers
 from tosmooth.study.context import Context
+from tosmooth.study.given_outputs import refuse_outputs
 from tosmooth.study.plan import Cell
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
@@ -93,6 +94,7 @@ def run_search(
     def check(config: StudyConfig, data: StudyData) -> None:
         if not len(data.validation):
             raise ConfigError([NO_VALIDATION])
+        refuse_outputs(config)
         given_classes(config, data)
         begun_before(path, fresh)  # another search is refused before its folder is touched
 

@@ -203,7 +203,7 @@ class Context(Bench):
         where computing them takes at most half of the teacher passes that it saves. A mixed image is never seen twice.
         """
         views = self.config.cache.views
-        if views == "off" or self.config.student.mixing.on:
+        if views == "off" or self.config.student.mixing.on or self.config.teacher.outputs:
             return None
         outcomes = self.pipeline.training_outcomes(self.data.train)
         if views != "auto":
@@ -298,6 +298,8 @@ class Context(Bench):
     def parameters_of(self, owner: Teacher | Cell) -> int:
         """Parameters of a teacher's or a student's model."""
         section = self.model_section(owner)
+        if isinstance(owner, Teacher) and self.config.teacher.outputs:
+            return 0
         key = (isinstance(owner, Teacher), section.name)
         if key not in self._counted:
             self._counted[key] = self.count_parameters(section)

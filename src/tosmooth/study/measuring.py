@@ -38,7 +38,8 @@ class Measuring:
 
     def __init__(self, context: Context, *, students: bool) -> None:
         self._context = context
-        self._classes = context.compute.processes.on_main(lambda: choose_classes(context)) if students else ()
+        wanted = students and not context.config.teacher.outputs  # which have no geometry to choose by
+        self._classes = context.compute.processes.on_main(lambda: choose_classes(context)) if wanted else ()
         self._batches: dict[int, Batches] = {}  # by split: loader processes are started once
 
     def evaluate(self, owner: Teacher | Cell, model: StudyModel, split: Split, *, judge: bool = True) -> Evaluation:

@@ -17,6 +17,7 @@ from tosmooth.folder.paths import CALIBRATION_FILE, LEARNING_RATES_FILE, RELIABI
 from tosmooth.folder.writing import load_json, write_csv, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.costs import agreement_with_teacher, costs_on_test
+from tosmooth.study.given_outputs import record_outputs
 from tosmooth.study.learning_rates import trial_table
 from tosmooth.study.measuring import figures_of_correct
 from tosmooth.study.plan import Cell, Teacher
@@ -173,6 +174,9 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
 
 def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> list[Any]:
     """Evaluate one finished model on the test split, if that was not done yet; its reliability bins."""
+    if isinstance(owner, Teacher) and context.config.teacher.outputs:
+        record_outputs(context, owner, test=True)
+        return []
     on_main = context.compute.processes.on_main
     record = context.read_record(owner) or {}
     saved = context.folder(owner) / RELIABILITY_FILE

@@ -30,6 +30,7 @@ from tosmooth.study.answering_time import answering_time
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import analyse_diffusion, find_similarity
 from tosmooth.study.environment import describe_environment
+from tosmooth.study.given_outputs import refuse_outputs
 from tosmooth.study.later_seeds import facts_of
 from tosmooth.study.objectives import write_objectives
 from tosmooth.study.plan import Cell, Teacher
@@ -185,6 +186,7 @@ def _conclude(context: Context, done: Mapping[str, Cell]) -> tuple[pd.DataFrame,
 
 def check_analysis(config: StudyConfig, data: StudyData) -> None:
     """Mistakes of the analysis section that only the data can reveal come out before any work."""
+    refuse_outputs(config)
     given_similarity(config, data)
     given_classes(config, data)
 

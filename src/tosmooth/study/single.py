@@ -13,6 +13,7 @@ from tosmooth.recipes.reading import load_config
 from tosmooth.report.build import build_report
 from tosmooth.study.bench import Bench
 from tosmooth.study.context import Context
+from tosmooth.study.given_outputs import refuse_outputs
 from tosmooth.study.plan import make_plan
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection
@@ -23,6 +24,7 @@ from tosmooth.training.evaluation import evaluate
 
 def train_only_teachers(config: StudyConfig, root: Path, progress: StudyProgress | None = None) -> list[dict[str, Any]]:
     """Train the teachers of a study; returns one record per teacher, with the path of its weights."""
+    refuse_outputs(config)
     with progress or StudyProgress() as shown, Context.open(config, root, shown) as context:
         train_teachers(context)
     return [

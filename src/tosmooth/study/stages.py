@@ -24,6 +24,7 @@ from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
+from tosmooth.study.given_outputs import record_outputs
 from tosmooth.study.measuring import Measuring
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.teacher_answers import StudyTeaching, student_views
@@ -91,6 +92,9 @@ def _named(context: Context, teachers: Sequence[Teacher]) -> str:
 
 def _take_over(context: Context, given: Sequence[Teacher]) -> None:
     context.progress.stage(f"measuring the given teachers, {_named(context, given)}")
+    if context.config.teacher.outputs:
+        record_outputs(context, given[0])
+        return
     measuring = Measuring(context, students=False)
     for teacher in given:
         model = context.new_model(context.config.teacher.model, teacher.seed, teacher.checkpoint)

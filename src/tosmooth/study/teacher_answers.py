@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,17 @@ import torch
 from torch import nn
 
 from tosmooth.config.schema import ModelConfig
+from tosmooth.data.teacher_outputs import GivenOutputs
 from tosmooth.data.views import EachView, StoredViews
 from tosmooth.files import path_safe
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.last_layer import LinearLayer, find_last_layer
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.study.context import Context
+from tosmooth.study.given_outputs import outputs_of
 from tosmooth.study.plan import Teacher
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
-from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching, fill
+from tosmooth.training.teaching import CachedTeachers, GivenTeachers, LiveTeachers, Teaching, fill
 
 LIVE_FOR_MIXED = "teachers run live: images are mixed (student.mixing), and no mixture comes twice to be stored"
 
@@ -53,6 +56,9 @@ class StudyTeaching:
             CacheError: a cache is another teacher's, damaged, being filled by another process, or cannot be written.
         """
         context, views = self._context, self._context.stored_views
+        if context.config.teacher.outputs:
+            logits = self._outputs.train.to(context.compute.device)
+            return GivenTeachers({teacher.name: logits for teacher in teachers})
         for teacher in teachers:
             if views is None and teacher.name not in self._live:
                 self._live[teacher.name] = context.trained_model(teacher)
@@ -63,10 +69,15 @@ class StudyTeaching:
             return LiveTeachers({name: self._live[name] for name in names}, context.compute, fused=context.fused_loss)
         return CachedTeachers({name: self._stored[name] for name in names}, fused=context.fused_loss)
 
+    @cached_property
+    def _outputs(self) -> GivenOutputs:
+        return outputs_of(self._context)
+
 
 def filling_work(context: Context) -> float:
     """What filling the caches costs, in the progress bar's image-steps × parameters; a forward is a third of a step."""
-    views = context.stored_views or 0
+    if (views := context.stored_views) is None:
+        return 0.0
     parameters = context.count_parameters(context.config.teacher.model)
     return views * len(context.data.train) * len(context.plan.teachers) * parameters / 3
 

@@ -39,6 +39,7 @@ class ImageClassification(Task):
     glossary = (("Top-1", "The share of images for which the class that the model finds likeliest is the right one."),)
     augmented = True
     mixes = True
+    takes_outputs = True
     export_formats = ("safetensors", "state_dict", "huggingface", "onnx", "torch_export")
     hub_tag = "image-classification"
 

@@ -84,6 +84,21 @@ class CachedTeachers(Teaching):
         return teacher.logits(indices, views)
 
 
+class GivenTeachers(Teaching):
+    """Teachers known only by their outputs: the same logits for every view of an image.
+
+    Args:
+        outputs: (N, K) float32 on the device, by teacher name; N training images in their order.
+    """
+
+    def __init__(self, outputs: Mapping[str, Tensor]) -> None:
+        self._outputs = outputs
+
+    def answers(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Answer]:
+        """The rows of the batch's images."""
+        return {name: logits[batch.indices] for name, logits in self._outputs.items()}
+
+
 def fill(
     cache: TeacherCache,
     model: StudyModel,

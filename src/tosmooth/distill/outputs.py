@@ -1,0 +1,151 @@
+"""A teacher known only by its outputs: are they of these classes, was the teacher smoothed, and which T follows.
+
+Each file is audited by itself: the average of several teachers is none that was trained.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from torch import Tensor
+
+from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.audit.collecting import Collected
+from tosmooth.audit.images import size_for, with_data
+from tosmooth.audit.page import HEADLINES, write_audit
+from tosmooth.audit.result import Audit, Seen, conclude
+from tosmooth.config.schema import StudyConfig
+from tosmooth.data.base import ImageData
+from tosmooth.data.teacher_outputs import digest_of
+from tosmooth.distill.agreement import Agreement, Confusion
+from tosmooth.distill.call import Call
+from tosmooth.distill.given import AUDITED_TEMPERATURES, Given, summary_of
+from tosmooth.distill.length import with_steps_enough
+from tosmooth.distill.settling import (
+    LEAST_ALPHA,
+    Settled,
+    refuse_another_teacher,
+    temperatures_for,
+    trained_verdict,
+)
+from tosmooth.errors import ConfigError, DataError
+from tosmooth.folder.claim import check_usable
+from tosmooth.folder.paths import GIVEN, StudyDirectory
+from tosmooth.study.bench import Bench
+from tosmooth.study.given_outputs import outputs_of
+from tosmooth.study.progress import StudyProgress
+
+ROWS = 10_000  # at once
+
+
+def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: StudyProgress) -> Settled:
+    """Read the outputs, look whether they are of these classes, audit them; T as the teacher's smoothing wants it.
+
+    Args:
+        call: the arguments.
+        start: of `starting_config`.
+        root: folder that holds the studies.
+        progress: where it is shown.
+
+    Raises:
+        TosmoothError: the data, the outputs or the folder cannot be used, or the outputs do not know the data.
+    """
+    bench = Bench.of(start)
+    if bench.compute.processes.world > 1:
+        raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
+    data = cast(ImageData, bench.data)
+    if call.sets_image_size:  # for the student alone: the teacher has looked already
+        start = with_data(start, image_size=size_for(bench.new_model(start.student.model, 0)))
+    teacher = start.teacher.model_copy(update={"outputs_digest": digest_of(start.teacher.outputs)})
+    start = start.model_copy(update={"teacher": teacher})
+    bench = Bench(start, data, bench.compute)
+    bench.task.check(start, data)
+    directory = StudyDirectory(root / start.name)
+    check_usable(directory, 0)
+    progress.stage(f"reading {teacher.called}, and auditing it on {len(data.train)} training images")
+    outputs = outputs_of(bench)
+    _refuse_strangers(teacher.called, _agreement(outputs.train, data.train.labels))
+    audits = [_audit(path, logits, data) for path, logits in zip(teacher.outputs, outputs.members, strict=True)]
+    folder = (directory.state / GIVEN / str(teacher.outputs_digest)[:12]).resolve()
+    write_audit(audits[0], folder)
+    given = _given(folder, teacher.called, audits, start.teacher.average)
+    progress.note(f"{given.relation}. {given.audit['headline']}")
+    progress.note(
+        f"Students see each image in one way ({start.data.train_augmentation}), as outputs are of one: no random crops "
+        "or flips" + (f"; {outputs.unused} rows are of other images and not used" if outputs.unused else "")
+    )
+    known = call.alphas[0] if call.alphas else None
+    verdict = given.verdict if known is None else trained_verdict(known)
+    alpha = known if known is not None else _alpha(given)
+    knowledge = "known" if known is not None else "unknown" if verdict == "undecided" else "estimated"
+    if call.sets_length:
+        start, words = with_steps_enough(start, len(data.train))
+        progress.note(words)
+    met = temperatures_for(verdict, call.temperatures, validated=len(data.validation) > 0)
+    found = {"label_smoothing": [alpha], "smoothing": knowledge}
+    said = "as told" if known is not None else verdict
+    config = start.model_copy(
+        update={
+            "teacher": start.teacher.model_copy(update=found),
+            "student": start.student.model_copy(update={"temperatures": list(met.values)}),
+            "description": f"{given.relation}; its label smoothing: {said}",
+        }
+    )
+    refuse_another_teacher(call, config, directory)
+    return Settled(config, {alpha: verdict}, {alpha: met}, given)
+
+
+def _agreement(logits: Tensor, labels: Tensor) -> Agreement:
+    found = Confusion(logits.shape[1])
+    found.update(labels.numpy(), logits.argmax(1).numpy())
+    return found.agreement()
+
+
+def _refuse_strangers(name: str, agreement: Agreement) -> None:
+    """Outputs that do not know the data are of other classes, or of other images.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    if agreement.above_chance and not agreement.far_better:
+        return
+    raise ConfigError(
+        [
+            f"--teacher: {name} is right on {100 * agreement.accuracy:.1f} % of the training images "
+            f"({100 * agreement.chance:.1f} % would be chance): its columns are classes in another order, or its rows "
+            "are of other images. `classes` in the file says which class a column is, `names` which image a row is of"
+        ]
+    )
+
+
+def _audit(path: Path, logits: Tensor, data: ImageData) -> Audit:
+    collected = Collected(data.num_classes, AUDITED_TEMPERATURES)
+    try:
+        for start in range(0, len(logits), ROWS):
+            collected.update(logits[start : start + ROWS], data.train.labels[start : start + ROWS])
+        words = f"outputs for {len(logits)} training images of {data.source}"
+        return conclude(collected, Seen(str(path), words, None, None, None), data.classes)
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from None
+
+
+def _given(folder: Path, called: str, audits: Sequence[Audit], average: str) -> Given:
+    """What is known of the teacher: of one file its audit, of several what their audits agree on."""
+    first = summary_of(audits[0])
+    if len(audits) == 1:
+        return Given(folder / called, f"{called} is known only by its outputs", first)
+    verdicts = [audit.smoothing.verdict for audit in audits]
+    verdict: Verdict = verdicts[0] if len(set(verdicts)) == 1 else "undecided"
+    alpha = sum(audit.smoothing.alpha for audit in audits) / len(audits)
+    what = f"{called}: the average of {len(audits)} teachers' {average}, known only by their outputs"
+    headline = HEADLINES[verdict] if verdict == "undecided" else f"All {len(audits)}: {HEADLINES[verdict]}"
+    return Given(folder / "outputs", what, first | {"verdict": verdict, "alpha": alpha, "headline": headline})
+
+
+def _alpha(given: Given) -> float:
+    """α as the study's files name the teacher: estimated if it was smoothed, else 0."""
+    alpha = given.audit["alpha"]
+    return max(LEAST_ALPHA, round(alpha, 2)) if given.verdict == "smoothed" and math.isfinite(alpha) else 0.0
