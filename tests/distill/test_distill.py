@@ -27,6 +27,7 @@ from tosmooth.distill.run import distill as run
 from tosmooth.distill.start import starting_config
 from tosmooth.distill.summary import print_distilled
 from tosmooth.errors import ConfigError, ModelError, StudyError, UnfetchedError
+from tosmooth.folder.writing import load_json
 from tosmooth.models.build import build_image_model
 from tosmooth.models.weights import load_weights, weights_hash
 from tosmooth.study.progress import StudyProgress
@@ -85,7 +86,7 @@ def test_a_teacher_of_the_same_classes_is_audited_and_taken_as_it_is(call: Call,
     kept = build_image_model(STUDENT, 4)
     load_weights(kept, Path(student["weights"]))
     assert weights_hash(exported) == weights_hash(kept)
-    assert json.loads((study / "distill.json").read_text(encoding="utf-8")) == result
+    assert load_json(study / "distill.json", dict, "") == result
 
     # Again: nothing is trained or looked at twice.
     before = {path: path.stat().st_mtime_ns for path in study.rglob("*.safetensors") if "export" not in path.parts}

@@ -19,6 +19,7 @@ from tosmooth.distill.run import distill
 from tosmooth.distill.summary import print_distilled
 from tosmooth.errors import ConfigError
 from tosmooth.folder.results import StudyResults
+from tosmooth.folder.writing import load_json
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.bench import load_data
 from tosmooth.study.progress import StudyProgress
@@ -48,7 +49,7 @@ def test_the_student_is_exported_in_the_formats_asked_for(recipe: Path, tiny_stu
     result = json.loads(run.stdout)
     (student,) = result["students"]
     study, export = tmp_path / result["study"], tmp_path / result["export"]["folder"]
-    assert json.loads((study / "distill.json").read_text(encoding="utf-8")) == result
+    assert load_json(study / "distill.json", dict, "") == result
     assert {"model.safetensors", "model.pth", "README.md", "labels.json", "preprocessing.json"} <= {
         path.name for path in export.iterdir()
     }

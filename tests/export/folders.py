@@ -13,7 +13,7 @@ from tosmooth.config.schema import dump_config
 from tosmooth.export.subject import Subject, choose
 from tosmooth.files import write_text
 from tosmooth.folder.paths import StudyDirectory
-from tosmooth.folder.writing import write_json
+from tosmooth.folder.writing import write_record
 from tosmooth.models.weights import save_weights
 from tosmooth.recipes.reading import load_config
 from tosmooth.tasks.find import find_task
@@ -48,7 +48,7 @@ def write_untrained(root: Path, raw: dict[str, Any], bias: float = 0.0) -> Path:
         if bias:
             model.last_layer.bias.add_(bias * torch.randn(model.num_classes, generator=shaken))
     save_weights(model, directory.teacher(TEACHER) / "model.safetensors")
-    write_json(directory.teacher(TEACHER) / "result.json", {"status": "done", "val/top1": 12.5, "parameters": 5})
+    write_record(directory.teacher(TEACHER), {"status": "done", "val/top1": 12.5, "parameters": 5})
     write_text(directory.config, dump_config(config))
     return directory.path
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 PAGE = Path(__file__).parents[2] / "docs" / "study-folder.md"
-HEADINGS = ["file", "holds", "written by", "read by", "missing or damaged"]
+HEADINGS = ["file", "holds", "sum", "written by", "read by", "missing or damaged"]
 
 
 class Row(NamedTuple):
-    """One row of the table; `files` are patterns of paths."""
+    """One row of the table; `files` are patterns of paths; `sum` is where the SHA-256 stands."""
 
     files: list[str]
     holds: str
+    sum: str
     writers: list[str]
     readers: list[str]
     without: str
@@ -32,10 +33,10 @@ def rows() -> list[Row]:
     assert [cell.strip() for cell in head.strip("|").split("|")] == HEADINGS
     found = []
     for line in lines:
-        files, holds, writers, readers, without = (cell.strip() for cell in line.strip("|").split("|"))
+        files, holds, own_sum, writers, readers, without = (cell.strip() for cell in line.strip("|").split("|"))
         coded = [re.findall(r"`([^`]+)`", cell) for cell in (files, writers, readers)]
         assert readers == "–" or coded[2], line
-        found.append(Row(coded[0], holds, coded[1], coded[2], without))
+        found.append(Row(coded[0], holds, own_sum, coded[1], coded[2], without))
     return found
 
 

@@ -123,8 +123,8 @@ def test_files_stay_in_their_folders(stranger: Path) -> None:
     outside = [p for p in stranger.parents[1].rglob("*") if p.is_file() and not p.is_relative_to(stranger)]
     assert outside == []
     made = {p.relative_to(stranger).parts[0] for p in stranger.rglob("*") if p.is_file()}
-    assert made == {"analysis", "environment.json", "figures", "report.html", "results.csv", "students", "study.yaml",
-                    "tables", "teachers.csv", "unreadable.csv"}  # fmt: skip
+    assert made == {"analysis", "environment.json", "figures", "report.html", "results.csv", "state", "students",
+                    "study.yaml", "tables", "teachers.csv", "unreadable.csv"}  # fmt: skip
     for folder in ("figures", "tables"):
         for path in (stranger / folder).iterdir():
             assert path.is_file()
@@ -234,7 +234,7 @@ def test_the_terminal_gets_texts_without_power(
         assert options or "[/red]" in out
 
 
-@pytest.mark.parametrize("name", ["figures", "tables", "report.html"])
+@pytest.mark.parametrize("name", ["figures", "tables", "state", "report.html"])
 @pytest.mark.parametrize("kind", ["absolute", "relative", "dangling", "loop"])
 def test_nothing_is_written_through_a_link(
     small: Path,

@@ -51,10 +51,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
     return Both(found, run_study(load_config(RAW), root, quiet()), seconds)
 
 
+WITH_TEST = {"cal/ece", "files", "sha256"}  # in a record
+
+
 def of_cells(path: Path, cells: list[str]) -> dict[str, Any]:
-    """What a study holds of some students, but for what reading the test split and measuring d′ add."""
+    """What a study holds of some students, but for what reading the test split and measuring d′ add, sums included."""
     return {
-        name: {key: v for key, v in value.items() if not key.startswith("test/") and key != "cal/ece"}
+        name: {key: v for key, v in value.items() if not key.startswith("test/") and key not in WITH_TEST}
         if name.endswith("result.json")
         else value
         for name, value in content(path).items()

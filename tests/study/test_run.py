@@ -25,6 +25,7 @@ from tosmooth.export.subject import choose
 from tosmooth.folder.columns import AGREEMENT, AURC, COSTS, ECE_FITTED, TEMPERATURE, WORST_CLASS
 from tosmooth.folder.judged import forget_judged, read_answers, read_correct
 from tosmooth.folder.results import StudyResults
+from tosmooth.folder.writing import load_json, write_json
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
@@ -417,11 +418,11 @@ def test_a_student_that_is_trained_again_is_measured_again(
     shutil.copytree(tiny_study.path, copy)
     student = copy / "students" / str(tiny_study.cells.cell[0])
     file = student / "separation.json"
-    measured = json.loads(file.read_text(encoding="utf-8"))
-    file.write_text(json.dumps(measured | {"d_prime_s1": 99.0}), encoding="utf-8")  # as if of other weights
+    measured = load_json(file, dict, "", model=student.name)
+    write_json(file, measured | {"d_prime_s1": 99.0}, model=student.name)  # as if of other weights
     (student / "result.json").unlink()
     run_study(load_config(str(copy / "study.yaml")), tmp_path, silent)
-    assert json.loads(file.read_text(encoding="utf-8")) == measured
-    file.write_text(json.dumps(measured | {"d_prime_s1": "far"}), encoding="utf-8")
+    assert load_json(file, dict, "", model=student.name) == measured
+    write_json(file, measured | {"d_prime_s1": "far"}, model=student.name)
     with pytest.raises(StudyError, match="d′ is no number; delete it"):
         run_study(load_config(str(copy / "study.yaml")), tmp_path, silent)

@@ -35,6 +35,7 @@ BEGIN_AGAIN = {
     "recipes",
     "report",
     "validate",
+    "verify",
 }
 
 give_common_options(app)

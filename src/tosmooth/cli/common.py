@@ -33,7 +33,7 @@ PANELS = {
     "Begin": ("doctor", "recipes", "validate"),
     "Whole studies": ("study", "search", "train-teacher"),
     "Single models": ("audit", "distill", "evaluate", "export"),
-    "Results": ("project", "report"),
+    "Results": ("project", "report", "verify"),
 }
 ORDER = [name for names in PANELS.values() for name in names]
 

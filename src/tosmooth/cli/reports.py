@@ -1,7 +1,9 @@
-"""`project`, `report` and `doctor`: what looks at studies and machines that are there."""
+"""`project`, `report`, `verify` and `doctor`: what looks at studies and machines that are there."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -71,6 +73,34 @@ def report(
         print_json({"report": str(written), "headline": headline_of(results), "verdict": results.verdict})
     else:
         print_summary(results, out)
+
+
+@app.command()
+def verify(study: Study, as_json: AsJson = False) -> None:
+    """Is every file of a study what it wrote? What to do where not.
+
+    Ends with exit code 1 if one is damaged or missing. Files of earlier versions have no sum: "not recorded".
+
+    Example:
+      tosmooth verify runs/fashion-mnist
+    """
+    from tosmooth.folder.verify import verify as verify_study
+
+    found = verify_study(study)
+    holds = all(file.holds for file in found)
+    if as_json:
+        print_json({"study": str(study), "holds": holds, "files": [asdict(file) for file in found]})
+    else:
+        for file in found:
+            colour = {"ok": "green", "not recorded": "yellow"}.get(file.state, "red")
+            console = out if file.holds else answer
+            console.print(f"[{colour}]{file.state:>12}[/{colour}]  {markup(file.file)}", soft_wrap=True)
+            if not file.holds:
+                console.print(f"              {markup(f'{file.why}; {file.remedy}')}", soft_wrap=True)
+        counts = Counter(file.state for file in found)
+        (out if holds else answer).print(", ".join(f"{number} {state}" for state, number in counts.items()))
+    if not holds:
+        raise typer.Exit(1)
 
 
 @app.command()

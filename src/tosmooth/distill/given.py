@@ -32,6 +32,7 @@ from tosmooth.distill.opening import choose_outputs, classes_of, open_teacher
 from tosmooth.errors import ConfigError, DataError, ModelError
 from tosmooth.files import write_text
 from tosmooth.folder.paths import CLASS_MAP_FILE, GIVEN, GIVEN_NOTE_FILE, GIVEN_WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.sums import FILES, check_kept, file_sum
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.weights import save_weights
@@ -124,6 +125,7 @@ def take_as_it_is(
     file, noted = (folder / GIVEN_WEIGHTS_FILE).resolve(), folder / GIVEN_NOTE_FILE
     relation = f"{name} {WORDS[outputs.how]}"
     if noted.is_file() and file.is_file():
+        check_kept(file, GIVEN_NOTE_FILE)
         known = load_json(noted, dict, "delete it, and the teacher is looked at again")
         notes = tuple(known.get("notes", ()))
         return Given(file, relation, known["audit"], _open_doubts(known["doubts"], outputs), notes)
@@ -146,7 +148,8 @@ def take_as_it_is(
     save_weights(chosen, file)
     write_audit(audit, folder)
     found = summary_of(audit)
-    write_json(noted, {"asked": asked, "audit": found, "doubts": doubts, "notes": list(teacher.notes)})
+    note = {"asked": asked, "audit": found, "doubts": doubts, "notes": list(teacher.notes)}
+    write_json(noted, note | {FILES: {GIVEN_WEIGHTS_FILE: file_sum(file)}})
     return Given(file, relation, found, _open_doubts(doubts, outputs), teacher.notes)
 
 

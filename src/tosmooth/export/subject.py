@@ -24,6 +24,7 @@ from tosmooth.errors import ConfigError, StudyError, did_you_mean
 from tosmooth.export.torch_export import trace
 from tosmooth.folder.claim import data_of
 from tosmooth.folder.paths import CONFIG_FILE, WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.sums import check_config
 from tosmooth.folder.writing import read_record
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
@@ -222,6 +223,7 @@ def choose(path: Path, name: str | None) -> Choice:
     directory = StudyDirectory(path)
     if not directory.config.is_file():
         raise StudyError(f"{path} is not a study: it has no {CONFIG_FILE}")
+    check_config(directory.config)
     config = load_config(str(directory.config))
     files = read_study(path) if directory.results.is_file() else None
     plan = with_later_seeds(make_plan(config), config, directory)

@@ -24,7 +24,8 @@ from tosmooth.folder.paths import (
     StudyDirectory,
     former_advice_file,
 )
-from tosmooth.folder.writing import load_json, write_json
+from tosmooth.folder.sums import check_kept, check_text, sealed_text
+from tosmooth.folder.writing import load_json, write_json, write_list
 from tosmooth.untrusted import read_yaml
 
 
@@ -87,7 +88,7 @@ def claim(directory: StudyDirectory, config: StudyConfig, fingerprint: str) -> C
         if change is not None and change.grid:
             _make_way(directory, change)
         write_json(directory.state / DATA_FILE, {"fingerprint": fingerprint})
-        write_text(directory.config, dump_config(config))
+        write_text(directory.config, sealed_text(dump_config(config)))
     except OSError as error:
         raise StudyError(f"{path} cannot be written: {error.strerror}; choose another --output") from None
     return change if change is not None and change.grid else None
@@ -112,7 +113,9 @@ def compared_with(directory: StudyDirectory, config: StudyConfig) -> Change:
         StudyError: what is there cannot be read.
     """
     try:
-        there = read_yaml(directory.config.read_text(encoding="utf-8"))
+        text = directory.config.read_text(encoding="utf-8")
+        check_text(directory.config, text)
+        there = read_yaml(text)
     except (OSError, ValueError):
         raise StudyError(
             f"{directory.config} is not readable; move {directory.path} away or choose another name=…"
@@ -145,7 +148,7 @@ def _make_way(directory: StudyDirectory, change: Change) -> None:
     if not changes or {key: changes[-1][key] for key in entry} != entry:  # else: killed while doing just this
         seen = any(directory.students.glob(f"*/{RELIABILITY_FILE}")) or any(c["test_was_read"] for c in changes)
         changes.append(entry | {"when": datetime.now(UTC).isoformat(timespec="seconds"), "test_was_read": seen})
-        write_json(directory.analysis / CHANGES_FILE, changes)
+        write_list(directory.analysis / CHANGES_FILE, changes)
     old = directory.analysis / ADVICE_FILE
     if old.exists():
         old.replace(directory.analysis / former_advice_file(len(changes)))
@@ -168,4 +171,5 @@ def grid_changes(directory: StudyDirectory) -> list[dict[str, Any]]:
     path = directory.analysis / CHANGES_FILE
     if not path.is_file():
         return []
+    check_kept(path)
     return load_json(path, list, "without it, nobody knows how the grid was changed; begin a study of another name")

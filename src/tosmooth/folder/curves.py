@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 from tosmooth.errors import StudyError
+from tosmooth.folder.sums import check_model_file
 from tosmooth.untrusted import UnreadableError, read_json
 
 LARGEST_FILE = 50_000_000  # bytes; an epoch takes some 200
@@ -22,6 +23,7 @@ def read_curve(path: Path, remedy: str, column: str) -> list[float]:
     Raises:
         StudyError: it is missing or damaged, an epoch is missing, or its figure is not a number.
     """
+    check_model_file(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise StudyError(f"{path} is larger than {LARGEST_FILE / 1e6:g} MB; {remedy}")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tosmooth.files import write_bytes
 from tosmooth.folder.paths import JUDGED_FILE
+from tosmooth.folder.sums import check_model_file
 from tosmooth.folder.tensors import read_tensors
 
 Split = Literal["val", "test"]
@@ -84,4 +85,5 @@ def _write(folder: Path, changed: Callable[[dict[str, Tensor]], dict[str, Tensor
 
 def _read(folder: Path) -> dict[str, Tensor]:
     file = folder / JUDGED_FILE
+    check_model_file(file)
     return read_tensors(file, REMEDY) if file.is_file() else {}

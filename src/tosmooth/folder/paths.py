@@ -20,6 +20,7 @@ UNTIL_SURE_FILE = "until-sure.json"  # what was seen while seeds were added, and
 SEARCH_FILE = "search.json"  # what a search decided, and from which scores
 SEARCH_TABLE_FILE = "search.csv"  # its scores, one row per rung and candidate
 DISTILL_FILE = "distill.json"  # what `distill` decided and measured
+SUMS_FILE = "sums.json"  # SHA-256 of the tables beside it; of those of the analysis, too
 FIGURES = "figures"
 TABLES = "tables"
 TEACHERS = "teachers"
@@ -49,6 +50,7 @@ AUDIT_SUMMARY_FILE = "audit-summary.json"  # of a teacher that `distill` has fin
 # Of the analysis.
 ADVICE_FILE = "advice.json"  # frozen before the test split is read
 VERDICT_FILE = "verdict.json"  # what test says of the advice, as facts
+_FORMER_ADVICE = "advice-before-change-"  # beginning of the name of advice that a change of the grid has put aside
 CHANGES_FILE = "changes.json"  # how the grid was changed since the study was begun
 DIFFUSION_FILE = "diffusion.csv"  # η per cell
 DIFFUSION_CLASSES_FILE = "diffusion_classes.csv"  # η per class
@@ -67,6 +69,7 @@ OBJECTIVES_INFO_FILE = "objectives.json"  # the verdict on each
 
 # Of what a resume needs.
 DATA_FILE = "data.json"  # the fingerprint of the data
+REPORT_SUMS_FILE = "report-sums.json"  # SHA-256 of the report, its figures and its tables
 LOCK_FILE = "lock"
 OWNER_FILE = "owner.json"  # who holds the lock
 TRACKING_FILE = "tracking.json"  # what trackers were told
@@ -161,4 +164,9 @@ def epoch_file(epoch: int) -> str:
 
 def former_advice_file(changes: int) -> str:
     """File of the advice that a change of the grid has put aside; changes count from 1."""
-    return f"advice-before-change-{changes}.json"
+    return f"{_FORMER_ADVICE}{changes}.json"
+
+
+def is_former_advice(name: str) -> bool:
+    """Whether a file of this name is one of those: it was written as `advice.json`."""
+    return name.startswith(_FORMER_ADVICE)

@@ -9,6 +9,8 @@ import pandas as pd
 
 from tosmooth.errors import StudyError
 from tosmooth.folder.columns import TEXT_COLUMNS, holds_numbers
+from tosmooth.folder.remedies import remedy_of
+from tosmooth.folder.sums import NOT_WRITTEN, check_kept, check_text, opened, title_of
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, read_json, read_yaml
 
@@ -19,10 +21,12 @@ def read_config(path: Path) -> dict[str, Any]:
     """The configuration of a study as a nested mapping, for display: it is not checked against the schema.
 
     Raises:
-        StudyError: not a YAML mapping, or not within bearable limits.
+        StudyError: not a YAML mapping, not within bearable limits, or not what the study wrote.
     """
     try:
-        config = read_yaml(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        check_text(path, text)
+        config = read_yaml(text)
     except UnicodeDecodeError as error:
         raise StudyError(f"{path} is not readable as YAML: {error}") from None
     except UnreadableError as error:
@@ -37,8 +41,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """A CSV file; an empty frame where it is missing or empty.
 
     Raises:
-        StudyError: not CSV, or no numbers where numbers belong.
+        StudyError: not CSV, no numbers where numbers belong, or not what the study wrote.
     """
+    check_kept(path)
     if not path.is_file() or path.stat().st_size <= 1:
         return pd.DataFrame()
     try:
@@ -72,7 +77,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """A JSON object; an empty one where the file is missing.
 
     Raises:
-        StudyError: not a JSON object.
+        StudyError: not a JSON object, or not what the study wrote.
     """
     if not path.is_file():
         return {}
@@ -84,7 +89,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path} {error}") from None
     if not isinstance(value, dict):
         raise StudyError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    safe: dict[str, Any] = harmless(value)
+    content = opened(value, title_of(path))
+    if content is None:
+        raise StudyError(f"{path} {NOT_WRITTEN}; {remedy_of(path)}")
+    safe: dict[str, Any] = harmless(content)
     return safe
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from tosmooth.analysis.translation_metrics import TOKENISER, TOKENISERS, sentence_statistics
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import TRANSLATIONS_FILE
+from tosmooth.folder.sums import check_model_file
 from tosmooth.untrusted import UnreadableError, read_json
 
 LARGEST_FILE = 200_000_000  # bytes
@@ -54,6 +55,7 @@ def read_translations(folder: Path, split: str = "val") -> Translations | None:
     path = folder / TRANSLATIONS_FILE
     if not path.is_file():
         return None
+    check_model_file(path)
     remedy = "delete it, and it is left out"
     try:
         if path.stat().st_size > LARGEST_FILE:

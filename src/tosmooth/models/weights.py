@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from tosmooth.errors import ModelError, OtherModelError
 from tosmooth.files import sync_file, sync_folder, temporary_of
+from tosmooth.folder.sums import check_weights
 from tosmooth.models import timm_models, torchvision_models
 from tosmooth.models.arguments import in_words, input_of
 from tosmooth.models.checkpoint import Checkpoint, read_checkpoint
@@ -77,7 +78,9 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False, em
     Raises:
         ModelError: no such file, unreadable, another class count, other shapes, missing or unexpected tensors, numbers
             that are not finite, no averaged weights.
+        StudyError: weights of a study that are not what it wrote.
     """
+    check_weights(Path(path))
     model = _unwrapped(model)
     backbone = backbone_of(model)
     checkpoint = read_checkpoint(Path(path))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tosmooth.errors import StudyError, TosmoothError
-from tosmooth.files import write_bytes
-from tosmooth.folder.paths import FIGURES, REPORT_FILE, TABLES
+from tosmooth.folder.paths import FIGURES, REPORT_FILE, REPORT_SUMS_FILE, STATE, TABLES, StudyDirectory
+from tosmooth.folder.sums import write_kept
 from tosmooth.report.confusions_table import confusions_table
 from tosmooth.report.convergence_table import convergence_table
 from tosmooth.report.costs_table import costs_table
@@ -66,8 +66,7 @@ def build_report(study_dir: Path) -> Path:
             f"{path}: no report can be made of it, one of its files holds what no study writes "
             f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
         ) from error
-    for name, content in contents.items():
-        write_bytes(path / name, content)
+    write_kept(path, contents, StudyDirectory(path).state / REPORT_SUMS_FILE)
     return path / REPORT_FILE
 
 
@@ -90,7 +89,7 @@ def _contents(files: StudyFiles) -> dict[str, bytes]:
 
 def _refuse_links(path: Path) -> None:
     """Write nowhere but into the study: one from a stranger may hold links to other folders."""
-    for name in (FIGURES, TABLES, REPORT_FILE):
+    for name in (FIGURES, TABLES, REPORT_FILE, STATE):
         there = path / name
         try:
             target = there.resolve()

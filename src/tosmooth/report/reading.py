@@ -17,6 +17,7 @@ from tosmooth.advice.blocks import controls_of
 from tosmooth.advice.comparisons import KEY
 from tosmooth.advice.units import reference_temperature, unit_of, unit_word
 from tosmooth.errors import StudyError
+from tosmooth.folder.agreement import check_agreement
 from tosmooth.folder.columns import GRID_COLUMNS, RESULT_COLUMNS
 from tosmooth.folder.paths import (
     ADVICE_FILE,
@@ -288,7 +289,8 @@ def read_study(path: Path) -> StudyFiles:
     """Read a study directory.
 
     Raises:
-        StudyError: the folder is no study, has no results, or one of its files is damaged (named).
+        StudyError: the folder is no study, has no results, one of its files is damaged (named), or its tables do not
+            say what the records of its models say.
     """
     directory = StudyDirectory(path)
     if not directory.config.is_file():
@@ -306,12 +308,14 @@ def read_study(path: Path) -> StudyFiles:
         if not np.isfinite(cells[column].to_numpy(dtype=float)).all():
             raise StudyError(f"{directory.results}: the column {column!r} must hold a finite number in every row")
     analysis = directory.analysis
+    teachers, controls = read_table(directory.teacher_results), read_table(directory.control_results)
+    check_agreement(directory, teachers, cells, controls)
     return StudyFiles(
         path=path,
         config=config,
         environment=read_mapping(directory.environment),
         cells=cells,
-        teachers=read_table(directory.teacher_results),
+        teachers=teachers,
         advice=read_mapping(analysis / ADVICE_FILE),
         verdict=read_mapping(analysis / VERDICT_FILE),
         diffusion=read_table(analysis / DIFFUSION_FILE),
@@ -327,7 +331,7 @@ def read_study(path: Path) -> StudyFiles:
         inheritance=read_table(analysis / INHERITANCE_FILE),
         objectives=read_table(analysis / OBJECTIVES_FILE),
         learning_rates=read_table(analysis / LEARNING_RATES_FILE),
-        controls=read_table(directory.control_results),
+        controls=controls,
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tosmooth.advice.advise import answer_of
 from tosmooth.folder.paths import WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.sums import check_model_file
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.reading import StudyFiles
 from tosmooth.terminal import quoted
@@ -85,6 +86,7 @@ def _size(files: StudyFiles) -> str:
     if is_folder_name(name := str(kept.get("cell", ""))):
         weights = StudyDirectory(files.path).student(name) / WEIGHTS_FILE
         if weights.is_file():
+            check_model_file(weights)
             megabytes = weights.stat().st_size / 1e6
             parts.append(f"{megabytes:.{0 if megabytes >= 10 else 1 if megabytes >= 1 else 2}f} MB of weights")
     return "; ".join(filter(None, [", ".join(parts), how_fast(files.environment, name)]))

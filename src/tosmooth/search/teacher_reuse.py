@@ -13,7 +13,8 @@ from tosmooth.folder.columns import COSTS_ON_TEST, OF_EVERY_PASS, column
 from tosmooth.folder.growth import compare
 from tosmooth.folder.judged import forget_judged
 from tosmooth.folder.paths import RECORD_FILE, RELIABILITY_FILE, TRANSLATIONS_FILE, WEIGHTS_FILE, StudyDirectory
-from tosmooth.folder.writing import read_record, write_json
+from tosmooth.folder.sums import check_config, check_model
+from tosmooth.folder.writing import read_record, write_record
 from tosmooth.study.context import Context
 from tosmooth.untrusted import read_yaml
 
@@ -27,6 +28,7 @@ def same_teachers(study: StudyDirectory, config: StudyConfig, fingerprint: str) 
     (the grid's smoothing factors may differ), and the data themselves by their fingerprint.
     """
     try:
+        check_config(study.config)
         there = read_yaml(study.config.read_text(encoding="utf-8"))
         data = data_of(study)
     except (OSError, ValueError, StudyError):
@@ -55,6 +57,7 @@ def take_over_teachers(context: Context, study: Path) -> list[str]:
         record = read_record(there)
         if record is None or record.get("status") not in {"done", "given"}:
             continue
+        check_model(there)
         temporary = temporary_of(here)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.copytree(
@@ -63,7 +66,7 @@ def take_over_teachers(context: Context, study: Path) -> list[str]:
         forget_judged(temporary, "test")
         on_test = {column("test", name) for name in OF_EVERY_PASS} | {*COSTS_ON_TEST}
         kept = {key: value for key, value in record.items() if key not in on_test and not key.startswith("test/")}
-        write_json(temporary / RECORD_FILE, kept)
+        write_record(temporary, kept, name=here.name)
         temporary.replace(here)
         taken.append(teacher.name)
     return taken

@@ -19,9 +19,11 @@ from tosmooth.errors import ConfigError, ModelError, StudyError
 from tosmooth.folder.claim import check_usable, claim
 from tosmooth.folder.growth import Change, in_words
 from tosmooth.folder.lock import StudyLock
-from tosmooth.folder.paths import CHECKPOINTS, RECORD_FILE, WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.paths import CHECKPOINTS, WEIGHTS_FILE, StudyDirectory
 from tosmooth.folder.reading import harmless, read_unreadable
-from tosmooth.folder.writing import made_again, read_record, write_csv, write_json
+from tosmooth.folder.remedies import made_again
+from tosmooth.folder.sums import OF_MODEL
+from tosmooth.folder.writing import read_record, write_csv, write_record
 from tosmooth.losses.objectives import find_objective
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
@@ -332,9 +334,13 @@ class Context(Bench):
         """What `write_record` wrote, or None where this model is not finished."""
         return read_record(self.folder(owner))
 
-    def write_record(self, owner: Teacher | Cell, record: Mapping[str, Any]) -> None:
-        """Mark a model as finished, with its figures. Written last: without it, the model is trained again."""
-        self.compute.processes.on_main(lambda: write_json(self.folder(owner) / RECORD_FILE, dict(record)))
+    def write_record(self, owner: Teacher | Cell, record: Mapping[str, Any], renewed: Iterable[str] = OF_MODEL) -> None:
+        """Mark a model as finished, with its figures and the sums of its files. Written last: without it, the model is
+        trained again.
+
+        `renewed`: its files that were written since an earlier record.
+        """
+        self.compute.processes.on_main(lambda: write_record(self.folder(owner), record, renewed))
 
     def unfinished(self, owners: Iterable[Owner]) -> list[Owner]:
         """Those without a result; rank 0 looks, so that all processes work on the same ones."""

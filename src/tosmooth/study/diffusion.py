@@ -24,8 +24,10 @@ from tosmooth.folder.paths import (
     DIFFUSION_SUMMARY_FILE,
     JUDGED_FILE,
 )
+from tosmooth.folder.remedies import made_again
+from tosmooth.folder.sums import check_model_file
 from tosmooth.folder.tensors import read_tensors
-from tosmooth.folder.writing import made_again, write_csv
+from tosmooth.folder.writing import write_csv
 from tosmooth.losses.objectives import reference_objective
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
@@ -42,6 +44,7 @@ def read_centroids(context: Context, owner: Teacher | Cell, split: str) -> Class
         StudyError: the file is missing or damaged.
     """
     folder = context.folder(owner)
+    check_model_file(folder / CENTROIDS_FILE)
     tensors = read_tensors(folder / CENTROIDS_FILE, made_again(folder))
     own = {key.removeprefix(f"{split}."): value for key, value in tensors.items() if key.startswith(f"{split}.")}
     return ClassCentroids.from_state_dict(own) if own else None

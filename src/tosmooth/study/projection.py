@@ -13,6 +13,7 @@ from tosmooth.analysis.projection import PenultimateProjection
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.folder.paths import FEATURES_FILE, PROJECTION_FILE, PROJECTION_INFO_FILE
+from tosmooth.folder.sums import check_model_file
 from tosmooth.folder.tensors import read_tensors
 from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.losses.objectives import leading_objective
@@ -81,6 +82,7 @@ def _features(
     """Features and labels of the three classes: kept ones, or read now for other classes than were kept."""
     kept = context.folder(owner) / FEATURES_FILE
     if kept.is_file():
+        check_model_file(kept)
         tensors = read_tensors(kept, "delete it, and the features are taken again")
         labels = tensors[f"{split_name}.labels"]
         if set(classes) <= set(labels.tolist()):

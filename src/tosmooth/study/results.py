@@ -14,7 +14,9 @@ from tosmooth.errors import StudyError
 from tosmooth.folder.columns import AGREEMENT, CONVERGENCE, COSTS, TEMPERATURE
 from tosmooth.folder.judged import keep_judged, read_correct
 from tosmooth.folder.paths import CALIBRATION_FILE, LEARNING_RATES_FILE, RELIABILITY_FILE
-from tosmooth.folder.writing import load_json, write_csv, write_json
+from tosmooth.folder.remedies import AGAIN
+from tosmooth.folder.sums import OF_TEST, check_model_file, remove_kept
+from tosmooth.folder.writing import load_json, take_back_sums, write_csv, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.costs import agreement_with_teacher, costs_on_test
 from tosmooth.study.given_outputs import record_outputs
@@ -141,7 +143,7 @@ def _write_or_remove(path: Path, table: pd.DataFrame) -> None:
     if len(table):
         write_csv(path, table)
     else:
-        path.unlink(missing_ok=True)
+        remove_kept(path)
 
 
 def read_test(context: Context, done: Mapping[str, Cell]) -> None:
@@ -181,6 +183,7 @@ def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> l
     record = context.read_record(owner) or {}
     saved = context.folder(owner) / RELIABILITY_FILE
     if on_main(lambda: context.task.metric.test not in record or not saved.exists()):
+        on_main(lambda: take_back_sums(saved.parent, OF_TEST))
         model = context.trained_model(owner)
         found = evaluate(model, batches, context.compute, temperature=record.get(TEMPERATURE))
         figures = found.columns("test") | context.measure(owner, model, "test")
@@ -192,5 +195,10 @@ def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> l
             write_json(saved, rows)
 
         on_main(write)
-        context.write_record(owner, record | figures)
-    return on_main(lambda: load_json(saved, list, "delete it, and the same command makes it again"))
+        context.write_record(owner, record | figures, OF_TEST)
+
+    def read() -> list[Any]:
+        check_model_file(saved)
+        return load_json(saved, list, AGAIN)
+
+    return on_main(read)

@@ -51,7 +51,7 @@ def measure_separation(context: Context, done: Mapping[str, Cell]) -> None:
             "d_prime_s1": _known(separation_from(d_prime, similarity.similar)),
             "d_prime_s2": _known(separation_from(d_prime, similarity.dissimilar)),
         }
-        on_main(lambda: write_json(context.folder(cell) / SEPARATION_FILE, record))  # noqa: B023
+        on_main(lambda: write_json(context.folder(cell) / SEPARATION_FILE, record, model=cell.name))  # noqa: B023
 
 
 def read_separation(context: Context, cell: Cell) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def read_separation(context: Context, cell: Cell) -> dict[str, Any]:
         StudyError: the file is damaged.
     """
     file, remedy = context.folder(cell) / SEPARATION_FILE, "delete it, and the same command makes it again"
-    found = load_json(file, dict, remedy) if file.is_file() else {}
+    found = load_json(file, dict, remedy, model=cell.name) if file.is_file() else {}
     if not all(isinstance(found.get(key), float | None) for key in ("d_prime_s1", "d_prime_s2")):
         raise StudyError(f"{file} is damaged: d′ is no number; {remedy}")
     return found

@@ -359,4 +359,4 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
 
 def _record_failure(context: Context, owner: Teacher | Cell, reason: str) -> None:
     context.progress.note(f"failed: {reason}")
-    context.write_record(owner, {"status": "failed", "failure": reason})
+    context.write_record(owner, {"status": "failed", "failure": reason}, ())  # nobody reads its files again

@@ -5,7 +5,6 @@ Kept beside the teacher's weights, so that a study that is started again does no
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +21,7 @@ from tosmooth.data.base import ImageSplit, Subset
 from tosmooth.data.batches import Batch
 from tosmooth.data.views import EachView
 from tosmooth.folder.paths import TEACHER_VIEWS_FILE, WEIGHTS_FILE
+from tosmooth.folder.sums import file_sum
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
@@ -45,16 +45,15 @@ def teacher_views(context: Context, teacher: Teacher, temperatures: Sequence[flo
     """
     path = context.folder(teacher) / TEACHER_VIEWS_FILE
     classes = choose_classes(context)
-    with (context.folder(teacher) / WEIGHTS_FILE).open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    weights = file_sum(context.folder(teacher) / WEIGHTS_FILE)
     wanted = {"weights": weights, "classes": list(classes), "views": VIEWS, "per_class": PER_CLASS}
     if path.is_file():
-        known = load_json(path, dict, "delete it, and the same command makes it again")
+        known = load_json(path, dict, "delete it, and the same command makes it again", model=teacher.name)
         if known.get("of") == wanted and {f"{t:g}" for t in temperatures} <= set(known["smoothness"]):
             return known
     model = context.trained_model(teacher)
     found = {"of": wanted, **_answers(context, model, temperatures), **_information(context, model, classes)}
-    write_json(path, found)
+    write_json(path, found, model=teacher.name)
     return found
 
 

@@ -14,6 +14,7 @@ from tosmooth.advice.comparisons import KEY
 from tosmooth.errors import StudyError
 from tosmooth.folder.curves import read_curve
 from tosmooth.folder.paths import CURVE_FILE, StudyDirectory
+from tosmooth.folder.sums import check_model_file
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.report.figures.figure import Figure, Size
 from tosmooth.report.figures.lines import LABEL_LINE, laid_out, spread
@@ -96,10 +97,15 @@ def _mean_curve(files: StudyFiles, label: str, alpha: float | None, rows: pd.Dat
 
 
 def _curve(files: StudyFiles, name: str) -> list[float]:
-    """Of one student; empty where there is none that can be used, which no conclusion needs."""
+    """Of one student; empty where there is none that can be used, which no conclusion needs.
+
+    Raises:
+        StudyError: it is not what the study wrote, and might be taken for another one.
+    """
     if not is_folder_name(name):
         return []
     file = StudyDirectory(files.path).student(name) / CURVE_FILE
+    check_model_file(file)
     try:
         return read_curve(file, "", files.metric.judged_by.val) if file.is_file() else []
     except StudyError:
