@@ -187,6 +187,9 @@ def test_a_teacher_near_chance_asks_about_the_order_and_finds_it(call: Call, tea
 def test_swapped_classes_are_doubted_until_a_class_map_settles_it(call: Call, teachers, tmp_path: Path):
     file = reordered(teachers[0.0], tmp_path / "weights.safetensors", (1, 0, 2, 3), None)
     doubt = "outputs for Ankle boot, Bag look as if they stood in each other's places"
+    with pytest.raises(ConfigError, match=rf"which is little for a teacher of them; .*{doubt}"):
+        distilled(call, tmp_path / "runs", teacher=str(file))
+    call = dataclasses.replace(call, yes=True)
     result = distilled(call, tmp_path / "runs", teacher=str(file))
     assert any(doubt in text for text in result["warnings"])
     as_it_is = tmp_path / "map.yaml"

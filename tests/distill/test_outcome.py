@@ -10,7 +10,7 @@ import pytest
 
 from tosmooth.config.schema import StudyConfig
 from tosmooth.distill.call import Call
-from tosmooth.distill.length import with_steps_enough
+from tosmooth.distill.length import in_words, with_steps_enough
 from tosmooth.distill.outcome import choose, control_of, gained, shortfalls, unfinished
 from tosmooth.distill.start import starting_config
 from tosmooth.study.plan import Cell
@@ -119,13 +119,13 @@ def test_a_student_from_nothing_has_a_recipe_of_its_own(tmp_path):
 
 def test_few_images_make_many_epochs_and_many_images_no_fewer(tmp_path):
     config = called(tmp_path, student="resnet20")
-    few, words = with_steps_enough(config, 500)
+    few = with_steps_enough(config, 500)
     assert few.student.epochs == 250  # 16 steps each
-    assert "from nothing: 250 epochs of 16 steps, not 80, so that it takes 4,000" in words
-    many, words = with_steps_enough(config, 1_000_000)
+    assert "resnet20, from nothing: 250 epochs of 16 steps (adamw" in in_words(few, 500)
+    many = with_steps_enough(config, 1_000_000)
     assert many == config
-    assert "80 epochs of 31250 steps (adamw" in words
-    tuned, _ = with_steps_enough(called(tmp_path, student="timm:mobilenetv3_small_100"), 500)
+    assert "80 epochs of 31250 steps (adamw" in in_words(many, 1_000_000)
+    tuned = with_steps_enough(called(tmp_path, student="timm:mobilenetv3_small_100"), 500)
     assert tuned.student.epochs == 125
 
 

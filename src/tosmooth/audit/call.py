@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from tosmooth.audit.images import FOLDERS_OF_IMAGES, overrides_for, size_is_open
+from tosmooth.audit.images import FOLDERS_OF_IMAGES, overrides_for, size_is_open, wrong_size
 from tosmooth.audit.logits_files import SUFFIXES, holds_logits
 from tosmooth.audit.result import Audit
 from tosmooth.audit.saved import audit_logits
@@ -32,6 +33,8 @@ def audit_teacher(
     training_data: bool | None = None,
     rescaled: bool | None = None,
     ema: bool = False,
+    teacher_model: str | None = None,
+    image_size: int | None = None,
 ) -> Audit:
     """Audit what the command line names.
 
@@ -47,6 +50,9 @@ def audit_teacher(
         training_data: whether the teacher was trained on these samples, where the caller knows.
         rescaled: whether saved logits were multiplied after training, where the caller knows.
         ema: take the averaged weights of a file that has plain ones, too.
+        teacher_model: architecture of a file of weights; None: the recipe's.
+        image_size: side of the images that the teacher is shown, in pixels; None: as its weights say, or as it is right
+            on most of them.
 
     Raises:
         ConfigError: mistakes in the arguments, all of them.
@@ -69,6 +75,15 @@ def audit_teacher(
         mistakes.append("--rescaled, --own-logits: of saved logits; a model answers with logits of its own")
     if ema and kind != "weights":
         mistakes.append("--ema: of a file of weights")
+    if teacher_model is not None:
+        if kind != "weights":
+            mistakes.append("--teacher-model: of a file of weights")
+        elif (reason := _wrong_name(teacher_model)) is not None:
+            mistakes.append(f"--teacher-model: {reason}")
+    if image_size is not None:
+        if kind == "logits":
+            mistakes.append("--image-size: of a model; saved logits have seen their images")
+        mistakes += wrong_size(image_size)
     if mistakes:
         raise ConfigError(mistakes)
 
@@ -76,12 +91,23 @@ def audit_teacher(
         return audit_logits(Path(teacher), values, training_data=training_data, rescaled=rescaled)
     from tosmooth.audit.teacher import audit_published, audit_weights  # and with it all that runs models
 
-    size_open = data in FOLDERS_OF_IMAGES and size_is_open(source, overrides)
-    source = source or (OWN_IMAGES if data in FOLDERS_OF_IMAGES else DEFAULT_RECIPE)
-    config = load_config(source, [*overrides_for(data, path, split, size_open=size_open), *overrides])
+    # Data and a model that were both named are read as `tosmooth distill` reads them.
+    both_named = data is not None and (kind == "published" or teacher_model is not None)
+    of_any_size = data in FOLDERS_OF_IMAGES or (source is None and both_named)
+    size_open = of_any_size and size_is_open(source, overrides)
+    source = source or (OWN_IMAGES if of_any_size else DEFAULT_RECIPE)
+    settings = overrides_for(data, path, split, size_open=size_open)
+    settings += shown_to_teacher(teacher_model, image_size)
+    config = load_config(source, [*settings, *overrides])
     if kind == "published":
         return audit_published(config, teacher, split, values, training_data=training_data, own_size=size_open)
     return audit_weights(config, Path(teacher), split, values, training_data=training_data, own_size=size_open, ema=ema)
+
+
+def shown_to_teacher(teacher_model: str | None, image_size: int | None) -> list[str]:
+    """The `key=value` texts of a teacher's architecture and of the size that it is shown."""
+    found = [] if teacher_model is None else [f"teacher.model={json.dumps({'name': teacher_model})}"]
+    return found if image_size is None else [*found, f"teacher.model.kwargs.input_size={image_size}"]
 
 
 def _kind(teacher: str, mistakes: list[str]) -> str:
@@ -95,11 +121,18 @@ def _kind(teacher: str, mistakes: list[str]) -> str:
             "such as timm:resnet50.a1_in1k"
         )
         return "logits"
-    try:
-        validate_model_name(teacher)
-    except TosmoothError as error:
-        mistakes.append(str(error))
+    if (reason := _wrong_name(teacher)) is not None:
+        mistakes.append(reason)
     return "published"
+
+
+def _wrong_name(model: str) -> str | None:
+    """Why there is no model of that name; None where there is."""
+    try:
+        validate_model_name(model)
+    except TosmoothError as error:
+        return str(error)
+    return None
 
 
 def _temperatures(text: str, mistakes: list[str]) -> list[float]:

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from tosmooth.study.bench import Bench
 
 FOLDERS_OF_IMAGES = ("folder", "cub200", "huggingface")  # sources of photographs of any size
+LARGEST = 4096  # pixels
 USUAL_SIZE = 224  # pixels, where no model says what it wants to see
+
+
+def wrong_size(side: int) -> list[str]:
+    """What is wrong with the size of `--image-size`."""
+    if 1 < side <= LARGEST:
+        return []
+    return [f"--image-size: {side}, must be the side of the teacher's images in pixels, from 2 to {LARGEST}"]
 
 
 def is_said(key: str, overrides: Sequence[str]) -> bool:
@@ -43,11 +51,15 @@ def size_is_open(source: str | None, overrides: Sequence[str]) -> bool:
     return not named and not is_said("data.image_size", overrides)
 
 
-def size_for(*models: StudyModel) -> int:
+def wanted_size(model: StudyModel) -> int | None:
+    """Side of the images that a model wants to see, in pixels; None where it does not say."""
+    return model.input.size if isinstance(model, ImageModel) else None
+
+
+def largest(*sides: int | None) -> int:
     """Side of the images that models share, in pixels: the largest that one of them wants to see, so that none is shown
     enlarged images."""
-    wanted = [model.input.size for model in models if isinstance(model, ImageModel) and model.input.size]
-    return max(wanted, default=USUAL_SIZE)
+    return max(filter(None, sides), default=USUAL_SIZE)
 
 
 def with_data(config: StudyConfig, **settings: Any) -> StudyConfig:
@@ -55,9 +67,9 @@ def with_data(config: StudyConfig, **settings: Any) -> StudyConfig:
     return config.model_copy(update={"data": config.data.model_copy(update=settings)})
 
 
-def sized_for(bench: Bench, *models: StudyModel) -> Bench:
-    """The same bench with images as large as these models want them."""
-    return replace(bench, config=with_data(bench.config, image_size=size_for(*models)))
+def sized_for(bench: Bench, model: StudyModel) -> Bench:
+    """The same bench with images as large as a model wants them."""
+    return replace(bench, config=with_data(bench.config, image_size=largest(wanted_size(model))))
 
 
 def overrides_for(data: str | None, path: Path | None, split: str, *, size_open: bool) -> list[str]:

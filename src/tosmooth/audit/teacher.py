@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from tosmooth.audit.collecting import Collected
-from tosmooth.audit.images import sized_for
 from tosmooth.audit.result import Audit, Seen, conclude
+from tosmooth.audit.seeing import doubt, is_poor, other_views, shown_best
 from tosmooth.config.schema import ModelConfig, StudyConfig
-from tosmooth.errors import ConfigError, DataError, ModelError, UnfetchedError
+from tosmooth.data.upright import turned_in_words
+from tosmooth.errors import ConfigError, DataError, ModelError, OtherModelError, UnfetchedError
 from tosmooth.models import torchvision_models
+from tosmooth.models.build import INPUT_KWARGS
 from tosmooth.models.features import PenultimateFeatures
+from tosmooth.models.image_model import ImageModel
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.bench import Bench
 from tosmooth.tasks.base import Task
@@ -56,7 +60,8 @@ def audit_weights(
         split: "train", "validation" or "test".
         temperatures: of the table of soft targets.
         training_data: whether the teacher was trained on that split; None: on "train" it was.
-        own_size: the teacher is shown images as large as it wants them, whatever the configuration says.
+        own_size: the teacher is shown images as large as its weights want them, or as it is right on most of them,
+            whatever the configuration says.
         ema: take the averaged weights of a file that has plain ones, too.
 
     Raises:
@@ -65,10 +70,12 @@ def audit_weights(
     bench = _bench(config, split)
     known = split == "train" if training_data is None else training_data
     section = config.teacher.model.of_averages(ema)
-    model = bench.loaded_model(section, weights)
-    bench = sized_for(bench, model) if own_size else bench
-    audit = audit_model(bench, model, Seen(str(weights), "", split, known), temperatures, section.last_layer)
-    return dataclasses.replace(audit, notes=model.notes)
+    try:
+        model = bench.loaded_model(section, weights)
+    except OtherModelError as error:
+        raise OtherModelError(f"{error}. --teacher-model says which architecture they are of") from None
+    seen = Seen(str(weights), "", split, known)
+    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size)
 
 
 def audit_published(
@@ -101,12 +108,32 @@ def audit_published(
             f"{name}: its weights know {theirs} classes, the data have {ours}; an audit needs the same classes"
         )
     own = config.teacher.model
-    section = own if own.name == name else ModelConfig(name=name)  # the recipe's arguments are those of its own model
+    # A recipe's arguments are those of its own model; how images are shown, the user has said.
+    shown = {key: value for key, value in own.kwargs.items() if key in INPUT_KWARGS}
+    section = own if own.name == name else ModelConfig(name=name, kwargs=shown)
     section = section.model_copy(update={"pretrained": True, "checkpoint": None})
     model = bench.compute.place(bench.new_model(section, 0)).eval()
     known = (None if split == "train" else False) if training_data is None else training_data
-    bench = sized_for(bench, model) if own_size else bench
-    return audit_model(bench, model, Seen(name, "", split, known), temperatures, section.last_layer)
+    seen = Seen(name, "", split, known)
+    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size)
+
+
+def _audit_as_shown_best(
+    bench: Bench, model: StudyModel, seen: Seen, temperatures: Sequence[float], layer: str | None, *, own_size: bool
+) -> Audit:
+    """The audit of a model on images as it is right on most of them, unless somebody has said how they are shown."""
+    trial, classifier = None, cast(ImageModel, model)
+    if own_size:
+        bench, trial = shown_best(bench, classifier, size_open=True)
+    audit, notes = audit_model(bench, model, seen, temperatures, layer), list(model.notes)
+    if trial is not None and trial.words is not None:
+        notes.append(f"{trial.words}; it was shown {trial.best.side}, --image-size says another")
+    if (turned := turned_in_words(bench.data.train)) is not None:
+        notes.append(turned)
+    accuracy, classes = audit.metrics["top1"] / 100, bench.data.num_classes
+    if is_poor(accuracy, classes):
+        notes.append(f"{seen.teacher} {doubt(accuracy, classes, other_views(bench, classifier, trial))}")
+    return dataclasses.replace(audit, notes=tuple(notes))
 
 
 def published_classes(name: str) -> int | None:

@@ -177,9 +177,14 @@ Overrides = Annotated[
     typer.Argument(metavar="[KEY=VALUE]...", help="such as student.epochs=3", autocompletion=completion.overrides),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="folder that holds the studies", file_okay=False)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="only errors, and what was asked for", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="errors, and what was asked", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON document on stdout", show_default=False)]
 Ema = Annotated[bool, typer.Option("--ema", help="a file's averaged weights", show_default=False)]
+ImageSize = Annotated[int | None, typer.Option("--image-size", help="pixels the teacher is shown")]
+TeacherModel = Annotated[
+    str | None,
+    typer.Option("--teacher-model", help="of a teacher file", autocompletion=completion.names("prefixes")),
+]
 Quick = Annotated[bool, typer.Option("--quick", help="in about a minute, marked as a preview", show_default=False)]
 Study = Annotated[
     Path,

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from tosmooth.cli import completion
-from tosmooth.cli.common import AsJson, Ema, Output, Overrides, app, named_source, out, print_json
+from tosmooth.cli.common import (
+    AsJson,
+    Ema,
+    ImageSize,
+    Output,
+    Overrides,
+    TeacherModel,
+    app,
+    named_source,
+    out,
+    print_json,
+)
 from tosmooth.launch import speaks
 
 
@@ -37,11 +48,9 @@ def distill(
     fine_tune: Annotated[
         bool | None, typer.Option("--fine-tune/--no-fine-tune", help="train the teacher first")
     ] = None,
-    teacher_model: Annotated[
-        str | None,
-        typer.Option("--teacher-model", help="of a teacher file", autocompletion=completion.names("prefixes")),
-    ] = None,
+    teacher_model: TeacherModel = None,
     ema: Ema = False,
+    image_size: ImageSize = None,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="no published weights", show_default=False)
     ] = False,
@@ -54,14 +63,14 @@ def distill(
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="of the student")] = 0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="go on with a poor teacher", show_default=False)] = False,
     output: Output = Path("runs"),
     as_json: AsJson = False,
 ) -> None:
     """Distil one student: audit, choose T, train, evaluate, export.
 
-    --teacher takes timm:…, torchvision:…, hf:…, weights or .npz outputs. With a
-    recipe and none of --student, --data: the recipe's own models, at T = 1
-    unless told. Several T or α (comma-separated) are compared.
+    --teacher: timm:…, torchvision:…, hf:…, weights, or outputs (.npz). A recipe
+    alone has its own models, at T = 1. Several T or α (1,2,4) are compared.
 
     Examples:
       tosmooth distill --teacher timm:resnet50.a1_in1k \\
@@ -81,7 +90,7 @@ def distill(
     wanted = None if formats is None else formats.split(",")
     call = Call(
         teacher, student, named, given, data, path, teacher_model, temperatures, alphas, class_map, fine_tune,
-        from_scratch, seed, wanted, ema=ema, mistakes=tuple(mistakes),
+        from_scratch, seed, wanted, ema=ema, image_size=image_size, yes=yes, mistakes=tuple(mistakes),
     )  # fmt: skip
     result = run(call, output)
     if not speaks():

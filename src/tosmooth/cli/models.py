@@ -11,11 +11,13 @@ from tosmooth.cli import completion
 from tosmooth.cli.common import (
     AsJson,
     Ema,
+    ImageSize,
     Output,
     Overrides,
     Quick,
     Source,
     Study,
+    TeacherModel,
     answer,
     app,
     named_source,
@@ -134,9 +136,7 @@ def audit(
     overrides: Overrides = None,
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data", help="folder of images, or a data source", autocompletion=completion.names("data_sources")
-        ),
+        typer.Option("--data", help="folder, or a data source", autocompletion=completion.names("data_sources")),
     ] = None,
     path: Annotated[Path | None, typer.Option("--path", help="root folder of that data source")] = None,
     split: Annotated[
@@ -151,10 +151,10 @@ def audit(
         bool | None,
         typer.Option("--rescaled/--own-logits", help="saved logits: rescaled since, as by a temperature"),
     ] = None,
+    teacher_model: TeacherModel = None,
     ema: Ema = False,
-    temperatures: Annotated[
-        str, typer.Option("--temperatures", help="of the soft targets that are shown")
-    ] = "1,2,3,4,8,64",
+    image_size: ImageSize = None,
+    temperatures: Annotated[str, typer.Option("--temperatures", help="of soft targets")] = "1,2,3,4,8,64",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for audit.json and audit.html")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -179,6 +179,8 @@ def audit(
         training_data=training_data,
         rescaled=rescaled,
         ema=ema,
+        teacher_model=teacher_model,
+        image_size=image_size,
     )
     if not speaks():
         return

@@ -40,6 +40,10 @@ class ImageSplit(ABC):
         """Width and height of image `index` in pixels, where they are known without decoding it."""
         return None
 
+    def is_turned(self, index: int) -> bool:
+        """Whether image `index` lies otherwise in its file than it is shown, as far as that is known undecoded."""
+        return False
+
     def in_memory(self) -> tuple[Tensor, Tensor | None] | None:
         """All images as one uint8 tensor (M, C, H, W) and the row of each sample (None: in order); None if not held."""
         return None
@@ -116,6 +120,10 @@ class Subset(ImageSplit):
     def size_of(self, index: int) -> tuple[int, int] | None:
         """That of the underlying split's image."""
         return self.split.size_of(int(self.indices[index]))
+
+    def is_turned(self, index: int) -> bool:
+        """That of the underlying split's image."""
+        return self.split.is_turned(int(self.indices[index]))
 
     def in_memory(self) -> tuple[Tensor, Tensor | None] | None:
         """The underlying split's images, and where these are among them."""

@@ -113,6 +113,19 @@ def stated_size(source: Path | io.BytesIO) -> tuple[int, int] | None:
         return None
 
 
+def is_turned(source: Path | io.BytesIO) -> bool:
+    """Whether EXIF says that an image file does not lie upright; False where it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(source, formats=FORMATS) as image:
+                return _orientation(image) != UPRIGHT
+    except TosmoothError:  # a signal's
+        raise
+    except Exception:  # what is wrong with it is said where it is decoded
+        return False
+
+
 class FileSplit(ImageSplit):
     """Image files with their labels; every image comes out as RGB, uint8 (3, H, W).
 
@@ -134,6 +147,10 @@ class FileSplit(ImageSplit):
     def size_of(self, index: int) -> tuple[int, int] | None:
         """What the beginning of the file says; None where it cannot be read."""
         return stated_size(self.paths[index])
+
+    def is_turned(self, index: int) -> bool:
+        """What EXIF says."""
+        return is_turned(self.paths[index])
 
     def describe(self, index: int) -> str:
         """The file's path."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit, RawImages
-from tosmooth.data.files import decoded, stated_size
+from tosmooth.data.files import decoded, is_turned, stated_size
 from tosmooth.data.parting import parted
 from tosmooth.data.registry import SourceRequest, register_image_source
 from tosmooth.data.row_labels import RowClasses
@@ -46,6 +46,10 @@ class RowSplit(ImageSplit):
     def size_of(self, index: int) -> tuple[int, int] | None:
         """What the beginning of the image says; None where it cannot be read."""
         return None if (source := self._source(index)) is None else stated_size(source)
+
+    def is_turned(self, index: int) -> bool:
+        """What EXIF says."""
+        return (source := self._source(index)) is not None and is_turned(source)
 
     def _source(self, index: int) -> Path | io.BytesIO | None:
         value = self.rows[index][self.image_column]

@@ -109,7 +109,7 @@ def question(teacher: str, agreement: Agreement, classes: Sequence[str], suggest
             f"sense, and if so: --class-map {quoted(suggestion)}"
         )
     return (
-        f"{said}, or are these other classes, or images of another kind or size (data.image_size=…)? No order of its "
+        f"{said}, or are these other classes, or images of another kind or size (--image-size)? No order of its "
         "outputs fits. Say which of its classes is which of yours (--class-map FILE), or fine-tune it on the data "
         "first (--fine-tune)"
     )

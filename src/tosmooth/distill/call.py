@@ -35,6 +35,9 @@ class Call:
         formats: of the export, as `tosmooth.export_model` takes them; None: the first that the task's models can have,
             which is safetensors.
         ema: take the averaged weights of a teacher's file that has plain ones, too.
+        image_size: side of the images that the teacher is shown, in pixels; None: as its weights say, or as it is right
+            on most of them.
+        yes: go on with a teacher that is right on few of the training images.
         name: of the study's folder; None: made from data, teacher and student, or from the recipe's.
         mistakes: that were found in the arguments already.
     """
@@ -54,6 +57,8 @@ class Call:
     seed: int = 0
     formats: Sequence[str] | None = None
     ema: bool = False
+    image_size: int | None = None
+    yes: bool = False
     name: str | None = None
     mistakes: tuple[str, ...] = ()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.label_smoothing import Verdict
-from tosmooth.audit.images import is_said, size_for, with_data
+from tosmooth.audit.images import is_said, with_data
 from tosmooth.audit.page import HEADLINES, write_audit
 from tosmooth.audit.result import Audit, Seen
+from tosmooth.audit.seeing import doubt, is_poor, other_views, shown_best
 from tosmooth.audit.teacher import Outputs as AuditedOutputs
 from tosmooth.audit.teacher import audit_model
 from tosmooth.config.schema import StudyConfig
@@ -41,6 +42,10 @@ from tosmooth.study.progress import StudyProgress
 from tosmooth.yaml_traps import dump
 
 AUDITED_TEMPERATURES = (1.0, 2.0, 3.0, 4.0, 8.0, 64.0)
+POOR_WAYS = (
+    "Are these the classes and the kind of images that it was trained on? Give another teacher, fine-tune this one on "
+    "the data (--fine-tune), or go on with it all the same (--yes)"
+)
 COMPARED = 4  # real images on which the chosen outputs must agree with all of them
 
 
@@ -53,13 +58,15 @@ class Given:
         relation: how its classes are the data's, in words.
         audit: what the audit found, in short: `verdict`, `alpha`, `interval`, `headline`, `advice`, `top1`; all of it
             lies beside the file.
+        side: of the images that it wants to see, in pixels; None: they may have any.
         warnings: what is doubtful about it.
-        notes: what was left out of its file.
+        notes: what was left out of its file, and how it is shown images.
     """
 
     file: Path
     relation: str
     audit: dict[str, Any]
+    side: int | None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -113,7 +120,7 @@ def take_as_it_is(
         progress: where it is shown.
 
     Raises:
-        ConfigError: the teacher does not know the data; a question about the order of its classes.
+        ConfigError: the teacher does not know the data, or hardly; a question about the order of its classes.
         TosmoothError: the teacher or the data cannot be read.
     """
     section, data = bench.config.teacher.model.without_weights(), cast(ImageData, bench.data)
@@ -128,14 +135,22 @@ def take_as_it_is(
         check_kept(file, GIVEN_NOTE_FILE)
         known = load_json(noted, dict, "delete it, and the teacher is looked at again")
         notes = tuple(known.get("notes", ()))
-        return Given(file, relation, known["audit"], _open_doubts(known["doubts"], outputs), notes)
+        _refuse_poor(call, name, known["audit"], data.num_classes, known["poor"])
+        return Given(file, relation, known["audit"], known["side"], _open_doubts(known["doubts"], outputs), notes)
     progress.stage(f"opening {name}")
     teacher = open_teacher(section, call.weights, theirs.count, data.channels)
     for text in teacher.notes:  # before its answers are looked at, which may be why they are not what was expected
         progress.note(text)
     fresh = cast(ImageModel, bench.new_model(section, 0))
     chosen = choose_outputs(teacher, outputs.index, fresh, _few(bench.config, data))
-    looked_at = _as_audits_see(call, bench, teacher)
+    looked_at = _as_audits_see(call, bench)
+    teacher, open_size = bench.compute.place(teacher), call.sets_image_size
+    progress.stage(f"trying {name} on a sample of {len(looked_at.data.train)} training images")
+    looked_at, trial = shown_best(looked_at, teacher, size_open=open_size, index=outputs.index)
+    told = list(teacher.notes)
+    if trial is not None and trial.words is not None:
+        told.append(f"{name}: {trial.words}; it is shown {trial.best.side} (--image-size says another)")
+        progress.note(told[-1])
     progress.stage(f"auditing {name} on {len(looked_at.data.train)} training images")
     audit, agreement = _audited(call, looked_at, teacher, outputs, theirs)
     if not agreement.above_chance or (agreement.far_better and outputs.how != "class map"):
@@ -143,14 +158,33 @@ def take_as_it_is(
         if agreement.far_better and agreement.order is not None:
             places = tuple(outputs.index[place] for place in agreement.order)
             suggestion = str(_suggest(directory, data.classes, places, theirs))
-        raise ConfigError([f"--teacher: {question(name, agreement, data.classes, suggestion)}"])
-    doubts = others(agreement, data.classes)
+        asked_about = question(name, agreement, data.classes, suggestion)
+        views = None if suggestion is not None else other_views(looked_at, teacher, trial, outputs.index)
+        raise ConfigError([f"--teacher: {asked_about}{'' if views is None else views.proposal}"])
+    doubts, poor = others(agreement, data.classes), None
+    if is_poor(agreement.accuracy, data.num_classes):
+        poor = doubt(agreement.accuracy, data.num_classes, other_views(looked_at, teacher, trial, outputs.index))
+        poor = "; ".join([poor, *_open_doubts(doubts, outputs)])
+    chosen.use_input(teacher.input)
     save_weights(chosen, file)
-    write_audit(audit, folder)
-    found = summary_of(audit)
-    note = {"asked": asked, "audit": found, "doubts": doubts, "notes": list(teacher.notes)}
+    write_audit(dataclasses.replace(audit, notes=tuple(told)), folder)
+    found = summary_of(audit, agreement.accuracy)
+    side = teacher.input.size
+    note = {"asked": asked, "audit": found, "side": side, "doubts": doubts, "poor": poor, "notes": told}
     write_json(noted, note | {FILES: {GIVEN_WEIGHTS_FILE: file_sum(file)}})
-    return Given(file, relation, found, _open_doubts(doubts, outputs), teacher.notes)
+    _refuse_poor(call, name, found, data.num_classes, poor)
+    warnings = _open_doubts(doubts, outputs)
+    return Given(file, relation, found, side, warnings, tuple(told))
+
+
+def _refuse_poor(call: Call, name: str, audit: Mapping[str, Any], classes: int, poor: str | None) -> None:
+    """Ask about a teacher that is right on few of the training images.
+
+    Raises:
+        ConfigError: it is, and nobody has said to go on.
+    """
+    if poor is not None and not call.yes:
+        raise ConfigError([f"--teacher: {name} {poor.rstrip('.')}. {POOR_WAYS}"])
 
 
 def _open_doubts(doubts: Sequence[str], outputs: Outputs) -> tuple[str, ...]:
@@ -158,8 +192,13 @@ def _open_doubts(doubts: Sequence[str], outputs: Outputs) -> tuple[str, ...]:
     return () if outputs.how == "class map" else tuple(doubts)
 
 
-def summary_of(audit: Audit) -> dict[str, Any]:
-    """An audit in short, as plain data."""
+def summary_of(audit: Audit, right: float | None = None) -> dict[str, Any]:
+    """An audit in short, as plain data.
+
+    Args:
+        audit: of all outputs of a teacher.
+        right: share of the images that it is right on among the data's classes alone; None: those are all it knows.
+    """
     smoothing = audit.smoothing
     return {
         "verdict": smoothing.verdict,
@@ -169,13 +208,13 @@ def summary_of(audit: Audit) -> dict[str, Any]:
         "reasons": list(smoothing.reasons),
         "advice": [item.text for item in audit.advice],
         "top1": audit.metrics["top1"],
+        "right": audit.metrics["top1"] / 100 if right is None else right,
     }
 
 
-def _as_audits_see(call: Call, bench: Bench, teacher: ImageModel) -> Bench:
-    """What `tosmooth audit` looks at: all training images of a source that was named, as large as the teacher alone
-    wants them. The study may show larger ones, for its student."""
-    settings: dict[str, Any] = {"image_size": size_for(teacher)} if call.sets_image_size else {}
+def _as_audits_see(call: Call, bench: Bench) -> Bench:
+    """What `tosmooth audit` looks at: all training images of a source that was named."""
+    settings: dict[str, Any] = {}
     if call.data is not None and not is_said("data.validation", call.overrides):
         settings["validation"] = 0.0
     config = with_data(bench.config, **settings)
@@ -195,10 +234,9 @@ def _audited(
         predicted = logits[:, index.to(logits.device)].argmax(dim=1)
         confusion.update(labels.cpu().numpy(), predicted.cpu().numpy())
 
-    model = bench.compute.place(teacher)
     seen = Seen(call.teacher_name(section), "", "train", None)
     of_teacher = AuditedOutputs(index, theirs.shown)
-    audit = audit_model(bench, model, seen, AUDITED_TEMPERATURES, section.last_layer, outputs=of_teacher, watch=watch)
+    audit = audit_model(bench, teacher, seen, AUDITED_TEMPERATURES, section.last_layer, outputs=of_teacher, watch=watch)
     return dataclasses.replace(audit, notes=teacher.notes), confusion.agreement()
 
 
@@ -227,7 +265,7 @@ def _asked(call: Call, bench: Bench, outputs: Outputs) -> dict[str, Any]:
         "model": bench.config.teacher.model.model_dump(mode="json"),
         "outputs": list(outputs.index),
         "data": bench.data.fingerprint,
-        "transform": [bench.config.data.eval_transform, bench.config.data.image_size],
+        "transform": [bench.config.data.eval_transform, None if call.sets_image_size else bench.config.data.image_size],
     }
 
 

@@ -5,7 +5,6 @@ Each file is audited by itself: the average of several teachers is none that was
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -14,22 +13,22 @@ from torch import Tensor
 
 from tosmooth.analysis.label_smoothing import Verdict
 from tosmooth.audit.collecting import Collected
-from tosmooth.audit.images import size_for, with_data
+from tosmooth.audit.images import largest, wanted_size, with_data
 from tosmooth.audit.page import HEADLINES, write_audit
 from tosmooth.audit.result import Audit, Seen, conclude
+from tosmooth.audit.seeing import as_right, doubt, is_poor
 from tosmooth.config.schema import StudyConfig
 from tosmooth.data.base import ImageData
 from tosmooth.data.teacher_outputs import digest_of
 from tosmooth.distill.agreement import Agreement, Confusion
 from tosmooth.distill.call import Call
 from tosmooth.distill.given import AUDITED_TEMPERATURES, Given, summary_of
-from tosmooth.distill.length import with_steps_enough
 from tosmooth.distill.settling import (
-    LEAST_ALPHA,
     Settled,
+    long_enough,
     refuse_another_teacher,
+    smoothing_of,
     temperatures_for,
-    trained_verdict,
 )
 from tosmooth.errors import ConfigError, DataError
 from tosmooth.folder.claim import check_usable
@@ -39,6 +38,7 @@ from tosmooth.study.given_outputs import outputs_of
 from tosmooth.study.progress import StudyProgress
 
 ROWS = 10_000  # at once
+POOR = "Are rows and columns those of these images and classes? Give other outputs, or go on all the same (--yes)"
 
 
 def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: StudyProgress) -> Settled:
@@ -58,7 +58,7 @@ def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: Stud
         raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
     data = cast(ImageData, bench.data)
     if call.sets_image_size:  # for the student alone: the teacher has looked already
-        start = with_data(start, image_size=size_for(bench.new_model(start.student.model, 0)))
+        start = with_data(start, image_size=largest(wanted_size(bench.new_model(start.student.model, 0))))
     teacher = start.teacher.model_copy(update={"outputs_digest": digest_of(start.teacher.outputs)})
     start = start.model_copy(update={"teacher": teacher})
     bench = Bench(start, data, bench.compute)
@@ -67,35 +67,37 @@ def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: Stud
     check_usable(directory, 0)
     progress.stage(f"reading {teacher.called}, and auditing it on {len(data.train)} training images")
     outputs = outputs_of(bench)
-    _refuse_strangers(teacher.called, _agreement(outputs.train, data.train.labels))
+    agreement = _agreement(outputs.train, data.train.labels)
+    _refuse_strangers(teacher.called, agreement)
+    if is_poor(agreement.accuracy, data.num_classes) and not call.yes:
+        raise ConfigError([f"--teacher: {teacher.called} {doubt(agreement.accuracy, data.num_classes, None)}. {POOR}"])
     audits = [_audit(path, logits, data) for path, logits in zip(teacher.outputs, outputs.members, strict=True)]
     folder = (directory.state / GIVEN / str(teacher.outputs_digest)[:12]).resolve()
     write_audit(audits[0], folder)
     given = _given(folder, teacher.called, audits, start.teacher.average)
-    progress.note(f"{given.relation}. {given.audit['headline']}")
-    progress.note(
-        f"Students see each image in one way ({start.data.train_augmentation}), as outputs are of one: no random crops "
-        "or flips" + (f"; {outputs.unused} rows are of other images and not used" if outputs.unused else "")
-    )
-    known = call.alphas[0] if call.alphas else None
-    verdict = given.verdict if known is None else trained_verdict(known)
-    alpha = known if known is not None else _alpha(given)
-    knowledge = "known" if known is not None else "unknown" if verdict == "undecided" else "estimated"
-    if call.sets_length:
-        start, words = with_steps_enough(start, len(data.train))
-        progress.note(words)
-    met = temperatures_for(verdict, call.temperatures, validated=len(data.validation) > 0)
-    found = {"label_smoothing": [alpha], "smoothing": knowledge}
-    said = "as told" if known is not None else verdict
+    smoothing = smoothing_of(call, given)
+    unused = f"; {outputs.unused} rows are of other images and not used" if outputs.unused else ""
+    decided = [
+        ("teacher", f"{given.relation}; {as_right(agreement.accuracy, data.num_classes, trained=None)}{unused}"),
+        ("smoothing", str(given.audit["headline"])),
+        (
+            "images",
+            f"students see each in one way ({start.data.train_augmentation}), as outputs are of one: no random crops "
+            "or flips",
+        ),
+    ]
+    start = long_enough(call, start, len(data.train), decided)
+    met = temperatures_for(smoothing.verdict, call.temperatures, validated=len(data.validation) > 0)
+    found = {"label_smoothing": [smoothing.alpha], "smoothing": smoothing.knowledge}
     config = start.model_copy(
         update={
             "teacher": start.teacher.model_copy(update=found),
             "student": start.student.model_copy(update={"temperatures": list(met.values)}),
-            "description": f"{given.relation}; its label smoothing: {said}",
+            "description": f"{given.relation}; its label smoothing: {smoothing.words}",
         }
     )
     refuse_another_teacher(call, config, directory)
-    return Settled(config, {alpha: verdict}, {alpha: met}, given)
+    return Settled(config, {smoothing.alpha: smoothing.verdict}, {smoothing.alpha: met}, given, tuple(decided))
 
 
 def _agreement(logits: Tensor, labels: Tensor) -> Agreement:
@@ -136,16 +138,10 @@ def _given(folder: Path, called: str, audits: Sequence[Audit], average: str) -> 
     """What is known of the teacher: of one file its audit, of several what their audits agree on."""
     first = summary_of(audits[0])
     if len(audits) == 1:
-        return Given(folder / called, f"{called} is known only by its outputs", first)
+        return Given(folder / called, f"{called} is known only by its outputs", first, None)
     verdicts = [audit.smoothing.verdict for audit in audits]
     verdict: Verdict = verdicts[0] if len(set(verdicts)) == 1 else "undecided"
     alpha = sum(audit.smoothing.alpha for audit in audits) / len(audits)
     what = f"{called}: the average of {len(audits)} teachers' {average}, known only by their outputs"
     headline = HEADLINES[verdict] if verdict == "undecided" else f"All {len(audits)}: {HEADLINES[verdict]}"
-    return Given(folder / "outputs", what, first | {"verdict": verdict, "alpha": alpha, "headline": headline})
-
-
-def _alpha(given: Given) -> float:
-    """α as the study's files name the teacher: estimated if it was smoothed, else 0."""
-    alpha = given.audit["alpha"]
-    return max(LEAST_ALPHA, round(alpha, 2)) if given.verdict == "smoothed" and math.isfinite(alpha) else 0.0
+    return Given(folder / "outputs", what, first | {"verdict": verdict, "alpha": alpha, "headline": headline}, None)

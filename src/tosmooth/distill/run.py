@@ -14,10 +14,12 @@ from typing import Any, cast
 
 from tosmooth.audit.page import write_audit
 from tosmooth.audit.result import Seen
+from tosmooth.audit.seeing import as_right, doubt, is_poor
 from tosmooth.audit.teacher import audit_model, can_be_audited
 from tosmooth.config.schema import StudyConfig
+from tosmooth.distill.announcing import announce
 from tosmooth.distill.call import Call
-from tosmooth.distill.given import AUDITED_TEMPERATURES, summary_of
+from tosmooth.distill.given import AUDITED_TEMPERATURES, POOR_WAYS, summary_of
 from tosmooth.distill.outcome import (
     ONE_SEED,
     choose,
@@ -35,7 +37,7 @@ from tosmooth.distill.outcome import (
 from tosmooth.distill.outputs import settle_by_outputs
 from tosmooth.distill.settling import Settled, settle_by_audit, settle_by_recipe, warning
 from tosmooth.distill.start import formats_of, starting_config
-from tosmooth.errors import StudyError, UnfetchedError
+from tosmooth.errors import ConfigError, StudyError, UnfetchedError
 from tosmooth.export.export import export_model
 from tosmooth.export.folder import refuse_unless_ours
 from tosmooth.folder.curves import read_curve
@@ -94,9 +96,10 @@ def _remedy(model: str, start: StudyConfig) -> str:
 def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
     on_main, metric = context.compute.processes.on_main, context.task.metric
     context = _of_settled_temperatures(context, settled)
+    announce(context, settled)
     expect_work(context)
     train_teachers(context)
-    audits = on_main(lambda: {teacher.name: _audit(context, teacher, settled) for teacher in context.plan.teachers})
+    audits = on_main(lambda: _audits(call, context, settled))
     warnings = _known_before(call, context, settled)
     for text in warnings:
         context.progress.note(f"warning: {text}")
@@ -178,6 +181,28 @@ def _of_settled_temperatures(context: Context, settled: Settled) -> Context:
         return cell.temperature in settled.temperatures[cell.label_smoothing].values
 
     return dataclasses.replace(context, plan=context.plan.only(meets))
+
+
+def _audits(call: Call, context: Context, settled: Settled) -> dict[str, dict[str, Any] | None]:
+    """The audit of every teacher by its name. How often it is right is told before it teaches, and asked about.
+
+    Raises:
+        ConfigError: a teacher that was taken as it is is right on few of the training images, and nobody has said to go
+            on.
+    """
+    found = {teacher.name: _audit(context, teacher, settled) for teacher in context.plan.teachers}
+    classes = context.data.num_classes
+    for teacher in context.plan.teachers:
+        audit = found[teacher.name]
+        if audit is None or settled.given is not None:  # told already
+            continue
+        right = audit.get("right", audit["top1"] / 100)
+        words = as_right(right, classes, trained=None if teacher.given else True)
+        context.progress.note(f"teacher {teacher.name}: {words}")
+        if teacher.given and is_poor(right, classes) and not call.yes:
+            name = call.teacher_name(context.config.teacher.model)
+            raise ConfigError([f"--teacher: {name} {doubt(right, classes, None)}. {POOR_WAYS}"])
+    return found
 
 
 def _audit(context: Context, teacher: Teacher, settled: Settled) -> dict[str, Any] | None:

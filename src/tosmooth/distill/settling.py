@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import cast
 
 from tosmooth.analysis.label_smoothing import Verdict
-from tosmooth.audit.images import size_for, with_data
+from tosmooth.audit.images import largest, wanted_size, with_data
+from tosmooth.audit.seeing import SIZES, as_right
 from tosmooth.config.schema import StudyConfig
 from tosmooth.data.base import ImageData
 from tosmooth.distill.call import Call
 from tosmooth.distill.classes import TeacherClasses
 from tosmooth.distill.given import Given, find_outputs, take_as_it_is
-from tosmooth.distill.length import with_steps_enough
+from tosmooth.distill.length import FEWEST_STEPS, how_it_starts, with_steps_enough
 from tosmooth.errors import ConfigError, StudyError
 from tosmooth.folder.claim import check_usable, compared_with
 from tosmooth.folder.paths import StudyDirectory
+from tosmooth.models.study_model import StudyModel
 from tosmooth.study.bench import Bench
 from tosmooth.study.progress import StudyProgress
 
@@ -49,12 +51,14 @@ class Settled:
         verdicts: by α of its teachers, whether they were smoothed.
         temperatures: by α, which of the study's temperatures such a teacher meets, and why.
         given: the one teacher, where it is the user's, was audited and is taken as it is.
+        decided: what was decided of the teachers and of the training's length, and why: a name and a sentence each.
     """
 
     config: StudyConfig
     verdicts: Mapping[float, Verdict]
     temperatures: Mapping[float, Temperatures]
     given: Given | None = None
+    decided: tuple[tuple[str, str], ...] = ()
 
 
 def settle_by_recipe(call: Call, config: StudyConfig) -> Settled:
@@ -66,7 +70,12 @@ def settle_by_recipe(call: Call, config: StudyConfig) -> Settled:
         alpha: "undecided" if teacher.smoothing == "unknown" and teacher.is_given(alpha) else trained_verdict(alpha)
         for alpha in teacher.label_smoothing
     }
-    return Settled(config, verdicts, dict.fromkeys(verdicts, met))
+    alphas = ", ".join(f"{alpha:g}" for alpha in teacher.label_smoothing)
+    taken = all(teacher.is_given(alpha) for alpha in teacher.label_smoothing)
+    how = f"taken from {call.teacher or 'its file'}" if taken else "trained first"
+    smoothing = "not known" if taken and teacher.smoothing == "unknown" else f"α = {alphas}, as the recipe or you say"
+    decided = (("teacher", f"{teacher.model.name}, {how}; label smoothing: {smoothing}"),)
+    return Settled(config, verdicts, dict.fromkeys(verdicts, met), decided=decided)
 
 
 def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyProgress) -> Settled:
@@ -86,64 +95,91 @@ def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyP
         raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
     data = cast(ImageData, bench.data)
     outputs, theirs = find_outputs(call, start, data)
+    students: StudyModel | None = None
     if call.sets_image_size:
-        start = with_data(start, image_size=_size_for_both(bench))
-        bench = Bench(start, data, bench.compute)
-    bench.task.check(start, data)
+        students = bench.new_model(start.student.model, 0)  # its weights may have to be fetched: before all work
+    # What is wrong at every size comes before the teacher is looked at; what is too small for a crop, after it.
+    bench.task.check(start if students is None else with_data(start, image_size=min(SIZES)), data)
     directory = StudyDirectory(root / start.name)
     check_usable(directory, 0)
     given = None
     if outputs is not None:
         given = take_as_it_is(call, bench, directory, outputs, theirs, progress)
-        progress.note(f"{given.relation}. {given.audit['headline']}")
-        known = call.alphas[0] if call.alphas else None
-        alpha, verdict = (_estimated(given), given.verdict) if known is None else (known, trained_verdict(known))
-        verdicts = {alpha: verdict}
-        start = _with_given(start, given, alpha, "known" if known is not None else _knowledge(given))
+    if students is not None:
+        teachers = given.side if given is not None else wanted_size(bench.new_model(start.teacher.model, 0))
+        start = with_data(start, image_size=largest(teachers, wanted_size(students)))
+        bench.task.check(start, data)
+    if given is not None and outputs is not None:
+        decided = [("teacher", f"{given.relation}; {as_right(given.audit['right'], data.num_classes, trained=None)}")]
+        decided.append(("smoothing", str(given.audit["headline"])))
+        smoothing = smoothing_of(call, given)
+        verdicts = {smoothing.alpha: smoothing.verdict}
+        start = _with_given(start, given, smoothing)
     else:
-        progress.note(_fine_tuned(call, start, data, theirs))
+        decided = [("teacher", _fine_tuned(call, start, data, theirs))]
         verdicts = {alpha: trained_verdict(alpha) for alpha in start.teacher.label_smoothing}
-    if call.sets_length:
-        start, words = with_steps_enough(start, len(data.train))
-        progress.note(words)
+    start = long_enough(call, start, len(data.train), decided)
     validated = len(data.validation) > 0
     met = {a: temperatures_for(v, call.temperatures, validated=validated) for a, v in verdicts.items()}
     values = sorted({value for one in met.values() for value in one.values})
     config = start.model_copy(update={"student": start.student.model_copy(update={"temperatures": values})})
     refuse_another_teacher(call, config, directory)
-    return Settled(config, verdicts, met, given)
+    return Settled(config, verdicts, met, given, tuple(decided))
 
 
-def _size_for_both(bench: Bench) -> int:
-    config = bench.config
-    return size_for(*(bench.new_model(section, 0) for section in (config.teacher.model, config.student.model)))
+def long_enough(call: Call, start: StudyConfig, images: int, decided: list[tuple[str, str]]) -> StudyConfig:
+    """The study with steps enough, where nobody has said how long it trains; what was decided is added to the list."""
+    if not call.sets_length:
+        return start
+    before, start = start.student.epochs, with_steps_enough(start, images)
+    if start.student.epochs > before:
+        enough = FEWEST_STEPS[how_it_starts(start)]
+        why = f"{start.student.epochs} epochs, not {before}, so that the student takes {enough:,} steps"
+        decided.append(("length", f"{why} (student.epochs=… says another)"))
+    return start
 
 
-def _with_given(config: StudyConfig, given: Given, alpha: float, knowledge: str) -> StudyConfig:
+@dataclass(frozen=True)
+class Smoothing:
+    """What is known of a given teacher's label smoothing: from who trained it, or from its audit.
+
+    Attributes:
+        alpha: as the study's files name the teacher; 0 where it was not found to be smoothed.
+        verdict: whether it was smoothed.
+        knowledge: as `teacher.smoothing` has it.
+        words: the same for the study's description.
+    """
+
+    alpha: float
+    verdict: Verdict
+    knowledge: str
+    words: str
+
+
+def smoothing_of(call: Call, given: Given) -> Smoothing:
+    """By what the call says, else by the audit."""
+    if call.alphas:
+        return Smoothing(call.alphas[0], trained_verdict(call.alphas[0]), "known", "as told")
+    found = given.audit["alpha"]
+    alpha = max(LEAST_ALPHA, round(found, 2)) if given.verdict == "smoothed" and math.isfinite(found) else 0.0
+    knowledge = "unknown" if given.verdict == "undecided" else "estimated"
+    return Smoothing(alpha, given.verdict, knowledge, given.verdict)
+
+
+def _with_given(config: StudyConfig, given: Given, smoothing: Smoothing) -> StudyConfig:
     """The study with the teacher as it was found."""
     unweighted = {"pretrained": False, "checkpoint": None, "replace_head": False, "ema": False}
     model = config.teacher.model.model_copy(update=unweighted)
     found = {
         "model": model,
         "train": False,
-        "label_smoothing": [alpha],
-        "smoothing": knowledge,
-        "checkpoints": {alpha: given.file},
+        "label_smoothing": [smoothing.alpha],
+        "smoothing": smoothing.knowledge,
+        "checkpoints": {smoothing.alpha: given.file},
     }
-    said = "as told" if knowledge == "known" else given.verdict
-    description = f"{given.relation}; its label smoothing: {said}"
+    description = f"{given.relation}; its label smoothing: {smoothing.words}"
     teacher = config.teacher.model_copy(update=found)
     return config.model_copy(update={"teacher": teacher, "description": description})
-
-
-def _knowledge(given: Given) -> str:
-    return "unknown" if given.verdict == "undecided" else "estimated"
-
-
-def _estimated(given: Given) -> float:
-    """α as the study's files name the teacher: estimated if it was smoothed, else 0."""
-    alpha = given.audit["alpha"]
-    return max(LEAST_ALPHA, round(alpha, 2)) if given.verdict == "smoothed" and math.isfinite(alpha) else 0.0
 
 
 def _fine_tuned(call: Call, config: StudyConfig, data: ImageData, theirs: TeacherClasses) -> str:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tosmooth.audit.images import wrong_size
 from tosmooth.config.schema import StudyConfig
 from tosmooth.data.registry import image_sources
 from tosmooth.distill.call import Call
@@ -53,6 +54,7 @@ def starting_config(call: Call) -> StudyConfig:
     raw = _source(call, mistakes)
     settings = (_of_recipe if call.of_recipe else _of_options)(call, raw, mistakes)
     settings |= _by_outputs(call, raw, mistakes)
+    settings |= _image_size(call, raw, mistakes)
     config = None
     try:
         config = load_config(raw, [*_texts(settings), *call.overrides])
@@ -230,6 +232,7 @@ def _by_outputs(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Sett
     mistakes += [f"--teacher: {path} is no file" for path in call.outputs if not path.is_file()]
     unfit = {
         "--teacher-model": call.teacher_model, "--class-map": call.class_map, "--fine-tune": call.fine_tune,
+        "--image-size": call.image_size,
     }  # fmt: skip
     mistakes += [
         f"{option}: is of a teacher that is a model, and outputs are none" for option in unfit if unfit[option]
@@ -250,6 +253,16 @@ def _averages(call: Call, mistakes: list[str]) -> Settings:
     if call.ema and call.weights is None:
         mistakes.append("--ema: is for a --teacher that is a file of weights")
     return {"teacher.model.ema": True} if call.ema and call.weights is not None else {}
+
+
+def _image_size(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Settings:
+    if call.image_size is None:
+        return {}
+    mistakes += wrong_size(call.image_size)
+    if raw.get("task", DEFAULT_TASK) != DEFAULT_TASK:
+        mistakes.append("--image-size: is of images, and this recipe has none")
+        return {}
+    return {"teacher.model.kwargs.input_size": call.image_size}
 
 
 def _student(call: Call, mistakes: list[str]) -> Settings:

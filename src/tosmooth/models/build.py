@@ -155,6 +155,7 @@ def build_image_model(
         if pretrained:
             check_published(backbone, name)
         model = ImageModel(backbone, spec, name, num_classes, given).train()
+        model.told = pretrained
         if checkpoint is not None:
             load_weights(model, checkpoint, replace_head=replace_head, ema=ema)
         _try_on_one_image(model, channels, image_size)

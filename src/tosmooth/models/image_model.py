@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +73,12 @@ class ImageModel(StudyModel):
         name: the name it was built by, for messages.
         num_classes: K.
         given: fields of `input` that the user set; weights loaded later do not change those.
+
+    Attributes:
+        told: whether the weights say how images are normalised: a library publishes them, or their file does.
     """
 
+    told = False
     mean: Tensor
     std: Tensor
 
@@ -93,6 +98,18 @@ class ImageModel(StudyModel):
         for name, values in (("mean", self.input.mean), ("std", self.input.std)):
             old = getattr(self, name)
             setattr(self, name, torch.tensor(values, dtype=old.dtype, device=old.device).view(1, -1, 1, 1))
+
+    @contextmanager
+    def shown_as(self, spec: InputSpec) -> Iterator[None]:
+        """Within it, images are prepared as `spec` says, whatever the user has given."""
+        given, before = self.given, self.input
+        self.given = {}
+        self.use_input(spec)
+        try:
+            yield
+        finally:
+            self.given = given
+            self.use_input(before)
 
     def prepare(self, images: Tensor) -> Tensor:
         """Images as the backbone wants them.

@@ -101,6 +101,7 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False, em
         model.notes = notes
     if isinstance(model, ImageModel) and spec is not None:
         model.use_input(spec)
+        model.told = True
 
 
 def weights_for(

@@ -174,10 +174,7 @@ def estimate_study(
         if context.compute.processes.world > 1:
             raise ConfigError(["--dry-run: measures one process; start it without torchrun"])
         shown.stage("mini-run: real batches, a few real steps")
-        devices = [context.compute.device] if context.compute.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            timing, stages = Timing(context, seconds), workload(context)
-            speeds = timing.measure({kind for stage in stages for kind in stage.work})
+        times, speeds, of_timing = stage_times(context, seconds)
         memory, disk = _memory(context, speeds), _disk(context)
         return Estimate(
             name=config.name,
@@ -189,13 +186,30 @@ def estimate_study(
             classes=context.data.num_outputs,
             models=_sizes(context),
             students=(len(context.unfinished(context.plan.students)), len(context.plan.students)),
-            times=[_time(context, stage, speeds) for stage in stages],
+            times=times,
             speeds=list(speeds.values()),
             memory=memory,
             disk=disk,
             problems=_problems(context, memory, disk),
-            notes=[*timing.notes, *_notes(context)],
+            notes=[*of_timing, *_notes(context)],
         )
+
+
+def stage_times(context: Context, seconds: float) -> tuple[list[StageTime], dict[Kind, Speed], list[str]]:
+    """How long the stages of a study would take that are still to do, by a mini-run that leaves no trace.
+
+    Args:
+        context: of the study, in one process.
+        seconds: of the mini-run, about.
+
+    Returns:
+        The stages, what was measured, and what is to know of it.
+    """
+    devices = [context.compute.device] if context.compute.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        timing, stages = Timing(context, seconds), workload(context)
+        speeds = timing.measure({kind for stage in stages for kind in stage.work})
+    return [_time(context, stage, speeds) for stage in stages], speeds, timing.notes
 
 
 def _time(context: Context, stage: Stage, speeds: Mapping[Kind, Speed]) -> StageTime:
