@@ -111,7 +111,7 @@ def test_where_no_weights_say_a_size_both_find_the_one_at_which_the_teacher_is_r
     assert lost.metrics["top1"] < 50 < alone.metrics["top1"]
     assert "--image-size 32 shows it so" in lost.notes[-1]
     asked = {"teacher": str(teachers[0.1]), "teacher_model": TEACHER, "image_size": 64, "name": "lost"}
-    share = rf"is right on {lost.metrics['top1']:.1f} % .* --image-size 32 shows it so\. .* --fine-tune.* \(--yes\)"
+    share = rf"is right on {lost.metrics['top1']:.1f} % .* --image-size 32 shows it so\. .*--fine-tune.* \(--yes\)"
     for _ in range(2):  # the second time by what was noted
         with pytest.raises(ConfigError, match=share):
             distilled(images, tmp_path, **asked)
