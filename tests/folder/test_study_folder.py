@@ -27,7 +27,7 @@ ONLY_NAMED = {
     ("search/teacher_reuse", "reliability.json"), ("search/teacher_reuse", "translations.json"),
 }  # fmt: skip
 # An export is a folder of its own, wherever it lies; it may hold files of the same names.
-EXPORTED = {"export/state_dict", "export/reload"}
+EXPORTED = {"export/state_dict", "export/reload", "export/predict"}
 
 
 def test_each_file_of_a_real_study_has_one_row_and_each_row_a_file(tiny_study: StudyResults):
