@@ -132,6 +132,7 @@ def test_distil_one_student_from_a_given_teacher(tiny_study: StudyResults, tmp_p
         "0.1",
         "-T",
         "2",
+        "--yes",  # the teacher is poor
         "--json",
         cwd=tmp_path,
     )

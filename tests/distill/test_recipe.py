@@ -43,7 +43,7 @@ def teacher_of(study: StudyResults) -> Path:
 def test_the_student_is_exported_in_the_formats_asked_for(recipe: Path, tiny_study: StudyResults, tmp_path: Path):
     run = tosmooth(
         "distill", "one.yaml", "--teacher", teacher_of(tiny_study), "-T", "2", "--format", "safetensors,state_dict",
-        "--json", cwd=tmp_path,
+        "--yes", "--json", cwd=tmp_path,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
@@ -75,7 +75,9 @@ def test_both_forms_end_alike(recipe: Path, images: Path, teachers, tiny_study: 
         Call(str(weights), STUDENT, None, SMALL, str(images), teacher_model=TEACHER, alphas=(alpha,)), tmp_path, silent
     )
     of_recipe = distill(
-        Call(str(teacher_of(tiny_study)), source=str(recipe), temperatures=(1.0, 8.0), seed=3), tmp_path, silent
+        Call(str(teacher_of(tiny_study)), source=str(recipe), temperatures=(1.0, 8.0), seed=3, yes=True),
+        tmp_path,
+        silent,
     )
     assert own.keys() == of_recipe.keys()
     for kind in ("teachers", "students"):

@@ -161,7 +161,7 @@ def test_a_given_teacher_and_the_only_student_of_a_distillation(tmp_path, tiny_r
     recipe = tmp_path / "tiny.yaml"
     recipe.write_text(yaml.safe_dump(tiny_raw), encoding="utf-8")
     teacher = tiny_study.path / "teachers" / "a0.1-s0" / "model.safetensors"
-    call = Call(str(teacher), source=str(recipe), temperatures=(2.0,), seed=5, name="tiny")
+    call = Call(str(teacher), source=str(recipe), temperatures=(2.0,), seed=5, name="tiny", yes=True)
     done = distill(call, tmp_path, silent)
     (row,), (control,) = done["students"], done["controls"]
     found = tosmooth.export_model(tmp_path / "tiny", output=tmp_path / "out")

@@ -133,13 +133,20 @@ def test_a_grid_does_not_grow_from_a_teacher_that_was_changed(
     assert {path.name for path in study.students.iterdir()} == students
 
 
-@pytest.mark.parametrize("file", [CENTROIDS_FILE, JUDGED_FILE, RECORD_FILE])
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        (CENTROIDS_FILE, f"delete .*{STUDENT}, and the next run"),
+        (RECORD_FILE, f"delete .*{STUDENT}, and the next run"),
+        (JUDGED_FILE, "delete it, and what compares"),
+    ],
+)
 @pytest.mark.usefixtures("unreported")
 def test_a_study_does_not_go_on_from_measurements_that_were_changed(
-    study: StudyDirectory, tiny_raw: dict[str, Any], silent: StudyProgress, file: str
+    study: StudyDirectory, tiny_raw: dict[str, Any], silent: StudyProgress, file: str, remedy: str
 ):
     flip_a_bit(study.path / STUDENT / file)
-    with pytest.raises(StudyError, match=rf"{file} is damaged.*; delete .*{STUDENT}, and the next run"):
+    with pytest.raises(StudyError, match=rf"{file} is damaged.*; {remedy}"):
         run_study(load_config(tiny_raw), study.path.parent, silent)
 
 

@@ -152,3 +152,18 @@ def test_the_fused_loss_says_who_takes_probabilities_and_its_students_make_logit
         torch.testing.assert_close(
             loss(answers[0], mixed, {"it": answers[1]}), loss(logits[0], mixed, {"it": logits[1]})
         )
+
+
+def test_a_class_without_weight_may_have_an_infinite_loss() -> None:
+    """As −log p has it, where both images of a pair have one label: neither value nor gradient sees it."""
+    logits = torch.tensor([[2.0, -300.0, 0.0]], requires_grad=True)
+    probabilities = torch.tensor([[1.0, 0.0, 0.0]])
+
+    def loss_of(labels: Tensor) -> Tensor:
+        return -logits.softmax(1).gather(1, labels[:, None])[:, 0].log()
+
+    rows = expected_loss(loss_of, probabilities, labels=2)
+    rows.sum().backward()
+    assert torch.allclose(rows, torch.nn.functional.cross_entropy(logits, probabilities, reduction="none"))
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()

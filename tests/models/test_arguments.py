@@ -72,6 +72,7 @@ def test_arguments_that_say_nothing_of_images_change_nothing(tmp_path: Path):
         ({"mean": [float("nan")]}, None),
         ({"std": [0.0, 0.0, 0.0]}, None),
         ({"mean": [0.5] * 4}, None),
+        ({"mean": [123.7, 116.3, 103.5], "std": [58.4, 57.1, 57.4]}, None),  # of bytes
     ],
 )
 def test_what_cannot_be_is_not_believed(arguments: dict[str, Any], expected: InputSpec | None):

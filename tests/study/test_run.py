@@ -25,7 +25,7 @@ from tosmooth.export.subject import choose
 from tosmooth.folder.columns import AGREEMENT, AURC, COSTS, ECE_FITTED, TEMPERATURE, WORST_CLASS
 from tosmooth.folder.judged import forget_judged, read_answers, read_correct
 from tosmooth.folder.results import StudyResults
-from tosmooth.folder.writing import load_json, write_json
+from tosmooth.folder.writing import load_json, take_back_sums, write_json
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
@@ -139,6 +139,7 @@ def test_test_figures_of_an_earlier_version_stay_without_what_was_answered(
     shutil.copytree(tiny_study.path, tmp_path / "tiny")
     folders = [path.parent for path in (tmp_path / "tiny").rglob("judged.safetensors")]
     for folder in folders:
+        take_back_sums(folder, ["judged.safetensors"])
         forget_judged(folder, "test")
     again = run_study(load_config(str(tiny_study.path / "study.yaml")), tmp_path, silent)
     assert again.cells[AGREEMENT].isna().all()

@@ -19,6 +19,7 @@ from tests.trackers.wandb_files import records_of
 from tosmooth.errors import ConfigError
 from tosmooth.folder.paths import StudyDirectory
 from tosmooth.folder.results import StudyResults
+from tosmooth.folder.writing import write_json
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
@@ -128,7 +129,7 @@ def test_one_that_comes_later_is_told_all_and_one_that_was_killed_repeats_nothin
     state = json.loads(noted.read_text(encoding="utf-8"))
     assert state["tensorboard"]["sent"] == {"teachers/a0-s0": 2, "teachers/a0.1-s0": 2}
     state["tensorboard"]["sent"]["teachers/a0-s0"] = 1
-    noted.write_text(json.dumps(state), encoding="utf-8")
+    write_json(noted, state)
     train_only_teachers(load_config(tiny_raw | {"trackers": ["tensorboard", "wandb"]}), tmp_path, silent)
     losses = {record["epoch"]: pytest.approx(record["train/loss"]) for record in records(study)["teachers/a0-s0"]}
     assert in_tensorboard(study, "teachers/a0-s0", "train/loss") == losses

@@ -252,6 +252,12 @@ def test_layers_have_the_learning_rates_of_timms_groups_at_every_step():
             assert group["lr"] == rate * group["lr_scale"]
 
 
+def test_learning_rates_by_layer_leave_weight_decay_on_everything_where_that_is_asked_for():
+    model = network()
+    found = decay_of(build_optimizer(model, OptimizerConfig(layer_decay=0.5, weight_decay=0.1)), model)
+    assert {decay for decay, _ in found.values()} == {0.1}
+
+
 def test_a_model_that_tells_no_layers_has_no_learning_rates_by_layer():
     with pytest.raises(ModelError, match="its layers are not known to timm"):
         build_optimizer(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), OptimizerConfig(layer_decay=0.5))

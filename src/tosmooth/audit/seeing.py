@@ -20,6 +20,7 @@ from tosmooth.audit.images import USUAL_SIZE, sized_for
 from tosmooth.data.augmentation import eval_transform, transformed
 from tosmooth.data.base import SKIP_HINT
 from tosmooth.errors import DataError
+from tosmooth.memory import is_out_of_memory
 from tosmooth.models.image_model import IMAGENET_MEAN, IMAGENET_STD, ImageModel, InputSpec
 from tosmooth.study.bench import Bench
 from tosmooth.terminal import quoted
@@ -135,16 +136,17 @@ def as_right(accuracy: float, classes: int, *, trained: bool | None) -> str:
     )
 
 
-def doubt(accuracy: float, classes: int, trial: Trial | None) -> str:
+def doubt(accuracy: float, classes: int, trial: Trial | None, images: str = "training") -> str:
     """What is said of a teacher that is poor, with the way to a better view where one was found.
 
     Args:
-        accuracy: share of the training images that it is right on, in [0, 1].
+        accuracy: share of the images that it is right on, in [0, 1].
         classes: K.
         trial: other views than the one it was shown; None: what is best was taken already.
+        images: which ones it was asked about.
     """
     said = (
-        f"is right on {100 * accuracy:.1f} % of the training images ({100 / classes:.1f} % would be chance), which is "
+        f"is right on {100 * accuracy:.1f} % of the {images} images ({100 / classes:.1f} % would be chance), which is "
         "little for a teacher of them"
     )
     return said if trial is None else said + trial.proposal
@@ -317,8 +319,10 @@ def _view(
                 chosen, targets = logits[:, columns].float(), theirs.to(compute.device)
                 right.append((chosen.argmax(dim=1) == targets).cpu().numpy())
                 loss += float(torch.nn.functional.cross_entropy(chosen, targets, reduction="sum"))
-    except (RuntimeError, ValueError, AssertionError, IndexError):  # too small for it, or not the size it was built for
-        return None
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
+        return None  # too small for it, or not the size it was built for
     return View(spec, spec.size or side, np.concatenate(right), loss / len(labels))
 
 

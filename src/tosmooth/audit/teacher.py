@@ -132,7 +132,8 @@ def _audit_as_shown_best(
         notes.append(turned)
     accuracy, classes = audit.metrics["top1"] / 100, bench.data.num_classes
     if is_poor(accuracy, classes):
-        notes.append(f"{seen.teacher} {doubt(accuracy, classes, other_views(bench, classifier, trial))}")
+        images = "training" if seen.split in {None, "train"} else str(seen.split)
+        notes.append(f"{seen.teacher} {doubt(accuracy, classes, other_views(bench, classifier, trial), images)}")
     return dataclasses.replace(audit, notes=tuple(notes))
 
 

@@ -92,7 +92,7 @@ def verify(study: Study, as_json: AsJson = False) -> None:
         print_json({"study": str(study), "holds": holds, "files": [asdict(file) for file in found]})
     else:
         for file in found:
-            colour = {"ok": "green", "not recorded": "yellow"}.get(file.state, "red")
+            colour = {"ok": "green", "not recorded": "yellow", "removed": "yellow"}.get(file.state, "red")
             console = out if file.holds else answer
             console.print(f"[{colour}]{file.state:>12}[/{colour}]  {markup(file.file)}", soft_wrap=True)
             if not file.holds:

@@ -266,7 +266,7 @@ class TeacherConfig(TrainingConfig):
         "unknown, so that α stands for nothing, and advice, report and model card say so",
     )
 
-    outputs: list[ExistingPath] = Field(
+    outputs: list[Path] = Field(
         default_factory=list,
         description="a teacher known only by its outputs (with `train: false`; of `tosmooth distill`): .npz files of "
         "logits or probabilities by image, of several the average; `model` stands for nothing, then",

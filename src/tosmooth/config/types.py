@@ -108,7 +108,9 @@ def as_cache_section(value: Any) -> Any:
 
 
 def as_average_section(value: Any) -> Any:
-    """`moving_average: 0.999` is short for `moving_average: {decay: 0.999}`."""
+    """`moving_average: 0.999` is short for `moving_average: {decay: 0.999}`, and `off` for null."""
+    if value is False or value == "off":
+        return None
     if value is None or isinstance(value, dict | BaseModel):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -177,8 +177,8 @@ def _numbers(path: Path, kind: str, array: np.ndarray[Any, Any], count: int) -> 
             f"must be from 0 to 1 and sum to 1 ({int((~like).sum())} such rows)"
         )
     # What its precision has rounded to 0 is anything below the smallest number that it holds.
-    smallest = max(float(np.finfo(array.dtype).tiny), float(np.finfo(np.float32).tiny))
-    return torch.from_numpy(np.log(np.maximum(values, smallest)).astype(np.float32))
+    smallest = max(float(np.finfo(array.dtype).smallest_subnormal), float(np.finfo(np.float32).tiny))
+    return torch.from_numpy(np.log(np.where(values == 0, smallest, values)).astype(np.float32))
 
 
 def _texts(path: Path, what: str, array: np.ndarray[Any, Any], count: int) -> list[str]:

@@ -56,7 +56,8 @@ def _lines(context: Context, settled: Settled) -> Iterator[tuple[str, str]]:
         yield "", turned
     for why in dict.fromkeys(met.why for met in settled.temperatures.values()):
         yield "T", why
-    yield "students", in_words(config, len(data.train))
+    unit = "" if isinstance(data.train, ImageSplit) else " tokens"
+    yield "students", in_words(config, len(context.training_batches(config.student, 0)), unit)
     yield "", _count(context)
 
 

@@ -131,9 +131,9 @@ def take_as_it_is(
     folder = directory.state / GIVEN / key
     file, noted = (folder / GIVEN_WEIGHTS_FILE).resolve(), folder / GIVEN_NOTE_FILE
     relation = f"{name} {WORDS[outputs.how]}"
-    if noted.is_file() and file.is_file():
+    known = load_json(noted, dict, "delete it, and the teacher is looked at again") if noted.is_file() else {}
+    if file.is_file() and {"side", "poor"} <= known.keys():  # an earlier version did not note them
         check_kept(file, GIVEN_NOTE_FILE)
-        known = load_json(noted, dict, "delete it, and the teacher is looked at again")
         notes = tuple(known.get("notes", ()))
         _refuse_poor(call, name, known["audit"], data.num_classes, known["poor"])
         return Given(file, relation, known["audit"], known["side"], _open_doubts(known["doubts"], outputs), notes)

@@ -23,18 +23,19 @@ def with_steps_enough(config: StudyConfig, images: int) -> StudyConfig:
     return config.model_copy(update={"student": student.model_copy(update={"epochs": epochs})})
 
 
-def in_words(config: StudyConfig, images: int) -> str:
+def in_words(config: StudyConfig, steps: int, unit: str = "") -> str:
     """`resnet18, fine-tuned: 30 epochs of 34 steps (adamw, learning rate 0.001, batches of 64)`.
 
     Args:
         config: of the study.
-        images: of its training split.
+        steps: of an epoch.
+        unit: of the size of a batch; empty: images.
     """
     student = config.student
     return (
-        f"{student.model.name}, {how_it_starts(config)}: {student.epochs} epochs of {_steps(config, images)} steps "
+        f"{student.model.name}, {how_it_starts(config)}: {student.epochs} epochs of {steps} steps "
         f"({student.optimizer.name}, learning rate {student.optimizer.learning_rate:g}, batches of "
-        f"{student.batch_size})"
+        f"{student.batch_size}{unit})"
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -59,7 +59,10 @@ def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: Stud
     data = cast(ImageData, bench.data)
     if call.sets_image_size:  # for the student alone: the teacher has looked already
         start = with_data(start, image_size=largest(wanted_size(bench.new_model(start.student.model, 0))))
-    teacher = start.teacher.model_copy(update={"outputs_digest": digest_of(start.teacher.outputs)})
+    digest, expected = digest_of(start.teacher.outputs), start.teacher.outputs_digest
+    if expected not in {None, digest}:
+        raise ConfigError([f"teacher.outputs_digest: {expected}, but the files' is {digest}; give those files"])
+    teacher = start.teacher.model_copy(update={"outputs_digest": digest})
     start = start.model_copy(update={"teacher": teacher})
     bench = Bench(start, data, bench.compute)
     bench.task.check(start, data)
@@ -74,12 +77,12 @@ def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: Stud
     audits = [_audit(path, logits, data) for path, logits in zip(teacher.outputs, outputs.members, strict=True)]
     folder = (directory.state / GIVEN / str(teacher.outputs_digest)[:12]).resolve()
     write_audit(audits[0], folder)
-    given = _given(folder, teacher.called, audits, start.teacher.average)
+    given = _given(folder, teacher.called, audits, start.teacher.average, agreement.accuracy)
     smoothing = smoothing_of(call, given)
     unused = f"; {outputs.unused} rows are of other images and not used" if outputs.unused else ""
     decided = [
         ("teacher", f"{given.relation}; {as_right(agreement.accuracy, data.num_classes, trained=None)}{unused}"),
-        ("smoothing", str(given.audit["headline"])),
+        ("smoothing", smoothing.in_full),
         (
             "images",
             f"students see each in one way ({start.data.train_augmentation}), as outputs are of one: no random crops "
@@ -134,8 +137,9 @@ def _audit(path: Path, logits: Tensor, data: ImageData) -> Audit:
         raise DataError(f"{path}: {error}") from None
 
 
-def _given(folder: Path, called: str, audits: Sequence[Audit], average: str) -> Given:
-    """What is known of the teacher: of one file its audit, of several what their audits agree on."""
+def _given(folder: Path, called: str, audits: Sequence[Audit], average: str, right: float) -> Given:
+    """What is known of the teacher: of one file its audit, of several what their audits agree on, and how often their
+    average is right."""
     first = summary_of(audits[0])
     if len(audits) == 1:
         return Given(folder / called, f"{called} is known only by its outputs", first, None)
@@ -144,4 +148,13 @@ def _given(folder: Path, called: str, audits: Sequence[Audit], average: str) -> 
     alpha = sum(audit.smoothing.alpha for audit in audits) / len(audits)
     what = f"{called}: the average of {len(audits)} teachers' {average}, known only by their outputs"
     headline = HEADLINES[verdict] if verdict == "undecided" else f"All {len(audits)}: {HEADLINES[verdict]}"
-    return Given(folder / "outputs", what, first | {"verdict": verdict, "alpha": alpha, "headline": headline}, None)
+    together: dict[str, Any] = {
+        "verdict": verdict,
+        "alpha": alpha,
+        "headline": headline,
+        "right": right,
+        "top1": 100 * right,
+    }
+    if verdict == "undecided":  # what one of them says is not said of all
+        together |= {"interval": [0.0, 1.0], "reasons": ["the files' teachers differ"], "advice": []}
+    return Given(folder / "outputs", what, first | together, None)

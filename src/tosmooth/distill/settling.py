@@ -15,7 +15,7 @@ from typing import cast
 from tosmooth.analysis.label_smoothing import Verdict
 from tosmooth.audit.images import largest, wanted_size, with_data
 from tosmooth.audit.seeing import SIZES, as_right
-from tosmooth.config.schema import StudyConfig
+from tosmooth.config.schema import MixingConfig, StudyConfig
 from tosmooth.data.base import ImageData
 from tosmooth.distill.call import Call
 from tosmooth.distill.classes import TeacherClasses
@@ -111,8 +111,8 @@ def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyP
         bench.task.check(start, data)
     if given is not None and outputs is not None:
         decided = [("teacher", f"{given.relation}; {as_right(given.audit['right'], data.num_classes, trained=None)}")]
-        decided.append(("smoothing", str(given.audit["headline"])))
         smoothing = smoothing_of(call, given)
+        decided.append(("smoothing", smoothing.in_full))
         verdicts = {smoothing.alpha: smoothing.verdict}
         start = _with_given(start, given, smoothing)
     else:
@@ -148,22 +148,25 @@ class Smoothing:
         verdict: whether it was smoothed.
         knowledge: as `teacher.smoothing` has it.
         words: the same for the study's description.
+        in_full: the same in a sentence.
     """
 
     alpha: float
     verdict: Verdict
     knowledge: str
     words: str
+    in_full: str
 
 
 def smoothing_of(call: Call, given: Given) -> Smoothing:
     """By what the call says, else by the audit."""
     if call.alphas:
-        return Smoothing(call.alphas[0], trained_verdict(call.alphas[0]), "known", "as told")
+        told = f"α = {call.alphas[0]:g}, as told; its audit says: {given.audit['headline']}"
+        return Smoothing(call.alphas[0], trained_verdict(call.alphas[0]), "known", "as told", told)
     found = given.audit["alpha"]
     alpha = max(LEAST_ALPHA, round(found, 2)) if given.verdict == "smoothed" and math.isfinite(found) else 0.0
     knowledge = "unknown" if given.verdict == "undecided" else "estimated"
-    return Smoothing(alpha, given.verdict, knowledge, given.verdict)
+    return Smoothing(alpha, given.verdict, knowledge, given.verdict, str(given.audit["headline"]))
 
 
 def _with_given(config: StudyConfig, given: Given, smoothing: Smoothing) -> StudyConfig:
@@ -176,6 +179,7 @@ def _with_given(config: StudyConfig, given: Given, smoothing: Smoothing) -> Stud
         "label_smoothing": [smoothing.alpha],
         "smoothing": smoothing.knowledge,
         "checkpoints": {smoothing.alpha: given.file},
+        "mixing": MixingConfig(),  # of a training that it does not get
     }
     description = f"{given.relation}; its label smoothing: {smoothing.words}"
     teacher = config.teacher.model_copy(update=found)

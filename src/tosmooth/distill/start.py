@@ -60,6 +60,8 @@ def starting_config(call: Call) -> StudyConfig:
         config = load_config(raw, [*_texts(settings), *call.overrides])
     except ConfigError as error:
         mistakes += [text for text in error.mistakes if not _told(text, mistakes)]
+    if config is not None and config.teacher.outputs and not call.outputs:
+        mistakes.append("teacher.outputs: give the files as --teacher, which checks them against the data")
     student = call.student or _model_name(raw, "student") if config is None else config.student.model.name
     with suppress(TosmoothError):  # of the task, which the configuration has told
         task = find_task(str(raw.get("task", DEFAULT_TASK)) if config is None else config.task)
@@ -127,8 +129,9 @@ def _of_recipe(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Setti
         mistakes.append("--alpha: a recipe's own teacher has one")
     alpha, temperatures = (call.alphas or (RECIPE_ALPHA,))[0], call.temperatures or (1.0,)
     shown = "-".join(f"{value:g}" for value in temperatures)
+    by = "-".join(path_safe(path.stem) for path in call.outputs) or f"a{alpha:g}-T{shown}"
     settings: Settings = {
-        "name": call.name or f"{raw.get('name', 'study')}-distill-a{alpha:g}-T{shown}-s{call.seed}",
+        "name": call.name or f"{raw.get('name', 'study')}-distill-{by}-s{call.seed}",
         "teacher.label_smoothing": [alpha],
         "student.temperatures": list(temperatures),
         "student.seeds": [call.seed],
@@ -203,6 +206,7 @@ def _teacher(call: Call, mistakes: list[str]) -> Settings:
         mistakes.append("--teacher: give a published model, such as timm:resnet50.a1_in1k, or a file of weights")
         return {}
     if call.outputs:
+        _averages(call, mistakes)
         return {"teacher.model.pretrained": False}
     if call.weights is not None:
         if call.teacher_model is not None:
@@ -237,6 +241,8 @@ def _by_outputs(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Sett
     mistakes += [
         f"{option}: is of a teacher that is a model, and outputs are none" for option in unfit if unfit[option]
     ]
+    if len(call.alphas or ()) > 1:
+        mistakes.append("--alpha: outputs are of one teacher, which has one")
     section = raw.get("data")
     shown = section.get("eval_transform", "none") if isinstance(section, dict) else "none"
     evaluation = [text.partition("=")[2].strip() for text in call.overrides if text.startswith("data.eval_transform=")]

@@ -35,7 +35,7 @@ from tosmooth.folder.paths import (
 )
 
 AGAIN = "delete it, and the next run of the study makes it again"
-_ONLY_BY_TRAINING = {RECORD_FILE, WEIGHTS_FILE, CENTROIDS_FILE, JUDGED_FILE, TRANSLATIONS_FILE}
+_ONLY_BY_TRAINING = {RECORD_FILE, WEIGHTS_FILE, CENTROIDS_FILE}
 _OF_REPORTS = "`tosmooth report` makes it again"
 _OF_DISTILL = "delete it, and the same `distill` makes it again"
 _BY_NAME = {
@@ -44,6 +44,8 @@ _BY_NAME = {
     DATA_FILE: "delete it if the data are the same as before",
     CHANGES_FILE: "without it, nobody knows how the grid was changed; begin a study of another name",
     CURVE_FILE: "delete it, and the model is left out of learning curves",
+    JUDGED_FILE: "delete it, and what compares the answers of models does without this one",
+    TRANSLATIONS_FILE: "delete it, and comparisons and the report do without them",
     LAST_WEIGHTS_FILE: "delete it; nobody needs it",
     ENVIRONMENT_FILE: "delete it; the next run of the study makes it again, and counts its time anew",
     UNREADABLE_FILE: "delete it; the images are listed again when they are met",
@@ -57,6 +59,12 @@ _BY_NAME = {
     GIVEN_NOTE_FILE: "delete it, and the teacher is looked at again",
     GIVEN_WEIGHTS_FILE: "delete it, and the teacher is looked at again",
 }
+
+KNOWN = frozenset(_BY_NAME)  # names of files that no one else's file has in a study's own folder
+# What may be deleted for good: nothing but itself is lost.
+DISPENSABLE = {
+    CURVE_FILE, JUDGED_FILE, TRANSLATIONS_FILE, LAST_WEIGHTS_FILE, UNREADABLE_FILE, SEARCH_TABLE_FILE,
+}  # fmt: skip
 
 
 def made_again(folder: Path) -> str:

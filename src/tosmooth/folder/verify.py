@@ -27,12 +27,13 @@ from tosmooth.folder.paths import (
     is_former_advice,
 )
 from tosmooth.folder.reading import read_table
-from tosmooth.folder.remedies import remedy_of
+from tosmooth.folder.remedies import DISPENSABLE, KNOWN, remedy_of
 from tosmooth.folder.sums import NOT_WRITTEN, OWN, file_sum, holds_text, opened, sums_in, title_of
 from tosmooth.untrusted import is_folder_name, read_json
 
-State = Literal["ok", "not recorded", "damaged", "missing"]
+State = Literal["ok", "not recorded", "removed", "damaged", "missing"]
 OF_EACH_MODEL = {RECORD_FILE, SEPARATION_FILE, TEACHER_VIEWS_FILE}  # they know whose they are
+CARD = "README.md"
 OF_OTHERS = {CHECKPOINTS, TRACKING, EXPORT}  # folders whose JSON has no sum of this kind
 
 
@@ -42,8 +43,9 @@ class Checked:
 
     Attributes:
         file: its path in the study, with `/`.
-        state: "ok": it is what was written; "not recorded": nothing says what it should be, as of earlier versions;
-            "damaged"; "missing": it was written, and is not there.
+        state: "ok": it is what was written; "not recorded": nothing says what it should be, as of earlier versions,
+            or its owner may change it; "removed": it was written and is not there, which costs what it showed alone;
+            "damaged"; "missing": it was written, is not there, and something needs it.
         why: what is wrong, as the end of a sentence; empty where nothing is.
         remedy: what to do then.
     """
@@ -56,7 +58,7 @@ class Checked:
     @property
     def holds(self) -> bool:
         """Whether nothing is known to be wrong."""
-        return self.state in {"ok", "not recorded"}
+        return self.state in {"ok", "not recorded", "removed"}
 
 
 def verify(path: Path) -> list[Checked]:
@@ -78,7 +80,8 @@ def verify(path: Path) -> list[Checked]:
     except OSError as error:
         raise StudyError(f"{path} cannot be read: {error}") from None
     for file in recorded.keys() - found.keys():
-        found[file] = Checked(_name(path, file), "missing", "was written, and is not there", remedy_of(file))
+        gone: State = "removed" if file.name in DISPENSABLE else "missing"
+        found[file] = Checked(_name(path, file), gone, "was written, and is not there", remedy_of(file))
     for file, why in _at_odds(directory, found):
         if file not in found or found[file].holds:
             state: State = "damaged" if file in found else "missing"
@@ -102,9 +105,11 @@ def _recorded(directory: StudyDirectory, there: list[Path]) -> dict[Path, list[s
     others += [(file, file.parent) for file in there if file.name == GIVEN_NOTE_FILE]
     for holder, folder, model in [*holders, *((file, folder, None) for file, folder in others)]:
         try:
-            found |= {folder / name: own for name, own in sums_in(holder, model).items()}
+            sums = {folder / name: own for name, own in sums_in(holder, model).items()}
         except StudyError:
             continue
+        # Of an export, the card is for its owner to fill in.
+        found |= {file: own for file, own in sums.items() if file != directory.path / EXPORT / CARD}
     return found
 
 
@@ -134,7 +139,9 @@ def _holds_json(file: Path, parts: list[str]) -> bool | None:
     try:
         value: Any = read_json(file.read_text(encoding="utf-8"))
     except ValueError:
-        return False
+        return (
+            False if len(parts) > 1 or file.name in KNOWN else None
+        )  # beside the study's files lies what anybody puts
     if not isinstance(value, dict) or OWN not in value:
         return None
     of_model = len(parts) == 3 and parts[0] in {TEACHERS, STUDENTS} and file.name in OF_EACH_MODEL

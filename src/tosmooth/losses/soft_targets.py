@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 
@@ -24,9 +25,10 @@ def expected_loss(loss_of: Callable[[Tensor], Tensor], probabilities: Tensor, *,
     if labels is None:
         labels = int((probabilities > 0).sum(-1).max()) if len(probabilities) else 1
     weights, classes = probabilities.topk(min(labels, probabilities.shape[-1]), dim=-1)  # (N, M) both
+    # A class that is no label of the row may have any loss, an infinite one too, and 0 times that is NaN, in the
+    # gradient as well: the likeliest label is asked about in its place.
+    classes = torch.where(weights > 0, classes, classes[:, :1])
     rows = probabilities.new_zeros(len(probabilities))
     for number in range(weights.shape[-1]):
-        own = loss_of(classes[:, number])
-        # A class that is no label of the row may have any loss, an infinite one too: 0 times that would be NaN.
-        rows = rows + (weights[:, number] * own).masked_fill(weights[:, number] == 0, 0)
+        rows = rows + weights[:, number] * loss_of(classes[:, number])
     return rows

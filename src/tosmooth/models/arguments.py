@@ -26,16 +26,32 @@ def input_of(arguments: Mapping[str, Any], usual: InputSpec) -> InputSpec | None
     said: dict[str, Any] = {}
     if (size := _size(arguments)) is not None:
         said["size"] = size
-    for name in ("mean", "std"):
-        value = arguments.get(name)
-        if isinstance(value, list | tuple) and value:
-            said[name] = tuple(value)
+    said |= _normalisation(arguments)
     if not said:
         return None
     try:
         return dataclasses.replace(usual, **said)
     except ModelError:  # other channels than the model has, a standard deviation of 0
         return None
+
+
+def says_normalisation(arguments: Mapping[str, Any]) -> bool:
+    """Whether they say by which mean or standard deviation images are normalised."""
+    return bool(_normalisation(arguments))
+
+
+def _normalisation(arguments: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+    """`mean` and `std` of images in [0, 1]; those of other images, as of bytes, are not guessed from."""
+    found = {name: arguments.get(name) for name in ("mean", "std")}
+    return {
+        name: tuple(values)
+        for name, values in found.items()
+        if isinstance(values, list | tuple) and values and all(_is_share(value) for value in values)
+    }
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def in_words(spec: InputSpec) -> str:

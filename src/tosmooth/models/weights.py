@@ -22,7 +22,7 @@ from tosmooth.errors import ModelError, OtherModelError
 from tosmooth.files import sync_file, sync_folder, temporary_of
 from tosmooth.folder.sums import check_weights
 from tosmooth.models import timm_models, torchvision_models
-from tosmooth.models.arguments import in_words, input_of
+from tosmooth.models.arguments import in_words, input_of, says_normalisation
 from tosmooth.models.checkpoint import Checkpoint, read_checkpoint
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.last_layer import final_layers
@@ -93,6 +93,7 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False, em
     _check_names(state, own, computed | (heads if replace_head else set()), path)
     metadata = checkpoint.metadata
     spec = _input_spec(metadata[_INPUT], path) if _INPUT in metadata else None
+    told = spec is not None or says_normalisation(checkpoint.arguments)
     backbone.load_state_dict(state, strict=False)
     if isinstance(model, ImageModel) and spec is None:
         spec = input_of(checkpoint.arguments, model.input)
@@ -101,7 +102,7 @@ def load_weights(model: nn.Module, path: Path, *, replace_head: bool = False, em
         model.notes = notes
     if isinstance(model, ImageModel) and spec is not None:
         model.use_input(spec)
-        model.told = True
+        model.told = model.told or told
 
 
 def weights_for(

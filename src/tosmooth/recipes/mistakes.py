@@ -350,6 +350,9 @@ def _wrong_outputs(
 ) -> Iterable[str]:
     """Mistakes of `teacher.outputs`: of one teacher, whose answers are to one view of each image."""
     if not teacher.outputs:
+        for key, value in (("average", teacher.average != "probabilities"), ("outputs_digest", teacher.outputs_digest)):
+            if value:
+                yield f"teacher.{key}: counts for nothing without teacher.outputs; leave it out"
         return
     if task is not None and not task.takes_outputs:
         able = ", ".join(_names_of(lambda one: one.takes_outputs))

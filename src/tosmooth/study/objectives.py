@@ -6,6 +6,7 @@ import pandas as pd
 
 from tosmooth.advice.objectives import compare_objectives, judge_objectives
 from tosmooth.folder.paths import OBJECTIVES_FILE, OBJECTIVES_INFO_FILE
+from tosmooth.folder.sums import remove_kept
 from tosmooth.folder.writing import write_csv, write_json
 from tosmooth.study.context import Context
 
@@ -21,8 +22,8 @@ def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.Data
     )
     paths = [context.directory.analysis / name for name in (OBJECTIVES_FILE, OBJECTIVES_INFO_FILE)]
     if table.empty:
-        for path in paths:
-            path.unlink(missing_ok=True)
+        remove_kept(paths[0])
+        paths[1].unlink(missing_ok=True)
         return
     write_csv(paths[0], table)
     write_json(paths[1], {"reference": table.reference.iloc[0], "verdicts": judge_objectives(table)})

@@ -36,7 +36,7 @@ class StudyProgress:
         columns = [
             TextColumn("{task.description}", style="bold", markup=False),
             *([BarColumn(bar_width=12)] if self._wide else []),
-            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.percentage:>3.0f} %", style="progress.percentage"),
             TextColumn("{task.fields[detail]}", markup=False),
             *([TimeElapsedColumn()] if self._wide else []),
             TextColumn("{task.fields[left]}"),

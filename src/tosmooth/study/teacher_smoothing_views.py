@@ -17,6 +17,7 @@ from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.information import mutual_information
 from tosmooth.analysis.smoothness import smoothness
 from tosmooth.analysis.stability import stability_from
+from tosmooth.data.augmentation import FIXED_VIEWS
 from tosmooth.data.base import ImageSplit, Subset
 from tosmooth.data.batches import Batch
 from tosmooth.data.views import EachView
@@ -132,7 +133,8 @@ def _views_of(context: Context, model: StudyModel, split: ImageSplit) -> tuple[T
     classes = torch.tensor(choose_classes(context))
     size = context.config.compute.eval_batch_size
     outcomes = context.pipeline.training_outcomes(split)
-    augmented = outcomes is None or outcomes >= VIEWS
+    fixed = context.config.data.full_augmentation in FIXED_VIEWS
+    augmented = not fixed and (outcomes is None or outcomes >= VIEWS)
     if augmented:
         batches = context.pipeline.in_order(split, batch_size=size, views=EachView(VIEWS, 0))
     else:

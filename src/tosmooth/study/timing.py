@@ -212,9 +212,9 @@ class Timing:
 
     @cached_property
     def _taught_by(self) -> tuple[Teaching, StudyModel]:
-        """The teacher of the first cell of any student."""
+        """The teacher of the first cell of any student; of one that is known by its outputs, a model with as many."""
         context, first = self._context, self._context.plan.teachers[0]
-        model = context.compute.place(self._model(first))
+        model = context.compute.place(self._model(context.plan.cells[0] if context.config.teacher.outputs else first))
         return LiveTeachers({first.name: model}, context.compute, fused=context.fused_loss), model
 
     def _model(self, owner: Teacher | Cell) -> StudyModel:

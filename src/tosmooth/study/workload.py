@@ -108,14 +108,14 @@ def student_groups(context: Context, cells: Iterable[Cell]) -> list[list[Cell]]:
 def _students(context: Context, todo: Sequence[Cell]) -> Stage | None:
     if not todo:
         return None
-    section = context.config.student
+    section, outputs = context.config.student, context.config.teacher.outputs  # of which nobody is asked
     steps, samples = _epoch(context, section)
     work: Counter[Kind] = Counter()
     for group in student_groups(context, todo):
         work[READ] += section.epochs * samples
         for cell in group:
             work[Kind("train", "student", cell.student)] += section.epochs * samples
-        if context.stored_views is None:
+        if context.stored_views is None and not outputs:
             asked = Kind("ask", "teacher", context.config.teacher.model.name)
             work[asked] += len({cell.teacher for cell in group if cell.distilled}) * section.epochs * samples
     return Stage("students", len(todo), section.epochs, steps, len(todo) * section.epochs * steps, 0, dict(work))
@@ -124,7 +124,8 @@ def _students(context: Context, todo: Sequence[Cell]) -> Stage | None:
 def _evaluation(context: Context) -> Stage | None:
     """Passes over the split that chooses epochs, and over training, validation and test when a model is finished."""
     data = context.data
-    owners: list[Teacher | Cell] = [*context.plan.teachers, *context.plan.students]
+    teachers = () if context.config.teacher.outputs else context.plan.teachers
+    owners: list[Teacher | Cell] = [*teachers, *context.plan.students]
     work: Counter[Kind] = Counter()
     passes = models = 0
     for owner in owners:

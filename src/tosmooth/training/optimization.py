@@ -63,6 +63,9 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
         layer_decay=config.layer_decay,
         **options,
     )
+    if config.decay_norms_and_biases:  # timm spares position embeddings and the like, be it told so or not
+        for group in optimizer.param_groups:
+            group["weight_decay"] = config.weight_decay
     return optimizer
 
 
