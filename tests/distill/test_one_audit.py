@@ -91,6 +91,7 @@ def test_what_somebody_says_of_size_and_validation_counts_in_both(images: Path, 
     assert of(result)["smoothing"]["evidence"]["samples"] == 4 * 24
 
 
+@pytest.mark.slow
 def test_where_no_weights_say_a_size_both_find_the_one_at_which_the_teacher_is_right(
     images: Path, teachers: dict[float, Path], tmp_path: Path
 ):

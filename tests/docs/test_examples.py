@@ -143,6 +143,7 @@ def test_the_teacher_guide_works_as_typed(workplace: Path) -> None:
     assert names["found"].verdict == "smoothed"  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_report_guide_works_as_typed(workplace: Path, photos_study: Path) -> None:
     # It takes the place of the default study, which takes minutes.
     shutil.copytree(photos_study, workplace / "runs" / "fashion-mnist")

@@ -81,6 +81,7 @@ def test_64_pairs_learnt_by_heart_are_translated_nearly_without_mistakes(learnt:
     assert right > 50
 
 
+@pytest.mark.slow
 def test_an_untrained_model_does_not(learnt: Learnt, tmp_path: Path):
     task = Translation()
     data = dataclasses.replace(
@@ -94,6 +95,7 @@ def test_an_untrained_model_does_not(learnt: Learnt, tmp_path: Path):
     assert found["val/chrf_novel"] is None
 
 
+@pytest.mark.slow
 def test_the_figures_are_what_sacrebleu_says_of_the_written_translations(learnt: Learnt):
     own, measured = translations(learnt), learnt.measured
     bleu, chrf = sacrebleu.BLEU(), sacrebleu.CHRF()
@@ -127,6 +129,7 @@ def test_the_search_is_that_of_the_configuration(learnt: Learnt, tmp_path: Path)
     assert len(set(said.values())) == 3
 
 
+@pytest.mark.slow
 def test_the_tokens_of_new_sentences_are_counted_alone(learnt: Learnt):
     """By hand: sentences of 2, 1 and 3 tokens, of which the first and the last are new."""
     vocabulary = learnt.data.vocabulary
@@ -146,6 +149,7 @@ def test_the_tokens_of_new_sentences_are_counted_alone(learnt: Learnt):
     assert find_task("image_classification").of_correct(None, correct) == {}
 
 
+@pytest.mark.slow
 def test_a_second_split_is_written_beside_the_first(learnt: Learnt, tmp_path: Path):
     few = TokenSplit(learnt.data.test.texts.select(np.arange(3)), learnt.data.vocabulary, "test")
     data = dataclasses.replace(learnt.data, validation=few, test=few)
@@ -158,6 +162,7 @@ def test_a_second_split_is_written_beside_the_first(learnt: Learnt, tmp_path: Pa
     assert written["test"]["sources"] == list(few.sources)
 
 
+@pytest.mark.slow
 def test_the_vocabulary_beside_the_weights_reads_and_writes_the_same(learnt: Learnt):
     own = learnt.data.vocabulary
     loaded = load_vocabulary(learnt.folder / "vocabulary")
