@@ -184,6 +184,7 @@ def test_a_teacher_near_chance_asks_about_the_order_and_finds_it(call: Call, tea
     assert "by the class map" in result["relation"]
 
 
+@pytest.mark.slow
 def test_swapped_classes_are_doubted_until_a_class_map_settles_it(call: Call, teachers, tmp_path: Path):
     file = reordered(teachers[0.0], tmp_path / "weights.safetensors", (1, 0, 2, 3), None)
     doubt = "outputs for Ankle boot, Bag look as if they stood in each other's places"

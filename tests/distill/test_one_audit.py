@@ -153,6 +153,7 @@ def averaged(tmp_path_factory: pytest.TempPathFactory, teachers: dict[float, Pat
     return path
 
 
+@pytest.mark.slow
 def test_the_averaged_weights_of_a_file_where_they_are_asked_for(images: Path, averaged: Path, tmp_path: Path):
     """By the audit, by `distill`, and by a study; each says once what it took."""
     both = f"{averaged}: holds plain weights (state_dict) and averaged ones (EMA: state_dict_ema)"

@@ -23,6 +23,8 @@ from tosmooth.export.export import export_model
 from tosmooth.export.huggingface import load
 from tosmooth.models.cifar_resnet import CifarResNet
 
+pytestmark = pytest.mark.slow  # in the suite, test_predict.py runs what every format leaves
+
 MODELS: dict[str, dict[str, Any]] = {
     "resnet8": {"name": "resnet8", "width": 0.5},
     # Resized by the program itself, up and down, and grey made RGB.

@@ -134,6 +134,7 @@ def test_what_is_saved_is_the_student_and_training_goes_on_from_it(tmp_path: Pat
     [Plain, pytest.param(vit, marks=pytest.mark.slow)],
     ids=["no further arguments", "any further argument"],
 )
+@pytest.mark.slow
 def test_accumulated_gradients_are_those_of_the_whole_step(tmp_path: Path, build: Any) -> None:
     """Six images, one of them without a label that counts, in batches of 4 and 2: the five others weigh alike."""
     data, results = rows(0, 6), []

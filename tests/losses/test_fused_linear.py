@@ -91,7 +91,9 @@ def test_value_and_gradients(settings: dict[str, Any], temperature: float, reduc
     assert_equal(tensors(), temperature, targets=some_targets(), reduction=reduction, **settings)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize(
+    "settings", [*SETTINGS[:3], *(pytest.param(own, marks=pytest.mark.slow) for own in SETTINGS[3:])], ids=str
+)
 def test_gradcheck(settings: dict[str, Any]) -> None:
     """Against finite differences, in float64."""
     given = tensors()

@@ -24,6 +24,9 @@ WEIGHTS = "model.safetensors"
 FEW = "data.limit_train=150"
 
 
+pytestmark = pytest.mark.slow  # seeds that are paired, as the default study has them, are in test_until_sure.py
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
     """Two teacher seeds, two student models, taught from stored logits."""

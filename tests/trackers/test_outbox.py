@@ -137,6 +137,7 @@ def test_one_that_comes_later_is_told_all_and_one_that_was_killed_repeats_nothin
     assert Counter(row["teachers/a0-s0/epoch"] for row in rows if "teachers/a0-s0/epoch" in row) == {1: 1, 2: 1}
 
 
+@pytest.mark.slow
 def test_one_that_fails_stops_nothing_and_is_sent_the_rest_later(tmp_path: Path, tiny_raw, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/none/mlflow.db")
     (tmp_path / "none").write_text("a file where a folder should be", encoding="utf-8")

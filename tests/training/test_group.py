@@ -90,7 +90,7 @@ def train(
     return {trainee.name: trainee.model.state_dict() for trainee in group}
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_group_equals_solo_bit_for_bit(data, teachers, tmp_path, precision):
     together = train(CELLS, data, teachers, tmp_path / "together", precision)
     for cell in CELLS:
