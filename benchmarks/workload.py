@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tosmooth.config.schema import OptimizerConfig, ScheduleConfig
+from tosmooth.config.training import OptimizerConfig, ScheduleConfig
 from tosmooth.data.base import TensorSplit
 from tosmooth.data.registry import load_image_data
 from tosmooth.models.build import ImageModel, build_image_model

@@ -71,6 +71,16 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, hex.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def sync_file(path: Path) -> None:
     """Bring a file that another library has written to the disk, with the rights that the umask gives any file."""
     mask = os.umask(0o077)  # there is no other way to ask

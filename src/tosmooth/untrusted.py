@@ -1,20 +1,27 @@
-"""YAML and JSON of unknown origin: read as plain data of a bearable size, or refused with a reason in plain words."""
+"""YAML, JSON and arrays of unknown origin: plain data of a bearable size, or refused with a reason in plain words."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tosmooth.errors import DataError
 from tosmooth.yaml_traps import traps_in
 
 LONGEST_YAML = 1_000_000  # characters; PyYAML reads some 100,000 a second, and a configuration has a few thousand
 MOST_ENTRIES = 100_000  # of a YAML file: a few nested aliases can stand for more than memory holds
 DEEPEST = 50
 LARGEST_INTEGER_BITS = 512  # beyond it Python refuses to write a number, or to turn it into a float
+_OF_ARRAYS = (
+    OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile,
+)  # fmt: skip
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9._+-]{1,255}")
 
 
@@ -62,6 +69,33 @@ def read_yaml(text: str, *, texts: bool = False) -> Any:
         raise UnreadableError(f"is not readable as YAML: {reason}") from None
     check_plain(value)
     return value
+
+
+@contextmanager
+def reading_arrays(path: Path, *others: type[Exception]) -> Iterator[None]:
+    """Within it, whatever a damaged or hostile file of arrays makes its reader raise is one sentence.
+
+    Args:
+        path: of the file.
+        *others: what the reader raises besides, by a library's own name.
+
+    Raises:
+        DataError: instead of all of that; one that is raised within stays as it is.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except MemoryError:
+        raise DataError(f"{path}: says that it holds more than memory does") from None
+    except Exception as error:
+        if not isinstance(error, (*_OF_ARRAYS, *others)):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        hint = "; names are texts, as np.array(list_of_strings) makes them" if "pickle" in reason else ""
+        raise DataError(f"{path}: cannot be read, it may be damaged: {reason}{hint}") from None
 
 
 def read_json(text: str) -> Any:

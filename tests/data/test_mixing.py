@@ -8,7 +8,8 @@ import torch
 from torchvision.transforms import v2
 
 from tests.data.image_files import write_folder
-from tosmooth.config.schema import DataConfig, MixingConfig
+from tosmooth.config.schema import DataConfig
+from tosmooth.config.training import MixingConfig
 from tosmooth.data.batches import Batch
 from tosmooth.data.mixing import Mixing
 from tosmooth.data.pipeline import ImagePipeline

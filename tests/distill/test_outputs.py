@@ -155,6 +155,27 @@ def test_mistakes_come_together(call, tmp_path):
     assert "student.mixing shows them mixed" in text
 
 
+def test_what_the_outputs_cannot_have_is_refused(call):
+    with pytest.raises(ConfigError, match="--alpha: outputs are of one teacher"):
+        starting_config(dataclasses.replace(call, alphas=(0.0, 0.1)))
+    with pytest.raises(ConfigError, match="--ema: is for a --teacher that is a file of weights"):
+        starting_config(dataclasses.replace(call, ema=True))
+    with pytest.raises(ConfigError, match=r"teacher\.average: counts for nothing without teacher\.outputs"):
+        load_config("fashion-mnist", ["teacher.average=logits"])
+
+
+def test_files_that_are_not_those_of_the_digest_are_refused(call, tmp_path):
+    with pytest.raises(ConfigError, match=r"teacher\.outputs_digest: other, but the files' is [0-9a-f]{64}"):
+        distilled(call, tmp_path, overrides=[*call.overrides, "teacher.outputs_digest=other"])
+
+
+def test_a_configuration_alone_does_not_bring_outputs(call, tmp_path, tiny_raw):
+    tiny_raw["teacher"] |= {"outputs": [str(call.teacher)], "train": False, "label_smoothing": [0.0]}
+    (tmp_path / "tiny.yaml").write_text(json.dumps(tiny_raw), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"teacher\.outputs: give the files as --teacher"):
+        starting_config(Call(source=str(tmp_path / "tiny.yaml")))
+
+
 def test_of_a_recipe_by_rows(tiny_raw, tmp_path):
     """Images that are no files, and a recipe's own student."""
     tiny_raw["student"] |= {"epochs": 1}

@@ -19,6 +19,7 @@ from tosmooth.errors import StudyError, TosmoothError
 from tosmooth.export.subject import choose
 from tosmooth.folder.paths import CENTROIDS_FILE, JUDGED_FILE, RECORD_FILE, WEIGHTS_FILE, StudyDirectory
 from tosmooth.folder.results import StudyResults
+from tosmooth.folder.sums import file_sum
 from tosmooth.folder.verify import Checked, verify
 from tosmooth.folder.writing import write_json
 from tosmooth.recipes.reading import load_config
@@ -73,6 +74,24 @@ def test_damage_of_each_home_of_a_sum_is_found(study: StudyDirectory):
     assert found[f"{STUDENT}/{WEIGHTS_FILE}"].remedy == (
         f"delete {study.path / STUDENT}, and the next run of the study makes it again"
     )
+
+
+def test_what_may_go_is_removed_and_what_its_owner_adds_or_fills_in_is_no_damage(study: StudyDirectory):
+    export = study.path / "export"
+    export.mkdir()
+    (export / "README.md").write_text("license: unknown", encoding="utf-8")
+    (export / "model.safetensors").write_bytes(b"weights")
+    sums = {name: file_sum(export / name) for name in ("README.md", "model.safetensors")}
+    (export / "export.json").write_text(json.dumps({"files": sums}), encoding="utf-8")
+    (export / "README.md").write_text("license: mit", encoding="utf-8")
+    (study.path / "notes.json").write_text("{,}", encoding="utf-8")
+    (study.path / "until-sure.json").write_text("{,}", encoding="utf-8")  # the study's own
+    (study.path / STUDENT / "metrics.jsonl").unlink()
+    assert set(wrong(study.path)) == {"until-sure.json"}
+    states = {file.file: file.state for file in verify(study.path)}
+    assert states[f"{STUDENT}/metrics.jsonl"] == "removed"
+    assert states["export/README.md"] == states["notes.json"] == "not recorded"
+    assert states["export/model.safetensors"] == "ok"
 
 
 def test_tables_must_say_what_the_records_say(study: StudyDirectory):

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tosmooth.config.schema import ComputeConfig, MixingConfig, StudentConfig
+from tosmooth.config.schema import ComputeConfig, StudentConfig
+from tosmooth.config.training import MixingConfig
 from tosmooth.data.augmentation import train_transform
 from tosmooth.data.batches import SeededBatches
 from tosmooth.data.mixing import Mixing

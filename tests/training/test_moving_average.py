@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tosmooth.config.schema import ComputeConfig, MovingAverageConfig, StudentConfig
+from tosmooth.config.schema import ComputeConfig, StudentConfig
+from tosmooth.config.training import MovingAverageConfig
 from tosmooth.data.augmentation import train_transform
 from tosmooth.data.batches import SeededBatches
 from tosmooth.data.registry import load_image_data

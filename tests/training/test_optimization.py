@@ -10,7 +10,8 @@ from timm import create_model
 from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor, nn
 
-from tosmooth.config.schema import OptimizerConfig, ScheduleConfig, StudentConfig
+from tosmooth.config.schema import StudentConfig
+from tosmooth.config.training import OptimizerConfig, ScheduleConfig
 from tosmooth.errors import ModelError
 from tosmooth.training.optimization import (
     MOMENTS,

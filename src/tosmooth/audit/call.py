@@ -12,8 +12,8 @@ from tosmooth.audit.logits_files import SUFFIXES, holds_logits
 from tosmooth.audit.result import Audit
 from tosmooth.audit.saved import audit_logits
 from tosmooth.data.registry import image_sources
-from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
-from tosmooth.models.build import validate_model_name
+from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.models.build import wrong_model_name
 from tosmooth.recipes import DEFAULT_RECIPE, OWN_IMAGES
 from tosmooth.recipes.reading import load_config
 
@@ -78,7 +78,7 @@ def audit_teacher(
     if teacher_model is not None:
         if kind != "weights":
             mistakes.append("--teacher-model: of a file of weights")
-        elif (reason := _wrong_name(teacher_model)) is not None:
+        elif (reason := wrong_model_name(teacher_model)) is not None:
             mistakes.append(f"--teacher-model: {reason}")
     if image_size is not None:
         if kind == "logits":
@@ -121,18 +121,9 @@ def _kind(teacher: str, mistakes: list[str]) -> str:
             "such as timm:resnet50.a1_in1k"
         )
         return "logits"
-    if (reason := _wrong_name(teacher)) is not None:
+    if (reason := wrong_model_name(teacher)) is not None:
         mistakes.append(reason)
     return "published"
-
-
-def _wrong_name(model: str) -> str | None:
-    """Why there is no model of that name; None where there is."""
-    try:
-        validate_model_name(model)
-    except TosmoothError as error:
-        return str(error)
-    return None
 
 
 def _temperatures(text: str, mistakes: list[str]) -> list[float]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tosmooth.config.schema import StudyConfig
-from tosmooth.models.image_model import ImageModel
+from tosmooth.models.image_model import LARGEST_SIDE, ImageModel
 from tosmooth.models.study_model import StudyModel
 from tosmooth.recipes.reading import read_source
 
@@ -20,15 +20,14 @@ if TYPE_CHECKING:
     from tosmooth.study.bench import Bench
 
 FOLDERS_OF_IMAGES = ("folder", "cub200", "huggingface")  # sources of photographs of any size
-LARGEST = 4096  # pixels
 USUAL_SIZE = 224  # pixels, where no model says what it wants to see
 
 
 def wrong_size(side: int) -> list[str]:
     """What is wrong with the size of `--image-size`."""
-    if 1 < side <= LARGEST:
+    if 1 < side <= LARGEST_SIDE:
         return []
-    return [f"--image-size: {side}, must be the side of the teacher's images in pixels, from 2 to {LARGEST}"]
+    return [f"--image-size: {side}, must be the side of the teacher's images in pixels, from 2 to {LARGEST_SIDE}"]
 
 
 def is_said(key: str, overrides: Sequence[str]) -> bool:

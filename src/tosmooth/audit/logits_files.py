@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tosmooth.errors import DataError
+from tosmooth.untrusted import reading_arrays
 
 SUFFIXES = (".npz", ".safetensors", ".csv")
 LABEL_COLUMNS = ("label", "labels", "target")
@@ -60,24 +60,8 @@ def read_logits(path: Path) -> SavedLogits:
     readers = {".npz": _read_npz, ".safetensors": _read_safetensors, ".csv": _read_csv}
     if path.suffix.lower() not in readers:
         raise DataError(f"{path}: saved logits are read from {', '.join(SUFFIXES)}")
-    try:
+    with reading_arrays(path, SafetensorError):
         logits, labels, names = readers[path.suffix.lower()](path)
-    except DataError:
-        raise
-    except MemoryError:
-        raise DataError(f"{path}: says that it holds more than memory does") from None
-    # What a damaged or hostile file makes the readers raise has no end.
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        TypeError,
-        RuntimeError,
-        SafetensorError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise DataError(f"{path}: cannot be read, it may be damaged: {' '.join(str(error).split())[:200]}") from None
     return _checked(logits, labels, names, path)
 
 

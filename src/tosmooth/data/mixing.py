@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tosmooth.data.batches import Batch
 
 if TYPE_CHECKING:
-    from tosmooth.config.schema import MixingConfig
+    from tosmooth.config.training import MixingConfig
 
 
 class Mixing:

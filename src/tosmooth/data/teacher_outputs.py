@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,9 @@ from torch import Tensor
 from tosmooth.data.base import ImageData, ImageSplit, Subset
 from tosmooth.data.files import FileSplit
 from tosmooth.errors import DataError
+from tosmooth.files import file_digest
 from tosmooth.terminal import shown
+from tosmooth.untrusted import reading_arrays
 
 SUFFIX = ".npz"
 KINDS = ("logits", "probabilities")
@@ -57,8 +58,7 @@ def digest_of(paths: Sequence[Path]) -> str:
     found = hashlib.sha256()
     for path in paths:
         try:
-            with path.open("rb") as file:
-                found.update(hashlib.file_digest(file, "sha256").digest())
+            found.update(bytes.fromhex(file_digest(path)))
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     return found.hexdigest()
@@ -110,28 +110,9 @@ def _average(members: Sequence[Tensor], average: Average) -> Tensor:
 
 def _read(path: Path, classes: Sequence[str]) -> tuple[Tensor, list[str] | None]:
     """Logits (M, K) in the order of the data's classes, and the names of the rows."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in (*KINDS, "names", "classes") if name in file.files}
-            there = list(file.files)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except MemoryError:
-        raise DataError(f"{path}: says that it holds more than memory does") from None
-    # What a damaged or hostile file makes the reader raise has no end.
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        zipfile.BadZipFile,
-    ) as error:
-        reason = " ".join(str(error).split())[:200]
-        hint = "; names are texts, as np.array(list_of_strings) makes them" if "pickle" in reason else ""
-        raise DataError(f"{path}: cannot be read, it may be damaged: {shown(reason)}{hint}") from None
+    with reading_arrays(path), np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in (*KINDS, "names", "classes") if name in file.files}
+        there = list(file.files)
     kinds = [kind for kind in KINDS if kind in arrays]
     if len(kinds) != 1:
         listed = ", ".join(sorted(map(repr, there)))[:200] or "nothing"

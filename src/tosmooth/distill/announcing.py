@@ -12,6 +12,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.estimate import stage_times
 from tosmooth.study.progress import clock
 from tosmooth.study.workload import workload
+from tosmooth.words.numbers import count_of
 
 MINI_RUN = 6.0  # seconds of real steps, about, to reckon from
 WORTH_TIMING = 500  # updates of all models: fewer are done before they are reckoned
@@ -65,14 +66,9 @@ def _count(context: Context) -> str:
     """How many of them, and what is compared."""
     cells, controls = context.plan.cells, context.plan.untaught
     tried = len(context.config.student.learning_rates)
-    found = f"{counted(len(cells), 'student')} of {counted(len(context.plan.teachers), 'teacher')}"
+    found = f"{count_of(len(cells), 'student')} of {count_of(len(context.plan.teachers), 'teacher')}"
     if controls:
         found += f", {len(controls)} without a teacher"
     if tried > 1:
         found += f"; each setting at {tried} learning rates"
     return found
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 student`, `3 students`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -31,7 +31,7 @@ from tosmooth.distill.call import Call
 from tosmooth.distill.classes import WORDS, Outputs, TeacherClasses, match, read_class_map, refusal
 from tosmooth.distill.opening import choose_outputs, classes_of, open_teacher
 from tosmooth.errors import ConfigError, DataError, ModelError
-from tosmooth.files import write_text
+from tosmooth.files import file_digest, write_text
 from tosmooth.folder.paths import CLASS_MAP_FILE, GIVEN, GIVEN_NOTE_FILE, GIVEN_WEIGHTS_FILE, StudyDirectory
 from tosmooth.folder.sums import FILES, check_kept, file_sum
 from tosmooth.folder.writing import load_json, write_json
@@ -135,7 +135,7 @@ def take_as_it_is(
     if file.is_file() and {"side", "poor"} <= known.keys():  # an earlier version did not note them
         check_kept(file, GIVEN_NOTE_FILE)
         notes = tuple(known.get("notes", ()))
-        _refuse_poor(call, name, known["audit"], data.num_classes, known["poor"])
+        ask_about_poor(call, name, known["poor"])
         return Given(file, relation, known["audit"], known["side"], _open_doubts(known["doubts"], outputs), notes)
     progress.stage(f"opening {name}")
     teacher = open_teacher(section, call.weights, theirs.count, data.channels)
@@ -172,19 +172,25 @@ def take_as_it_is(
     side = teacher.input.size
     note = {"asked": asked, "audit": found, "side": side, "doubts": doubts, "poor": poor, "notes": told}
     write_json(noted, note | {FILES: {GIVEN_WEIGHTS_FILE: file_sum(file)}})
-    _refuse_poor(call, name, found, data.num_classes, poor)
+    ask_about_poor(call, name, poor)
     warnings = _open_doubts(doubts, outputs)
     return Given(file, relation, found, side, warnings, tuple(told))
 
 
-def _refuse_poor(call: Call, name: str, audit: Mapping[str, Any], classes: int, poor: str | None) -> None:
+def ask_about_poor(call: Call, name: str, poor: str | None, ways: str = POOR_WAYS) -> None:
     """Ask about a teacher that is right on few of the training images.
 
+    Args:
+        call: which may have said to go on.
+        name: of the teacher.
+        poor: what `doubt` says of it; None where it is not poor.
+        ways: what can be done.
+
     Raises:
-        ConfigError: it is, and nobody has said to go on.
+        ConfigError: it is poor, and nobody has said to go on.
     """
     if poor is not None and not call.yes:
-        raise ConfigError([f"--teacher: {name} {poor.rstrip('.')}. {POOR_WAYS}"])
+        raise ConfigError([f"--teacher: {name} {poor.rstrip('.')}. {ways}"])
 
 
 def _open_doubts(doubts: Sequence[str], outputs: Outputs) -> tuple[str, ...]:
@@ -258,7 +264,7 @@ def _asked(call: Call, bench: Bench, outputs: Outputs) -> dict[str, Any]:
     files = [call.weights] if call.weights is not None else []
     if local is not None and local.is_dir():
         files = sorted(path for path in local.iterdir() if path.is_file())
-    digest = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    digest = [file_digest(path) for path in files]
     return {
         "teacher": call.teacher,
         "file": digest,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from torch import Tensor
 
@@ -22,10 +22,11 @@ from tosmooth.data.base import ImageData
 from tosmooth.data.teacher_outputs import digest_of
 from tosmooth.distill.agreement import Agreement, Confusion
 from tosmooth.distill.call import Call
-from tosmooth.distill.given import AUDITED_TEMPERATURES, Given, summary_of
+from tosmooth.distill.given import AUDITED_TEMPERATURES, Given, ask_about_poor, summary_of
 from tosmooth.distill.settling import (
     Settled,
     long_enough,
+    open_bench,
     refuse_another_teacher,
     smoothing_of,
     temperatures_for,
@@ -38,7 +39,7 @@ from tosmooth.study.given_outputs import outputs_of
 from tosmooth.study.progress import StudyProgress
 
 ROWS = 10_000  # at once
-POOR = "Are rows and columns those of these images and classes? Give other outputs, or go on all the same (--yes)"
+POOR_WAYS = "Are rows and columns those of these images and classes? Give other outputs, or go on all the same (--yes)"
 
 
 def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: StudyProgress) -> Settled:
@@ -53,10 +54,7 @@ def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: Stud
     Raises:
         TosmoothError: the data, the outputs or the folder cannot be used, or the outputs do not know the data.
     """
-    bench = Bench.of(start)
-    if bench.compute.processes.world > 1:
-        raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
-    data = cast(ImageData, bench.data)
+    bench, data = open_bench(start)
     if call.sets_image_size:  # for the student alone: the teacher has looked already
         start = with_data(start, image_size=largest(wanted_size(bench.new_model(start.student.model, 0))))
     digest, expected = digest_of(start.teacher.outputs), start.teacher.outputs_digest
@@ -72,8 +70,8 @@ def settle_by_outputs(call: Call, start: StudyConfig, root: Path, progress: Stud
     outputs = outputs_of(bench)
     agreement = _agreement(outputs.train, data.train.labels)
     _refuse_strangers(teacher.called, agreement)
-    if is_poor(agreement.accuracy, data.num_classes) and not call.yes:
-        raise ConfigError([f"--teacher: {teacher.called} {doubt(agreement.accuracy, data.num_classes, None)}. {POOR}"])
+    if is_poor(agreement.accuracy, data.num_classes):
+        ask_about_poor(call, teacher.called, doubt(agreement.accuracy, data.num_classes, None), POOR_WAYS)
     audits = [_audit(path, logits, data) for path, logits in zip(teacher.outputs, outputs.members, strict=True)]
     folder = (directory.state / GIVEN / str(teacher.outputs_digest)[:12]).resolve()
     write_audit(audits[0], folder)

@@ -19,7 +19,7 @@ from tosmooth.audit.teacher import audit_model, can_be_audited
 from tosmooth.config.schema import StudyConfig
 from tosmooth.distill.announcing import announce
 from tosmooth.distill.call import Call
-from tosmooth.distill.given import AUDITED_TEMPERATURES, POOR_WAYS, summary_of
+from tosmooth.distill.given import AUDITED_TEMPERATURES, ask_about_poor, summary_of
 from tosmooth.distill.outcome import (
     ONE_SEED,
     choose,
@@ -37,7 +37,7 @@ from tosmooth.distill.outcome import (
 from tosmooth.distill.outputs import settle_by_outputs
 from tosmooth.distill.settling import Settled, settle_by_audit, settle_by_recipe, warning
 from tosmooth.distill.start import formats_of, starting_config
-from tosmooth.errors import ConfigError, StudyError, UnfetchedError
+from tosmooth.errors import StudyError, UnfetchedError
 from tosmooth.export.export import export_model
 from tosmooth.export.folder import refuse_unless_ours
 from tosmooth.folder.curves import read_curve
@@ -199,9 +199,8 @@ def _audits(call: Call, context: Context, settled: Settled) -> dict[str, dict[st
         right = audit.get("right", audit["top1"] / 100)
         words = as_right(right, classes, trained=None if teacher.given else True)
         context.progress.note(f"teacher {teacher.name}: {words}")
-        if teacher.given and is_poor(right, classes) and not call.yes:
-            name = call.teacher_name(context.config.teacher.model)
-            raise ConfigError([f"--teacher: {name} {doubt(right, classes, None)}. {POOR_WAYS}"])
+        if teacher.given and is_poor(right, classes):
+            ask_about_poor(call, call.teacher_name(context.config.teacher.model), doubt(right, classes, None))
     return found
 
 

@@ -15,7 +15,8 @@ from typing import cast
 from tosmooth.analysis.label_smoothing import Verdict
 from tosmooth.audit.images import largest, wanted_size, with_data
 from tosmooth.audit.seeing import SIZES, as_right
-from tosmooth.config.schema import MixingConfig, StudyConfig
+from tosmooth.config.schema import StudyConfig
+from tosmooth.config.training import MixingConfig
 from tosmooth.data.base import ImageData
 from tosmooth.distill.call import Call
 from tosmooth.distill.classes import TeacherClasses
@@ -90,10 +91,7 @@ def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyP
     Raises:
         TosmoothError: the data, the teacher or the folder cannot be used, or the teacher does not know the data.
     """
-    bench = Bench.of(start)
-    if bench.compute.processes.world > 1:
-        raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
-    data = cast(ImageData, bench.data)
+    bench, data = open_bench(start)
     outputs, theirs = find_outputs(call, start, data)
     students: StudyModel | None = None
     if call.sets_image_size:
@@ -114,7 +112,7 @@ def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyP
         smoothing = smoothing_of(call, given)
         decided.append(("smoothing", smoothing.in_full))
         verdicts = {smoothing.alpha: smoothing.verdict}
-        start = _with_given(start, given, smoothing)
+        start = with_given(start, given, smoothing)
     else:
         decided = [("teacher", _fine_tuned(call, start, data, theirs))]
         verdicts = {alpha: trained_verdict(alpha) for alpha in start.teacher.label_smoothing}
@@ -125,6 +123,19 @@ def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyP
     config = start.model_copy(update={"student": start.student.model_copy(update={"temperatures": values})})
     refuse_another_teacher(call, config, directory)
     return Settled(config, verdicts, met, given, tuple(decided))
+
+
+def open_bench(start: StudyConfig) -> tuple[Bench, ImageData]:
+    """The data and devices of a study whose teacher is looked at first, which one process does.
+
+    Raises:
+        ConfigError: there are several.
+        TosmoothError: the data cannot be used.
+    """
+    bench = Bench.of(start)
+    if bench.compute.processes.world > 1:
+        raise ConfigError(["several processes: this command works in one; tosmooth study works in several"])
+    return bench, cast(ImageData, bench.data)
 
 
 def long_enough(call: Call, start: StudyConfig, images: int, decided: list[tuple[str, str]]) -> StudyConfig:
@@ -169,7 +180,7 @@ def smoothing_of(call: Call, given: Given) -> Smoothing:
     return Smoothing(alpha, given.verdict, knowledge, given.verdict, str(given.audit["headline"]))
 
 
-def _with_given(config: StudyConfig, given: Given, smoothing: Smoothing) -> StudyConfig:
+def with_given(config: StudyConfig, given: Given, smoothing: Smoothing) -> StudyConfig:
     """The study with the teacher as it was found."""
     unweighted = {"pretrained": False, "checkpoint": None, "replace_head": False, "ema": False}
     model = config.teacher.model.model_copy(update=unweighted)

@@ -18,7 +18,7 @@ from tosmooth.distill.call import Call
 from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
 from tosmooth.export.formats import check_formats, named_formats
 from tosmooth.files import path_safe, unportable
-from tosmooth.models.build import validate_model_name
+from tosmooth.models.build import wrong_model_name
 from tosmooth.recipes import DEFAULT_RECIPE, OWN_IMAGES, OWN_IMAGES_SCRATCH
 from tosmooth.recipes.reading import load_config, read_source
 from tosmooth.tasks.base import Task
@@ -111,7 +111,7 @@ def _from_nothing(call: Call) -> bool:
         return call.from_scratch
     from tosmooth.distill.opening import has_published_weights  # and with it PyTorch
 
-    return _wrong_name(call.student) is None and not has_published_weights(call.student)
+    return wrong_model_name(call.student) is None and not has_published_weights(call.student)
 
 
 def _told(text: str, mistakes: Sequence[str]) -> bool:
@@ -223,7 +223,7 @@ def _teacher(call: Call, mistakes: list[str]) -> Settings:
         return {}
     if call.teacher_model is not None:
         mistakes.append("--teacher-model: is for a --teacher that is a file of weights")
-    if (reason := _wrong_name(call.teacher)) is not None:
+    if (reason := wrong_model_name(call.teacher)) is not None:
         mistakes.append(f"--teacher: no such file, and {reason}")
         return {}
     return {"teacher.model": {"name": _wherever(call.teacher), "pretrained": True}}
@@ -276,7 +276,7 @@ def _student(call: Call, mistakes: list[str]) -> Settings:
 
     settings: Settings = {}
     if call.student is not None:
-        if (reason := _wrong_name(call.student)) is not None:
+        if (reason := wrong_model_name(call.student)) is not None:
             mistakes.append(f"--student: {reason}")
             return {}
         pretrained = has_published_weights(call.student)
@@ -284,15 +284,6 @@ def _student(call: Call, mistakes: list[str]) -> Settings:
     if call.from_scratch:
         settings["student.model.pretrained"] = False
     return settings
-
-
-def _wrong_name(model: str) -> str | None:
-    """Why there is no model of that name; None where there is."""
-    try:
-        validate_model_name(model)
-    except TosmoothError as error:
-        return str(error)
-    return None
 
 
 def _wherever(name: str) -> str:

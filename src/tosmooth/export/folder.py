@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ from typing import Any
 import psutil
 
 from tosmooth.errors import StudyError
-from tosmooth.files import sync_file, sync_folder, temporary_of
+from tosmooth.files import file_digest, sync_file, sync_folder, temporary_of
 from tosmooth.folder.writing import load_json, write_json
 
 MANIFEST = "export.json"
@@ -110,5 +109,4 @@ def digest(path: Path) -> str:
     """SHA-256 of a file's content, hex; of a link, of where it leads, which is not followed."""
     if path.is_symlink():
         return f"link to {path.readlink()}"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path)

@@ -30,6 +30,7 @@ from tosmooth.folder.paths import (
     TRACKING_FILE,
     TRANSLATIONS_FILE,
     UNREADABLE_FILE,
+    UNTIL_SURE_FILE,
     VOCABULARY_FOLDER,
     WEIGHTS_FILE,
 )
@@ -49,6 +50,7 @@ _BY_NAME = {
     LAST_WEIGHTS_FILE: "delete it; nobody needs it",
     ENVIRONMENT_FILE: "delete it; the next run of the study makes it again, and counts its time anew",
     UNREADABLE_FILE: "delete it; the images are listed again when they are met",
+    UNTIL_SURE_FILE: "delete it, and the same command looks again, from the students that are there",
     SUMS_FILE: "delete it; what is made again from then on has its sum",
     REPORT_SUMS_FILE: _OF_REPORTS,
     REPORT_FILE: _OF_REPORTS,

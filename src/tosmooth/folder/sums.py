@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tosmooth.errors import StudyError
-from tosmooth.files import write_bytes, write_text
+from tosmooth.files import file_digest, write_bytes, write_text
 from tosmooth.folder.paths import (
     ANALYSIS,
     CENTROIDS_FILE,
@@ -135,8 +135,7 @@ def _file_sum(path: str, _inode: int, _size: int, _changed: int) -> str:
     file = Path(path)
     if file.name == CURVE_FILE:
         return _curve_sum(file)
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return file_digest(file)
 
 
 def _curve_sum(file: Path) -> str:

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tosmooth.errors import ModelError
-from tosmooth.models.image_model import InputSpec
-
-LARGEST = 4096  # pixels: beyond, it is no side of an image that a model was trained on
+from tosmooth.models.image_model import LARGEST_SIDE, InputSpec
 
 
 def input_of(arguments: Mapping[str, Any], usual: InputSpec) -> InputSpec | None:
@@ -65,6 +63,6 @@ def _size(arguments: Mapping[str, Any]) -> int | None:
     whole = arguments.get("input_size")  # timm's: it goes before img_size there, too
     sides = whole[1:] if isinstance(whole, list | tuple) and len(whole) == 3 and whole[1] == whole[2] else ()
     for side in (*sides, arguments.get("img_size"), arguments.get("val_crop_size")):
-        if isinstance(side, int) and not isinstance(side, bool) and 1 < side <= LARGEST:
+        if isinstance(side, int) and not isinstance(side, bool) and 1 < side <= LARGEST_SIDE:
             return side
     return None

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tosmooth import plugins
-from tosmooth.errors import ModelError, UnfetchedError
+from tosmooth.errors import ModelError, TosmoothError, UnfetchedError
 from tosmooth.models import cifar_resnet, hf_models, timm_models, torchvision_models
 from tosmooth.models.image_model import ImageModel, InputSpec
 from tosmooth.models.request import BuildRequest
@@ -81,6 +81,15 @@ def validate_model_name(name: str) -> None:
     """
     source, rest = find_model_source(name)
     source.validate(rest)
+
+
+def wrong_model_name(name: str) -> str | None:
+    """Why there is no model of that name, as `validate_model_name` finds it; None where there is."""
+    try:
+        validate_model_name(name)
+    except TosmoothError as error:
+        return str(error)
+    return None
 
 
 def published_size(name: str) -> int | None:

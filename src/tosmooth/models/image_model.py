@@ -17,6 +17,7 @@ from tosmooth.models.study_model import StudyModel
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+LARGEST_SIDE = 4096  # pixels: beyond, it is no side of images that a model was trained on
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from tosmooth.advice.until_sure import confidence_of
 from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import UNTIL_SURE_FILE, StudyDirectory
+from tosmooth.folder.remedies import remedy_of
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.study.plan import Plan, make_plan
-
-REMEDY = "delete it, and the same command looks again, from the students that are there"
 
 
 def named(settings: Sequence[Setting]) -> list[dict[str, Any]]:
@@ -43,9 +42,9 @@ def read_looks(directory: StudyDirectory) -> dict[str, Any] | None:
     path = directory.path / UNTIL_SURE_FILE
     if not path.is_file():
         return None
-    found = load_json(path, dict, REMEDY)
+    found = load_json(path, dict, remedy_of(path))
     if not _sound(found):
-        raise StudyError(f"{path} is damaged; {REMEDY}")
+        raise StudyError(f"{path} is damaged; {remedy_of(path)}")
     return found
 
 

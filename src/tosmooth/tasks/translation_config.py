@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from tosmooth.config.schema import AnalysisConfig, Section, StudyConfig
+from tosmooth.config.schema import AnalysisConfig, StudyConfig
+from tosmooth.config.section import Section
 from tosmooth.config.types import finite
 from tosmooth.data.translation.config import TranslationDataConfig
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tosmooth.errors import CheckpointError
-from tosmooth.files import sync_file, sync_folder, temporary_of, write_text
+from tosmooth.files import file_digest, sync_file, sync_folder, temporary_of, write_text
 
 FORMAT = 1
 KEPT = 2  # checkpoints of a group; the older one serves where the newer one turns out to be damaged
@@ -79,7 +79,7 @@ class CheckpointStore:
             for number, (name, state) in enumerate(states):
                 file = temporary / f"{number:04d}.safetensors"
                 _save(state.tensors, file)
-                members[name] = {"file": file.name, "sha256": _file_checksum(file), "facts": state.facts}
+                members[name] = {"file": file.name, "sha256": file_digest(file), "facts": state.facts}
             manifest = {"format": FORMAT, "sha256": _checksum(members), "members": members}
             write_text(temporary / MANIFEST, json.dumps(manifest))
             if target.exists():  # a damaged one that was passed over
@@ -164,11 +164,6 @@ def _save(tensors: dict[str, Tensor], path: Path) -> None:
     sync_file(path)
 
 
-def _file_checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _position(path: Path) -> Position:
     _, epoch, _, batch = path.name.split("-")
     return Position(int(epoch), int(batch))
@@ -192,7 +187,7 @@ def _checksum(members: Mapping[str, Any]) -> str:
 def _damage(path: Path, member: Mapping[str, Any]) -> str | None:
     """What is wrong with the file of a model, if anything."""
     try:
-        found = _file_checksum(path / member["file"])
+        found = file_digest(path / member["file"])
     except OSError as error:
         return f"{member['file']}: {error.strerror or error}"
     return None if found == member["sha256"] else f"{member['file']} is not what was written"

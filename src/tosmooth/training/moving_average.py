@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tosmooth.config.schema import MovingAverageConfig
+from tosmooth.config.training import MovingAverageConfig
 from tosmooth.models.study_model import StudyModel
 
 if TYPE_CHECKING:

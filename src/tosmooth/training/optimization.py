@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tosmooth.config.schema import OptimizerConfig, ScheduleConfig, TrainingConfig
+from tosmooth.config.schema import TrainingConfig
+from tosmooth.config.training import OptimizerConfig, ScheduleConfig
 from tosmooth.errors import ModelError
 
 # Fused: one kernel for all parameters, and an update that a flag on the device can hold back (see `Trainee.step`).

@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from tosmooth.errors import CacheError
-from tosmooth.files import write_bytes, write_text
+from tosmooth.files import file_digest, write_bytes, write_text
 
 FORMAT = 1
 SHARD_BYTES = 64 * 2**20
@@ -344,8 +344,7 @@ class TeacherCache:
             if shard.file not in listed or not path.exists():
                 continue
             try:
-                with path.open("rb") as file:
-                    found = hashlib.file_digest(file, "sha256").hexdigest()
+                found = file_digest(path)
             except OSError as error:
                 raise CacheError(f"{path} is not readable: {error.strerror or error}") from None
             if found != listed[shard.file]:

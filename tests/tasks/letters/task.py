@@ -10,7 +10,8 @@ from pydantic import Field
 
 from tests.tasks.letters.data import ALPHABET, LetterPipeline, load_letters
 from tests.tasks.letters.models import build
-from tosmooth.config.schema import Section, StudyConfig
+from tosmooth.config.schema import StudyConfig
+from tosmooth.config.section import Section
 from tosmooth.errors import ModelError
 from tosmooth.tasks.base import Task
 from tosmooth.tasks.metric import Figure, Metric

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tosmooth.config.schema import DataConfig, Section
+from tosmooth.config.schema import DataConfig
+from tosmooth.config.section import Section
 from tosmooth.config.types import Language, Positive, PositiveNumber
 
 
