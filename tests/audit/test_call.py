@@ -179,6 +179,13 @@ def test_every_mistake_of_a_call_at_once():
         audit_teacher("timm:resnet5", "fashion-mnist", [])
 
 
+def test_a_file_that_is_not_there_has_no_other_mistake():
+    with pytest.raises(ConfigError) as caught:
+        audit_teacher("x.pth", None, [], teacher_model="resnet20", image_size=64, ema=True)
+    (mistake,) = caught.value.mistakes
+    assert mistake.startswith("x.pth: no such file")
+
+
 def test_a_published_model_must_know_the_classes():
     with pytest.raises(ModelError, match="its weights know 1000 classes, the data have 10"):
         audit_teacher("timm:resnet18.a1_in1k", "fashion-mnist", [])

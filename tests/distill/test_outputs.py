@@ -164,6 +164,12 @@ def test_what_the_outputs_cannot_have_is_refused(call):
         load_config("fashion-mnist", ["teacher.average=logits"])
 
 
+def test_a_file_that_is_not_there_is_the_only_mistake(call, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        starting_config(dataclasses.replace(call, teacher=str(tmp_path / "none.npz")))
+    assert caught.value.mistakes == [f"--teacher: {tmp_path / 'none.npz'} is no file"]
+
+
 def test_files_that_are_not_those_of_the_digest_are_refused(call, tmp_path):
     with pytest.raises(ConfigError, match=r"teacher\.outputs_digest: other, but the files' is [0-9a-f]{64}"):
         distilled(call, tmp_path, overrides=[*call.overrides, "teacher.outputs_digest=other"])

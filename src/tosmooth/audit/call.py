@@ -71,12 +71,12 @@ def audit_teacher(
         )
     if path is not None and not path.expanduser().exists():
         mistakes.append(f"--path: {path} does not exist")
-    if rescaled is not None and kind != "logits":
+    if rescaled is not None and kind in {"weights", "published"}:
         mistakes.append("--rescaled, --own-logits: of saved logits; a model answers with logits of its own")
-    if ema and kind != "weights":
+    if ema and kind in {"logits", "published"}:
         mistakes.append("--ema: of a file of weights")
     if teacher_model is not None:
-        if kind != "weights":
+        if kind in {"logits", "published"}:
             mistakes.append("--teacher-model: of a file of weights")
         elif (reason := wrong_model_name(teacher_model)) is not None:
             mistakes.append(f"--teacher-model: {reason}")
@@ -110,8 +110,8 @@ def shown_to_teacher(teacher_model: str | None, image_size: int | None) -> list[
     return found if image_size is None else [*found, f"teacher.model.kwargs.input_size={image_size}"]
 
 
-def _kind(teacher: str, mistakes: list[str]) -> str:
-    """Whether it is "logits", "weights" or "published"."""
+def _kind(teacher: str, mistakes: list[str]) -> str | None:
+    """Whether it is "logits", "weights" or "published"; None where there is no such file, which fits any option."""
     file = Path(teacher)
     if file.is_file():
         return "logits" if holds_logits(file) else "weights"
@@ -120,7 +120,7 @@ def _kind(teacher: str, mistakes: list[str]) -> str:
             f"{teacher}: no such file; give saved logits ({', '.join(SUFFIXES)}), saved weights, or a published model "
             "such as timm:resnet50.a1_in1k"
         )
-        return "logits"
+        return None
     if (reason := wrong_model_name(teacher)) is not None:
         mistakes.append(reason)
     return "published"

@@ -247,7 +247,7 @@ def _by_outputs(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Sett
     shown = section.get("eval_transform", "none") if isinstance(section, dict) else "none"
     evaluation = [text.partition("=")[2].strip() for text in call.overrides if text.startswith("data.eval_transform=")]
     return {
-        "teacher.outputs": [str(path.resolve()) for path in call.outputs if path.is_file()],
+        "teacher.outputs": [str(path.resolve()) for path in call.outputs],
         "teacher.seeds": [0], "teacher.given": {}, "teacher.checkpoints": {},
         "teacher.model.pretrained": False, "teacher.model.checkpoint": None, "teacher.train": False,
         "teacher.label_smoothing": list(call.alphas or (0.0,))[:1], "teacher.smoothing": "unknown",
