@@ -27,7 +27,9 @@ from tosmooth.launch import speaks
 def distill(
     source: Annotated[
         str | None,
-        typer.Argument(metavar="[RECIPE|FILE.yaml]", help="fills in the rest", autocompletion=completion.sources),
+        typer.Argument(
+            metavar="[RECIPE|FILE.yaml]", help="fills in the rest; alone, all: T = 1", autocompletion=completion.sources
+        ),
     ] = None,
     overrides: Overrides = None,
     teacher: Annotated[
@@ -42,6 +44,7 @@ def distill(
         str | None, typer.Option("--data", help="folder, or a data source", autocompletion=completion.data)
     ] = None,
     path: Annotated[Path | None, typer.Option("--path", help="folder of that data source")] = None,
+    unlabelled: Annotated[Path | None, typer.Option("--unlabelled", help="images without labels")] = None,
     temperature: Annotated[str | None, typer.Option("--temperature", "-T", help="default: by the audit")] = None,
     alpha: Annotated[str | None, typer.Option("--alpha", help="smoothing: known, or to train")] = None,
     class_map: Annotated[Path | None, typer.Option("--class-map", help="data's to teacher's classes")] = None,
@@ -69,8 +72,7 @@ def distill(
 ) -> None:
     """Distil one student: audit, choose T, train, evaluate, export.
 
-    --teacher: timm:…, torchvision:…, hf:…, weights, or outputs (.npz). A recipe
-    alone has its own models, at T = 1. Several T or α (1,2,4) are compared.
+    --teacher: timm:…, hf:…, weights, .npz. Several T or α (1,2,4) are compared.
 
     Examples:
       tosmooth distill --teacher timm:resnet50.a1_in1k \\
@@ -90,7 +92,8 @@ def distill(
     wanted = None if formats is None else formats.split(",")
     call = Call(
         teacher, student, named, given, data, path, teacher_model, temperatures, alphas, class_map, fine_tune,
-        from_scratch, seed, wanted, ema=ema, image_size=image_size, yes=yes, mistakes=tuple(mistakes),
+        from_scratch, seed, wanted, ema=ema, image_size=image_size, unlabelled=unlabelled, yes=yes,
+        mistakes=tuple(mistakes),
     )  # fmt: skip
     result = run(call, output)
     if not speaks():

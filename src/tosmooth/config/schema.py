@@ -47,6 +47,11 @@ class DataConfig(Section):
     path: ExistingPath | None = Field(None, description="root folder of the data, where the source reads one")
     options: dict[str, Any] = Field(default_factory=dict, description="further options of the source (huggingface)")
     download: bool = Field(False, description="let torchvision download the data set into `path`")
+    unlabelled: ExistingPath | None = Field(
+        None,
+        description="folder of further images without labels, of any depth; students of a teacher learn its answers to "
+        "them, and nothing else sees them",
+    )
     validation: float = Field(
         0.1,
         ge=0,

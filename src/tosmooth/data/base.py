@@ -6,13 +6,16 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tosmooth.data.splits import stratified_choice
 from tosmooth.errors import DataError
 
+NO_LABEL = -1  # of an image that nobody has labelled
 SKIP_HINT = "data.on_error=skip leaves such images out, and the same command goes on"
 
 
@@ -139,6 +142,57 @@ class Subset(ImageSplit):
         return hashlib.sha256(underlying.encode() + self.indices.numpy().tobytes()).hexdigest()
 
 
+def origin_of(split: ImageSplit) -> tuple[ImageSplit, Tensor]:
+    """The split of the source that images are from, and their places in it."""
+    places = torch.arange(len(split))
+    while isinstance(split, Subset):
+        places, split = split.indices[places], split.split
+    return split, places
+
+
+class Joined(ImageSplit):
+    """One split after another."""
+
+    def __init__(self, first: ImageSplit, second: ImageSplit) -> None:
+        self.first, self.second = first, second
+        self.labels = torch.cat([first.labels, second.labels])
+
+    def _place(self, index: int) -> tuple[ImageSplit, int]:
+        inside = index < len(self.first)
+        return (self.first, index) if inside else (self.second, index - len(self.first))
+
+    def __getitem__(self, index: int) -> Tensor:
+        split, place = self._place(index)
+        return split[place]
+
+    def describe(self, index: int) -> str:
+        """Where its own split has it from."""
+        split, place = self._place(index)
+        return split.describe(place)
+
+    def size_of(self, index: int) -> tuple[int, int] | None:
+        """That of its own split's image."""
+        split, place = self._place(index)
+        return split.size_of(place)
+
+    def is_turned(self, index: int) -> bool:
+        """That of its own split's image."""
+        split, place = self._place(index)
+        return split.is_turned(place)
+
+    def digest(self, *, with_times: bool = False) -> str:
+        """A hash of both."""
+        both = [split.digest(with_times=with_times) for split in (self.first, self.second)]
+        return hashlib.sha256("\0".join(both).encode()).hexdigest()
+
+
+def shown_again(split: ImageSplit, count: int) -> Subset:
+    """`count` images of a split of no more: all of them as often as they fit, and of the rest a share of each class."""
+    rounds, rest = divmod(count, len(split))
+    whole = torch.arange(len(split)).repeat(rounds)
+    return Subset(split, torch.cat([whole, stratified_choice(split.labels, rest, seed=0)]))
+
+
 @dataclass(frozen=True)
 class RawImages:
     """What a source function returns: splits as the source has them, before validation is split off."""
@@ -167,6 +221,17 @@ class ImageData:
     fingerprint: str  # SHA-256 of labels, classes and names and sizes of files, or pixels of data in memory
     notes: tuple[str, ...]  # how the splits were made, and what was not read, in words for the report
     unread: tuple[str, ...] = ()  # the notes on what was not read, which are said on the terminal, too
+    unlabelled: ImageSplit | None = None  # images without labels, to which only a teacher's answers are learnt
+
+    @cached_property
+    def taught(self) -> ImageSplit:
+        """What students learn a teacher's answers to: the training images, and those without labels."""
+        return self.train if self.unlabelled is None else Joined(self.train, self.unlabelled)
+
+    @cached_property
+    def untaught(self) -> ImageSplit:
+        """What students without a teacher learn from: the training images, again until an epoch is as long."""
+        return self.train if self.unlabelled is None else shown_again(self.train, len(self.taught))
 
     @property
     def num_classes(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from tosmooth.data.base import ImageData, ImageSplit, RawImages, Subset, check_labels, readable
 from tosmooth.data.splits import split_off, stratified_choice
+from tosmooth.data.unlabelled import RGB, distilled_on, unlabelled_images
 from tosmooth.errors import DataError
 from tosmooth.registry import Registry
 
@@ -80,6 +81,7 @@ def load_image_data(
     limit_test: int | None = None,
     limit_validation: int | None = None,
     skip_unreadable: bool = False,
+    unlabelled: Path | None = None,
 ) -> ImageData:
     """Load a data set and make three splits of it.
 
@@ -94,9 +96,11 @@ def load_image_data(
         limit_test: the same for test.
         limit_validation: the same for validation, where the source has such a split of its own.
         skip_unreadable: let the first training images be unreadable, as long as there is one that is not.
+        unlabelled: a folder of further images, without labels, that only students of a teacher learn from.
 
     Raises:
-        DataError: unknown source, missing or malformed files, an empty class, a label outside the classes.
+        DataError: unknown source, missing or malformed files, an empty class, a label outside the classes, or images
+            without labels that are not.
     """
     raw = IMAGE_SOURCES.find(source)(SourceRequest(path, download, dict(options or {})))
     if len(raw.classes) < 2:
@@ -132,11 +136,21 @@ def load_image_data(
     for limit, whole, name in limits:
         if limit is not None and limit < len(whole):
             notes.append(f"limited to {limit} {name} images, stratified")
-    parts = [*raw.classes, *(split.digest() for split in (train, held_out, test))]
+    unread, further = raw.unread, None
+    if unlabelled is not None:
+        further, left = unlabelled_images(unlabelled, raw)
+        notes += [distilled_on(len(train), len(further), unlabelled), *left]
+        unread = (*unread, *left)
+    parts = [*raw.classes, *(split.digest() for split in (train, held_out, test, further) if split is not None)]
     fingerprint = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     first = next(readable(train, range(len(train)), skip_unreadable), None)
     if first is None:
         raise DataError(f"the source {source!r}: none of the {len(train)} training images can be read")
+    if further is not None and first.shape[0] != RGB:
+        raise DataError(
+            f"data.unlabelled: images of a folder are shown in colour, and those of {source!r} have "
+            f"{first.shape[0]} channel; leave it out, or give the labelled images as a folder, too"
+        )
     return ImageData(
         source=source,
         classes=raw.classes,
@@ -148,7 +162,8 @@ def load_image_data(
         superclasses=raw.superclasses,
         fingerprint=fingerprint,
         notes=tuple(notes),
-        unread=raw.unread,
+        unread=unread,
+        unlabelled=further,
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tosmooth.data.base import ImageData, ImageSplit, Subset
+from tosmooth.data.base import ImageData, ImageSplit, origin_of
 from tosmooth.data.files import FileSplit
 from tosmooth.errors import DataError
 from tosmooth.files import file_digest
@@ -168,30 +168,22 @@ def _texts(path: Path, what: str, array: np.ndarray[Any, Any], count: int) -> li
     return [str(text) for text in array]
 
 
-def _origin(split: ImageSplit) -> tuple[ImageSplit, Tensor]:
-    """The split of the source that images are from, and their places in it."""
-    places = torch.arange(len(split))
-    while isinstance(split, Subset):
-        places, split = split.indices[places], split.split
-    return split, places
-
-
 def _by_order(path: Path, count: int, splits: Mapping[str, ImageSplit]) -> dict[str, Tensor | None]:
     """Rows by the place of an image in its source's training split."""
-    base, _ = _origin(splits["training"])
+    base, _ = origin_of(splits["training"])
     if isinstance(base, FileSplit):
         raise DataError(
             f"{path}: has no names, and the order of image files is nobody's; add names (N,), such as 'cat/1.jpg'"
         )
     if count != len(base):
         raise DataError(f"{path}: {count} rows without names, and the source has {len(base)} training images; one each")
-    origins = {name: _origin(split) for name, split in splits.items()}
+    origins = {name: origin_of(split) for name, split in splits.items()}
     return {name: places if origin is base else None for name, (origin, places) in origins.items()}
 
 
 def _by_name(path: Path, names: Sequence[str], splits: Mapping[str, ImageSplit]) -> dict[str, Tensor | None]:
     """Rows by the names of image files; None for a split that lacks some, which training must not."""
-    base, _ = _origin(splits["training"])
+    base, _ = origin_of(splits["training"])
     if not isinstance(base, FileSplit):
         raise DataError(
             f"{path}: has names, but the images of this source are no files; leave them out, and give the {len(base)} "
@@ -208,7 +200,7 @@ def _by_name(path: Path, names: Sequence[str], splits: Mapping[str, ImageSplit])
     owner: dict[int, str] = {}
     found: dict[str, Tensor | None] = {}
     for split_name, split in splits.items():
-        files, places = _origin(split)
+        files, places = origin_of(split)
         assert isinstance(files, FileSplit)  # as training's
         rows = torch.full((len(split),), -1, dtype=torch.int64)
         missing: list[str] = []

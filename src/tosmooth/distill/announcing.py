@@ -53,12 +53,14 @@ def _lines(context: Context, settled: Settled) -> Iterator[tuple[str, str]]:
     )
     side = getattr(config.data, "image_size", None)
     yield task.samples, sizes + (f"; {side} pixels" if side is not None else "")
+    if unlabelled := len(context.taught) - len(data.train):
+        yield "", f"{unlabelled:,} without labels ({config.data.unlabelled}), to learn the teacher's answers to"
     if isinstance(data.train, ImageSplit) and (turned := turned_in_words(data.train)) is not None:
         yield "", turned
     for why in dict.fromkeys(met.why for met in settled.temperatures.values()):
         yield "T", why
     unit = "" if isinstance(data.train, ImageSplit) else " tokens"
-    yield "students", in_words(config, len(context.training_batches(config.student, 0)), unit)
+    yield "students", in_words(config, len(context.training_batches(config.student, 0, split=context.taught)), unit)
     yield "", _count(context)
 
 

@@ -37,6 +37,7 @@ class Call:
         ema: take the averaged weights of a teacher's file that has plain ones, too.
         image_size: side of the images that the teacher is shown, in pixels; None: as its weights say, or as it is right
             on most of them.
+        unlabelled: a folder of further images without labels, to which the student learns the teacher's answers.
         yes: go on with a teacher that is right on few of the training images.
         name: of the study's folder; None: made from data, teacher and student, or from the recipe's.
         mistakes: that were found in the arguments already.
@@ -58,6 +59,7 @@ class Call:
     formats: Sequence[str] | None = None
     ema: bool = False
     image_size: int | None = None
+    unlabelled: Path | None = None
     yes: bool = False
     name: str | None = None
     mistakes: tuple[str, ...] = ()

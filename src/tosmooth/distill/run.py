@@ -133,6 +133,10 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
         result: dict[str, Any] = {
             "study": str(context.directory.path),
             "relation": None if settled.given is None else settled.given.relation,
+            "distilled_on": {
+                "labelled": len(context.data.train),
+                "unlabelled": len(context.taught) - len(context.data.train),
+            },
             "metric": {"name": metric.name, "unit": metric.unit},
             "teachers": [teacher_row(context, one, settled, audits[one.name]) for one in context.plan.teachers],
             "students": [row_of(context, cell) for cell in done.values()],

@@ -116,7 +116,7 @@ def settle_by_audit(call: Call, start: StudyConfig, root: Path, progress: StudyP
     else:
         decided = [("teacher", _fine_tuned(call, start, data, theirs))]
         verdicts = {alpha: trained_verdict(alpha) for alpha in start.teacher.label_smoothing}
-    start = long_enough(call, start, len(data.train), decided)
+    start = long_enough(call, start, len(data.taught), decided)
     validated = len(data.validation) > 0
     met = {a: temperatures_for(v, call.temperatures, validated=validated) for a, v in verdicts.items()}
     values = sorted({value for one in met.values() for value in one.values})

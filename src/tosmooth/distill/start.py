@@ -55,6 +55,7 @@ def starting_config(call: Call) -> StudyConfig:
     settings = (_of_recipe if call.of_recipe else _of_options)(call, raw, mistakes)
     settings |= _by_outputs(call, raw, mistakes)
     settings |= _image_size(call, raw, mistakes)
+    settings |= _unlabelled(call, mistakes)
     config = None
     try:
         config = load_config(raw, [*_texts(settings), *call.overrides])
@@ -269,6 +270,16 @@ def _image_size(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Sett
         mistakes.append("--image-size: is of images, and this recipe has none")
         return {}
     return {"teacher.model.kwargs.input_size": call.image_size}
+
+
+def _unlabelled(call: Call, mistakes: list[str]) -> Settings:
+    if call.unlabelled is None:
+        return {}
+    folder = call.unlabelled.expanduser()
+    if not folder.is_dir():
+        mistakes.append(f"--unlabelled: {folder} is no folder; give one with images, at any depth")
+        return {}
+    return {"data.unlabelled": str(folder.resolve())}
 
 
 def _student(call: Call, mistakes: list[str]) -> Settings:

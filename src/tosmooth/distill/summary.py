@@ -34,6 +34,12 @@ def print_distilled(result: Mapping[str, Any], console: Console) -> None:
     unit, value = result["metric"]["unit"], chosen.get(f"test/{result['metric']['name']}")
     figure = f" {value:.1f}{unit} on test." if value is not None else ""
     console.print(f"[bold]Kept: {markup(chosen['name'])}[/bold], {markup(result['how'])}.{figure}")
+    images = result["distilled_on"]
+    if images["unlabelled"]:
+        console.print(
+            f"Distilled on {images['labelled']:,} labelled and {images['unlabelled']:,} unlabelled images; without a "
+            "teacher on the labelled ones alone, in as many steps."
+        )
     if (gain := result.get("gained")) is not None:
         console.print(
             f"Distilling gained {signed(gain['mean'], 1)} points on test over training without a teacher "

@@ -122,6 +122,9 @@ def _facts(subject: Subject) -> str:
     sizes = [len(split) for split in (data.train, data.validation, data.test)]
     samples = "target tokens" if subject.translates else subject.task.samples
     rows.append(("Training, validation, test", ", ".join(f"{n:,}" for n in sizes) + f" {samples}"))
+    unlabelled = getattr(data, "unlabelled", None)
+    if unlabelled is not None and not isinstance(owner, Teacher) and owner.distilled:
+        rows.append(("Distilled on", f"{len(data.train):,} labelled and {len(unlabelled):,} unlabelled images"))
     rows.append(("Model", subject.model.name))
     if isinstance(record.get("parameters"), int):
         rows.append(("Parameters", f"{record['parameters']:,} ({_megabytes(subject):.3g} MB)"))

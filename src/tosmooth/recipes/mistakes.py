@@ -29,6 +29,7 @@ from tosmooth.losses.objectives import (
     find_objective,
     fused_objectives,
     needs_labels_unsaid,
+    objectives,
     option_mistakes,
 )
 from tosmooth.tasks.base import Task
@@ -148,6 +149,8 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
             missing = [a for a in teacher.label_smoothing if a not in teacher.checkpoints and a not in teacher.given]
             if missing and not (teacher.model.has_weights or teacher.outputs):
                 yield f"teacher.train: false needs a checkpoint for each α; none for {', '.join(map(str, missing))}"
+    if data is not None and data.unlabelled is not None:
+        yield from _wrong_unlabelled(teacher, sections.get("student"), task)
     hidden_states = task is None or task.hidden_states
     if compute is not None and compute.fused_loss == "on" and not hidden_states:
         able = ", ".join(_names_of(lambda one: one.hidden_states))
@@ -372,6 +375,28 @@ def _wrong_outputs(
         yield "teacher.outputs: are of whole images, and student.mixing shows them mixed; leave it out"
     if cache is not None and cache.views not in {"auto", "off"}:
         yield f"teacher.outputs: are stored answers already, and cache.views: {cache.views} wants to store some; off"
+
+
+def _wrong_unlabelled(teacher: TeacherConfig | None, student: StudentConfig | None, task: Task | None) -> Iterable[str]:
+    """What cannot go with `data.unlabelled`: what needs a label of each image, or its row in a file."""
+    if task is not None and not task.takes_unlabelled:
+        able = ", ".join(_names_of(lambda one: one.takes_unlabelled))
+        yield f"data.unlabelled: is of task: {able}; {task.samples} of this one need labels"
+    if teacher is not None and teacher.outputs:
+        yield "data.unlabelled: teacher.outputs have no row for such images, and the teacher cannot be asked; leave out"
+    if student is None:
+        return
+    able = ", ".join(name for name in objectives() if not _wants_labels(name))
+    for name in filter(_wants_labels, student.objectives):
+        yield f"data.unlabelled: the objective {name!r} needs the true class of each image; without it: {able}"
+    if student.mixing.on:
+        yield "data.unlabelled: student.mixing mixes labels with the images, and these have none; leave one of them out"
+    if 1 in student.hard_weight:
+        yield "data.unlabelled: student.hard_weight: 1 learns from labels alone, and such images have none; give less"
+
+
+def _wants_labels(name: str) -> bool:
+    return find_objective(name).needs_targets or needs_labels_unsaid(name)
 
 
 def _similarity_contradictions(analysis: AnalysisConfig) -> Iterable[str]:

@@ -183,13 +183,13 @@ class _Search:
 
     def _expect_work(self) -> None:
         """Tell the progress bar what the rungs that are left cost, and the teachers."""
-        context, images = self.context, len(self.context.data.train)
+        context = self.context
         left = [rung for rung, entry in zip(self.plan.rungs, self.record["rungs"], strict=True) if not _done(entry)]
         student = sum(context.parameters_of(cell) for cell in context.plan.cells) / len(context.plan.cells)
-        total = float(images * student * self.record["replicates"] * sum(rung.cost for rung in left))
+        total = float(len(context.taught) * student * self.record["replicates"] * sum(rung.cost for rung in left))
         section = context.config.teacher
         todo = context.unfinished([teacher for teacher in context.plan.teachers if not teacher.given])
-        total += float(images * section.epochs * context.count_parameters(section.model) * len(todo))
+        total += float(len(context.data.train) * section.epochs * context.count_parameters(section.model) * len(todo))
         if left:
             total += filling_work(context)
         context.progress.expect(total)

@@ -177,6 +177,15 @@ class Context(Bench):
         split: Split = self.data.test if self.selection_split_name == "test" else self.data.validation
         return split
 
+    @property
+    def taught(self) -> Any:
+        """The split that students learn a teacher's answers to: training, and images without labels where there are."""
+        return getattr(self.data, "taught", self.data.train)
+
+    def split_of(self, cell: Cell) -> Any:
+        """The split that a student learns from; those without a teacher take as many steps an epoch as the others."""
+        return self.taught if cell.distilled else getattr(self.data, "untaught", self.data.train)
+
     def training_batches(
         self, training: TrainingConfig, seed: int, views: ViewSchedule | None = None, split: Any = None
     ) -> Batches:
@@ -207,14 +216,14 @@ class Context(Bench):
         views = self.config.cache.views
         if views == "off" or self.config.student.mixing.on or self.config.teacher.outputs:
             return None
-        outcomes = self.pipeline.training_outcomes(self.data.train)
+        outcomes = self.pipeline.training_outcomes(self.taught)
         if views != "auto":
             return views if outcomes is None else min(views, outcomes)  # more would only repeat them
         seeds = 1 if self.config.paired_seeds else len(self.config.student.seeds)  # that learn from one teacher
         passes = seeds * self.config.student.epochs
         if outcomes is None or 2 * outcomes > passes:
             return None
-        nbytes = 2 * outcomes * len(self.data.train) * self._stored_width()
+        nbytes = 2 * outcomes * len(self.taught) * self._stored_width()
         return outcomes if nbytes <= AUTO_CACHE_BYTES else None
 
     def _stored_width(self) -> int:
@@ -231,10 +240,11 @@ class Context(Bench):
         Raises:
             ConfigError: it does not.
         """
-        for name, section in (("teacher", self.config.teacher), ("student", self.config.student)):
+        of_student: tuple[str, TrainingConfig, Any] = ("student", self.config.student, self.taught)
+        for name, section, split in (("teacher", self.config.teacher, self.data.train), of_student):
             if not section.schedule.warmup_steps:
                 continue
-            steps = section.epochs * len(self.training_batches(section, 0))
+            steps = section.epochs * len(self.training_batches(section, 0, split=split))
             if section.schedule.warmup_steps >= steps:
                 raise ConfigError(
                     [

@@ -290,7 +290,7 @@ def _disk(context: Context) -> Disk:
         checkpoints = max(checkpoints, (KEPT + 1) * _state(context, group) + averaged * weights)
     views = context.stored_views or 0
     width = min(data.num_outputs, features[context.config.teacher.model.name])
-    cache = HALF * views * len(data.train) * width * len(context.plan.teachers)
+    cache = HALF * views * len(context.taught) * width * len(context.plan.teachers)
     parent = next(
         path for path in (context.directory.path, *context.directory.path.absolute().parents) if path.exists()
     )

@@ -193,13 +193,13 @@ def check_analysis(config: StudyConfig, data: StudyData) -> None:
 
 def expect_work(context: Context) -> None:
     """Tell the progress bar the whole of the work, less what an earlier run has done."""
-    samples = len(context.data.train)
     total = skipped = 0.0
-    sections: list[tuple[Any, tuple[Teacher | Cell, ...]]] = [
-        (context.config.teacher, tuple(teacher for teacher in context.plan.teachers if not teacher.given)),
-        (context.config.student, context.plan.students),
+    trained, taught = len(context.data.train), len(context.taught)
+    sections: list[tuple[Any, int, tuple[Teacher | Cell, ...]]] = [
+        (context.config.teacher, trained, tuple(teacher for teacher in context.plan.teachers if not teacher.given)),
+        (context.config.student, taught, context.plan.students),
     ]
-    for section, owners in sections:
+    for section, samples, owners in sections:
         for owner in owners:
             work = float(samples * section.epochs * context.parameters_of(owner))
             total += work

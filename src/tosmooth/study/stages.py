@@ -130,18 +130,21 @@ def train_students(
     todo = context.unfinished(cells)
     processes = context.compute.processes
     size = min(processes.gather(group_size(context)))
-    for own in of_same_labels(todo):
+    for own in of_same_batches(context, todo):
         while own:
             fitting = min(size, *context.group_limit, len(own))
             _train_students(context, own[:fitting], teaching, epochs or range(context.config.student.epochs))
             own = own[fitting:]
 
 
-def of_same_labels(cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells that see the same batches: all, but those that learn a teacher's translations, teacher by teacher."""
-    groups: dict[str | None, list[Cell]] = {}
+def of_same_batches(context: Context, cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Cells that see the same batches: all, but those that learn a teacher's translations, teacher by teacher.
+
+    And, where there are images without labels, those without a teacher.
+    """
+    groups: dict[tuple[str | None, int], list[Cell]] = {}
     for cell in cells:
-        groups.setdefault(cell.teacher if cell.relabels else None, []).append(cell)
+        groups.setdefault((cell.teacher if cell.relabels else None, id(context.split_of(cell))), []).append(cell)
     return list(groups.values())
 
 
@@ -180,7 +183,8 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
         _train(context, todo, _Work(title, epochs, split=translated_training(context, teacher)))
         return
 
-    _train(context, todo, _Work(title, epochs, teaching_of, student_views(context, seed)))
+    split = context.split_of(todo[0])
+    _train(context, todo, _Work(title, epochs, teaching_of, student_views(context, seed), split))
 
 
 @dataclass(frozen=True)

@@ -79,14 +79,14 @@ def filling_work(context: Context) -> float:
     if (views := context.stored_views) is None:
         return 0.0
     parameters = context.count_parameters(context.config.teacher.model)
-    return views * len(context.data.train) * len(context.plan.teachers) * parameters / 3
+    return views * len(context.taught) * len(context.plan.teachers) * parameters / 3
 
 
 def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -> CachedTeacher:
     layer_name, layer = find_last_layer(model, model.num_classes, context.last_layer(teacher))
     head = head_to_apply(context, model, layer_name, layer)
     transforms = "outcomes"
-    if context.pipeline.training_outcomes(context.data.train) is None:  # they are torchvision's own
+    if context.pipeline.training_outcomes(context.taught) is None:  # they are torchvision's own
         import torchvision
 
         transforms = f"torchvision {torchvision.__version__}"
@@ -95,13 +95,13 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
     stamp = Stamp(
         model=model.name,
         teacher=weights_digest(model, layer_name, *structure),
-        data=context.data.train.digest(with_times=True),
+        data=context.taught.digest(with_times=True),
         augmentation=context.config.data.full_augmentation,
         transforms=transforms,
         image_size=context.config.data.image_size,
         views=views,
         view_seed=context.config.cache.view_seed,
-        samples=len(context.data.train),
+        samples=len(context.taught),
         content="logits" if head is None else "features",
         width=model.num_classes if head is None else head.in_features,
         precision=context.compute.teacher_precision,
@@ -111,10 +111,10 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
     cost = sum(p.numel() for p in model.parameters()) / 3
     (lacking,) = context.compute.processes.any(not cache.complete)
     if not lacking:
-        context.progress.skip(cost * views * len(context.data.train))
+        context.progress.skip(cost * views * len(context.taught))
         return CachedTeacher(cache, head)
     batches = context.pipeline.in_order(
-        context.data.train, batch_size=cache.batch_size, views=EachView(views, stamp.view_seed)
+        context.taught, batch_size=cache.batch_size, views=EachView(views, stamp.view_seed)
     )
     context.progress.stage(f"storing the logits of teacher {teacher.name}", epochs=views, cost=cost)
     fill(cache, model, batches, context.compute, layer=layer_name, on_batch=context.progress.batch)

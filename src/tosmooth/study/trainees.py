@@ -74,4 +74,5 @@ def _loss(context: Context, owner: Teacher | Cell) -> LossFunction:
         label_smoothing=section.label_smoothing,
         options=section.objective_options.get(owner.loss),
         topk=section.topk,
+        unlabelled=context.taught is not context.data.train,
     )

@@ -233,7 +233,7 @@ class _Adding:
         teachers = context.unfinished(one for one in context.plan.teachers if one.name in names)
         of_students = context.config.student.epochs * sum(map(context.parameters_of, students))
         of_teachers = context.config.teacher.epochs * sum(map(context.parameters_of, teachers))
-        return float(len(context.data.train) * (of_students + of_teachers))
+        return float(len(context.taught) * of_students + len(context.data.train) * of_teachers)
 
     def _seeds_after(self, number: int) -> list[int]:
         """The seeds that are to be trained before the look after this one."""

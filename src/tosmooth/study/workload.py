@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from tosmooth.config.schema import TrainingConfig
 from tosmooth.data.batches import Batches
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.study.stages import group_size, of_same_labels
+from tosmooth.study.stages import group_size, of_same_batches
 from tosmooth.study.teacher_smoothing_views import FEWEST_IMAGES, IMAGES_PER_CLASS
 from tosmooth.training.trainee import averaged_epochs
 
@@ -67,9 +67,9 @@ def workload(context: Context) -> list[Stage]:
     return [stage for stage in (*stages, _evaluation(context)) if stage is not None]
 
 
-def _epoch(context: Context, section: TrainingConfig) -> tuple[int, int]:
+def _epoch(context: Context, section: TrainingConfig, split: Any = None) -> tuple[int, int]:
     """Steps and samples of an epoch."""
-    batches: Batches = context.training_batches(section, 0)
+    batches: Batches = context.training_batches(section, 0, split=split)
     # A last batch of one image is dropped; of sentences, batches hold fewer samples than padded tokens.
     return len(batches), min(batches.size, len(batches) * section.batch_size)
 
@@ -90,8 +90,8 @@ def _stored(context: Context, cells: Sequence[Cell]) -> Stage | None:
     taught = {cell.teacher for cell in cells if cell.distilled}
     if views is None or not taught:
         return None
-    samples = views * len(context.data.train) * len(taught)
-    steps = -(-len(context.data.train) // context.config.compute.eval_batch_size)
+    samples = views * len(context.taught) * len(taught)
+    steps = -(-len(context.taught) // context.config.compute.eval_batch_size)
     work = {READ: samples, Kind("ask", "teacher", context.config.teacher.model.name): samples}
     return Stage("stored answers", len(taught), views, steps, 0, 0, work)
 
@@ -100,7 +100,7 @@ def student_groups(context: Context, cells: Iterable[Cell]) -> list[list[Cell]]:
     """The cells that will train together, as memory looks now."""
     size, found = group_size(context), []
     for seed in dict.fromkeys(cell.seed for cell in context.plan.students):
-        for own in of_same_labels([cell for cell in cells if cell.seed == seed]):
+        for own in of_same_batches(context, [cell for cell in cells if cell.seed == seed]):
             found += [own[start : start + size] for start in range(0, len(own), size)]
     return found
 
@@ -109,7 +109,7 @@ def _students(context: Context, todo: Sequence[Cell]) -> Stage | None:
     if not todo:
         return None
     section, outputs = context.config.student, context.config.teacher.outputs  # of which nobody is asked
-    steps, samples = _epoch(context, section)
+    steps, samples = _epoch(context, section, context.taught)
     work: Counter[Kind] = Counter()
     for group in student_groups(context, todo):
         work[READ] += section.epochs * samples

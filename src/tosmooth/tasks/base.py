@@ -142,6 +142,8 @@ class Traits:
         calibrated: whether the confidence of an answer can be held against how often it is right.
         augmented: whether a sample can be shown in several augmented views, as mutual information needs it.
         mixes: whether samples can be mixed in pairs, as MixUp and CutMix do with images; inputs are images, then.
+        takes_unlabelled: whether there may be samples without labels, which students of a teacher alone learn from
+            (`data.unlabelled`).
         takes_outputs: whether a teacher may be known only by its outputs, one row a sample (`teacher.outputs`).
         glossary: pairs of a word and its meaning, for the report.
         export_formats: what a model of it can be exported as.
@@ -164,6 +166,7 @@ class Traits:
     calibrated: bool = True
     augmented: bool = False
     mixes: bool = False
+    takes_unlabelled: bool = False
     takes_outputs: bool = False
     glossary: tuple[tuple[str, str], ...] = ()
     export_formats: tuple[str, ...] = ("safetensors", "state_dict")

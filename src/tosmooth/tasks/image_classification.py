@@ -39,6 +39,7 @@ class ImageClassification(Task):
     glossary = (("Top-1", "The share of images for which the class that the model finds likeliest is the right one."),)
     augmented = True
     mixes = True
+    takes_unlabelled = True
     takes_outputs = True
     export_formats = ("safetensors", "state_dict", "huggingface", "onnx", "torch_export")
     hub_tag = "image-classification"
@@ -91,6 +92,7 @@ class ImageClassification(Task):
             limit_test=section.limit_test,
             limit_validation=section.limit_validation,
             skip_unreadable=section.on_error == "skip",
+            unlabelled=section.unlabelled,
         )
 
     def check(self, config: StudyConfig, data: StudyData) -> None:
@@ -108,13 +110,13 @@ class ImageClassification(Task):
         """
         self._check_averaged(config, data)
         self._check_last_layers(config, data)
-        section, split = config.data, data.train
-        # What is wrong with all images is wrong with one of these.
-        decoded = list(readable(split, _spread(len(split), DECODED), section.on_error == "skip"))
-        examples = _of_extreme_sizes(split) or [("training images", image) for image in decoded]
-        for key, transform in (
-            ("eval_transform", eval_transform(section.eval_transform, section.image_size)),
-            ("train_augmentation", train_transform(section.train_augmentation, section.image_size)),
+        section = config.data
+        labelled = _examples(data.train, section)
+        unlabelled = getattr(data, "unlabelled", None)
+        shown = labelled if unlabelled is None else [*labelled, *_examples(unlabelled, section)]
+        for key, transform, examples in (
+            ("eval_transform", eval_transform(section.eval_transform, section.image_size), labelled),
+            ("train_augmentation", train_transform(section.train_augmentation, section.image_size), shown),
         ):
             shapes = {tuple(transformed(image, transform, name).shape) for name, image in examples}
             if len(shapes) > 1:
@@ -186,6 +188,16 @@ class ImageClassification(Task):
 def _spread(count: int, most: int) -> range:
     """At most twice `most` indices of `count`, evenly spread."""
     return range(0, count, max(1, count // most))
+
+
+def _examples(split: ImageSplit, section: DataConfig) -> list[tuple[str, Tensor]]:
+    """Where they come from, and images (C, H, W) of all sizes that a split has, as far as can be told.
+
+    Raises:
+        DataError: one of a few cannot be read: what is wrong with all images is wrong with one of these.
+    """
+    decoded = list(readable(split, _spread(len(split), DECODED), section.on_error == "skip"))
+    return _of_extreme_sizes(split) or [("training images", image) for image in decoded]
 
 
 def _of_extreme_sizes(split: ImageSplit) -> list[tuple[str, Tensor]]:

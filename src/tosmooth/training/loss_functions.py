@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tosmooth.data.base import NO_LABEL
 from tosmooth.losses.distillation import distillation_loss
 from tosmooth.losses.fused_linear import fused_linear_distillation
 from tosmooth.losses.objectives import find_objective
@@ -37,6 +38,7 @@ def distillation_from(
     label_smoothing: float = 0.0,
     options: Mapping[str, Any] | None = None,
     topk: int | None = None,
+    unlabelled: bool = False,
 ) -> LossFunction:
     """A student's loss: distillation from one teacher of the group at one temperature.
 
@@ -51,6 +53,8 @@ def distillation_from(
         label_smoothing: of that term's labels.
         options: further arguments of the objective.
         topk: how many of the teacher's outputs count; None = all.
+        unlabelled: whether labels may be `NO_LABEL`. Such a row has the teacher's term alone, with the weight that it
+            has in every row, and the mean is over all rows. So each image counts alike, whatever else is in its batch.
     """
 
     settings: dict[str, Any] = {
@@ -74,6 +78,9 @@ def distillation_from(
                     return distillation_loss(*pair, temperature, targets=hard, reduction="none", **settings)
 
                 return expected_loss(rows_of, labels, labels=MIXED_LABELS).mean()
+            if unlabelled:
+                taught_by = distillation_loss(*pair, temperature, **{**settings, "hard_weight": 0.0})
+                return (1 - hard_weight) * taught_by + hard_weight * _hard_term(pair[0], labels, label_smoothing)
             return distillation_loss(*pair, temperature, targets=labels, **settings)
         return fused_linear_distillation(
             answer.features,
@@ -88,3 +95,11 @@ def distillation_from(
         )
 
     return loss
+
+
+def _hard_term(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
+    """Cross-entropy, 0 of rows without a label; the mean over all rows, (N, K) and (N,) → scalar."""
+    total = nn.functional.cross_entropy(
+        logits, labels, ignore_index=NO_LABEL, label_smoothing=label_smoothing, reduction="sum"
+    )
+    return total / len(labels)
