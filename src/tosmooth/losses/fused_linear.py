@@ -26,6 +26,8 @@ BY_HAND = ("hinton", "teacher_only")  # gradients written out below; those of th
 # Measured: fewer rows waste the matrix products, more of them (or of memory) leave the caches.
 CHUNK_BYTES = 32 * 2**20  # of one (rows, K) array in float32
 CHUNK_ROWS = 512
+FLOAT16_ROOM = 2.0**15  # half of the largest number in float16
+LEAST = 1e-30  # below, a chunk has no gradient, and float32 no room for its inverse
 
 
 def fused_linear_distillation(
@@ -181,6 +183,7 @@ class _FusedLinear(torch.autograd.Function):
         needs = ctx.needs_input_grad[:3]
         gradients = _Gradients(layers, needs) if any(needs) else None
         losses = layers.walk(layers.row_scale(), gradients)
+        ctx.types = layers.types
         ctx.save_for_backward(*([None] * 3 if gradients is None else gradients.parts()))
         return losses.sum()
 
@@ -192,10 +195,12 @@ class _FusedLinear(torch.autograd.Function):
             layers = _Layers(ctx.settings, *ctx.saved_tensors)
             gradients = _Gradients(layers, ctx.needs_input_grad[:3])
             layers.walk(layers.row_scale() * grad, gradients)
-            found = gradients.parts()
-        else:
+            found, types = gradients.parts(), layers.types
+        else:  # what comes down may be a loss scale, which brings a gradient back into the range of float16
             found = [None if part is None else part * grad.to(part.dtype) for part in ctx.saved_tensors]
-        return (*found, None, None, None, None)
+            types = ctx.types
+        parts = [None if part is None else part.to(kind) for part, kind in zip(found, types, strict=True)]
+        return (*parts, None, None, None, None)
 
 
 class _Layers:
@@ -212,7 +217,8 @@ class _Layers:
         teacher_bias: Tensor | None,
     ) -> None:
         self.settings = settings
-        self.given = hidden, weight, bias  # their types are those of the gradients
+        self.given = hidden, weight, bias
+        self.types = hidden.dtype, weight.dtype, None if bias is None else bias.dtype  # of the gradients
         self.wide = torch.promote_types(hidden.dtype, torch.float32)
 
         def computed(part: Tensor) -> Tensor:
@@ -260,19 +266,35 @@ class _Layers:
 
 
 class _Gradients:
-    """Accumulators for hidden states, weight and bias: wide while adding up, in the given tensors' types at the end."""
+    """Accumulators for hidden states, weight and bias, wide while adding up.
+
+    A mean over N rows makes gradients too small for float16 before a loss scale can help. There, a chunk's gradient is
+    multiplied in float16 as large as its products allow, and all three stay wide until they are handed back.
+    """
 
     def __init__(self, layers: _Layers, needs: tuple[bool, ...]) -> None:
         hidden, weight, bias = layers.given
-        self.types = hidden.dtype, weight.dtype, None if bias is None else bias.dtype
-        self.hidden = torch.empty_like(layers.hidden, memory_format=torch.contiguous_format) if needs[0] else None
+        self.types, self.wide = layers.types, layers.wide
+        self.narrow = layers.hidden.dtype == torch.float16
+        kind = layers.wide if self.narrow else layers.hidden.dtype
+        self.hidden = torch.empty(hidden.shape, device=hidden.device, dtype=kind) if needs[0] else None
         self.weight = torch.zeros_like(weight, dtype=layers.wide) if needs[1] else None
         self.bias = torch.zeros_like(bias, dtype=layers.wide) if bias is not None and needs[2] else None
 
     def add(self, rows: slice, gradient: Tensor, hidden: Tensor, weight: Tensor) -> None:
-        """Add what a chunk's gradient with respect to its logits, (rows, K), implies."""
+        """Add what a chunk's gradient with respect to its logits, (rows, K), implies; it is consumed."""
         if self.bias is not None:
             self.bias += gradient.sum(0)
+        if self.narrow:
+            sizes, largest = gradient.abs(), (part.abs().amax().to(self.wide).clamp(min=1) for part in (weight, hidden))
+            most = torch.stack([sizes.sum(dim).amax() * own for dim, own in zip((1, 0), largest, strict=True)]).amax()
+            unit = most.clamp(min=LEAST) / FLOAT16_ROOM  # no entry of either product is beyond the room in it
+            gradient = gradient.div_(unit).to(hidden.dtype)
+            if self.hidden is not None:
+                torch.mul((gradient @ weight).to(self.wide), unit, out=self.hidden[rows])
+            if self.weight is not None:
+                self.weight.addcmul_((gradient.T @ hidden).to(self.wide), unit)
+            return
         gradient = gradient.to(hidden.dtype)
         if self.hidden is not None:
             torch.mm(gradient, weight, out=self.hidden[rows])
@@ -282,9 +304,9 @@ class _Gradients:
             self.weight += torch.mm(gradient.T, hidden)
 
     def parts(self) -> list[Tensor | None]:
-        """Gradients in the inputs' types."""
+        """Gradients in the inputs' types; in float16, which they may be too small for, wide."""
         found = zip((self.hidden, self.weight, self.bias), self.types, strict=True)
-        return [None if part is None else part.to(kind) for part, kind in found]
+        return [None if part is None else part if self.narrow else part.to(kind) for part, kind in found]
 
 
 def _chunk(
