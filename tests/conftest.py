@@ -75,7 +75,7 @@ def silent() -> StudyProgress:
 @pytest.fixture
 def unreported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Studies of this test end before their page, which is a third of a tiny one's time."""
-    monkeypatch.setattr("tosmooth.study.run.build_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr("tosmooth.study.run.build_report", lambda folder, note: folder / "report.html")
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ import tosmooth.search.run
 import tosmooth.study.run
 import tosmooth.study.single  # noqa: F401
 from tosmooth.data import fashion_mnist_sample
-from tosmooth.report import page
+from tosmooth.report import build
 
 _PROGRAM = """\
 import sys
@@ -28,6 +28,6 @@ sys.stdout.buffer.write(vega_javascript().encode())
 """
 
 SCRIPT = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, check=True).stdout.decode()
-page.vega_javascript = lambda: SCRIPT  # type: ignore[assignment]
+build.vega_javascript = lambda: SCRIPT  # type: ignore[assignment]
 for name in fashion_mnist_sample.COUNTS:
     fashion_mnist_sample._values(name)

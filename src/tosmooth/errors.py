@@ -63,6 +63,10 @@ class CacheError(TosmoothError):
     """A teacher cache that cannot be used: another teacher's, damaged, being filled, or not writable."""
 
 
+class DrawingError(TosmoothError):
+    """A figure that the renderer could not draw, or the renderer itself that ended."""
+
+
 class CheckpointError(TosmoothError):
     """A checkpoint that cannot be used: damaged, or of another model."""
 

@@ -68,7 +68,7 @@ def report(
     from tosmooth.study.summary import headline_of, print_summary
 
     results = load_study(study)
-    written = build_report(study)
+    written = build_report(study, lambda text: out.print(markup(text), soft_wrap=True))
     if as_json:
         print_json({"report": str(written), "headline": headline_of(results), "verdict": results.verdict})
     else:

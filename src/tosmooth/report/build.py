@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from tosmooth.errors import StudyError, TosmoothError
+from tosmooth.errors import DrawingError, StudyError, TosmoothError
 from tosmooth.folder.paths import FIGURES, REPORT_FILE, REPORT_SUMS_FILE, STATE, TABLES, StudyDirectory
 from tosmooth.folder.sums import write_kept
 from tosmooth.report.confusions_table import confusions_table
@@ -20,7 +22,7 @@ from tosmooth.report.evidence_tables import (
 )
 from tosmooth.report.figures import make_figures
 from tosmooth.report.figures.figure import PREVIEW_NOTE
-from tosmooth.report.figures.rendering import inline_image, pdf, png, svg
+from tosmooth.report.figures.rendering import inline_image, pdf, png, svg, vega_javascript
 from tosmooth.report.figures.style import theme
 from tosmooth.report.learning_rates_table import learning_rates_table
 from tosmooth.report.page import render_page
@@ -36,16 +38,19 @@ from tosmooth.report.results_tables import (
 from tosmooth.report.smoothing_view_tables import calibration_table, objectives_table, views_table
 from tosmooth.report.tables import Table
 from tosmooth.report.translations import translations_table
+from tosmooth.terminal import shown
+from tosmooth.words.caveats import caveat_sentences
 
 
-def build_report(study_dir: Path) -> Path:
+def build_report(study_dir: Path, note: Callable[[str], None] = lambda text: None) -> Path:
     """Write the report of a study, replacing an earlier one.
 
     What the study does not have (a validation split, several seeds, an unsmoothed teacher, finished cells, advice) is
-    left out or said, never filled in.
+    left out or said, never filled in. A figure that cannot be drawn is a note, here and on the page.
 
     Args:
         study_dir: the study's folder; only its files are read.
+        note: told what could not be drawn.
 
     Returns:
         The path of `report.html`.
@@ -58,7 +63,7 @@ def build_report(study_dir: Path) -> Path:
     files = read_study(path)
     _refuse_links(path)
     try:
-        contents = _contents(files)
+        contents, lost = _contents(files)
     except (TosmoothError, OSError):
         raise
     except Exception as error:  # files by hand, of a stranger, or of another version may hold anything
@@ -67,24 +72,42 @@ def build_report(study_dir: Path) -> Path:
             f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
         ) from error
     write_kept(path, contents, StudyDirectory(path).state / REPORT_SUMS_FILE)
+    for caveat in lost:
+        for name in caveat.get("files", ()):
+            (path / name).unlink(missing_ok=True)  # an earlier report's, which shows other numbers
+    for sentence in caveat_sentences(lost, files.wording):
+        note(sentence)
     return path / REPORT_FILE
 
 
-def _contents(files: StudyFiles) -> dict[str, bytes]:
-    """Every file of the report by its path in the study, the page last; nothing is written before all are made."""
+def _contents(files: StudyFiles) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+    """Every file of the report by its path in the study, the page last, and caveats on what could not be drawn.
+
+    Nothing is written before all are made.
+    """
     figures, tables = make_figures(files), make_tables(files)
     paper_theme = theme(files.alphas, "paper")
-    contents, images = {}, {}
+    contents, images, script = {}, {}, ""
+    missing: dict[str, list[str]] = {}
     for figure in figures:
-        drawing = svg(figure.paper_spec(paper_theme, preview=files.preview))
-        image = png(drawing)
-        contents[f"{FIGURES}/{figure.key}.png"] = image
-        contents[f"{FIGURES}/{figure.key}.pdf"] = pdf(drawing)
-        images[figure.key] = inline_image(drawing, image)
+        image, page = (f"{FIGURES}/{figure.key}.{ending}" for ending in ("png", "pdf"))
+        try:
+            drawing = svg(figure.paper_spec(paper_theme, preview=files.preview))
+            contents[image] = png(drawing)
+            images[figure.key] = inline_image(drawing, contents[image])
+            contents[page] = pdf(drawing)
+        except DrawingError as error:
+            missing.setdefault(shown(str(error)), []).extend({image, page} - contents.keys())
+    lost = [{"code": "not drawn", "files": sorted(names), "reason": reason} for reason, names in missing.items()]
+    try:
+        script = vega_javascript()
+    except DrawingError as error:
+        lost.append({"code": "charts stand still", "reason": shown(str(error))})
     for table in tables:
         contents[f"{TABLES}/{table.key}.csv"] = table.csv().encode()
         contents[f"{TABLES}/{table.key}.tex"] = table.latex(PREVIEW_NOTE if files.preview else "").encode()
-    return contents | {REPORT_FILE: render_page(files, figures, images, tables).encode()}
+    contents[REPORT_FILE] = render_page(files, figures, images, tables, script, lost).encode()
+    return contents, lost
 
 
 def _refuse_links(path: Path) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 from importlib import resources
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tosmooth.report.caveats import caveats
 from tosmooth.report.figures.figure import PREVIEW_NOTE, Figure
-from tosmooth.report.figures.rendering import vega_javascript
 from tosmooth.report.figures.style import theme
 from tosmooth.report.paper_match import matching, what_differs
 from tosmooth.report.reading import StudyFiles
@@ -30,17 +30,28 @@ from tosmooth.report.wording import (
 )
 from tosmooth.tasks.metric import capital
 from tosmooth.words.answer import answers, basis
+from tosmooth.words.caveats import caveat_sentences
 from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import alpha_label, unbroken
 from tosmooth.words.objectives import objective_sentences
 from tosmooth.yaml_traps import dump
 
 
-def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str], tables: list[Table]) -> str:
+def render_page(
+    files: StudyFiles,
+    figures: list[Figure],
+    images: dict[str, str],
+    tables: list[Table],
+    vega: str,
+    lost: list[dict[str, Any]],
+) -> str:
     """The page as text.
 
     Args:
-        images: a data URL of each static figure by its key, for print and for readers without JavaScript.
+        images: a data URL of each static figure by its key, for print and for readers without JavaScript; one that
+            could not be drawn is missing.
+        vega: the script that draws the charts in the browser; without it the static figures stand there.
+        lost: caveats on what could not be drawn.
     """
     environment = Environment(
         loader=PackageLoader("tosmooth.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -48,7 +59,7 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
     )  # fmt: skip
     terms = meanings(files)
     environment.filters |= {"unbroken": unbroken, "capital": capital, "explained": lambda text: explained(text, terms)}
-    script = f"{vega_javascript()}\n{_asset('report.js')}"
+    script = f"{vega}\n{_asset('report.js')}"
     by_key = {figure.key: figure for figure in figures}
     named = {table.key: table for table in tables}
     concluded = conclusions(files.advice, beside_students(files))
@@ -89,7 +100,7 @@ def render_page(files: StudyFiles, figures: list[Figure], images: dict[str, str]
         views=sentences(files),
         inherited=inheritance(files),
         objectives=objective_sentences(files.objectives, files.metric),
-        caveats=caveats(files),
+        caveats=[*caveats(files), *caveat_sentences(lost, files.wording)],
         run=how_it_was_run(files),
         config=dump(files.config, sort_keys=False, allow_unicode=True),
         similar=how_classes_were_chosen(files.similarity),

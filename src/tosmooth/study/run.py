@@ -122,7 +122,7 @@ def run_study(
             if count := len(read_unreadable(context.directory.unreadable)):
                 where = context.directory.unreadable
                 shown.note(f"{count_of(count, 'image')} could not be read and were left out: {where}")
-            build_report(context.directory.path)
+            build_report(context.directory.path, shown.note)
             if context.tracking is not None:
                 context.tracking.conclude(*_conclusion(advice, verdict, results, context))
 

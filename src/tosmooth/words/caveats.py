@@ -63,6 +63,10 @@ def _unreadable(caveat: Facts) -> str:
     return f"{count_of(caveat['images'], 'image')} could not be read and were left out."
 
 
+def _not_drawn(caveat: Facts) -> str:
+    return f"{', '.join(caveat['files'])} could not be drawn ({caveat['reason']}); all else of the report is there."
+
+
 _EDGE_OF_RATES = (
     "The best learning rate is the {which} tried ({{learning_rate:g}}) for {{settings}} of {{of}} settings: a {beyond} "
     "one may be better still."
@@ -98,6 +102,10 @@ SENTENCES: dict[str, str | Callable[[Facts], str]] = {
     # What only the report sees.
     "no advice": "No advice was given yet: the study has not come to its end.",
     "unreadable images": _unreadable,
+    "not drawn": _not_drawn,
+    "charts stand still": (
+        "The page's script could not be made ({reason}): static figures take the place of its charts."
+    ),
     "no unsmoothed teacher": (
         "There is no unsmoothed teacher (α = 0) in this study: what smoothing itself does cannot be told."
     ),

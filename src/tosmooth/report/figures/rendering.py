@@ -9,8 +9,11 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from tosmooth.report.figures.drawing_process import DrawingProcess
+
 RESOLUTION = 300  # dots per inch of the PNG files
 LARGEST_INLINE_SVG = 150_000  # bytes; a figure of thousands of points is lighter as PNG
+_PROCESS = DrawingProcess()
 
 
 @cache
@@ -24,27 +27,37 @@ def vega_lite_version() -> str:
 
 @cache
 def vega_javascript() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one classic script that sets `window.vegaEmbed`."""
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version())
+    """Vega, Vega-Lite and Vega-Embed as one classic script that sets `window.vegaEmbed`.
+
+    Raises:
+        DrawingError: it could not be made.
+    """
+    bundle: str = _PROCESS.call(
+        "javascript_bundle", snippet="window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version()
+    )
     # The bundle declares its one-letter names at top level; in a function they stay out of the page's way.
     return f"(()=>{{{bundle}\n}})();".replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
 
 
 def svg(spec: dict[str, Any]) -> str:
-    """The drawing. Of one specification it is made once: the other formats are made from it."""
-    drawing: str = vl_convert.vegalite_to_svg(spec, vl_version=vega_lite_version(), allowed_base_urls=[])
+    """The drawing. Of one specification it is made once: the other formats are made from it.
+
+    Raises:
+        DrawingError: it could not be drawn; so do `png` and `pdf`.
+    """
+    drawing: str = _PROCESS.call("vegalite_to_svg", vl_spec=spec, vl_version=vega_lite_version(), allowed_base_urls=[])
     return drawing
 
 
 def png(drawing: str) -> bytes:
     """A PNG of an SVG at 300 dots per inch."""
-    image: bytes = vl_convert.svg_to_png(drawing, scale=1.0, ppi=RESOLUTION)
+    image: bytes = _PROCESS.call("svg_to_png", svg=drawing, scale=1.0, ppi=RESOLUTION)
     return image
 
 
 def pdf(drawing: str) -> bytes:
     """A PDF of an SVG, with its size in points."""
-    page: bytes = vl_convert.svg_to_pdf(drawing)
+    page: bytes = _PROCESS.call("svg_to_pdf", svg=drawing)
     return page
 
 
