@@ -38,7 +38,9 @@ class Result:
     notes: list[str] = field(default_factory=list)
 
     def add(self, *cells: Any) -> None:
+        """A row; what has taken minutes can be read, and is not lost with what follows."""
         self.rows.append(list(cells))
+        print("  " + ", ".join(map(shown, cells)), file=sys.stderr, flush=True)
 
     def finish(self, compute: Compute) -> None:
         """Print the table and write the JSON."""
