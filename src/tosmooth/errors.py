@@ -60,7 +60,7 @@ class StudyError(TosmoothError):
 
 
 class CacheError(TosmoothError):
-    """A teacher cache that cannot be used: another teacher's, damaged, being filled, or not writable."""
+    """A teacher cache that cannot be used: another teacher's, damaged, or not writable."""
 
 
 class DrawingError(TosmoothError):

@@ -6,9 +6,9 @@ import dataclasses
 import errno
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.processes import FORKS
 from tosmooth.config.schema import ComputeConfig, DataConfig
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import load_image_data
@@ -91,9 +92,11 @@ def test_filling_goes_on_with_the_first_missing_shard(tmp_path: Path, small_shar
 def test_a_cache_begun_meanwhile_in_other_batches_is_not_gone_on_with(tmp_path: Path, small_shards: None) -> None:
     """Its shards have other bounds than the batches that were prepared here."""
     early = TeacherCache(tmp_path, STAMP, batch_size=2)
-    filled(tmp_path, batch_size=4)
+    with TeacherCache(tmp_path, STAMP, batch_size=4).filling():
+        pass
     with pytest.raises(CacheError, match="just begun by another process, in batches of 4; run again"), early.filling():
         pass
+    filled(tmp_path)
     assert torch.equal(read_all(TeacherCache(tmp_path, STAMP, batch_size=2)), rows_of(STAMP))
 
 
@@ -182,28 +185,37 @@ def test_a_read_only_folder(tmp_path: Path) -> None:
         filled(tmp_path / "c")
 
 
-def _hold(folder: Path, ready: Any, leave: Any) -> None:
-    with TeacherCache(folder, STAMP).filling():
+def _hold(folder: Path, ready: Any, leave: Any, finishes: bool) -> None:
+    cache = TeacherCache(folder, STAMP, batch_size=2)
+    with cache.filling():
         ready.set()
-        leave.wait(30)
+        assert leave.wait(60)
+        if not finishes:
+            os.kill(os.getpid(), signal.SIGKILL)
+        for shard in cache.missing:
+            cache.write(shard, rows_of(STAMP)[shard.view, shard.first : shard.last])
 
 
-def test_a_second_writer_is_refused_and_a_dead_one_does_not_block(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready, leave = context.Event(), context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, ready, leave))
+@pytest.mark.parametrize("finishes", [True, False])
+def test_a_second_writer_waits_and_a_dead_one_does_not_block(tmp_path: Path, finishes: bool) -> None:
+    ready, leave = FORKS.Event(), FORKS.Event()
+    process = FORKS.Process(target=_hold, args=(tmp_path, ready, leave, finishes))
     process.start()
-    try:
-        assert ready.wait(60)
-        with (
-            pytest.raises(CacheError, match="being filled by another process"),
-            TeacherCache(tmp_path, STAMP).filling(),
-        ):
-            pass
-    finally:
-        process.kill()
-        process.join()
-    assert torch.equal(read_all(filled(tmp_path, batch_size=500)), rows_of(STAMP))
+    assert ready.wait(60)
+    cache = TeacherCache(tmp_path, STAMP, batch_size=4 if finishes else 2)
+    said: list[str] = []
+
+    def note(text: str) -> None:
+        said.append(text)
+        leave.set()
+
+    with cache.filling(note):
+        assert cache.complete == finishes
+        for shard in cache.missing:
+            cache.write(shard, rows_of(STAMP)[shard.view, shard.first : shard.last])
+    process.join()
+    assert said == [f"waiting for another study, which is filling {tmp_path}"]
+    assert torch.equal(read_all(TeacherCache(tmp_path, STAMP)), rows_of(STAMP))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])

@@ -9,7 +9,6 @@ traceback, and so they stay with `--json`. docs/command-line.md tells users the 
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 from tosmooth.cli import distill, grids, models, recipes, reports  # noqa: F401 - each registers its commands
 from tosmooth.cli.common import app, err, give_common_options
 from tosmooth.cli.completion import VARIABLE, answer_shell
+from tosmooth.cli.streams import open_streams
 from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError
 from tosmooth.launch import speaks
 from tosmooth.terminal import markup
@@ -90,13 +90,18 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def main() -> None:
     """Entry point of the `tosmooth` command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # rather than die of an α that a code page does not have
+    open_streams()
     if VARIABLE in os.environ:
         answer_shell(_app)
     sys.exit(_run(_app))
 
 
 def _app() -> None:
+    mistakes = [
+        f"argument {number} is no UTF-8 text: {argument}; write it in UTF-8, and rename a file whose name is not"
+        for number, argument in enumerate(sys.argv[1:], start=1)
+        if any("\ud800" <= letter <= "\udfff" for letter in argument)  # how Python keeps bytes that are none
+    ]
+    if mistakes:
+        raise ConfigError(mistakes)
     app(prog_name="tosmooth")  # also as `python -m tosmooth`

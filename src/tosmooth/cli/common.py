@@ -24,6 +24,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from tosmooth.cli import completion
+from tosmooth.cli.streams import text_stream
 from tosmooth.launch import narrate, speaks
 from tosmooth.recipes import DEFAULT_RECIPE
 from tosmooth.terminal import markup, shown
@@ -89,7 +90,7 @@ def _stdout_apart() -> Iterator[TextIO]:
     kept = os.dup(number)
     try:
         os.dup2(errors, number)
-        with os.fdopen(os.dup(kept), "w", encoding=stdout.encoding) as stream:
+        with text_stream(kept, stdout.encoding) as stream:
             yield stream
     finally:
         stdout.flush()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -24,7 +25,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher
 from tosmooth.study.teacher_answers import cache_directory, structure_of
 from tosmooth.tasks.translation import of_sentences
-from tosmooth.training.teacher_cache import weights_digest
+from tosmooth.training.teacher_cache import alone_in, weights_digest
 from tosmooth.untrusted import UnreadableError, read_json
 
 PART = 1000  # sentences of a file
@@ -59,12 +60,18 @@ def translated_training(context: Context, teacher: Teacher) -> TokenSplit:
         _write(_part(folder, start), found)
         return sum(map(len, found))
 
-    missing = on_main(lambda: [start for start in starts if not _part(folder, start).is_file()])
-    if missing:
-        context.progress.stage(f"teacher {teacher.name} translates the training sentences", epochs=len(missing), cost=0)
-    for number, start in enumerate(missing):  # part by part: the others wait for one at a time, and not too long
-        context.progress.batch(number, on_main(partial(translate_part, start)))
-    context.progress.end_stage()
+    def find_missing() -> list[int]:
+        return [start for start in starts if not _part(folder, start).is_file()]
+
+    with ExitStack() as stack:
+        if on_main(find_missing):
+            on_main(lambda: stack.enter_context(alone_in(folder, context.progress.note)))
+        if missing := on_main(find_missing):
+            title = f"teacher {teacher.name} translates the training sentences"
+            context.progress.stage(title, epochs=len(missing), cost=0)
+        for number, start in enumerate(missing):  # part by part: the others wait for one at a time, and not too long
+            context.progress.batch(number, on_main(partial(translate_part, start)))
+        context.progress.end_stage()
     targets = [ids for start in starts for ids in _read(_part(folder, start), len(sources[start : start + PART]))]
     end = data.vocabulary.eos
     longest = min(of_sentences(context.config).data.text.max_length, context.config.student.batch_size)

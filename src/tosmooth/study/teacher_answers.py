@@ -53,7 +53,7 @@ class StudyTeaching:
         """Teaching by these teachers; what is to be stored of them is computed now, as far as it is not there.
 
         Raises:
-            CacheError: a cache is another teacher's, damaged, being filled by another process, or cannot be written.
+            CacheError: a cache is another teacher's, damaged, or cannot be written.
         """
         context, views = self._context, self._context.stored_views
         if context.config.teacher.outputs:
@@ -117,7 +117,8 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
         context.taught, batch_size=cache.batch_size, views=EachView(views, stamp.view_seed)
     )
     context.progress.stage(f"storing the logits of teacher {teacher.name}", epochs=views, cost=cost)
-    fill(cache, model, batches, context.compute, layer=layer_name, on_batch=context.progress.batch)
+    progress = context.progress
+    fill(cache, model, batches, context.compute, layer=layer_name, on_batch=progress.batch, note=progress.note)
     context.progress.end_stage()
     return CachedTeacher(cache, head)
 

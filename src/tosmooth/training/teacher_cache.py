@@ -17,7 +17,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +101,31 @@ def weights_digest(model: torch.nn.Module, *more: object) -> str:
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
+    """One process at a time fills a folder that studies share; the others wait, and find it filled.
+
+    Raises:
+        CacheError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "filling.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            note(f"waiting for another study, which is filling {folder}")
+            lock.acquire()
+    except OSError as error:
+        raise CacheError(
+            f"{folder} cannot be written: {error.strerror or error}; choose another cache.directory, or set cache=off"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class TeacherCache:
@@ -195,11 +220,14 @@ class TeacherCache:
     # Filling
 
     @contextlib.contextmanager
-    def filling(self) -> Iterator[None]:
-        """Claim the folder for filling; one process at a time.
+    def filling(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+        """Claim the folder for filling; one process at a time, and the others wait.
+
+        Args:
+            note: told that another process is waited for.
 
         Raises:
-            CacheError: another process is filling it, the disk is too full, or the folder cannot be written.
+            CacheError: the disk is too full, or the folder cannot be written.
         """
         needed = sum(2 * self.stamp.width * (shard.last - shard.first) for shard in self.missing)
         parent = next(path for path in (self.folder, *self.folder.parents) if path.exists())
@@ -209,36 +237,19 @@ class TeacherCache:
                 f"the teacher cache needs {needed / 1e6:,.1f} MB, but {parent} has {free / 1e6:,.1f} MB free; make "
                 "room, choose another cache.directory, or set cache=off"
             )
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.folder / "filling.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise CacheError(
-                f"{self.folder} is being filled by another process; wait for it, or set cache=off to do without"
-            ) from None
-        except OSError as error:
-            raise CacheError(
-                f"{self.folder} cannot be written: {error.strerror or error}; choose another cache.directory, or set "
-                "cache=off"
-            ) from None
-        try:
+        with alone_in(self.folder, note):
             if (self.folder / "stamp.json").exists():
                 planned = self.batch_size
-                self._check_stamp()
-                if self.batch_size != planned:
+                self.reload()  # another process may just have finished
+                if self.batch_size != planned and not self.complete:
                     raise CacheError(
                         f"{self.folder} was just begun by another process, in batches of {self.batch_size}; run again"
                     )
-                self._check_shards()  # that process may just have finished
             else:
                 text = {"batch_size": self.batch_size, "stamp": dataclasses.asdict(self.stamp)}
                 with self._writing():
                     write_text(self.folder / "stamp.json", json.dumps(text, indent=2) + "\n")
             yield
-        finally:
-            lock.release()
 
     def reload(self) -> None:
         """Look again at what is there: another process has the lock, and may have found more."""

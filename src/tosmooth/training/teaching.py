@@ -107,6 +107,7 @@ def fill(
     *,
     layer: str | None = None,
     on_batch: Callable[[int, int], None] = lambda view, samples: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Compute the missing shards of a cache, view by view; after a stop, it goes on with the first that is missing.
 
@@ -119,13 +120,14 @@ def fill(
         compute: device and precision of the teacher.
         layer: name of the teacher's last layer, where features are stored.
         on_batch: told the view (from 0) and the samples done, for progress.
+        note: told that another process is waited for.
 
     Raises:
         CacheError: as `TeacherCache.filling` and `TeacherCache.store`.
     """
     model.eval().requires_grad_(False)
     processes = compute.processes
-    with _filling(cache, processes), _rows(model, cache.stamp.content, layer) as rows_of, torch.no_grad():
+    with _filling(cache, processes, note), _rows(model, cache.stamp.content, layer) as rows_of, torch.no_grad():
         missing = cache.missing
         for start in range(0, len(missing), processes.world):
             written: list[tuple[str, str, set[int]]] = []
@@ -161,11 +163,11 @@ def _rows(model: StudyModel, content: str, layer: str | None) -> Iterator[Callab
 
 
 @contextmanager
-def _filling(cache: TeacherCache, processes: Processes) -> Iterator[None]:
+def _filling(cache: TeacherCache, processes: Processes, note: Callable[[str], None]) -> Iterator[None]:
     """Claim the cache for all processes of the run; rank 0 holds the lock."""
     if processes.main:
         with ExitStack() as stack:
-            processes.on_main(lambda: stack.enter_context(cache.filling()))
+            processes.on_main(lambda: stack.enter_context(cache.filling(note)))
             yield
     else:
         processes.on_main(lambda: None)
