@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tosmooth.config.schema import StudentConfig
 from tosmooth.config.training import OptimizerConfig, ScheduleConfig
 from tosmooth.errors import ModelError
+from tosmooth.training import optimization
 from tosmooth.training.optimization import (
     MOMENTS,
     build_optimizer,
@@ -21,6 +22,7 @@ from tosmooth.training.optimization import (
     remembered,
     remind,
     set_learning_rate,
+    step_unless,
 )
 
 NAMES = get_args(OptimizerConfig.model_fields["name"].annotation)
@@ -267,3 +269,31 @@ def test_a_model_that_tells_no_layers_has_no_learning_rates_by_layer():
 @pytest.mark.parametrize(("name", "copies"), [("sgd", 2), ("lion", 2), ("adamw", 3), ("lamb", 3)])
 def test_copies_of_weights_that_a_model_in_training_holds(name: str, copies: int):
     assert copies_of_weights(StudentConfig(model="resnet8", epochs=1, optimizer={"name": name})) == copies
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lion"])
+def test_an_update_is_held_back_to_the_bit_also_where_the_optimiser_knows_no_flag(name: str, monkeypatch) -> None:
+    """Apple's fused optimisers refuse or ignore the flag: there, the weights are put back. Three steps, one bad."""
+    config = OptimizerConfig(name=name, learning_rate=0.1, weight_decay=0.1)
+
+    def trained() -> list[list[Tensor]]:
+        torch.manual_seed(0)
+        model, stopped, found = nn.Linear(5, 3), torch.zeros(()), []
+        optimizer = build_optimizer(model, config)
+        for bad in (False, False, True, True):
+            model(torch.randn(8, 5)).square().sum().backward()
+            if bad:
+                stopped = torch.ones(())
+                model.weight.grad.fill_(float("nan"))
+            step_unless(optimizer, list(model.parameters()), stopped)
+            optimizer.zero_grad()
+            found.append([parameter.detach().clone() for parameter in model.parameters()])
+        return found
+
+    flagged = trained()
+    monkeypatch.setattr(optimization, "NO_FOUND_INF", ("cpu",))
+    put_back = trained()
+    for step, (one, other) in enumerate(zip(flagged, put_back, strict=True)):
+        assert all(map(torch.equal, one, other)), step
+    assert not torch.equal(flagged[0][0], flagged[1][0])
+    assert torch.equal(flagged[1][0], flagged[3][0])

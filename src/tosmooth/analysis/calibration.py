@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tosmooth.analysis.exact import host_of
 from tosmooth.analysis.selective import risk_coverage_area
 
 BINS = 15
@@ -74,7 +75,7 @@ class ClassificationMetrics:
             )
         if logits.isnan().any():
             raise ValueError("logits hold NaN")
-        device = torch.device("cpu") if logits.device.type == "mps" else logits.device  # MPS has no float64
+        device = host_of(logits.device)
         self._to(device)
         values, labels = logits.detach().float().to(device), labels.to(device)
         # torchmetrics puts a confidence of exactly 1 into a bin of its own, a 16th, which inflates the error of very

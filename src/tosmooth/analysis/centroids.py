@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from tosmooth.analysis.exact import host_of
+
 CHUNK = 65_536  # rows taken to float64 at a time
 
 
@@ -58,9 +60,9 @@ class ClassCentroids:
             )
         if not torch.isfinite(values).all():
             raise ValueError("features hold NaN or infinite values")
-        if values.device.type == "mps":  # which has no float64
-            values, classes = values.cpu(), classes.cpu()
-        self.to(values.device)
+        host = host_of(values.device)
+        values, classes = values.to(host), classes.to(host)
+        self.to(host)
         for part, own in zip(torch.split(values, CHUNK), torch.split(classes, CHUNK), strict=True):
             self._add(part.to(torch.float64), own)
 

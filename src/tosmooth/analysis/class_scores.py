@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tosmooth.analysis.exact import exact
+
 FEWEST_SAMPLES = 20  # of a class that can be called the worst one: fewer say too little
 
 
@@ -62,4 +64,4 @@ def agreement(one: Tensor, other: Tensor) -> float:
     if one.shape != other.shape:
         raise ValueError(f"answers to other samples: {tuple(one.shape)} and {tuple(other.shape)}")
     both = (one >= 0) & (other >= 0)
-    return 100 * float((one == other)[both].double().mean()) if both.any() else float("nan")
+    return 100 * float(exact((one == other)[both]).mean()) if both.any() else float("nan")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tosmooth.analysis.exact import exact
+
 
 def errors_on(predicted: Tensor, labels: Tensor, classes: Tensor) -> float:
     """The share of all samples that are taken for a class of their own class's set, in percent.
@@ -31,4 +33,4 @@ def errors_on(predicted: Tensor, labels: Tensor, classes: Tensor) -> float:
     own, answer = labels[counted].long(), predicted[counted].long()
     if not len(own):
         return float("nan")
-    return 100 * float((classes[own, answer] & (own != answer)).double().mean())
+    return 100 * float(exact(classes[own, answer] & (own != answer)).mean())

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.centroids import ClassCentroids
+from tosmooth.analysis.exact import exact
 
 Normalisation = Literal["mean_distance", "within_spread", "none"]
 BLOCK = 2**23  # distances looked at together: 64 MB
@@ -43,7 +44,7 @@ def centroid_distances(centroids: Tensor | ClassCentroids, *, debias: bool = Fal
 
 def _distances(centroids: Tensor | ClassCentroids, debias: bool, rows: slice) -> Tensor:
     """Some rows of the distances, (R, K)."""
-    points = centroids.centroids if isinstance(centroids, ClassCentroids) else centroids.to(torch.float64)
+    points = centroids.centroids if isinstance(centroids, ClassCentroids) else exact(centroids)
     squared = _pairwise(points)[rows] if len(points) <= FEW else _by_product(points, rows)
     if not debias:
         return squared.sqrt()

@@ -34,7 +34,7 @@ def mutual_information(samples: Tensor) -> float:
     """
     if samples.ndim != 2 or min(samples.shape) < 2:
         raise ValueError(f"samples must be (N images, L views), both at least 2; got {tuple(samples.shape)}")
-    values = samples.detach().to("cpu", torch.float64)
+    values = samples.detach().cpu().double()
     if not values.isfinite().all():
         raise ValueError("samples hold NaN or infinite values")
     images, views = values.shape

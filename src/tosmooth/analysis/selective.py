@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from tosmooth.analysis.exact import exact
+
 
 def risk_coverage_area(confidence: Tensor, correct: Tensor) -> float:
     """The area under the risk–coverage curve (AURC): the mean error rate over all coverages.
@@ -32,8 +34,8 @@ def risk_coverage_area(confidence: Tensor, correct: Tensor) -> float:
         raise ValueError(
             f"expected confidences and answers (N,), N > 0; got {tuple(confidence.shape)}, {tuple(correct.shape)}"
         )
-    _, group = torch.unique(confidence, return_inverse=True)  # ascending
-    wrong, size = 1 - correct.double(), group.bincount()
+    _, group = torch.unique(exact(confidence), return_inverse=True)  # ascending
+    wrong, size = 1 - exact(correct), group.bincount()
     rate = torch.zeros(len(size), dtype=torch.float64, device=wrong.device).index_add_(0, group, wrong) / size
     errors = rate[group.sort(descending=True).values].cumsum(0)  # (N,), among the i surest
     return float((errors / torch.arange(1, len(errors) + 1, device=errors.device)).mean())

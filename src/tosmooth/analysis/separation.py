@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tosmooth.analysis.exact import exact
+
 LARGEST_SCATTER = 2**27  # numbers, of 8 bytes: one GiB
 
 
@@ -83,7 +85,7 @@ def add_products(counts: Tensor, sums: Tensor, products: Tensor, features: Tenso
     for label in torch.unique(labels).tolist():
         if label == -100:
             continue
-        own = features[labels == label].detach().to(counts.device, torch.float64)
+        own = exact(features[labels == label].detach()).to(counts.device)
         counts[label] += len(own)
         sums[label] += own.sum(0)
         products[label] += own.T @ own
@@ -107,7 +109,7 @@ class ClassSeparation:
             raise ValueError(
                 f"centroids must be (K, D) and pairs (K, K), got {tuple(centroids.shape)} and {tuple(pairs.shape)}"
             )
-        self._centroids = centroids.to(torch.float64)
+        self._centroids = centroids = exact(centroids)
         self._pairs = _either_way(pairs.to(centroids.device))
         self._counts = torch.zeros(len(centroids), dtype=torch.float64, device=centroids.device)
         # Of projections (K, K): row a, column b holds those of class a onto the line to b.

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tosmooth.analysis.exact import host_of
+
 CHUNK = 2**22  # logits worked on at once, in float64
 Z95 = 1.959963984540054
 _COLUMNS = (
@@ -64,9 +66,8 @@ class SmoothingStatistics:
             )
         if not torch.isfinite(logits).all():
             raise ValueError("logits hold NaN or infinite values")
-        logits = logits.detach()
-        if logits.device.type == "mps":  # which has no float64
-            logits, labels = logits.cpu(), labels.cpu()
+        host = host_of(logits.device)
+        logits, labels = logits.detach().to(host), labels.to(host)
         size = max(1, CHUNK // self.num_classes)
         for values, own in zip(torch.split(logits, size), torch.split(labels, size), strict=True):
             self._add(values.double(), own)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from tosmooth.analysis.exact import exact
 from tosmooth.analysis.stability import check_probabilities
 
 
@@ -35,5 +36,5 @@ def smoothness(probabilities: Tensor, labels: Tensor) -> float:
         raise ValueError(f"smoothness needs at least 2 classes and one row, got {classes} and {len(own_labels)}")
     if own_labels.min() < 0 or own_labels.max() >= classes:
         raise ValueError(f"labels must be in [0, {classes}); found {int(own_labels.min())} to {int(own_labels.max())}")
-    own = probabilities.detach()[kept].double().gather(1, own_labels[:, None])
-    return classes / (classes - 1) * float((1 - own).mean())
+    own = probabilities.detach()[kept].gather(1, own_labels[:, None])
+    return classes / (classes - 1) * float((1 - exact(own)).mean())

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tosmooth.analysis.exact import host_of
+
 MOST_CLASSES = 4000  # beyond it, K × K sums for every T no longer fit; the shares of similar classes are left out
 
 
@@ -53,7 +55,7 @@ class SoftTargets:
         """Add finite logits (N, K) with labels (N,) in [0, K)."""
         if not len(labels):
             return
-        device = torch.device("cpu") if logits.device.type == "mps" else logits.device  # MPS has no float64
+        device = host_of(logits.device)
         self._sums, self._rest = self._sums.to(device), self._rest.to(device)
         values, labels = logits.detach().to(device).double(), labels.to(device)
         others = values.scatter(1, labels[:, None], -math.inf)

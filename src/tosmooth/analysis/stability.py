@@ -12,6 +12,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from tosmooth.analysis.centroids import ClassCentroids
+from tosmooth.analysis.exact import exact
 
 
 def stability(probabilities: Tensor, labels: Tensor) -> float:
@@ -59,7 +60,7 @@ def check_probabilities(probabilities: Tensor, labels: Tensor) -> None:
         )
     if labels.is_floating_point():
         raise ValueError(f"labels must be integers, got {labels.dtype}")
-    rows = probabilities.detach()[labels != -100].double()
+    rows = exact(probabilities.detach()[labels != -100])
     # Rows of a softmax in half precision sum to 1 within about 0.01. NaN fails both comparisons.
     if not (((rows >= 0) & (rows <= 1.001)).all() and ((rows.sum(1) - 1).abs() <= 0.02).all()):
         raise ValueError("each row of probabilities must hold values in [0, 1] that sum to 1; were logits given?")

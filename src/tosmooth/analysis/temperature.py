@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from tosmooth.analysis.exact import exact
+
 MOST_KEPT = 2**24  # logits that are kept for the fit: 64 MiB a model, 16,000 samples of 1,000 classes
 MOST_AT_ONCE = 2**24  # logits that are looked at at once, in float64
 RANGE = 100.0  # T is looked for in [1 / RANGE, RANGE]
@@ -88,6 +90,7 @@ def _fit(parts: list[tuple[Tensor, Tensor]], total: Callable[[float], float]) ->
 
 def _slope(logits: Tensor, labels: Tensor, scale: float) -> float:
     """The derivative of the summed negative log-likelihood of softmax(scale · logits) by the scale."""
-    values = logits.double()  # (n, K)
+    values = exact(logits)  # (n, K)
+    labels = labels.to(values.device)
     expected = ((scale * values).softmax(1) * values.masked_fill(values == -math.inf, 0.0)).sum(1)  # (n,)
     return float((expected - values.gather(1, labels[:, None]).squeeze(1)).sum())

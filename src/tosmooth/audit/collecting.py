@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
+from tosmooth.analysis.exact import exact
 from tosmooth.analysis.similarity import default_similar_count, similar_classes
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics
 from tosmooth.analysis.soft_targets import MOST_CLASSES, SoftTarget, SoftTargets
@@ -48,9 +49,7 @@ class Collected:
         self.metrics.update(logits, labels)
         self._targets.update(logits, labels)
         if self._few:
-            self._probabilities.update(
-                logits.double().softmax(1) if logits.device.type != "mps" else logits.softmax(1), labels
-            )
+            self._probabilities.update(exact(logits).softmax(1), labels)
         described = features if features is not None else logits if self._few else None
         if described is None:
             return

@@ -314,8 +314,7 @@ def _view(
         with torch.no_grad(), model.shown_as(spec):
             size = bench.config.compute.eval_batch_size
             for own, theirs in zip(torch.split(images, size), torch.split(labels, size), strict=True):
-                with compute.autocast():
-                    logits = model(own.to(compute.device))
+                logits = model(own.to(compute.device))
                 chosen, targets = logits[:, columns].float(), theirs.to(compute.device)
                 right.append((chosen.argmax(dim=1) == targets).cpu().numpy())
                 loss += float(torch.nn.functional.cross_entropy(chosen, targets, reduction="sum"))

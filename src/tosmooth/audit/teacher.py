@@ -211,8 +211,7 @@ def audit_model(
             if not batch.counted:
                 continue
             pixels, labels = bench.compute.put(batch)[:2]
-            with bench.compute.autocast():
-                logits, features = (model(pixels), None) if features_of is None else features_of(pixels)
+            logits, features = (model(pixels), None) if features_of is None else features_of(pixels)
             own = labels if outputs is None else outputs.index.to(labels.device)[labels]
             try:
                 collected.update(logits, own, features)

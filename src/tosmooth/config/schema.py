@@ -346,9 +346,13 @@ class CacheConfig(Section):
 class ComputeConfig(Section):
     """Where and in which precision the work is done."""
 
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: a GPU if there is one")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto", description="auto: a GPU if there is one, but the CPU on Macs, as no Mac has run the tests yet"
+    )
     precision: Literal["auto", "float32", "bf16"] = Field(
-        "auto", description="auto: bf16 autocast on a GPU that has it, float32 elsewhere"
+        "auto",
+        description="of training; auto: bf16 autocast on a GPU that has it, float32 elsewhere; evaluation and "
+        "centroids are in float32 always",
     )
     teacher_precision: Literal["auto", "float32", "bf16"] = Field(
         "auto",

@@ -38,6 +38,7 @@ from tosmooth.tasks.find import find_task
 from tosmooth.trackers.outbox import Tracking, check_trackers
 from tosmooth.training.checkpoint import CheckpointStore
 from tosmooth.training.compute import Compute
+from tosmooth.training.device import APPLE_LEFT_ALONE, leaves_apple_alone
 from tosmooth.training.optimization import build_optimizer
 from tosmooth.training.stopping import Stopping
 
@@ -109,6 +110,8 @@ class Context(Bench):
         """The same without a claim: for a process that works on a study which another one has claimed."""
         check_trackers(config.trackers)
         compute = Compute.from_config(config.compute)
+        if leaves_apple_alone(config.compute):
+            progress.note_once(APPLE_LEFT_ALONE)
         progress.samples = find_task(config.task).samples
 
         def load() -> StudyData:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from tosmooth.analysis.exact import host_of
 from tosmooth.analysis.separation import ClassSeparation, separation_from
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import SEPARATION_FILE, WEIGHTS_FILE
@@ -38,8 +39,7 @@ def measure_separation(context: Context, done: Mapping[str, Cell]) -> None:
         if not on_main(lambda: (context.folder(cell) / WEIGHTS_FILE).is_file()):  # noqa: B023
             context.progress.note(f"{cell.name}: its weights are gone, so d′ is not measured")
             continue
-        device = context.compute.device
-        centres = centroids.centroids.to("cpu" if device.type == "mps" else device)  # which has no float64
+        centres = centroids.centroids.to(host_of(context.compute.device))
         found = ClassSeparation(centres, similarity.similar | similarity.dissimilar)
         d_prime = separation_of(
             context.trained_model(cell), batches, context.compute, found, context.last_layer(cell),

@@ -165,6 +165,5 @@ def shifted(images: Tensor, shifts: Tensor) -> Tensor:
 
 def _logits(context: Context, model: StudyModel, batch: Any) -> tuple[Tensor, Tensor]:
     images, labels = context.compute.put(batch)[:2]
-    with context.compute.autocast():
-        logits = model(images)
+    logits = model(images)
     return logits.float(), labels

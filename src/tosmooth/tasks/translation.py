@@ -258,15 +258,14 @@ class Translation(Task):
     ) -> list[str]:
         """What a model makes of the sources of a split, as text."""
         vocabulary, section = cast(TranslationData, data).vocabulary, of_sentences(config).translation
-        with compute.autocast():
-            found = translate(
-                cast(TranslationModel, model),
-                vocabulary,
-                [ids.tolist() for ids in split.source_ids],
-                beam=section.beam,
-                length_penalty=section.length_penalty,
-                batch_tokens=max(1, config.compute.eval_batch_size // section.beam),
-            )
+        found = translate(
+            cast(TranslationModel, model),
+            vocabulary,
+            [ids.tolist() for ids in split.source_ids],
+            beam=section.beam,
+            length_penalty=section.length_penalty,
+            batch_tokens=max(1, config.compute.eval_batch_size // section.beam),
+        )
         return [vocabulary.decode(ids) for ids in found]
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cache, partial
 from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from tosmooth.config.schema import ComputeConfig
@@ -18,6 +17,7 @@ from tosmooth.data.batches import Batch
 from tosmooth.errors import ConfigError
 from tosmooth.memory import free_memory
 from tosmooth.models.study_model import StudyModel
+from tosmooth.training.device import exact_float32, find_device, has_bf16
 from tosmooth.training.processes import Processes, lost_peers
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -65,19 +65,13 @@ class Compute:
         """Resolve `auto` against this machine.
 
         Raises:
-            ConfigError: the device asked for is not there.
+            ConfigError: the device asked for is not there, or something asked for is not to be had on it.
         """
         if config.threads is not None:
             torch.set_num_threads(config.threads)
-        available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if config.device != "auto" and not available[config.device]:
-            here = ", ".join(name for name, there in available.items() if there)
-            raise ConfigError([f"compute.device: {config.device} is not available on this machine (available: {here})"])
-        patience = InitProcessGroupKwargs(timeout=timedelta(minutes=config.timeout_minutes))
-        with lost_peers():
-            accelerator = Accelerator(cpu=config.device == "cpu", kwargs_handlers=[patience])
-        # Accelerate chooses the GPU of this process among several.
-        device = torch.device("mps") if config.device == "mps" else accelerator.device
+        accelerator, device = find_device(config)
+        if device.type == "cuda":
+            exact_float32()
         processes = Processes.here(device)
         if processes.world > 1 and config.compile == "on":
             raise ConfigError(["compute.compile: on is not available in several processes; set compute.compile=off"])
@@ -85,10 +79,9 @@ class Compute:
             raise ConfigError(["compute.fused_loss: on is not available in several processes; set it to auto"])
         if config.sync_batchnorm and device.type != "cuda":
             raise ConfigError(["compute.sync_batchnorm: true needs GPUs; on CPUs statistics are those of each process"])
-        on_gpu = device.type == "cuda" and torch.cuda.is_bf16_supported()
         precision, teacher_precision = config.precision, config.teacher_precision
         if precision == "auto":
-            precision = "bf16" if on_gpu else "float32"
+            precision = "bf16" if has_bf16(device) else "float32"
         if teacher_precision == "auto":
             # A frozen teacher only runs forward, which bf16 halves on CPUs that have the instructions (others emulate
             # it, slowly). Training gains less there, so models in training stay in float32 unless asked.
@@ -152,7 +145,7 @@ class Compute:
             return nn.parallel.DistributedDataParallel(_Classifier(model), device_ids=here)
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision for a forward pass of a model in training or evaluation; float32 needs none."""
+        """Mixed precision for a forward pass of a model in training. What is measured of models is in float32."""
         return self._autocast(self.precision)
 
     def teacher_autocast(self) -> AbstractContextManager[object]:

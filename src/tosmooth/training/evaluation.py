@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
+from tosmooth.analysis.exact import host_of
 from tosmooth.analysis.separation import ClassSeparation
 from tosmooth.analysis.temperature import TemperatureFit
 from tosmooth.data.batches import Batches
@@ -89,7 +90,7 @@ def evaluate(
     Args:
         model: on the device.
         batches: the split in order.
-        compute: device and precision.
+        compute: the device. The pass is in float32, whatever the precision of training.
         centroids: whether to accumulate the class centroids of the penultimate features.
         keep: classes whose features are handed back.
         layer: name of the model's last layer, where it is ambiguous.
@@ -115,8 +116,7 @@ def evaluate(
             if not batch.counted:
                 continue
             inputs, labels, indices = compute.put(batch)[:3]
-            with compute.autocast():
-                logits, features = read(inputs)
+            logits, features = read(inputs)
             seen += len(labels)
             if not finite or not _usable(logits, features):
                 finite = False
@@ -194,7 +194,7 @@ def _reduced(found: ClassCentroids | None, num_classes: int, compute: Compute) -
     if not width:
         return None
     found = found or ClassCentroids(num_classes, width)
-    found.to(compute.device)
+    found.to(host_of(compute.device))
     found.reduce(compute.processes.sum)
     return found
 
@@ -245,8 +245,7 @@ def features_of_classes(
             if not batch.counted or not chosen.any():
                 continue
             alone = isinstance(inputs, Tensor)  # the tokens of a sentence are not read one by one
-            with compute.autocast():
-                _, features = read(inputs[chosen] if alone else inputs)
+            _, features = read(inputs[chosen] if alone else inputs)
             assert features is not None
             features = features if alone else features[chosen]
             kept.append((features.float().cpu(), own[chosen].cpu(), indices[chosen].cpu()))
@@ -275,8 +274,7 @@ def separation_of(
             if not batch.counted:
                 continue
             inputs, labels = compute.put(batch)[:2]
-            with compute.autocast():
-                _, features = read(inputs)
+            _, features = read(inputs)
             assert features is not None
             found.update(features, followed.of(labels))
     if compute.processes.world > 1:

@@ -13,12 +13,14 @@ from tosmooth.config.schema import TrainingConfig
 from tosmooth.config.training import OptimizerConfig, ScheduleConfig
 from tosmooth.errors import ModelError
 
-# Fused: one kernel for all parameters, and an update that a flag on the device can hold back (see `Trainee.step`).
+# Fused: one kernel for all parameters, and an update that a flag on the device can hold back (see `step_unless`).
 FUSED: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
 }
+# Devices whose fused optimisers do not leave an update out where ``found_inf`` is 1: Apple's refuse or ignore it.
+NO_FOUND_INF = ("mps",)
 # Numbers that an optimiser remembers for each weight.
 MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2, "nadamw": 2, "adopt": 2, "lamb": 2, "lars": 1, "lion": 1}
 # One cycle as torch's OneCycleLR has it: the share of its steps that rise, and shares of the peak at its ends.
@@ -82,9 +84,29 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group.get("lr_scale", 1.0)
 
 
-def holds_back(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether its update is left out where the flag ``found_inf`` is 1, without anybody waiting for the device."""
-    return bool(optimizer.defaults.get("fused"))
+def step_unless(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], stopped: Tensor) -> None:
+    """An update that is left out where a flag on the device is 1: the weights stay the same bits.
+
+    Nobody waits for the device, but for optimisers that are not fused. What an optimiser remembers of a step that was
+    left out is worth nothing, so the flag must stay 1.
+
+    Args:
+        optimizer: with the gradients of the step.
+        parameters: all that it changes.
+        stopped: () 0 or 1, on the device.
+    """
+    if not optimizer.defaults.get("fused"):
+        if not stopped.item():
+            optimizer.step()
+    elif stopped.device.type in NO_FOUND_INF:
+        before = [parameter.detach().clone() for parameter in parameters]
+        optimizer.step()
+        with torch.no_grad():
+            for parameter, old in zip(parameters, before, strict=True):
+                parameter.copy_(torch.where(stopped > 0, old, parameter))
+    else:
+        optimizer.found_inf = stopped  # type: ignore[attr-defined]  # the hook that loss scaling uses
+        optimizer.step()
 
 
 def remembered(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]) -> Iterator[tuple[str, Tensor]]:
@@ -113,7 +135,7 @@ def remind(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], key
         group[name] = value.clone() if value.is_floating_point() else value.item()
         return
     parameter = parameters[int(number)]
-    if name == "step" and not holds_back(optimizer):  # counted by the host
+    if name == "step" and not optimizer.defaults.get("fused"):  # counted by the host
         optimizer.state[parameter][name] = value.clone()
         return
     # In the parameter's own memory layout: fused optimisers go through both by address.

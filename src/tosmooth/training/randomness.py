@@ -20,10 +20,10 @@ class RandomStream:
     """
 
     def __init__(self, seed: int, device: torch.device | None = None) -> None:
-        self._cuda = device if device is not None and device.type == "cuda" else None
+        self._device = device if device is not None and device.type in {"cuda", "mps"} else None
         self._own = [torch.Generator().manual_seed(seed).get_state()]
-        if self._cuda is not None:
-            self._own.append(torch.Generator(self._cuda).manual_seed(seed).get_state())
+        if self._device is not None:
+            self._own.append(torch.Generator(self._device).manual_seed(seed).get_state())
         self._outer: list[torch.Tensor] = []
 
     def state(self) -> list[torch.Tensor]:
@@ -42,14 +42,19 @@ class RandomStream:
 
     def _current(self) -> list[torch.Tensor]:
         states = [torch.get_rng_state()]
-        if self._cuda is not None:
-            states.append(torch.cuda.get_rng_state(self._cuda))
+        if self._device is not None:
+            on_apple = self._device.type == "mps"
+            states.append(torch.mps.get_rng_state() if on_apple else torch.cuda.get_rng_state(self._device))
         return states
 
     def _install(self, states: list[torch.Tensor]) -> None:
         torch.set_rng_state(states[0])
-        if self._cuda is not None:
-            torch.cuda.set_rng_state(states[1], self._cuda)
+        if self._device is None:
+            return
+        if self._device.type == "mps":
+            torch.mps.set_rng_state(states[1])
+        else:
+            torch.cuda.set_rng_state(states[1], self._device)
 
     def __enter__(self) -> RandomStream:
         self._outer = self._current()

@@ -26,11 +26,11 @@ from tosmooth.training.loss_functions import LossFunction
 from tosmooth.training.moving_average import average_of
 from tosmooth.training.optimization import (
     build_optimizer,
-    holds_back,
     learning_rate,
     remembered,
     remind,
     set_learning_rate,
+    step_unless,
 )
 from tosmooth.training.randomness import RandomStream
 
@@ -149,12 +149,7 @@ class Trainee:
         else:  # the flag must rise in all processes or in none
             mean = self.compute.processes.sum(loss.detach() / self.compute.processes.world)
             self._flag(mean, self._gradient_norm(), share.total)
-        if holds_back(self.optimizer):
-            # They skip the update where this is 1: the hook that loss scaling uses.
-            self.optimizer.found_inf = self.stopped  # type: ignore[attr-defined]
-            self.optimizer.step()
-        elif not self.stopped.item():
-            self.optimizer.step()
+        step_unless(self.optimizer, self.parameters, self.stopped)
         self.optimizer.zero_grad(set_to_none=True)
         self.step_count += 1
         if self.average is not None:
