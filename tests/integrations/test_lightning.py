@@ -9,13 +9,15 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.data import DataLoader, TensorDataset
 
 import tosmooth
 from tests.integrations.models import TinyNet, images, marian, moved, sentences, stacked, weights
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.errors import ModelError
-from tosmooth.integrations.lightning import DiffusionCallback, DistillationModule
+from tosmooth.integrations.batches import Parts
+from tosmooth.integrations.lightning import DiffusionCallback, DistillationModule, _count
 
 
 def trainer(folder: Path, callbacks: Any = (), **settings: Any) -> Any:
@@ -91,6 +93,11 @@ def test_a_checkpoint_holds_the_student_alone_and_is_read_again(tmp_path: Path) 
         tmp_path / "last.ckpt", student=TinyNet(7), teacher=TinyNet(1), temperature=2.0
     )
     assert not moved(weights(module.student), again.student)
+
+
+def test_the_rows_that_count_are_counted_where_the_labels_are() -> None:
+    with FakeTensorMode():  # to read a number is an error
+        assert _count(Parts((), {}, torch.zeros(2, 3, dtype=torch.int64))).shape == ()
 
 
 def test_sentences_as_dictionaries(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def pairs():
 
 def own_logits(backbone, inputs):
     given = {"input_ids": inputs.source, "attention_mask": inputs.source_mask.long()}
-    return backbone(**given, decoder_input_ids=inputs.decoder_inputs).logits[inputs.positions]
+    return backbone(**given, decoder_input_ids=inputs.decoder_inputs).logits.flatten(0, 1)[inputs.positions]
 
 
 def test_pretrained_logits_are_the_librarys_and_made_by_one_layer(folder):

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
+import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tosmooth.config.schema import ComputeConfig
 from tosmooth.recipes.reading import load_config
@@ -23,13 +28,68 @@ def test_a_study_in_bf16_is_evaluated_and_measured_in_float32(tiny_raw):
     assert one.columns("val") == other.columns("val")
 
 
-def test_features_that_are_not_finite_are_told_where_some_were_to_be_kept(tiny_raw):
+class Reads(TorchDispatchMode):
+    """Counts how often the host asks for a number on the device, or for how many elements a mask selects."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        asked = (
+            torch.ops.aten._local_scalar_dense.default,
+            torch.ops.aten.nonzero.default,
+            torch.ops.aten.equal.default,
+        )
+        self.count += func in asked
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def parts(tiny_raw):
+    """A model, the batches of its validation split by their size, and the CPU."""
     config = load_config(tiny_raw)
     task = find_task(config.task)
     data, compute = task.load_data(config), Compute.from_config(ComputeConfig(device="cpu"))
-    model = task.new_model(config, data, config.student.model, 0)
+    model = compute.place(task.new_model(config, data, config.student.model, 0))
+    pipeline = task.pipeline(config.data, data, compute.device)
+    return model, lambda size: pipeline.evaluation(data.validation, batch_size=size), compute
+
+
+def test_a_pass_reads_its_flags_once_however_many_batches_it_has(parts, monkeypatch):
+    # On the CPU these two look at numbers; on a GPU they do not.
+    module = importlib.import_module("torchmetrics.functional.classification.calibration_error")
+    monkeypatch.setattr(module, "normalize_logits_if_needed", lambda probabilities, _: probabilities)
+    monkeypatch.setattr(torch.nn.functional, "one_hot", lambda labels, count: torch.eye(count).long()[labels])
+    model, batches, compute = parts
+    reads = []
+    for size in (50, 5):
+        with Reads() as found:
+            evaluate(model, batches(size), compute)
+        reads.append(found.count)
+    assert reads[0] == reads[1]
+
+
+def test_from_the_first_batch_that_is_not_finite_on_nothing_is_judged(parts):
+    model, batches, compute = parts
+    seen = 0
+
+    def third(module: Any, inputs: Any, logits: torch.Tensor) -> torch.Tensor:
+        nonlocal seen
+        seen += 1
+        return logits * float("nan") if seen == 3 else logits
+
+    hook = model.backbone.register_forward_hook(third)
+    try:
+        found = evaluate(model, batches(10), compute)
+    finally:
+        hook.remove()
+    assert not found.finite
+    assert (found.correct[:20] >= 0).all()
+    assert (found.correct[20:] == -1).all()
+
+
+def test_features_that_are_not_finite_are_told_where_some_were_to_be_kept(parts):
+    model, batches, compute = parts
     with torch.no_grad():
         next(model.parameters()).fill_(float("nan"))
-    batches = task.pipeline(config.data, data, compute.device).evaluation(data.validation, batch_size=50)
-    found = evaluate(compute.place(model), batches, compute, centroids=True, keep=(0, 1, 2))
+    found = evaluate(model, batches(50), compute, centroids=True, keep=(0, 1, 2))
     assert (found.finite, found.features) == (False, None)

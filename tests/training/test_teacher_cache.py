@@ -56,7 +56,10 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 def read_all(cache: TeacherCache, stamp: Stamp = STAMP) -> Tensor:
     order = torch.randperm(stamp.views * stamp.samples, generator=torch.Generator().manual_seed(0))
     found = torch.empty(len(order), stamp.width)
-    found[order] = cache.rows(order % stamp.samples, order // stamp.samples)
+    samples, views = order % stamp.samples, order // stamp.samples
+    found[order] = cache.rows(samples, views)
+    on_host = samples.numpy(), views.numpy()  # numbers that need not be fetched from a GPU
+    assert torch.equal(cache.rows(samples, views, on_host), found[order])
     return found.reshape(stamp.views, stamp.samples, stamp.width)
 
 

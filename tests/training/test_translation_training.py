@@ -89,8 +89,11 @@ def batch(sentences: Sentences) -> Batch:
 
 def padding_of(inputs: Any) -> set[str]:
     """The sides that are padded."""
-    masks = {"source": inputs.source_mask, "target": inputs.positions}
-    return {side for side, mask in masks.items() if not mask.all()}
+    whole = {
+        "source": bool(inputs.source_mask.all()),
+        "target": len(inputs.positions) == inputs.decoder_inputs.numel(),
+    }
+    return {side for side, all_real in whole.items() if not all_real}
 
 
 def token_logits(model: TranslationModel, data: TranslationData, indices: Tensor) -> Iterator[tuple[int, Tensor]]:
@@ -100,7 +103,7 @@ def token_logits(model: TranslationModel, data: TranslationData, indices: Tensor
         source = torch.from_numpy(split.source_ids[pair])[None]
         target = split.target_ids[pair].tolist()
         decoder = torch.tensor([[data.vocabulary.start, *target[:-1]]])
-        everything = torch.ones_like(decoder, dtype=torch.bool)
+        everything = torch.arange(decoder.numel())
         yield from zip(
             target,
             model(TokenInputs(source, torch.ones_like(source, dtype=torch.bool), decoder, everything)),

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tosmooth.data.augmentation import transformed
 from tosmooth.data.base import SKIP_HINT, ImageSplit
-from tosmooth.data.views import EpochViews, FreshViews, Outcomes, ViewSchedule
+from tosmooth.data.views import EpochViews, FreshViews, Numbers, Outcomes, ViewSchedule
 from tosmooth.errors import DataError
 from tosmooth.models.translation_inputs import TokenInputs
 
@@ -30,6 +30,8 @@ class Batch(NamedTuple):
     processes work on a batch, each has a slice of it, and `total` says how many images all slices have (None = these).
     A `placeholder` holds an image that must not count: this process has no part in the batch, or nothing could be read.
     With `neighbour`, the first image is not of this slice but the one before it, for `Mixing`, which drops it.
+    `on_host` has the numbers of `indices` and `views` once more, for whoever looks something up by them on the host: to
+    fetch them back from a GPU is to wait for it.
     """
 
     inputs: Tensor | TokenInputs
@@ -39,6 +41,7 @@ class Batch(NamedTuple):
     total: int | None = None
     placeholder: bool = False
     neighbour: bool = False
+    on_host: tuple[Numbers, Numbers | None] | None = None
 
     @property
     def counted(self) -> int:
@@ -175,10 +178,13 @@ class ResidentBatches(Batches):
         # The whole epoch's order and draws go to the device at once: a transfer a batch would make the host wait.
         order, outcomes = self._on_device(np.concatenate(parts)), self._on_device(shown.outcomes)
         slots = None if shown.slots is None else self._on_device(shown.slots)
-        for indices in torch.split(order, [len(part) for part in parts]):
+        for part, indices in zip(parts, torch.split(order, [len(part) for part in parts]), strict=True):
             rows = indices if self._rows is None else self._rows[indices]
             images = self._apply(self._images[rows], outcomes[indices])
-            yield Batch(images, self._labels[indices], indices, None if slots is None else slots[indices])
+            on_host = part, None if shown.slots is None else shown.slots[part]
+            yield Batch(
+                images, self._labels[indices], indices, None if slots is None else slots[indices], on_host=on_host
+            )
 
     def _on_device(self, numbers: np.ndarray) -> Tensor:
         return torch.from_numpy(numbers).to(self._images.device)
@@ -263,7 +269,9 @@ class SeededBatches(Batches):
                 raise DataError(*batch.args)
             found = self._without_unreadable(*batch) if batch[1] else batch[0]
             assert isinstance(found.inputs, Tensor)
-            self._last = found._replace(inputs=found.inputs[:1], labels=found.labels[:1], indices=found.indices[:1])
+            self._last = found._replace(
+                inputs=found.inputs[:1], labels=found.labels[:1], indices=found.indices[:1], on_host=None
+            )
             if found.views is not None:
                 self._last = self._last._replace(views=found.views[:1])
             yield found
@@ -362,6 +370,8 @@ def _collate(samples: list[tuple[Tensor, int, _Key] | DataError]) -> tuple[Batch
             "set data.image_size and a transform that brings them to it (data.eval_transform=resize_center_crop, "
             "data.train_augmentation=imagenet)"
         )
-    slots = [key.slot for key in keys]
-    views = None if slots[0] is None else torch.tensor(slots)
-    return Batch(torch.stack(images), torch.tensor(labels), torch.tensor([key.sample for key in keys]), views), errors
+    indices = np.array([key.sample for key in keys])
+    slots = None if keys[0].slot is None else np.array([key.slot for key in keys])
+    views = None if slots is None else torch.tensor(slots)
+    batch = Batch(torch.stack(images), torch.tensor(labels), torch.tensor(indices), views, on_host=(indices, slots))
+    return batch, errors

@@ -228,9 +228,9 @@ class DiffusionCallback(_library.Callback):  # type: ignore[misc, name-defined]
         return found if isinstance(found, nn.Module) else module  # type: ignore[no-any-return]
 
 
-def _count(parts: Parts) -> int:
-    """Rows of a batch that count."""
+def _count(parts: Parts) -> int | Tensor:
+    """Rows of a batch that count; of labels a tensor, left on their device: to read it is to wait for all before it."""
     if parts.labels is not None:
-        return int((parts.labels != IGNORED).sum())
+        return (parts.labels != IGNORED).sum()
     first = next(value for value in (*parts.inputs, *parts.named_inputs.values()) if isinstance(value, Tensor))
     return len(first)

@@ -71,6 +71,37 @@ def distillation_loss(
             objective that it means nothing to, an objective's own refusal of its options or of missing targets, or an
             objective that does not return one loss per row.
     """
+    check_temperature(temperature)
+    return _loss(
+        student_logits,
+        teacher_logits,
+        temperature,
+        objective=objective,
+        objective_kwargs=objective_kwargs,
+        targets=targets,
+        hard_weight=hard_weight,
+        label_smoothing=label_smoothing,
+        topk=topk,
+        ignore_index=ignore_index,
+        reduction=reduction,
+    )
+
+
+def _loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    temperature: float | Tensor,
+    *,
+    objective: str | Objective | ObjectiveFunction,
+    objective_kwargs: Mapping[str, Any] | None,
+    targets: Tensor | None,
+    hard_weight: float,
+    label_smoothing: float,
+    topk: int | None,
+    ignore_index: int,
+    reduction: Reduction,
+) -> Tensor:
+    """`distillation_loss` at a temperature that was checked before."""
     _check_logits(student_logits, teacher_logits, targets)
     check_settings(hard_weight, label_smoothing, topk, reduction)
     check_topk(objective, topk)
@@ -83,7 +114,7 @@ def distillation_loss(
     wide = torch.promote_types(torch.promote_types(student_logits.dtype, teacher_logits.dtype), torch.float32)
     student = student_logits.reshape(row_shape.numel(), classes).to(wide)  # (N, K)
     teacher = teacher_logits.detach().reshape(row_shape.numel(), classes).to(wide)
-    divisor = checked_temperature(temperature, row_shape, student)
+    divisor = as_divisor(temperature, row_shape, student)
     kept: Tensor | None = None
     soft: Tensor | None = None  # (N, K)
     if targets is not None and targets.is_floating_point():
@@ -128,7 +159,8 @@ class DistillationLoss(nn.Module):
     """`distillation_loss` as a module: settings at construction, logits and targets at the call.
 
     Args:
-        temperature: T > 0, a number or a 0-dimensional tensor.
+        temperature: T > 0, a number or a 0-dimensional tensor, which is looked at once, here: a GPU would have to wait
+            for each look.
         objective: a registered name or a callable; for this and all others see `distillation_loss`.
         objective_kwargs: further keyword arguments of the objective.
         hard_weight: w in [0, 1].
@@ -155,7 +187,8 @@ class DistillationLoss(nn.Module):
     ) -> None:
         super().__init__()
         find_objective(objective)
-        checked_temperature(temperature, torch.Size(), torch.zeros(()))
+        check_temperature(temperature)
+        as_divisor(temperature, torch.Size(), torch.zeros(()))
         check_settings(hard_weight, label_smoothing, topk, reduction)
         check_topk(objective, topk)
         self.temperature = temperature
@@ -171,24 +204,37 @@ class DistillationLoss(nn.Module):
 
     def forward(self, student_logits: Tensor, teacher_logits: Tensor, targets: Tensor | None = None) -> Tensor:
         """The loss; shapes as in `distillation_loss`."""
-        return distillation_loss(student_logits, teacher_logits, self.temperature, targets=targets, **self.settings)
+        return _loss(student_logits, teacher_logits, self.temperature, targets=targets, **self.settings)
 
     def extra_repr(self) -> str:
         """Settings, for `print(module)`."""
         return ", ".join([f"temperature={self.temperature}", *(f"{k}={v!r}" for k, v in self.settings.items())])
 
 
-def checked_temperature(temperature: float | Tensor, row_shape: torch.Size, like: Tensor) -> float | Tensor:
-    """The temperature as a number, a 0-dimensional tensor, or (N, 1)."""
+def check_temperature(temperature: float | Tensor) -> None:
+    """Refuse what is no temperature; a tensor is looked into, for which a GPU waits.
+
+    Raises:
+        ValueError: a value that is not above 0, or not finite.
+    """
     if not isinstance(temperature, Tensor):
         if not 0 < temperature < float("inf"):
             raise ValueError(f"temperature must be a finite number above 0, got {temperature}")
+    elif not bool(((temperature > 0) & temperature.isfinite()).all()):
+        raise ValueError("every temperature must be a finite number above 0")
+
+
+def as_divisor(temperature: float | Tensor, row_shape: torch.Size, like: Tensor) -> float | Tensor:
+    """The temperature as a number, or in the type and on the device of `like`: a 0-dimensional tensor, or (N, 1).
+
+    Raises:
+        ValueError: a tensor of another shape.
+    """
+    if not isinstance(temperature, Tensor):
         return float(temperature)
     if temperature.ndim and temperature.shape != row_shape:
         raise ValueError(f"temperature has shape {tuple(temperature.shape)}; expected a number or {tuple(row_shape)}")
-    if not bool(((temperature > 0) & temperature.isfinite()).all()):
-        raise ValueError("every temperature must be a finite number above 0")
-    temperature = temperature.to(like)
+    temperature = temperature.to(like, non_blocking=True)
     return temperature.reshape(-1, 1) if temperature.ndim else temperature
 
 

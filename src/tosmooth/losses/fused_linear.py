@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from tosmooth.errors import did_you_mean
-from tosmooth.losses.distillation import Reduction, check_settings, checked_temperature
+from tosmooth.losses.distillation import Reduction, as_divisor, check_settings, check_temperature
 from tosmooth.losses.objectives import check_topk, find_objective, fused_objectives
 
 FusedObjective = Literal["dkd", "hinton", "logit_standard", "teacher_only"]
@@ -113,7 +113,8 @@ def fused_linear_distillation(
     rows, device = row_shape.numel(), student_hidden.device.type
     with torch.no_grad():
         wide = torch.promote_types(student_hidden.dtype, torch.float32)
-        divisor = checked_temperature(temperature, row_shape, student_hidden.new_empty((), dtype=wide))
+        check_temperature(temperature)
+        divisor = as_divisor(temperature, row_shape, student_hidden.new_empty((), dtype=wide))
     settings = _Settings(
         temperature=divisor,
         objective=objective,

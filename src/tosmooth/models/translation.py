@@ -122,7 +122,7 @@ def _try_on_one_pair(model: TranslationModel, vocabulary: SpecialTokens) -> None
     model.eval()
     try:
         with torch.no_grad():
-            logits = model(TokenInputs(source, everything, begin, everything))
+            logits = model(TokenInputs(source, everything, begin, torch.zeros(1, dtype=torch.int64)))
             own = model.backbone(input_ids=source, attention_mask=everything.long(), decoder_input_ids=begin).logits[0]
     except Exception as error:
         raise ModelError(f"{model.name}: does not work on one token: {type(error).__name__}: {error}") from error

@@ -15,7 +15,8 @@ class TokenInputs(NamedTuple):
         source: (B, S) int64, source tokens, padded with the vocabulary's padding.
         source_mask: (B, S) bool, True on real tokens.
         decoder_inputs: (B, L) int64, the target shifted to the right: it begins with the start token.
-        positions: (B, L) bool, True where the next token is one of the batch's samples, in row-major order.
+        positions: (n,) int64 into the B · L places of `decoder_inputs`, row by row: those whose next token is one of
+            the batch's samples. Not a mask: one would have to wait for a GPU to know how many it selects.
     """
 
     source: Tensor

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tosmooth.errors import ModelError
 from tosmooth.models.study_model import HiddenStateModel
 from tosmooth.models.translation_inputs import TokenInputs
+from tosmooth.models.translation_masks import attention_masks
 
 _BIAS = "final_logits_bias"  # the library's name of a constant added to the logits: a buffer (1, K) of its own
 _HEAD_BIAS = "lm_head.bias"
@@ -79,13 +80,17 @@ class TranslationModel(HiddenStateModel):
     def hidden(self, prepared: TokenInputs) -> Tensor:
         """Penultimate features (n, D) of the n target tokens that `positions` selects."""
         source, source_mask, decoder_inputs, positions = prepared
-        seen = source_mask.long()  # what the tokenizers of the library give; some models compute with it
-        encoded = self.backbone.get_encoder()(input_ids=source, attention_mask=seen).last_hidden_state  # type: ignore[operator]
+        masks = attention_masks(self.backbone, source_mask, decoder_inputs.shape[1])
+        encoded = self.backbone.get_encoder()(input_ids=source, attention_mask=masks.encoder).last_hidden_state  # type: ignore[operator]
         decoder: Any = self.backbone.get_decoder()  # type: ignore[operator]
-        decoded = decoder(
-            input_ids=decoder_inputs, encoder_hidden_states=encoded, encoder_attention_mask=seen, use_cache=False
+        decoded: Tensor = decoder(
+            input_ids=decoder_inputs,
+            attention_mask=masks.decoder,
+            encoder_hidden_states=encoded,
+            encoder_attention_mask=masks.cross,
+            use_cache=False,
         ).last_hidden_state  # (B, L, D)
-        return decoded[positions]  # type: ignore[no-any-return]
+        return decoded.flatten(0, 1).index_select(0, positions)
 
     def classify(self, prepared: TokenInputs) -> Tensor:
         """Logits (n, K) of the n target tokens that `positions` selects."""

@@ -108,6 +108,8 @@ def evaluate(
     metrics = ClassificationMetrics(model.num_classes, temperature)
     fitting = TemperatureFit(batches.size, model.num_classes) if fit else None
     seen, finite = 0, True
+    usable: list[Tensor] = []  # of each batch, a flag on the device
+    follows = bool(centroids or keep or fit)  # what is followed refuses NaN, or leaves the device anyway
     found: ClassCentroids | None = None
     kept: list[Kept] = []
     judged: list[tuple[Tensor, Tensor]] = []
@@ -118,11 +120,11 @@ def evaluate(
             inputs, labels, indices = compute.put(batch)[:3]
             logits, features = read(inputs)
             seen += len(labels)
-            if not finite or not _usable(logits, features):
-                finite = False
+            usable.append(_usable(logits, features))
+            if follows and not (finite := finite and bool(usable[-1])):
                 continue
             if judge and logits is not None:
-                metrics.update(logits.float(), labels)
+                metrics.update(logits.float(), labels, trusted=True)
                 if fitting is not None:
                     fitting.update(logits, labels, indices)
                 judged.append((indices, torch.stack([logits.argmax(1), labels])))
@@ -131,7 +133,10 @@ def evaluate(
                 found.update(features.float(), classes.of(labels))
             if features is not None and keep:
                 kept.append(_of_classes(features, classes.of(labels), indices, keep))
-    answers = _by_position(judged, batches.size)
+    good = torch.stack(usable).tolist() if usable else []  # read once: a GPU would wait for each
+    finite = all(good)
+    # From the first batch that is not finite on, nothing counts as judged.
+    answers = _by_position(judged if finite else judged[: good.index(False)], batches.size)
     if compute.processes.world > 1:
         answers = torch.stack(compute.processes.gather(answers)).amax(0)
         found = _reduced(found, classes.count, compute)
@@ -199,10 +204,11 @@ def _reduced(found: ClassCentroids | None, num_classes: int, compute: Compute) -
     return found
 
 
-def _usable(logits: Tensor | None, features: Tensor | None) -> bool:
-    """Logits may be −∞, of outputs that a model rules out."""
-    answers = logits is None or not bool(logits.isnan().any())
-    return answers and (features is None or bool(torch.isfinite(features).all()))
+def _usable(logits: Tensor | None, features: Tensor | None) -> Tensor:
+    """Whether answers can be used, a flag on the device; logits may be −∞, of outputs that a model rules out."""
+    flags = [] if logits is None else [~logits.isnan().any()]
+    flags += [] if features is None else [features.isfinite().all()]
+    return torch.stack(flags).all()
 
 
 def _gathered(metrics: ClassificationMetrics, kept: list[Kept], processes: Processes) -> tuple[Any, list[Kept]]:

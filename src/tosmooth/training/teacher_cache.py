@@ -21,15 +21,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from tosmooth.data.views import Numbers
 from tosmooth.errors import CacheError
 from tosmooth.files import file_digest, write_bytes, write_text
+
+OnHost: TypeAlias = tuple[Numbers, Numbers | None] | None  # indices and views, see `Batch`
 
 FORMAT = 1
 SHARD_BYTES = 64 * 2**20
@@ -181,15 +184,20 @@ class TeacherCache:
 
     # Reading
 
-    def rows(self, indices: Tensor, views: Tensor) -> Tensor:
+    def rows(self, indices: Tensor, views: Tensor, on_host: OnHost = None) -> Tensor:
         """The rows of samples (N,) in views (N,), float32 (N, width), on the device of `indices`.
+
+        Args:
+            indices: of the samples.
+            views: which view of each.
+            on_host: both once more, as `Batch` has them; None: they are fetched, for which a GPU waits.
 
         Raises:
             CacheError: the cache is not filled yet.
         """
         if not self.complete:
             raise CacheError(f"{self.folder} is not filled: {len(self.missing)} of {len(self.shards)} shards missing")
-        if self._absent and (met := self._absent & set(indices.tolist())):
+        if self._absent and (met := self._absent & set(_fetched(indices, views, on_host)[0].tolist())):
             raise CacheError(
                 f"training image {min(met)} could not be read when the teacher's logits were stored, but can be now; "
                 f"delete {self.folder} to have them computed again"
@@ -197,12 +205,15 @@ class TeacherCache:
         if self.stamp.nbytes <= RESIDENT_BYTES:
             return self._resident(indices.device)[views * self.stamp.samples + indices].float()
         found = np.empty((len(indices), self.stamp.width), dtype=np.float16)
-        sample, view = indices.cpu().numpy(), views.cpu().numpy()
+        sample, view = _fetched(indices, views, on_host)
         shard = view * self._per_view + sample // self.shard_rows
         for number in np.unique(shard):
             chosen = shard == number
             found[chosen] = self._mapped[number][sample[chosen] % self.shard_rows]
-        return torch.from_numpy(found).to(indices.device).float()
+        rows = torch.from_numpy(found)
+        if indices.is_cuda:
+            rows = rows.pin_memory()  # else the copy waits
+        return rows.to(indices.device, non_blocking=True).float()
 
     @cached_property
     def _mapped(self) -> list[np.ndarray[Any, Any]]:
@@ -377,6 +388,12 @@ class TeacherCache:
         return found
 
 
+def _fetched(indices: Tensor, views: Tensor, on_host: OnHost) -> tuple[Numbers, Numbers]:
+    if on_host is not None and on_host[1] is not None:
+        return on_host[0], on_host[1]
+    return indices.cpu().numpy(), views.cpu().numpy()
+
+
 def _short(value: object) -> str:
     text = str(value)
     return f"{text[:10]}…" if len(text) > 24 else text
@@ -389,7 +406,7 @@ class CachedTeacher:
     cache: TeacherCache
     head: torch.nn.Linear | None = None
 
-    def logits(self, indices: Tensor, views: Tensor) -> Tensor:
-        """Logits (N, K), float32."""
-        rows = self.cache.rows(indices, views)
+    def logits(self, indices: Tensor, views: Tensor, on_host: OnHost = None) -> Tensor:
+        """Logits (N, K), float32; arguments as for `TeacherCache.rows`."""
+        rows = self.cache.rows(indices, views, on_host)
         return rows if self.head is None else self.head(rows)

@@ -18,7 +18,7 @@ from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import Answer, Hidden, SharedInputs
 from tosmooth.training.processes import Processes
-from tosmooth.training.teacher_cache import CachedTeacher, TeacherCache
+from tosmooth.training.teacher_cache import CachedTeacher, OnHost, TeacherCache
 
 
 class Teaching(ABC):
@@ -76,12 +76,13 @@ class CachedTeachers(Teaching):
         if batch.views is None:
             raise CacheError("these batches show fresh views, for which nothing is stored; give them StoredViews")
         with torch.no_grad():
-            return {name: self._answer(teacher, batch.indices, batch.views) for name, teacher in self._teachers.items()}
+            asked = batch.indices, batch.views, batch.on_host
+            return {name: self._answer(teacher, *asked) for name, teacher in self._teachers.items()}
 
-    def _answer(self, teacher: CachedTeacher, indices: Tensor, views: Tensor) -> Answer:
+    def _answer(self, teacher: CachedTeacher, indices: Tensor, views: Tensor, on_host: OnHost) -> Answer:
         if self._fused and teacher.head is not None:
-            return Hidden(teacher.cache.rows(indices, views), teacher.head)
-        return teacher.logits(indices, views)
+            return Hidden(teacher.cache.rows(indices, views, on_host), teacher.head)
+        return teacher.logits(indices, views, on_host)
 
 
 class GivenTeachers(Teaching):

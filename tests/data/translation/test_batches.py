@@ -47,9 +47,13 @@ def check(batch: Batch, split: TokenSplit = SPLIT) -> None:
     source, source_mask, decoder_inputs, positions = inputs_of(batch)
     vocabulary = split.vocabulary
     labels, indices = [], []
-    count = 0
+    count, width = 0, decoder_inputs.shape[1]
+    assert batch.on_host is not None
+    assert batch.on_host[0].tolist() == batch.indices.tolist()
+    assert (batch.on_host[1] is None) == (batch.views is None)
+    rows, columns = positions // width, positions % width
     for row in range(len(source)):
-        chosen = positions[row].nonzero().flatten().tolist()
+        chosen = columns[rows == row].tolist()
         pair = split.pair_of(int(batch.indices[count]))
         count += len(chosen)
         ids = split.source_ids[pair].tolist()

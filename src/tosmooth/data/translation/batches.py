@@ -128,11 +128,13 @@ class TokenBatches(Batches):
         decoder_inputs[:, 1:] = target[:, :-1]
         decoder_inputs[~target_mask] = pad
         columns = np.arange(target.shape[1])
-        positions = target_mask & (columns >= begins[:, None])
-        labels = torch.from_numpy(target[positions])
-        indices = torch.from_numpy((self._split.offsets[pairs][:, None] + columns)[positions])
+        positions = np.flatnonzero(target_mask & (columns >= begins[:, None]))
+        labels = torch.from_numpy(target.ravel()[positions])
+        indices = (self._split.offsets[pairs][:, None] + columns).ravel()[positions]
+        views = np.zeros_like(indices) if self._stored else None
         inputs = TokenInputs(*map(torch.from_numpy, (source, source_mask, decoder_inputs, positions)))
-        return Batch(inputs, labels, indices, torch.zeros_like(indices) if self._stored else None)
+        stored = None if views is None else torch.from_numpy(views)
+        return Batch(inputs, labels, torch.from_numpy(indices), stored, on_host=(indices, views))
 
 
 def _padded(tokens: Numbers, begins: Numbers, lengths: Numbers, pad: int) -> tuple[Numbers, NDArray[np.bool_]]:
