@@ -10,7 +10,6 @@ import sys
 
 import timm  # noqa: F401
 import torch._dynamo  # noqa: F401
-import torchmetrics  # noqa: F401
 import torchvision  # noqa: F401
 
 import tosmooth.export.export

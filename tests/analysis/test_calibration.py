@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
+from tosmooth.analysis import parts
 from tosmooth.analysis.calibration import BINS, ClassificationMetrics
 
 
@@ -42,6 +43,33 @@ def test_top5_counts_the_fifth_but_not_the_sixth():
     metrics.update(logits, torch.tensor([4, 5]))
     assert metrics.compute()["top5"] == 50.0
     assert metrics.compute()["top1"] == 0.0
+
+
+@pytest.mark.parametrize("temperature", [None, 2.5])
+def test_the_numbers_are_those_of_torchmetrics(temperature, monkeypatch):
+    classification = pytest.importorskip("torchmetrics.classification")
+    monkeypatch.setitem(parts.AT_ONCE, "cpu", 100 * 12)  # several parts a batch
+    generator = torch.Generator().manual_seed(1)
+    logits, labels = 3 * torch.randn(2000, 12, generator=generator), torch.randint(0, 12, (2000,), generator=generator)
+    logits[torch.arange(2000), labels] += 4 * torch.rand(2000, generator=generator)
+    metrics = ClassificationMetrics(12, temperature)
+    for rows in (slice(0, 700), slice(700, 2000)):
+        metrics.update(logits[rows], labels[rows])
+
+    def theirs(metric, given=logits):
+        metric.update(given, labels)
+        return float(metric.compute())
+
+    def error(given):
+        return theirs(classification.MulticlassCalibrationError(12, n_bins=BINS), given.softmax(1))
+
+    found = metrics.compute()
+    for key, k in (("top1", 1), ("top5", 5)):
+        accuracy = theirs(classification.MulticlassAccuracy(12, average="micro", top_k=k))
+        assert found[key] == pytest.approx(100 * accuracy, abs=1e-4)
+    assert found["ece"] == pytest.approx(error(logits), abs=1e-6)
+    if temperature is not None:
+        assert metrics.ece_fitted() == pytest.approx(error(logits / temperature), abs=1e-6)
 
 
 def test_wrong_input():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tosmooth import ClassCentroids
-from tosmooth.analysis.centroids import CHUNK
+from tosmooth.analysis.parts import AT_ONCE
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_wrong_input(features, labels, reason):
 
 
 def test_more_rows_than_one_chunk():
-    count = CHUNK + 1000
+    count = AT_ONCE["cpu"] + 1000
     features = torch.linspace(-1, 1, count, dtype=torch.float64)[:, None] + 1e3
     labels = torch.arange(count) % 2
     found = ClassCentroids(2, 1)

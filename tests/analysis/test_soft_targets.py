@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from tosmooth.analysis import parts
 from tosmooth.analysis.soft_targets import SoftTargets
 
 
@@ -20,6 +21,27 @@ def test_a_table_by_hand():
     assert first.similar_share == pytest.approx(0.5)
     assert last.entropy == pytest.approx(math.log(3), abs=1e-5)
     assert last.target_mass == pytest.approx(1 / 3, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_in_float32_they_are_within_a_millionth_of_float64(kind: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(parts.AT_ONCE, "cpu", 60 * 9)  # several parts
+    temperatures, generator = [0.5, 1, 4, 64], torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 9, (500,), generator=generator)
+    logits = 3 * torch.randn(500, 9, generator=generator, dtype=kind) + 1000 * torch.rand(500, 1, generator=generator)
+    logits[torch.arange(500), labels] += torch.linspace(-20, 100, 500, dtype=kind)  # from lost to surer than float32
+    similar = torch.rand(9, 9, generator=generator) < 0.4
+    similar[3] = False  # a class without any
+    fast = SoftTargets(9, temperatures)
+    fast.update(logits, labels)
+    values, own = logits.double(), torch.nn.functional.one_hot(labels, 9).bool()
+    for found, temperature in zip(fast.compute(similar), temperatures, strict=True):
+        logs = (values / temperature).log_softmax(1)
+        shares = (values.masked_fill(own, -math.inf) / temperature).softmax(1)
+        of_some = similar[labels].any(1)
+        assert found.entropy == pytest.approx(float(-(logs.exp() * logs).sum(1).mean()), abs=1e-6)
+        assert found.target_mass == pytest.approx(float(logs.exp()[own].mean()), abs=1e-6)
+        assert found.similar_share == pytest.approx(float((shares * similar[labels])[of_some].sum(1).mean()), abs=1e-6)
 
 
 def test_the_share_is_of_the_rest_even_where_the_target_takes_all():

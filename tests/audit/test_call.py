@@ -18,9 +18,12 @@ from torch.nn import functional as F
 
 from tests.data.image_files import write_folder
 from tests.test_cli import tosmooth as command
+from tosmooth.analysis import parts
 from tosmooth.analysis.stability import stability
+from tosmooth.audit import logits_files
 from tosmooth.audit.call import audit_teacher
 from tosmooth.audit.page import render_audit, write_audit
+from tosmooth.audit.saved import audit_logits
 from tosmooth.audit.summary import print_audit
 from tosmooth.audit.teacher import published_classes
 from tosmooth.errors import ConfigError, DataError, ModelError
@@ -252,3 +255,18 @@ def test_a_folder_of_images_needs_no_source_to_be_named(tmp_path: Path):
         ConfigError, match=r"--data: 'foldr' is neither a folder nor a data source; did you mean 'folder'"
     ):
         audit_teacher(str(weights), "own-images", model, data="foldr")
+
+
+def test_in_parts_is_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A file that is read and looked at in small parts says what one at once says, up to the order of sums."""
+    saved = save_logits(tmp_path / "logits.npz", 0.1)
+    whole = audit_logits(saved, [1, 4]).as_dict()
+    monkeypatch.setattr(logits_files, "AT_ONCE", 370)
+    monkeypatch.setitem(parts.AT_ONCE, "cpu", 110)
+    found = audit_logits(saved, [1, 4]).as_dict()
+    for key in ("metrics", "reliability", "soft_targets"):
+        for own, other in zip(*(x[key] if key != "metrics" else [x[key]] for x in (found, whole)), strict=True):
+            assert own == pytest.approx(other, rel=1e-6)
+    assert found["stability"] == pytest.approx(whole["stability"], rel=1e-9)
+    assert found["smoothing"]["evidence"] == pytest.approx(whole["smoothing"]["evidence"], rel=1e-9)
+    assert found["neighbours"] == whole["neighbours"]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tosmooth.audit import logits_files
 from tosmooth.audit.logits_files import holds_logits, read_logits
 from tosmooth.errors import DataError
 
@@ -22,8 +23,16 @@ def csv(path: Path, text: str) -> Path:
     return path
 
 
-def test_all_three_kinds_hold_the_same(tmp_path: Path):
-    np.savez(tmp_path / "a.npz", logits=LOGITS, labels=LABELS, more=LABELS)
+def whole(path: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    logits, labels = zip(*read_logits(path).parts, strict=True)
+    return torch.cat(logits), torch.cat(labels)
+
+
+@pytest.mark.parametrize("at_once", [logits_files.AT_ONCE, 6])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_all_three_kinds_hold_the_same(at_once: int, order: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(logits_files, "AT_ONCE", at_once)
+    np.savez(tmp_path / "a.npz", logits=np.asarray(LOGITS, order=order), labels=LABELS, more=LABELS)
     save_file(
         {"logits": torch.from_numpy(LOGITS).half(), "labels": torch.from_numpy(LABELS)}, tmp_path / "a.safetensors"
     )
@@ -32,11 +41,11 @@ def test_all_three_kinds_hold_the_same(tmp_path: Path):
     for suffix in ("npz", "safetensors", "csv"):
         path = tmp_path / f"a.{suffix}"
         assert holds_logits(path)
-        found = read_logits(path)
-        assert found.logits.tolist() == LOGITS.tolist()
-        assert found.labels.tolist() == LABELS.tolist()
-        assert found.labels.dtype == torch.int64
-        assert found.classes == (("cat", "dog", "bird") if suffix == "csv" else ("0", "1", "2"))
+        logits, labels = whole(path)
+        assert logits.tolist() == LOGITS.tolist()
+        assert labels.tolist() == LABELS.tolist()
+        assert labels.dtype == torch.int64
+        assert read_logits(path).classes == (("cat", "dog", "bird") if suffix == "csv" else ("0", "1", "2"))
 
 
 def test_weights_are_not_logits(tmp_path: Path):
@@ -70,6 +79,15 @@ def test_one_clear_error_for_each_mistake(arrays: dict[str, np.ndarray], message
         read_logits(tmp_path / "a.npz")
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "a.npz"))
+
+
+def test_what_is_wrong_further_on_is_said_by_its_place_in_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(logits_files, "AT_ONCE", 6)
+    np.savez(tmp_path / "a.npz", logits=np.where(LOGITS == 10, np.inf, LOGITS), labels=LABELS)
+    np.savez(tmp_path / "b.npz", logits=LOGITS, labels=np.where(np.arange(4) == 3, 7, LABELS))
+    for name, message in (("a", "sample 3 are not"), ("b", "label 7 of sample 3")):
+        with pytest.raises(DataError, match=message):
+            whole(tmp_path / f"{name}.npz")
 
 
 def test_pickles_are_never_opened(tmp_path: Path):

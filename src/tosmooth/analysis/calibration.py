@@ -6,18 +6,15 @@ of |accuracy − confidence| of their bin.
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tosmooth.analysis.exact import host_of
+from tosmooth.analysis.parts import in_parts
 from tosmooth.analysis.selective import risk_coverage_area
 
 BINS = 15
-MOST_AT_ONCE = 2**24  # logits that are looked at at once
 BELOW_ONE = 1 - 2**-24  # the largest float32 below 1
 
 
@@ -38,17 +35,11 @@ class ClassificationMetrics:
     def __init__(self, num_classes: int, temperature: float | None = None) -> None:
         if num_classes < 2:
             raise ValueError(f"a classifier has at least 2 classes, got {num_classes}")
-        # Imports a great deal that only those who evaluate should wait for.
-        from torchmetrics.classification import MulticlassAccuracy, MulticlassCalibrationError
-
         self.num_classes = num_classes
-        local: dict[str, Any] = {"sync_on_compute": False, "validate_args": False}  # `update` looks at what it is given
-        self._top1 = MulticlassAccuracy(num_classes, average="micro", **local)
-        self._top5 = MulticlassAccuracy(num_classes, average="micro", top_k=min(5, num_classes), **local)
-        self._ece = MulticlassCalibrationError(num_classes, n_bins=BINS, norm="l1", **local)
         self._temperature = temperature
-        self._ece_fitted = MulticlassCalibrationError(num_classes, n_bins=BINS, norm="l1", **local)
-        self._sums = torch.zeros(2, dtype=torch.float64)  # NLL, Brier score
+        # Of every sample: how sure the answer is, the same at the other temperature, and whether it is right.
+        self._samples: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._sums = torch.zeros(3, dtype=torch.float64)  # NLL, Brier score, among the top five
         self._count = 0
 
     def update(self, logits: Tensor, labels: Tensor, *, trusted: bool = False) -> None:
@@ -70,27 +61,25 @@ class ClassificationMetrics:
             )
         if not len(labels):
             return
-        if len(labels) > 1 and logits.numel() > MOST_AT_ONCE:  # a vocabulary's logits in float64 would take gigabytes
-            rows = max(1, MOST_AT_ONCE // self.num_classes)
-            for part, own in zip(torch.split(logits, rows), torch.split(labels, rows), strict=True):
-                self.update(part, own, trusted=trusted)
-            return
         if not trusted:
             self._look_at(logits, labels)
         device = host_of(logits.device)
         self._to(device)
         values, labels = logits.detach().float().to(device), labels.to(device)
-        # torchmetrics puts a confidence of exactly 1 into a bin of its own, a 16th, which inflates the error of very
-        # confident models. The largest number below 1 belongs to the last bin.
-        probabilities = values.softmax(1).clamp(max=BELOW_ONE)
-        self._top1.update(values, labels)
-        self._top5.update(values, labels)
-        self._ece.update(probabilities, labels)
-        if self._temperature is not None:
-            self._ece_fitted.update((values / self._temperature).softmax(1).clamp(max=BELOW_ONE), labels)
-        exact = values.double()
-        brier = (exact.softmax(1) - F.one_hot(labels, self.num_classes)).square().sum()
-        self._sums += torch.stack([F.cross_entropy(exact, labels, reduction="sum"), brier])
+        for part, own in in_parts(values, labels):
+            self._add(part, own)
+
+    def _add(self, values: Tensor, labels: Tensor) -> None:
+        """Add float32 logits (n, K) with checked labels (n,)."""
+        own, exact = labels[:, None], values.double()
+        logs = exact.log_softmax(1)
+        confidence, answers = logs.max(1)
+        fitted = confidence if self._temperature is None else (exact / self._temperature).log_softmax(1).amax(1)
+        top = values.topk(min(5, self.num_classes), dim=1).indices
+        nll = -logs.gather(1, own).sum()
+        brier = logs.exp().scatter_add(1, own, torch.full_like(logs[:, :1], -1)).square().sum()
+        self._sums += torch.stack([nll, brier, (top == own).sum()])
+        self._samples.append((_sureness(confidence), _sureness(fitted), answers == labels))
         self._count += len(labels)
 
     def _look_at(self, logits: Tensor, labels: Tensor) -> None:
@@ -98,7 +87,7 @@ class ClassificationMetrics:
             raise ValueError(
                 f"labels must be in [0, {self.num_classes}); found {int(labels.min())} to {int(labels.max())}"
             )
-        if logits.isnan().any():
+        if logits.amax().isnan():  # NaN is above all
             raise ValueError("logits hold NaN")
 
     def merge(self, other: ClassificationMetrics) -> None:
@@ -111,13 +100,8 @@ class ClassificationMetrics:
             raise ValueError(f"cannot merge metrics of {other.num_classes} classes into those of {self.num_classes}")
         if other._temperature != self._temperature:
             raise ValueError(f"cannot merge metrics at T = {other._temperature} into those at {self._temperature}")
-        if not other._count:
-            return
         other._to(self._sums.device)
-        for own, more in ((self._top1, other._top1), (self._top5, other._top5), (self._ece, other._ece)):
-            own.merge_state(more)
-        if self._temperature is not None:
-            self._ece_fitted.merge_state(other._ece_fitted)
+        self._samples = [*self._samples, *other._samples]
         self._sums = self._sums + other._sums
         self._count += other._count
 
@@ -133,8 +117,7 @@ class ClassificationMetrics:
 
     def _to(self, device: torch.device) -> None:
         if self._sums.device != device:
-            self._top1, self._top5, self._ece = (m.to(device) for m in (self._top1, self._top5, self._ece))
-            self._ece_fitted = self._ece_fitted.to(device)
+            self._samples = [(a.to(device), b.to(device), c.to(device)) for a, b, c in self._samples]
             self._sums = self._sums.to(device)
 
     def compute(self) -> dict[str, float]:
@@ -143,19 +126,22 @@ class ClassificationMetrics:
         Raises:
             ValueError: nothing was added.
         """
-        if not self._count:
-            raise ValueError("no samples to compute metrics from")
+        confidence, _, right = self._seen()
+        nll, brier, among = self._sums.tolist()
         return {
-            "top1": round(100 * float(self._top1.compute()), 4),  # torchmetrics answers in float32: 70.13, not 70.1299…
-            "top5": round(100 * float(self._top5.compute()), 4),
-            "nll": float(self._sums[0]) / self._count,
-            "ece": float(self._ece.compute()),
-            "brier": float(self._sums[1]) / self._count,
+            "top1": round(100 * int(right.sum()) / self._count, 4),
+            "top5": round(100 * among / self._count, 4),
+            "nll": nll / self._count,
+            "ece": _calibration_error(confidence, right),
+            "brier": brier / self._count,
         }
 
     def ece_fitted(self) -> float | None:
         """The calibration error in [0, 1] at the temperature that was given; None where none was."""
-        return None if self._temperature is None or not self._count else float(self._ece_fitted.compute())
+        if self._temperature is None or not self._count:
+            return None
+        _, fitted, right = self._seen()
+        return _calibration_error(fitted, right)
 
     def risk_coverage_area(self) -> float:
         """AURC in [0, 1] of the top-1 confidence, see `selective.risk_coverage_area`.
@@ -163,21 +149,18 @@ class ClassificationMetrics:
         Raises:
             ValueError: nothing was added.
         """
-        if not self._count:
-            raise ValueError("no samples to compute metrics from")
-        return risk_coverage_area(torch.cat(self._ece.confidences), torch.cat(self._ece.accuracies))
+        confidence, _, right = self._seen()
+        return risk_coverage_area(confidence, right)
 
     def reliability(self) -> pd.DataFrame:
         """The reliability curve: a row per bin with `bin`, `confidence`, `accuracy` and `count`.
 
         Confidence and accuracy are means in [0, 1], NaN for an empty bin.
         """
-        bins = torch.zeros(3, BINS, dtype=torch.float64)  # count, summed confidence, correct
-        if self._count:  # the calibration error has kept every sample's confidence, and whether it was right
-            seen = torch.cat(self._ece.confidences).cpu()
-            right = torch.cat(self._ece.accuracies).cpu().double()
-            index = torch.bucketize(seen, torch.linspace(0, 1, BINS + 1), right=True) - 1  # as for the error itself
-            bins.index_add_(1, index, torch.stack([torch.ones_like(right), seen.double(), right]))
+        bins = torch.zeros(3, BINS, dtype=torch.float64)
+        if self._count:
+            confidence, _, right = self._seen()
+            bins = _binned(confidence, right)
         count, confidence, correct = bins
         filled = count.masked_fill(count == 0, float("nan"))
         return pd.DataFrame(
@@ -188,3 +171,29 @@ class ClassificationMetrics:
                 "count": count.long().numpy(),
             }
         )
+
+    def _seen(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of every sample (N,): the confidence, the same at the other temperature, and whether it is right."""
+        if not self._count:
+            raise ValueError("no samples to compute metrics from")
+        if len(self._samples) > 1:
+            self._samples = [tuple(map(torch.cat, zip(*self._samples, strict=True)))]  # type: ignore[list-item]
+        return self._samples[0]
+
+
+def _sureness(log_probability: Tensor) -> Tensor:
+    """Confidences (n,) float32, below 1: one of exactly 1 would be in a bin of its own, a 16th."""
+    return log_probability.exp().float().clamp(max=BELOW_ONE)
+
+
+def _binned(confidence: Tensor, right: Tensor) -> Tensor:
+    """Of each bin the count, the sum of the confidences, and how many are right: (3, BINS) float64 on the CPU."""
+    index = torch.bucketize(confidence.cpu(), torch.linspace(0, 1, BINS + 1), right=True) - 1
+    rows = torch.stack([torch.ones_like(confidence), confidence, right]).double().cpu()
+    return torch.zeros(3, BINS, dtype=torch.float64).index_add_(1, index, rows)
+
+
+def _calibration_error(confidence: Tensor, right: Tensor) -> float:
+    """The gap between confidence and accuracy of a bin, mean over samples."""
+    count, sure, correct = _binned(confidence, right)
+    return float((sure - correct).abs().sum() / count.sum())

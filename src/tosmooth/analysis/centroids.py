@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.exact import host_of
-
-CHUNK = 65_536  # rows taken to float64 at a time
+from tosmooth.analysis.parts import all_finite, in_parts
 
 
 class ClassCentroids:
@@ -58,21 +57,23 @@ class ClassCentroids:
             raise ValueError(
                 f"labels must be in [0, {self.num_classes}); found {int(classes.min())} to {int(classes.max())}"
             )
-        if not torch.isfinite(values).all():
+        if not all_finite(values):
             raise ValueError("features hold NaN or infinite values")
         host = host_of(values.device)
         values, classes = values.to(host), classes.to(host)
         self.to(host)
-        for part, own in zip(torch.split(values, CHUNK), torch.split(classes, CHUNK), strict=True):
+        for part, own in in_parts(values, classes):
             self._add(part.to(torch.float64), own)
 
     def _add(self, values: Tensor, classes: Tensor) -> None:
-        """Add float64 values (N, D) with checked classes (N,)."""
-        counts = torch.zeros_like(self._counts).index_add_(0, classes, torch.ones_like(values[:, 0]))
-        sums = torch.zeros_like(self._means).index_add_(0, classes, values)
-        means = sums / counts.clamp(min=1)[:, None]
-        squares = torch.zeros_like(self._squares).index_add_(0, classes, (values - means[classes]).square().sum(1))
-        self._combine(counts, means, squares)
+        """Add float64 values (n, D) with checked classes (n,). Only rows of classes that occur are touched: a batch
+        may be smaller than K × D is."""
+        present, position = torch.unique(classes, return_inverse=True)
+        counts = torch.zeros_like(self._counts[present]).index_add_(0, position, torch.ones_like(values[:, 0]))
+        sums = torch.zeros_like(self._means[present]).index_add_(0, position, values)
+        means = sums / counts[:, None]
+        squares = torch.zeros_like(counts).index_add_(0, position, (values - means[position]).square().sum(1))
+        self._combine(counts, means, squares, present)
 
     def merge(self, other: ClassCentroids) -> None:
         """Add the samples another accumulator has seen.
@@ -106,13 +107,15 @@ class ClassCentroids:
         """Move to a device."""
         self._counts, self._means, self._squares = (t.to(device) for t in (self._counts, self._means, self._squares))
 
-    def _combine(self, counts: Tensor, means: Tensor, squares: Tensor) -> None:
-        total = self._counts + counts
+    def _combine(self, counts: Tensor, means: Tensor, squares: Tensor, rows: Tensor | slice = slice(None)) -> None:
+        """Add the samples that another has seen of the classes `rows`."""
+        own_counts, own_means = self._counts[rows], self._means[rows]
+        total = own_counts + counts
         share = counts / total.clamp(min=1)
-        delta = means - self._means
-        self._squares = self._squares + squares + delta.square().sum(1) * self._counts * share
-        self._means = self._means + delta * share[:, None]
-        self._counts = total
+        delta = means - own_means
+        self._squares[rows] = self._squares[rows] + squares + delta.square().sum(1) * own_counts * share
+        self._means[rows] = own_means + delta * share[:, None]
+        self._counts[rows] = total
 
     @property
     def centroids(self) -> Tensor:

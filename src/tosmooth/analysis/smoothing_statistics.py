@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tosmooth.analysis.exact import host_of
+from tosmooth.analysis.parts import all_finite, in_parts
 
-CHUNK = 2**22  # logits worked on at once, in float64
 Z95 = 1.959963984540054
 _COLUMNS = (
     "correct", "margin", "spread", "mean", "gain", "scale", "binary_gain", "log_sum", "missing", "sigmoids", "doubt",
@@ -64,38 +63,38 @@ class SmoothingStatistics:
             raise ValueError(
                 f"labels must be in [0, {self.num_classes}); found {int(labels.min())} to {int(labels.max())}"
             )
-        if not torch.isfinite(logits).all():
+        if not all_finite(logits):
             raise ValueError("logits hold NaN or infinite values")
         host = host_of(logits.device)
         logits, labels = logits.detach().to(host), labels.to(host)
-        size = max(1, CHUNK // self.num_classes)
-        for values, own in zip(torch.split(logits, size), torch.split(labels, size), strict=True):
+        for values, own in in_parts(logits, labels):
             self._add(values.double(), own)
 
     def _add(self, values: Tensor, labels: Tensor) -> None:
         """Add float64 logits (n, K) with checked labels (n,)."""
         others = self.num_classes - 1
         target = values.gather(1, labels[:, None])[:, 0]
-        mean = values.mean(1)
-        rest = (values.sum(1) - target) / others
-        deviations = (values - rest[:, None]).square()
+        total, log_sum = values.sum(1), values.logsumexp(1)
+        mean, rest = total / self.num_classes, (total - target) / others
+        deviations = (values - rest[:, None]).square_()
         variance = (deviations.sum(1) - (target - rest).square()).clamp(min=0) / max(1, others - 1)
+        if self._probabilities:
+            in_range = bool(((values >= 0) & (values <= 1)).all())
+            self._probabilities = in_range and bool(((total - 1).abs() < 1e-3).all())
+        largest, answers = values.max(1)
         sigmoids = values.sigmoid()
-        onehot = F.one_hot(labels, self.num_classes).double()
-        in_range = bool(((values >= 0) & (values <= 1)).all())
-        self._probabilities &= in_range and bool(((values.sum(1) - 1).abs() < 1e-3).all())
         columns = {
-            "correct": (values.argmax(1) == labels).double(),
+            "correct": (answers == labels).double(),
             "margin": target - rest,  # δ
             "spread": variance.sqrt(),  # of the other logits within a sample
             "mean": mean,
-            "gain": target - (values.softmax(1) * values).sum(1),
+            "gain": target - (values - log_sum[:, None]).exp_().mul_(values).sum(1),
             "scale": target - mean,
-            "binary_gain": ((onehot - sigmoids) * values).sum(1),
-            "log_sum": values.logsumexp(1),
-            "missing": -torch.expm1(target - values.logsumexp(1)),  # 1 − p_y
+            "log_sum": log_sum,
+            "missing": -torch.expm1(target - log_sum),  # 1 − p_y
             "sigmoids": sigmoids.sum(1),
-            "doubt": -torch.expm1(values.amax(1) - values.logsumexp(1)),  # 1 − max p
+            "binary_gain": target - sigmoids.mul_(values).sum(1),
+            "doubt": -torch.expm1(largest - log_sum),  # 1 − max p
         }
         self._parts.append(torch.stack([columns[name] for name in _COLUMNS]).cpu())
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.exact import host_of
+from tosmooth.analysis.parts import in_parts
 
 MOST_CLASSES = 4000  # beyond it, K × K sums for every T no longer fit; the shares of similar classes are left out
 
@@ -52,21 +53,40 @@ class SoftTargets:
         self._count = 0
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Add finite logits (N, K) with labels (N,) in [0, K)."""
+        """Add finite logits (N, K) with labels (N,) in [0, K).
+
+        Each number is at most 1e-6 from what float64 gives, in nats and in shares.
+        """
         if not len(labels):
             return
         device = host_of(logits.device)
         self._sums, self._rest = self._sums.to(device), self._rest.to(device)
-        values, labels = logits.detach().to(device).double(), labels.to(device)
-        others = values.scatter(1, labels[:, None], -math.inf)
-        for number, temperature in enumerate(self.temperatures):
-            logs = (values / temperature).log_softmax(1)
-            probabilities = logs.exp()
-            self._sums[number, 0] -= (probabilities * logs).sum()
-            self._sums[number, 1] += probabilities.gather(1, labels[:, None]).sum()
-            if len(self._rest):
-                self._rest[number].index_add_(0, labels, (others / temperature).softmax(1))
+        for values, own in in_parts(logits.detach().to(device), labels.to(device)):
+            self._add(values, own)
         self._count += len(labels)
+
+    def _add(self, values: Tensor, labels: Tensor) -> None:
+        """Add logits (n, K), float32 or float64.
+
+        Exponentials of the other classes are taken in float32, from the likeliest of them; with the labelled class,
+        which may be e^100 times as likely, they meet as logarithms, in float64.
+        """
+        own = labels[:, None]
+        others = values.scatter(1, own, -math.inf)
+        top = others.amax(1, keepdim=True)
+        below = (others - top).float().scatter_(1, own, torch.finfo(torch.float32).min)  # (n, K): 0 at the likeliest
+        above = (values.gather(1, own).double() - top)[:, 0]  # (n,)
+        for number, temperature in enumerate(self.temperatures):
+            weights = (below / temperature).exp_()  # (n, K) in [0, 1], 0 at the label
+            total = weights.sum(1)  # (n,), at least 1
+            level = (weights * below).sum(1).double() / total / temperature  # the mean of the others' exponents
+            log_total, target = total.double().log(), above / temperature
+            log_all = torch.logaddexp(log_total, target)
+            mass, rest = (target - log_all).exp(), (log_total - log_all).exp()
+            entropy = mass * (log_all - target) + rest * (log_all - level)
+            self._sums[number] += torch.stack([entropy.sum(), mass.sum()])
+            if len(self._rest):
+                self._rest[number].index_add_(0, labels, weights.div_(total[:, None]).double())
 
     def compute(self, similar: Tensor | None = None) -> list[SoftTarget]:
         """The means, one entry a temperature.

@@ -11,6 +11,7 @@ from torch import Tensor
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.exact import exact
+from tosmooth.analysis.parts import in_parts
 from tosmooth.analysis.similarity import default_similar_count, similar_classes
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics
 from tosmooth.analysis.soft_targets import MOST_CLASSES, SoftTarget, SoftTargets
@@ -49,7 +50,8 @@ class Collected:
         self.metrics.update(logits, labels)
         self._targets.update(logits, labels)
         if self._few:
-            self._probabilities.update(exact(logits).softmax(1), labels)
+            for part, own in in_parts(logits, labels):
+                self._probabilities.update(exact(part).softmax(1), own)
         described = features if features is not None else logits if self._few else None
         if described is None:
             return

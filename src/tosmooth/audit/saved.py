@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from tosmooth.audit.collecting import Collected
 from tosmooth.audit.logits_files import read_logits
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.errors import DataError
-
-ROWS = 10_000  # at once
 
 
 def audit_logits(
@@ -34,11 +30,11 @@ def audit_logits(
         DataError: the file cannot be used, or holds probabilities.
     """
     saved = read_logits(path)
-    collected = Collected(saved.logits.shape[1], temperatures)
+    collected = Collected(len(saved.classes), temperatures)
     try:
-        for logits, labels in zip(torch.split(saved.logits, ROWS), torch.split(saved.labels, ROWS), strict=True):
+        for logits, labels in saved.parts:
             collected.update(logits, labels)
-        words = f"logits of {len(saved.labels)} samples"
+        words = f"logits of {collected.smoothing.count} samples"
         return conclude(collected, Seen(str(path), words, None, training_data, rescaled), saved.classes)
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None

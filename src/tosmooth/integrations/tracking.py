@@ -206,10 +206,7 @@ class TrainingTracker:
         metrics, centroids, scatter = ClassificationMetrics(self.num_classes), None, None
         confusions = None if self._confusions is None else sum(part[3] for part in parts)
         for own_metrics, own_centroids, own_scatter, _ in parts:
-            if metrics.count:
-                metrics.merge(own_metrics)
-            else:  # taken as they are: torchmetrics warns of those that were merged alone
-                metrics = own_metrics
+            metrics.merge(own_metrics)
             if own_centroids is not None:
                 if centroids is None:
                     centroids = ClassCentroids(self.num_classes, own_centroids.num_features)

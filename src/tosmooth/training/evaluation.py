@@ -214,8 +214,7 @@ def _usable(logits: Tensor | None, features: Tensor | None) -> Tensor:
 def _gathered(metrics: ClassificationMetrics, kept: list[Kept], processes: Processes) -> tuple[Any, list[Kept]]:
     """Metrics and kept features of all processes, in all of them; features in the order of the split."""
     gathered = processes.gather((metrics.on_host(), kept))
-    # Into one that has seen samples: an accumulator that only ever merged would warn that it has seen none.
-    whole, *others = sorted((theirs for theirs, _ in gathered), key=lambda theirs: theirs.count == 0)
+    whole, *others = (theirs for theirs, _ in gathered)
     for theirs in others:
         whole.merge(theirs)
     parts = [part for _, theirs in gathered for part in theirs]
