@@ -29,7 +29,7 @@ test-faults: $(VENV)/.installed-dev  ## every injected fault: kills at 50 random
 	$(BIN)/python -m pytest tests/faults
 
 bench: $(VENV)/.installed-bench  ## all benchmarks (under 15 minutes on two cores); docs/benchmarks.md has the last ones
-	for name in grid limit fused centroids scaling cost_model; do $(BIN)/python -m benchmarks.$$name || exit 1; done
+	for name in grid limit fused centroids decoding scaling cost_model; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.grid --heavy 1 --repeats 2
 
 docs: $(VENV)/.installed-dev  ## the documentation site into site/: every warning an error, every link checked

@@ -71,8 +71,11 @@ class DataConfig(Section):
         0.0, description="probability that a rectangle of a training image, 2 to 33 % of its area, is made black"
     )
     eval_transform: str = Field("none", description="evaluation transform by name")
-    in_memory: Annotated[Literal["auto", "off"], BeforeValidator(on_off)] = Field(
-        "auto", description="auto: images that memory holds stay on the device, augmented a batch at a time; off: never"
+    in_memory: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_off)] = Field(
+        "auto",
+        description="auto: images that memory holds stay on the device, augmented a batch at a time; image files are "
+        "decoded once, into the cache, where memory holds all of them and training is long; on: also elsewhere; off: "
+        "never",
     )
     workers: Annotated[int, Field(ge=0)] = Field(
         0, description="loader processes, for images that are not held in memory; 0 = load in the main process"

@@ -245,7 +245,7 @@ class SeededBatches(Batches):
             batch_sampler=self._sampler,
             collate_fn=_collate,
             num_workers=workers,
-            worker_init_fn=_leave_signals,
+            worker_init_fn=leave_signals,
             pin_memory=pin_memory,
             persistent_workers=workers > 0,
             # The loader draws a number per epoch, which must not come from the stream that drives dropout.
@@ -350,7 +350,7 @@ class _Augmented(Dataset[tuple[Tensor, int, _Key] | DataError]):
         return image, self.labels[key.sample], key
 
 
-def _leave_signals(worker: int) -> None:
+def leave_signals(worker: int) -> None:
     """Ctrl-C reaches every process of a terminal: workers leave it to the main one, and end when that ends them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork inherits the main process' handlers

@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit
+from tosmooth.data.decoded import DecodedImages
 from tosmooth.errors import DataError, TosmoothError
 
 # What Pillow knows by name and does not open here: films, and drawings that another program (Ghostscript) would run.
@@ -133,14 +134,20 @@ class FileSplit(ImageSplit):
         paths: of the images.
         labels: class index of each.
         root: folder of the data set; the fingerprint takes names relative to it, so that a moved set is the same set.
+
+    Attributes:
+        pixels: where the images were decoded once and for all; None: files are decoded whenever they are asked for.
     """
 
     def __init__(self, paths: Sequence[Path], labels: Sequence[int], root: Path) -> None:
         self.paths = list(paths)
         self.root = root
         self.labels = torch.tensor(labels, dtype=torch.int64)
+        self.pixels: DecodedImages | None = None
 
     def __getitem__(self, index: int) -> Tensor:
+        if self.pixels is not None and (image := self.pixels.image(index)) is not None:
+            return image
         path = self.paths[index]
         return decoded(path, str(path))
 

@@ -71,7 +71,7 @@ class ImagePipeline:
 
     def _batches(self, split: ImageSplit, outcomes: Outcomes | None, transform: Transform, **settings: Any) -> Batches:
         settings = {"process": self._process, **settings}
-        held = split.in_memory() if self._config.in_memory == "auto" else None
+        held = split.in_memory() if self._config.in_memory != "off" else None
         if outcomes is not None and held is not None and self._fits(held[0]):
             images, rows = held
             rows = None if rows is None else rows.to(self._device)

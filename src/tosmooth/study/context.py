@@ -59,6 +59,7 @@ class Context(Bench):
     progress: StudyProgress
     stopping: Stopping = field(default_factory=Stopping)
     group_limit: list[int] = field(default_factory=list)  # sizes of groups that fitted after one that did not
+    looked_at_files: list[bool] = field(default_factory=list)  # not empty: it is settled whether files are decoded once
     tracking: Tracking | None = None  # of the process that has claimed the folder
     _counted: dict[tuple[bool, str], int] = field(default_factory=dict)  # parameters by role and model
 

@@ -24,6 +24,7 @@ from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
+from tosmooth.study.decoded_images import decode_once
 from tosmooth.study.given_outputs import record_outputs
 from tosmooth.study.measuring import Measuring
 from tosmooth.study.plan import Cell, Teacher
@@ -200,6 +201,7 @@ class _Work:
 
 def _train(context: Context, owners: Sequence[Teacher | Cell], work: _Work) -> None:
     """Train models to the end of `work.epochs`, each from its newest checkpoint; those at one point together."""
+    decode_once(context)
     names = [owner.name for owner in owners]
     saved = context.compute.processes.on_main(lambda: context.checkpoints.newest(names))
     lost = context.compute.processes.on_main(lambda: _lost_weights(context, owners, saved))

@@ -1,0 +1,239 @@
+"""Images of files, decoded once: their pixels in files that are mapped into memory, for all processes and studies.
+
+A store is a folder: `stamp.json` says what its pixels depend on. A shard `images-<first>.bin` holds the bytes of some
+images, (H, W, C) each, one after another; beside it, `images-<first>.json` has their sizes and the shard's checksum. A
+shard is written whole or not at all, so filling can be stopped at any moment and goes on with the first one missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from tosmooth.errors import CacheError, DataError
+from tosmooth.files import file_digest, short_digest, sync_folder, temporary_of, write_text
+
+FORMAT = 1
+SHARD_IMAGES = 256
+CHANNELS = 3  # all image files are shown in colour
+UNREADABLE = (0, 0)  # the size of an image that could not be read
+
+
+class UnfilledError(CacheError):
+    """A store cannot be filled now: another process does, or the disk does not take it."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """All that stored pixels depend on. A store is used only where every field agrees.
+
+    Attributes:
+        files: SHA-256 of the images' names, sizes and times of change, and of what is done to them after decoding.
+        decoder: Pillow and its JPEG library, with their versions: another one may round otherwise.
+        images: how many.
+        format: of the files.
+    """
+
+    files: str
+    decoder: str
+    images: int
+    format: int = FORMAT
+
+    @property
+    def key(self) -> str:
+        """Short hash of all fields."""
+        return short_digest(json.dumps(dataclasses.asdict(self), sort_keys=True))
+
+
+class DecodedImages:
+    """The pixels of some files of a split.
+
+    Args:
+        folder: of this store; made when it is first filled.
+        stamp: what its pixels must depend on.
+        places: (M,) int64, which images of the split are stored, ascending.
+
+    Raises:
+        CacheError: the folder holds other images, a shard is damaged, or it is not readable. Nothing is changed then.
+    """
+
+    def __init__(self, folder: Path, stamp: Stamp, places: Tensor) -> None:
+        self.folder, self.stamp, self.places = folder, stamp, places.numpy()
+        # By number of the shard: heights, widths, and where each image begins, (images, 3).
+        self._index: dict[int, np.ndarray[Any, Any]] = {}
+        self._mapped: dict[int, Tensor] = {}
+        self.reload()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For processes that are started anew: each maps the same files, and copies nothing."""
+        return self.__dict__ | {"_mapped": {}}
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers of the shards that are not written yet."""
+        return [number for number in range(-(-self.stamp.images // SHARD_IMAGES)) if number not in self._index]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all images are there."""
+        return not self.missing
+
+    def image(self, place: int) -> Tensor | None:
+        """An image of the split as it was decoded, uint8 (C, H, W); None where it is not here, or was not readable."""
+        row = int(np.searchsorted(self.places, place))
+        if row == len(self.places) or self.places[row] != place:
+            return None
+        number, inside = divmod(row, SHARD_IMAGES)
+        height, width, start = self._index[number][inside].tolist()
+        if (height, width) == UNREADABLE:
+            return None
+        pixels = self._shard(number)[start : start + CHANNELS * height * width]
+        return pixels.view(height, width, CHANNELS).permute(2, 0, 1)  # in the memory layout of a decoded file
+
+    def _shard(self, number: int) -> Tensor:
+        if number not in self._mapped:
+            # Copy on write: nobody can change the file, and all who only read share the system's pages.
+            mapped = np.memmap(self._file(number), dtype=np.uint8, mode="c")
+            self._mapped[number] = torch.from_numpy(np.asarray(mapped))
+        return self._mapped[number]
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"images-{number * SHARD_IMAGES:09d}.bin"
+
+    def places_of(self, number: int) -> list[int]:
+        """Which images of the split a shard holds."""
+        found: list[int] = self.places[number * SHARD_IMAGES : (number + 1) * SHARD_IMAGES].tolist()
+        return found
+
+    # Filling
+
+    @contextlib.contextmanager
+    def filling(self) -> Iterator[None]:
+        """Claim the folder for filling; one process at a time.
+
+        Raises:
+            UnfilledError: another process is filling it, or it cannot be written.
+            CacheError: it holds something else.
+        """
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "filling.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise UnfilledError(
+                    f"{self.folder} is being filled by another process; wait for it, or set data.in_memory=off"
+                ) from None
+        try:
+            if not (self.folder / "stamp.json").exists():
+                with self._writing():
+                    write_text(self.folder / "stamp.json", json.dumps(dataclasses.asdict(self.stamp), indent=2) + "\n")
+            self.reload()  # another process may just have finished
+            yield
+        finally:
+            lock.release()
+
+    def write(self, number: int, images: Iterable[Tensor | DataError]) -> None:
+        """Store a shard, and make it count.
+
+        Args:
+            number: of the shard.
+            images: those of `places_of`, uint8 (C, H, W); an error for one that cannot be read.
+
+        Raises:
+            UnfilledError: the disk refuses.
+        """
+        path, found, sizes = self._file(number), hashlib.sha256(), list[tuple[int, int]]()
+        temporary = temporary_of(path)
+        with self._writing():
+            try:
+                with temporary.open("wb") as file:
+                    for image in islice(images, len(self.places_of(number))):
+                        if isinstance(image, DataError):
+                            sizes.append(UNREADABLE)
+                            continue
+                        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+                        sizes.append(pixels.shape[:2])
+                        found.update(pixels.data)
+                        file.write(pixels.data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(path)
+            finally:
+                temporary.unlink(missing_ok=True)
+            sync_folder(self.folder)
+            facts = {"sha256": found.hexdigest(), "sizes": sizes}
+            write_text(path.with_suffix(".json"), json.dumps(facts) + "\n")
+        self._index[number] = _index(sizes)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnfilledError(
+                f"{self.folder} cannot be written: {error.strerror or error}; finished shards are kept and the same "
+                "command goes on from them (or set data.in_memory=off)"
+            ) from None
+
+    # Trust
+
+    def reload(self) -> None:
+        """Look again at what is there, and whether it is what was written.
+
+        Raises:
+            CacheError: it is not.
+        """
+        if (self.folder / "stamp.json").exists():
+            there, own = self._read(self.folder / "stamp.json"), dataclasses.asdict(self.stamp)
+            if differing := [name for name in own if there.get(name) != own[name]]:
+                raise CacheError(
+                    f"{self.folder} was made of other images ({', '.join(differing)} differ); delete it or move it away"
+                )
+        for number in self.missing:
+            path = self._file(number)
+            if not path.exists() or not path.with_suffix(".json").exists():
+                continue
+            facts = self._read(path.with_suffix(".json"))
+            try:
+                index = _index(facts["sizes"])
+                sound = file_digest(path) == facts["sha256"] and len(index) == len(self.places_of(number))
+            except (KeyError, TypeError, ValueError):
+                sound = False
+            except OSError as error:
+                raise CacheError(f"{path} is not readable: {error.strerror or error}") from None
+            if not sound or CHANNELS * int(index[:, :2].prod(axis=1).sum()) != path.stat().st_size:
+                raise CacheError(
+                    f"{path} is damaged: its content is not what was written; delete it and run again, and its images "
+                    "alone are decoded again"
+                )
+            self._index[number] = index
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CacheError(f"{path} is not readable ({error}); delete it, and its images are decoded again") from None
+        if not isinstance(found, dict):
+            raise CacheError(f"{path} is damaged; delete it, and its images are decoded again")
+        return found
+
+
+def _index(sizes: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
+    """Heights, widths, and the byte at which each image begins, (images, 3)."""
+    known = np.array(sizes, dtype=np.int64).reshape(-1, 2)
+    nbytes = CHANNELS * known.prod(axis=1)
+    return np.column_stack([known, np.cumsum(nbytes) - nbytes])
