@@ -358,7 +358,7 @@ def test_a_published_teacher_comes_from_the_hub_and_knows_imagenet(teachers, tmp
         (hub / name).mkdir(parents=True)
         save_file({key: value.contiguous() for key, value in content.items()}, hub / name / "model.safetensors")
     with serving(tmp_path / "hub") as address:
-        # No fork: the hub's library, which torchmetrics imports, reads these variables when it is imported.
+        # No fork: the hub's library, which timm imports, reads these variables when it is imported.
         run = subprocess.run(
             [
                 sys.executable, "-m", "tosmooth", "distill", "--teacher", "timm:test_resnet.r160_in1k",

@@ -16,7 +16,7 @@ from tosmooth.integrations.libraries import require
         ("transformers", ["transformers"], r'transformers is missing, .*pip install "tosmooth\[hf\]"'),
         ("lightning", ["lightning", "lightning.pytorch", "pytorch_lightning"], r'pip install "tosmooth\[lightning\]"'),
         ("timm", ["timm.task"], 'timm.task is missing, .*pip install "timm>='),
-        ("torchmetrics", ["torchmetrics"], 'torchmetrics is missing, .*pip install "tosmooth"'),
+        ("torchmetrics", ["torchmetrics"], r'torchmetrics is missing, .*pip install "tosmooth\[torchmetrics\]"'),
     ],
 )
 def test_a_missing_library_is_one_clear_error(

@@ -18,7 +18,7 @@ from tosmooth.analysis.stability import check_probabilities, stability_from
 from tosmooth.errors import did_you_mean
 from tosmooth.integrations.libraries import require
 
-Metric = require("torchmetrics", "tosmooth").Metric
+Metric = require("torchmetrics", "tosmooth[torchmetrics]").Metric
 
 
 class _ClassSums(Metric):  # type: ignore[misc, valid-type]
