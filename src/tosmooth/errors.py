@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import re
 import signal
 from collections.abc import Iterable
 
+_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]+:/{1,2})[^/\s]+@")  # one slash: what a path makes of an address
+
+
+def without_secrets(text: str) -> str:
+    """The text with the user and password of addresses left out: `http://user:secret@host` → `http://…@host`."""
+    return _CREDENTIALS.sub(r"\1…@", text) if ":/" in text else text
+
 
 class TosmoothError(Exception):
-    """Root of every error a user can mend. The command line prints its text without a traceback."""
+    """Root of every error a user can mend. The command line prints its text without a traceback.
+
+    No address in it has a password, whoever catches it and writes it somewhere.
+    """
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(without_secrets(str(text)))
 
 
 class ConfigError(TosmoothError):
     """A study's configuration is wrong. Carries every mistake found, not only the first."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
-        self.mistakes = list(mistakes)
+        self.mistakes = [without_secrets(mistake) for mistake in mistakes]
         count = len(self.mistakes)
         head = "1 mistake" if count == 1 else f"{count} mistakes"
         super().__init__("\n".join([f"{head} in the configuration:", *(f"  - {m}" for m in self.mistakes)]))

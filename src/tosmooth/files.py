@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
+import stat
 from pathlib import Path
 
 # What Windows takes for a device, whatever ending follows, in any case.
@@ -69,6 +71,19 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Replace a file's text, UTF-8, in one step."""
     write_bytes(path, text.encode())
+
+
+def readable(path: Path) -> Path:
+    """The path of a file, which opening will not wait for: not a pipe, which has no end until somebody writes into it,
+    and no device, which may have none at all.
+
+    Raises:
+        OSError: it is one, is not there, or cannot be looked at.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder, whoever opens it says so
+        raise OSError(errno.EINVAL, "it is a pipe or a device, no file", str(path))
+    return path
 
 
 def file_digest(path: Path) -> str:

@@ -6,8 +6,12 @@ import os
 import re
 import shlex
 import subprocess
+import sys
+from pathlib import Path
 
 from rich.markup import escape
+
+from tosmooth.errors import without_secrets
 
 # Control characters (C0 with ESC, DEL, C1), line and paragraph separators, the signs that override or isolate the
 # direction of writing, the invisible sign at a file's beginning, what is no character at all, and halves of surrogate
@@ -21,17 +25,23 @@ _HIDDEN_BUT_LINES = re.compile(_HIDDEN.pattern.replace("\x00-\x1f", "\x00-\x08\x
 
 
 def shown(text: str, *, lines: bool = False) -> str:
-    r"""The text with its control and direction characters written out: ``ESC`` becomes ``\x1b``.
+    r"""The text with its control and direction characters written out: ``ESC`` becomes ``\x1b``. Passwords of addresses
+    are left out.
 
     Args:
         lines: keep line ends and tabs, for texts of several lines.
     """
-    return (_HIDDEN_BUT_LINES if lines else _HIDDEN).sub(_written_out, text)
+    return (_HIDDEN_BUT_LINES if lines else _HIDDEN).sub(_written_out, without_secrets(text))
 
 
 def markup(text: object, *, lines: bool = False) -> str:
     """What `shown` makes of a text, ready for rich's console: brackets in it are no markup either."""
     return escape(shown(str(text), lines=lines))
+
+
+def command_line() -> str:
+    """How this process was called, for records."""
+    return without_secrets(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]))
 
 
 def shortened(text: str) -> str:

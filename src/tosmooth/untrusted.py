@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tosmooth.errors import DataError
+from tosmooth.files import readable
 from tosmooth.yaml_traps import traps_in
 
 LONGEST_YAML = 1_000_000  # characters; PyYAML reads some 100,000 a second, and a configuration has a few thousand
@@ -83,6 +84,7 @@ def reading_arrays(path: Path, *others: type[Exception]) -> Iterator[None]:
         DataError: instead of all of that; one that is raised within stays as it is.
     """
     try:
+        readable(path)
         yield
     except DataError:
         raise

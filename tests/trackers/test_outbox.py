@@ -211,11 +211,6 @@ def test_missing_libraries_and_unknown_names_are_told_before_any_work(tmp_path: 
     assert not (tmp_path / tiny_raw["name"]).exists()
 
 
-def test_no_password_of_an_address_is_shown():
-    text = "no answer from http://me:s3cret@host:5000/api and file:///tmp/a@b"
-    assert tracking.without_secrets(text) == "no answer from http://…@host:5000/api and file:///tmp/a@b"
-
-
 def test_without_trackers_nothing_is_written(tmp_path: Path, tiny_raw):
     directory = StudyDirectory(tmp_path / "study")
     with Tracking(load_config(tiny_raw), directory, print) as none:

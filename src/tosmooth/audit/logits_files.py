@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tosmooth.analysis.parts import all_finite
 from tosmooth.errors import DataError
+from tosmooth.files import readable
 from tosmooth.untrusted import reading_arrays
 
 SUFFIXES = (".npz", ".safetensors", ".csv")
@@ -42,7 +43,7 @@ def holds_logits(path: Path) -> bool:
     if path.suffix.lower() != ".safetensors":
         return path.suffix.lower() in SUFFIXES
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(readable(path), "pt") as file:
             return "logits" in file.keys()  # noqa: SIM118
     except (OSError, SafetensorError):
         return False  # whoever reads it as weights says what is wrong

@@ -106,6 +106,15 @@ class Group(TyperGroup):
         names = super().list_commands(ctx)
         return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command; what a mistake in the call repeats of it is harmless."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            if isinstance(said := getattr(error, "message", None), str):  # of the library that reads the call
+                error.message = shown(said, lines=True)  # type: ignore[attr-defined]
+            raise
+
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
         """The command of that name, under its heading."""
         command = super().get_command(ctx, cmd_name)

@@ -9,12 +9,13 @@ from tosmooth.data.base import RawImages
 from tosmooth.data.files import FileSplit
 from tosmooth.data.registry import SourceRequest, register_image_source
 from tosmooth.errors import DataError
+from tosmooth.files import readable
 
 
 def _read_pairs(path: Path) -> dict[int, tuple[str, str]]:
     """Lines of `number text` → number: (text, place for messages); numbers do not repeat."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = readable(path).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise DataError(f"{path}: missing; CUB-200-2011 has it beside the folder images/") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from torch import Tensor
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.decoded import DecodedImages
 from tosmooth.errors import DataError, TosmoothError
+from tosmooth.files import readable
 
 # What Pillow knows by name and does not open here: films, and drawings that another program (Ghostscript) would run.
 _NOT_HERE = {"MPEG", "EPS"}
@@ -81,7 +82,7 @@ def decoded(source: Path | io.BytesIO, name: str) -> Tensor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the decoders: they would stand in the progress, once a process
-            with Image.open(source, formats=FORMATS) as image:
+            with _opened(source) as image:
                 if not image.mode.startswith(("I", "F")):
                     return to_rgb(image)
                 mode = image.mode
@@ -100,12 +101,16 @@ def decoded(source: Path | io.BytesIO, name: str) -> Tensor:
     raise DataError(f"{name}: not readable as an image (damaged or truncated?): {reason}")
 
 
+def _opened(source: Path | io.BytesIO) -> Image.Image:
+    return Image.open(readable(source) if isinstance(source, Path) else source, formats=FORMATS)
+
+
 def stated_size(source: Path | io.BytesIO) -> tuple[int, int] | None:
     """Width and height as the beginning of an image file states them, upright; None where it cannot be read."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(source, formats=FORMATS) as image:
+            with _opened(source) as image:
                 width, height = image.size
                 return (width, height) if _orientation(image) < FIRST_ON_ITS_SIDE else (height, width)
     except TosmoothError:  # a signal's
@@ -119,7 +124,7 @@ def is_turned(source: Path | io.BytesIO) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(source, formats=FORMATS) as image:
+            with _opened(source) as image:
                 return _orientation(image) != UPRIGHT
     except TosmoothError:  # a signal's
         raise

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tosmooth.errors import DataError
+from tosmooth.files import readable
 
 
 def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -23,7 +24,7 @@ def read_idx(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
         DataError: missing, damaged or truncated, or not an IDX file of unsigned bytes.
     """
     try:
-        content = path.read_bytes()
+        content = readable(path).read_bytes()
         if path.suffix == ".gz":
             content = gzip.decompress(content)
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from tosmooth.errors import ConfigError, did_you_mean
+from tosmooth.files import readable
 from tosmooth.terminal import shown
 from tosmooth.untrusted import UnreadableError, read_yaml
 
@@ -187,7 +188,7 @@ def _without_header(given: dict[str, Any], classes: Sequence[str]) -> dict[str, 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = readable(path).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise ConfigError([f"--class-map {path}: cannot be read: {reason}"]) from None

@@ -40,6 +40,7 @@ from tosmooth.distill.start import formats_of, starting_config
 from tosmooth.errors import StudyError, UnfetchedError
 from tosmooth.export.export import export_model
 from tosmooth.export.folder import refuse_unless_ours
+from tosmooth.files import write_bytes
 from tosmooth.folder.curves import read_curve
 from tosmooth.folder.judged import read_correct
 from tosmooth.folder.paths import AUDIT_FILE, AUDIT_PAGE_FILE, AUDIT_SUMMARY_FILE, CURVE_FILE, DISTILL_FILE, EXPORT
@@ -215,7 +216,7 @@ def _audit(context: Context, teacher: Teacher, settled: Settled) -> dict[str, An
         for name in (AUDIT_FILE, AUDIT_PAGE_FILE):
             target, made = folder / name, settled.given.file.parent / name
             if made.is_file() and not target.is_file():
-                target.write_bytes(made.read_bytes())
+                write_bytes(target, made.read_bytes())
         return settled.given.audit
     if not can_be_audited(context.task):
         return None

@@ -23,7 +23,8 @@ from tosmooth.data.translation.data import TranslationData
 from tosmooth.errors import ConfigError, StudyError, did_you_mean
 from tosmooth.export.torch_export import trace
 from tosmooth.folder.claim import data_of
-from tosmooth.folder.paths import CONFIG_FILE, WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.paths import WEIGHTS_FILE, StudyDirectory
+from tosmooth.folder.strange import study_at
 from tosmooth.folder.sums import check_config
 from tosmooth.folder.writing import read_record
 from tosmooth.models.image_model import ImageModel
@@ -220,9 +221,7 @@ def choose(path: Path, name: str | None) -> Choice:
         StudyError: the folder is no study, or has no such model yet.
         ConfigError: an unknown name.
     """
-    directory = StudyDirectory(path)
-    if not directory.config.is_file():
-        raise StudyError(f"{path} is not a study: it has no {CONFIG_FILE}")
+    directory = study_at(path)
     check_config(directory.config)
     config = load_config(str(directory.config))
     files = read_study(path) if directory.results.is_file() else None

@@ -24,6 +24,7 @@ from tosmooth.folder.paths import (
     StudyDirectory,
     former_advice_file,
 )
+from tosmooth.folder.strange import refuse_strange
 from tosmooth.folder.sums import check_kept, check_text, sealed_text
 from tosmooth.folder.writing import load_json, write_json, write_list
 from tosmooth.untrusted import read_yaml
@@ -37,11 +38,14 @@ def check_usable(directory: StudyDirectory, needed_bytes: int) -> None:
         needed_bytes: estimate of what the study will write.
 
     Raises:
-        StudyError: the folder holds other files, is not writable, or the disk is too full.
+        StudyError: the folder holds other files, pipes or links out of it, is not writable, or the disk is too full.
     """
     path = directory.path
     if path.exists() and not path.is_dir():
         raise StudyError(f"{path} is a file; a study needs a folder. Choose another --output or name=…")
+    if path.is_symlink() and not path.exists():
+        raise StudyError(f"{path} is a link that leads nowhere; choose another --output or name=…")
+    refuse_strange(path, written=True)
     if not directory.config.exists() and path.exists() and {entry.name for entry in path.iterdir()} - {STATE}:
         raise StudyError(
             f"{path} holds files but no {CONFIG_FILE}; tosmooth does not write into other people's folders. "

@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from filelock import FileLock, Timeout
 from tosmooth.errors import StudyError
 from tosmooth.files import write_text
 from tosmooth.folder.paths import LOCK_FILE, OWNER_FILE
+from tosmooth.terminal import command_line
 
 BEAT_SECONDS = 5.0
 LONGEST_COMMAND = 120  # characters of a command line in messages
@@ -117,7 +117,7 @@ class StudyLock:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "started": self._started,
-            "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:LONGEST_COMMAND],
+            "command": command_line()[:LONGEST_COMMAND],
             "beat": beat,
         }
         write_text(self._name, json.dumps(text, ensure_ascii=False) + "\n")

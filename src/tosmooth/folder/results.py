@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from tosmooth.errors import StudyError
-from tosmooth.folder.paths import ADVICE_FILE, CONFIG_FILE, DIFFUSION_FILE, VERDICT_FILE, StudyDirectory
+from tosmooth.folder.paths import ADVICE_FILE, DIFFUSION_FILE, VERDICT_FILE
 from tosmooth.folder.reading import read_config, read_mapping, read_table
+from tosmooth.folder.strange import study_at
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,7 @@ def load_study(path: str | Path) -> StudyResults:
     Raises:
         StudyError: the folder is not a study, has no results yet, or one of its files is damaged.
     """
-    directory = StudyDirectory(Path(path))
-    if not directory.config.is_file():
-        raise StudyError(f"{path} is not a study: it has no {CONFIG_FILE}")
+    directory = study_at(path)
     if not directory.results.is_file():
         raise StudyError(f"{path} has no results yet; run the study again with the same command to go on")
 

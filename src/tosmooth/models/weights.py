@@ -50,6 +50,7 @@ def save_weights(module: nn.Module, path: Path) -> None:
     temporary = temporary_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # a link of this name could lead anywhere
         safetensors.torch.save_file(_each_once(backbone_of(model).state_dict()), temporary, metadata=metadata)
         sync_file(temporary)
         temporary.replace(path)

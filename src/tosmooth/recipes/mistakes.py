@@ -22,7 +22,7 @@ from tosmooth.config.schema import (
 )
 from tosmooth.config.types import as_cache_section
 from tosmooth.data.augmentation import FIXED_VIEWS, check_transforms
-from tosmooth.errors import ConfigError, ModelError, TosmoothError, did_you_mean
+from tosmooth.errors import ConfigError, ModelError, TosmoothError, did_you_mean, without_secrets
 from tosmooth.files import path_safe
 from tosmooth.losses.objectives import (
     check_topk,
@@ -67,8 +67,21 @@ def find_mistakes(raw: Mapping[str, Any]) -> list[str]:
         mistakes += [_sentence(schema, e["loc"], e["type"], e["msg"], e.get("input")) for e in error.errors()]
     except (OSError, RuntimeError) as error:  # of a path too long for the system, or below the home of nobody
         return [f"a path in the configuration cannot be used: {shortened(shown(str(error)))}"]
+    mistakes += _secrets(raw)
     reported = {mistake.partition(":")[0] for mistake in mistakes}
     return mistakes + [m for m in _contradictions(raw, schema) if m.partition(":")[0] not in reported]
+
+
+def _secrets(value: Any, key: str = "") -> Iterable[str]:
+    """Addresses with a user or a password: `study.yaml` would keep them, and so would what is made of it."""
+    if isinstance(value, str) and without_secrets(value) != value:
+        yield (
+            f"{shortened(shown(key))}: holds an address with a user or password, which files of the study would keep; "
+            "leave them out, and give them in the environment (such as HF_TOKEN) or in ~/.netrc"
+        )
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in parts:
+        yield from _secrets(part, f"{key}.{name}" if key else str(name))
 
 
 def _sentence(schema: type[BaseModel], location: tuple[int | str, ...], kind: str, message: str, given: Any) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tosmooth.errors import DrawingError, StudyError, TosmoothError
-from tosmooth.folder.paths import FIGURES, REPORT_FILE, REPORT_SUMS_FILE, STATE, TABLES, StudyDirectory
+from tosmooth.folder.paths import FIGURES, REPORT_FILE, REPORT_SUMS_FILE, TABLES
+from tosmooth.folder.strange import study_at
 from tosmooth.folder.sums import write_kept
 from tosmooth.report.confusions_table import confusions_table
 from tosmooth.report.convergence_table import convergence_table
@@ -60,8 +61,8 @@ def build_report(study_dir: Path, note: Callable[[str], None] = lambda text: Non
             out of it. Nothing is written then.
     """
     path = Path(study_dir)
+    directory = study_at(path, written=True)
     files = read_study(path)
-    _refuse_links(path)
     try:
         contents, lost = _contents(files)
     except (TosmoothError, OSError):
@@ -71,7 +72,7 @@ def build_report(study_dir: Path, note: Callable[[str], None] = lambda text: Non
             f"{path}: no report can be made of it, one of its files holds what no study writes "
             f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
         ) from error
-    write_kept(path, contents, StudyDirectory(path).state / REPORT_SUMS_FILE)
+    write_kept(path, contents, directory.state / REPORT_SUMS_FILE)
     for caveat in lost:
         for name in caveat.get("files", ()):
             (path / name).unlink(missing_ok=True)  # an earlier report's, which shows other numbers
@@ -108,18 +109,6 @@ def _contents(files: StudyFiles) -> tuple[dict[str, bytes], list[dict[str, Any]]
         contents[f"{TABLES}/{table.key}.tex"] = table.latex(PREVIEW_NOTE if files.preview else "").encode()
     contents[REPORT_FILE] = render_page(files, figures, images, tables, script, lost).encode()
     return contents, lost
-
-
-def _refuse_links(path: Path) -> None:
-    """Write nowhere but into the study: one from a stranger may hold links to other folders."""
-    for name in (FIGURES, TABLES, REPORT_FILE, STATE):
-        there = path / name
-        try:
-            target = there.resolve()
-        except (OSError, RuntimeError):  # a link to itself
-            raise StudyError(f"{there} is a link that leads nowhere; delete it") from None
-        if not target.is_relative_to(path.resolve()):
-            raise StudyError(f"{there} is a link to {target}, outside the study; delete it, reports follow no links")
 
 
 def make_tables(files: StudyFiles) -> list[Table]:

@@ -22,7 +22,6 @@ from tosmooth.folder.columns import GRID_COLUMNS, RESULT_COLUMNS
 from tosmooth.folder.paths import (
     ADVICE_FILE,
     CALIBRATION_FILE,
-    CONFIG_FILE,
     DIFFUSION_CLASSES_FILE,
     DIFFUSION_FILE,
     DIFFUSION_SUMMARY_FILE,
@@ -36,9 +35,9 @@ from tosmooth.folder.paths import (
     VERDICT_FILE,
     VIEWS_FILE,
     VIEWS_INFO_FILE,
-    StudyDirectory,
 )
 from tosmooth.folder.reading import read_config, read_mapping, read_table, read_unreadable
+from tosmooth.folder.strange import study_at
 from tosmooth.losses.objectives import has_temperature
 from tosmooth.tasks.base import Traits
 from tosmooth.tasks.find import traits_of
@@ -292,9 +291,7 @@ def read_study(path: Path) -> StudyFiles:
         StudyError: the folder is no study, has no results, one of its files is damaged (named), or its tables do not
             say what the records of its models say.
     """
-    directory = StudyDirectory(path)
-    if not directory.config.is_file():
-        raise StudyError(f"{path} is not a study: it has no {CONFIG_FILE}")
+    directory = study_at(path)
     if not directory.results.is_file():
         raise StudyError(f"{path} has no {RESULTS_FILE} yet; run the study first")
     config = read_config(directory.config)

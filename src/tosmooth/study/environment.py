@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from tosmooth.terminal import command_line
 from tosmooth.training.compute import Compute
 
 
@@ -29,7 +29,7 @@ def describe_environment(compute: Compute) -> dict[str, Any]:
         "precision": compute.precision,
         "teacher_precision": compute.teacher_precision,
         "git": _git_state(),
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": command_line(),
     }
 
 

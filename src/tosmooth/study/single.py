@@ -9,6 +9,7 @@ from tosmooth.config.schema import StudyConfig
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.folder.paths import WEIGHTS_FILE, StudyDirectory
 from tosmooth.folder.results import load_study
+from tosmooth.folder.strange import study_at
 from tosmooth.recipes.reading import load_config
 from tosmooth.report.build import build_report
 from tosmooth.study.bench import Bench
@@ -61,7 +62,8 @@ def project_study(path: Path, classes: str | None, plane: str) -> Path:
     """Compute and draw the projection of a finished study again, for other classes or another plane."""
     if plane not in {"algorithm1", "templates"}:
         raise ConfigError([f"--plane: unknown plane {plane!r}; {did_you_mean(plane, ['algorithm1', 'templates'])}"])
-    load_study(path)  # refuses what is not a study, before anything is loaded
+    study_at(path, written=True)  # before anything is loaded
+    load_study(path)
     config = load_config(str(StudyDirectory(path).config))
     bench = Bench.of(config)
     if classes is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from tosmooth.config.schema import StudyConfig, dump_config
-from tosmooth.errors import ConfigError
+from tosmooth.errors import ConfigError, without_secrets
 from tosmooth.folder.paths import CURVE_FILE, STUDENTS, TEACHERS, TRACKING, TRACKING_FILE, StudyDirectory
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.untrusted import UnreadableError, read_json
@@ -153,11 +152,6 @@ class Tracking:
                 "and the next start of this study sends what is missing"
             )
             return None
-
-
-def without_secrets(text: str) -> str:
-    """The text with the user and password of addresses left out: `http://user:secret@host` → `http://…@host`."""
-    return re.sub(r"(?<=://)[^/\s]+@", "…@", text)
 
 
 def _records(path: Path) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 from tosmooth.errors import DataError
+from tosmooth.files import readable
 
 
 def text_file(path: Path) -> Path | None:
@@ -29,7 +30,7 @@ def read_lines(path: Path) -> list[str]:
         DataError: the file cannot be read or unpacked, or is no UTF-8; names the line and the byte.
     """
     try:
-        content = path.read_bytes()
+        content = readable(path).read_bytes()
         if path.suffix.lower() == ".gz":
             content = gzip.decompress(content)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
