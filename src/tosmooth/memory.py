@@ -1,9 +1,19 @@
-"""How much memory a device has left."""
+"""How much memory a device has left, and what to say when it does not suffice."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psutil
 import torch
+
+# In errors that say that memory ran out: on the host PyTorch raises a plain RuntimeError and oneDNN another one; cuBLAS
+# and cuDNN allocate by themselves, and tell their status.
+SIGNS = (
+    "can't allocate memory", "not enough memory", "could not create a memory", "out of memory", "bad_alloc",
+    "_ALLOC_FAILED", "_ALLOCATION_FAILED",
+)  # fmt: skip
 
 
 def free_memory(device: torch.device) -> int:
@@ -18,6 +28,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a tensor found no memory, on the device or on the host."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # On the host PyTorch raises a plain RuntimeError, and oneDNN another one.
-    signs = ("can't allocate memory", "not enough memory", "could not create a memory", "out of memory", "bad_alloc")
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in SIGNS)
+
+
+@contextmanager
+def blaming(culprit: str) -> Iterator[None]:
+    """Keep with an error of memory what needed it, and what would need less; see `culprit_of`."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            error.add_note(culprit)
+        raise
+
+
+def culprit_of(error: BaseException) -> str | None:
+    """What an error of memory was kept with first; None where nobody said so."""
+    return next(iter(getattr(error, "__notes__", [])), None)

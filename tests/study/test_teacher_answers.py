@@ -14,12 +14,18 @@ from torch import nn
 
 from tests.grids import trained
 from tosmooth.errors import CacheError, StudyError
+from tosmooth.memory import culprit_of
+from tosmooth.models.image_model import ImageModel
 from tosmooth.recipes.reading import load_config
+from tosmooth.study import measuring, teacher_answers
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
-from tosmooth.study.stages import students_that_fit
-from tosmooth.study.teacher_answers import head_to_apply
+from tosmooth.study.stages import students_that_fit, train_teachers
+from tosmooth.study.teacher_answers import StudyTeaching, head_to_apply, most_held
 from tosmooth.training.compute import Compute
+from tosmooth.training.forward import SharedInputs
+from tosmooth.training.teacher_cache import Stamp, TeacherCache
+from tosmooth.training.teaching import IN_TEACHERS, LiveTeachers
 
 
 def run(raw: dict[str, Any], root: Path, *overrides: str) -> dict[str, Path]:
@@ -159,11 +165,54 @@ def test_a_group_is_as_large_as_memory_allows(
     context = Context.join(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
     parameters = context.count_parameters(context.config.student.model)
     assert students_that_fit(context) > 1000
-    # Weights and momentum, in float32, and as much again for gradients and activations.
-    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * 8 * parameters)
+    # Weights and momentum, in float32, and as much again for gradients and activations; and what is stored of teachers.
+    answers = 2 * context.stored_views * len(context.data.train) * 10 * len(context.plan.teachers)
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * 8 * parameters + answers)
     assert students_that_fit(context) == 3
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * 8 * parameters)
+    assert students_that_fit(context) == 2
     monkeypatch.setattr(Compute, "free_memory", lambda self: 0)
     assert students_that_fit(context) == 1
+
+
+def test_stored_answers_of_all_teachers_share_the_room_on_the_device(
+    one_seed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for two and a half: the first two are held, the others are read from the disk; a small one still fits."""
+    context = Context.join(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 4 * 250)
+    teaching, held = StudyTeaching(context), []
+    for width in (5, 5, 5, 2):
+        stamp = Stamp("m", "t", "d", "none", "outcomes", None, 1, 0, 10, "logits", width, "float32")
+        cache = TeacherCache(tmp_path / f"{len(held)}", stamp)
+        teaching._hold(cache)
+        held.append(cache.resident)
+    assert held == [True, True, False, True]
+    assert most_held(context) == 250
+
+
+def test_where_memory_does_not_hold_a_single_model_what_needed_it_is_named(
+    one_seed: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runs_out(*args: object, **options: object) -> None:
+        raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+    config = load_config(one_seed, ["teacher.epochs=1", "selection=best", "data.limit_train=100"])
+    with StudyProgress(Console(quiet=True)) as progress, Context.open(config, tmp_path, progress) as context:
+        with monkeypatch.context() as patched:
+            patched.setattr(measuring, "evaluate", runs_out)
+            with pytest.raises(StudyError, match=r"a0-s0 alone, where it is evaluated: a smaller compute\.eval"):
+                train_teachers(context)
+        (teacher, *_), model = context.plan.teachers, context.new_model(config.teacher.model, 0)
+        monkeypatch.setattr(Context, "trained_model", lambda self, owner: model)
+        monkeypatch.setattr(teacher_answers, "fill", runs_out)
+        with pytest.raises(StudyError, match=r"answers of teacher a0-s0 were stored; a smaller compute\.eval"):
+            StudyTeaching(context).of([teacher])
+        monkeypatch.setattr(ImageModel, "classify", runs_out)
+        batch = context.compute.put(next(context.evaluation_batches(context.data.train).epoch(0)))
+        with pytest.raises(RuntimeError) as caught:
+            LiveTeachers({"t": model}, context.compute).answers(batch, SharedInputs(batch.inputs))
+        assert culprit_of(caught.value) == IN_TEACHERS
 
 
 @pytest.mark.slow

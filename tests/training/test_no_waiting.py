@@ -38,7 +38,6 @@ from tosmooth.models.study_model import StudyModel
 from tosmooth.models.translation_inputs import TokenInputs
 from tosmooth.models.translation_model import TranslationModel
 from tosmooth.recipes.reading import load_config
-from tosmooth.training import teacher_cache
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import SharedInputs
 from tosmooth.training.loss_functions import distillation_from
@@ -218,11 +217,11 @@ def stored(folder: Path, samples: int, width: int, content: str) -> TeacherCache
 
 
 @pytest.mark.parametrize("resident", [True, False], ids=["resident", "mapped"])
-def test_cached_answers(gpu: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resident: bool) -> None:
-    monkeypatch.setattr(teacher_cache, "RESIDENT_BYTES", 10**9 if resident else 0)
+def test_cached_answers(gpu: Compute, tmp_path: Path, resident: bool) -> None:
     cache = stored(tmp_path, IMAGES, 10, "logits")
+    cache.resident = resident
     if resident:  # brought over once
-        cache._resident(gpu.device)
+        cache._on(gpu.device)
     teaching = CachedTeachers({"t": CachedTeacher(cache)})
     assert steps(gpu, "fashion-mnist", image_model(), teaching, image_batches(gpu)) == STEPS
 
@@ -263,9 +262,9 @@ def test_sentences_in_bf16(bf16: Compute) -> None:
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
-def test_cached_sentences(gpu: Compute, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fused: bool) -> None:
-    monkeypatch.setattr(teacher_cache, "RESIDENT_BYTES", 0)
+def test_cached_sentences(gpu: Compute, tmp_path: Path, fused: bool) -> None:
     cache = stored(tmp_path, TOKENS, WIDTH, "features")
+    cache.resident = False
     head = nn.Linear(WIDTH, 64).to(gpu.device)
     assert sentence_steps(gpu, CachedTeachers({"t": CachedTeacher(cache, head)}, fused=fused), fused=fused) == 1
 

@@ -64,14 +64,12 @@ def read_all(cache: TeacherCache, stamp: Stamp = STAMP) -> Tensor:
 
 
 @pytest.mark.parametrize("resident", [True, False])
-def test_rows_come_back_from_many_shards(
-    tmp_path: Path, small_shards: None, monkeypatch: pytest.MonkeyPatch, resident: bool
-) -> None:
+def test_rows_come_back_from_many_shards(tmp_path: Path, small_shards: None, resident: bool) -> None:
     """Held on the device or mapped from disk: the same rows, whatever order they are asked for in."""
-    monkeypatch.setattr(teacher_cache, "RESIDENT_BYTES", 10**6 if resident else 0)
     cache = filled(tmp_path / "c")
     assert len(cache.shards) == 6
     for opened in (cache, TeacherCache(tmp_path / "c", STAMP)):
+        opened.resident = resident
         assert torch.equal(read_all(opened), rows_of(STAMP))
 
 

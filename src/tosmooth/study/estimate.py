@@ -24,7 +24,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import check_analysis
-from tosmooth.study.teacher_answers import LIVE_FOR_MIXED
+from tosmooth.study.teacher_answers import LIVE_FOR_MIXED, most_held
 from tosmooth.study.timing import Speed, Timing
 from tosmooth.study.workload import Kind, Stage, student_groups, workload
 from tosmooth.training.checkpoint import KEPT
@@ -259,7 +259,7 @@ def _memory(context: Context, speeds: Mapping[Kind, Speed]) -> Memory:
         return _state(context, group) + max(map(at_work, group))
 
     asked = FLOAT * context.parameters_of(context.plan.teachers[0])
-    live = 0 if context.stored_views is not None else len(context.plan.teachers) * asked
+    live = most_held(context) if context.stored_views is not None else len(context.plan.teachers) * asked
     return Memory(
         max(map(alone, teachers), default=0),
         max((live + alone(group) for group in students), default=0),

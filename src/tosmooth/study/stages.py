@@ -21,14 +21,14 @@ from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
 from tosmooth.folder.columns import column
 from tosmooth.folder.paths import WEIGHTS_FILE, epoch_file
-from tosmooth.memory import is_out_of_memory
+from tosmooth.memory import blaming, culprit_of, is_out_of_memory
 from tosmooth.models.weights import save_weights
 from tosmooth.study.context import Context
 from tosmooth.study.decoded_images import decode_once
 from tosmooth.study.given_outputs import record_outputs
 from tosmooth.study.measuring import Measuring
 from tosmooth.study.plan import Cell, Teacher
-from tosmooth.study.teacher_answers import StudyTeaching, student_views
+from tosmooth.study.teacher_answers import StudyTeaching, most_held, student_views
 from tosmooth.study.trainees import new_trainee
 from tosmooth.training.checkpoint import BEGINNING, Position
 from tosmooth.training.evaluation import Evaluation
@@ -37,6 +37,10 @@ from tosmooth.training.optimization import copies_of_weights
 from tosmooth.training.stopping import Stopping
 from tosmooth.training.teaching import Teaching
 from tosmooth.training.trainee import Trainee, averaged_epochs
+
+# What needed the memory when a single model found none, and what would need less.
+IN_ITS_STEP = "in its own steps: a smaller batch_size or model, or compute.precision=bf16, needs less"
+IN_EVALUATION = "where it is evaluated: a smaller compute.eval_batch_size needs less"
 
 
 def train_grid(context: Context, seeds: int | None = None) -> None:
@@ -158,11 +162,11 @@ def students_that_fit(context: Context) -> int:
     """How many students of the study the device can hold at once, at least 1.
 
     A student that waits for its turn holds its weights and what its optimiser remembers; gradients and activations
-    exist for one student at a time, and have the other half of the free memory.
+    exist for one student at a time, and have the other half of the memory that stored answers leave free.
     """
     config = context.config.student
     each = 4 * copies_of_weights(config) * max(context.count_parameters(model) for model in config.all_models)
-    return max(1, context.compute.free_memory() // 2 // max(1, each))
+    return max(1, (context.compute.free_memory() - most_held(context)) // 2 // max(1, each))
 
 
 def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeaching, epochs: range) -> None:
@@ -244,8 +248,8 @@ def _train_in_memory(context: Context, owners: Sequence[Teacher | Cell], work: _
             raise
         if len(owners) == 1:
             raise StudyError(
-                f"out of memory while training {owners[0].name} alone; a smaller batch_size, eval_batch_size or model, "
-                "or compute.precision=bf16, needs less. The same command goes on from the last checkpoint"
+                f"out of memory with {owners[0].name} alone, {culprit_of(error) or IN_ITS_STEP}. The same command goes "
+                "on from the last checkpoint"
             ) from None
         if context.compute.processes.world > 1:
             raise StudyError(
@@ -256,6 +260,8 @@ def _train_in_memory(context: Context, owners: Sequence[Teacher | Cell], work: _
     gc.collect()
     if context.compute.device.type == "cuda":
         torch.cuda.empty_cache()
+    elif context.compute.device.type == "mps":
+        torch.mps.empty_cache()
     half = len(owners) // 2
     context.progress.note(
         f"out of memory with {len(owners)} models at once: going on with {len(owners) - half} at most"
@@ -315,7 +321,8 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
 
     def validate(trainee: Trainee) -> dict[str, float]:
         owner = owners[trainees.index(trainee)]
-        found = measuring.evaluate(owner, trainee.kept, context.selection_split)
+        with blaming(IN_EVALUATION):
+            found = measuring.evaluate(owner, trainee.kept, context.selection_split)
         columns = found.columns(context.selection_split_name)
         if trainee.select_by is None or trainee.improves(columns):
             evaluations[trainee.name] = found
@@ -356,7 +363,8 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
         # Before the record, after which nobody comes back to clear up; the mean and the last checkpoint are there.
         context.compute.processes.on_main(trainee.forget_epochs)
         try:
-            measuring.record(owner, trainee.model, record, evaluations.get(trainee.name) if known else None)
+            with blaming(IN_EVALUATION):
+                measuring.record(owner, trainee.model, record, evaluations.get(trainee.name) if known else None)
         except NonFiniteError as error:
             _record_failure(context, owner, str(error))
     context.write_unreadable()

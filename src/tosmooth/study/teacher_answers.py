@@ -14,7 +14,9 @@ from torch import nn
 from tosmooth.config.schema import ModelConfig
 from tosmooth.data.teacher_outputs import GivenOutputs
 from tosmooth.data.views import EachView, StoredViews
+from tosmooth.errors import StudyError
 from tosmooth.files import path_safe
+from tosmooth.memory import is_out_of_memory
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.last_layer import LinearLayer, find_last_layer
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
@@ -25,6 +27,23 @@ from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, 
 from tosmooth.training.teaching import CachedTeachers, GivenTeachers, LiveTeachers, Teaching, fill
 
 LIVE_FOR_MIXED = "teachers run live: images are mixed (student.mixing), and no mixture comes twice to be stored"
+HELD_SHARE = 0.25  # of the free memory: for stored answers of all teachers together
+
+
+def room_for_answers(context: Context) -> int:
+    """Bytes on the device that stored answers of all teachers may hold together; others are read from the disk.
+
+    Processes that work on CPUs may share one memory.
+    """
+    sharing = context.compute.processes.world if context.compute.device.type == "cpu" else 1
+    return int(HELD_SHARE * context.compute.free_memory() / sharing)
+
+
+def most_held(context: Context) -> int:
+    """Bytes that stored answers hold on the device, at most: before they are made, logits are what is reckoned with."""
+    views = context.stored_views or 0
+    whole = 2 * views * len(context.taught) * context.data.num_outputs * len(context.plan.teachers)
+    return min(whole, room_for_answers(context))
 
 
 def student_views(context: Context, seed: int) -> StoredViews | None:
@@ -46,6 +65,7 @@ class StudyTeaching:
         self._context = context
         self._live: dict[str, StudyModel] = {}
         self._stored: dict[str, CachedTeacher] = {}
+        self._room: int | None = None  # bytes that stored answers may still hold on the device
         if context.config.student.mixing.on and context.config.cache.views != "off":
             context.progress.note_once(LIVE_FOR_MIXED)
 
@@ -64,10 +84,18 @@ class StudyTeaching:
                 self._live[teacher.name] = context.trained_model(teacher)
             elif views is not None and teacher.name not in self._stored:
                 self._stored[teacher.name] = _stored(context, teacher, context.trained_model(teacher), views)
+                self._hold(self._stored[teacher.name].cache)
         names = [teacher.name for teacher in teachers]
         if views is None:
             return LiveTeachers({name: self._live[name] for name in names}, context.compute, fused=context.fused_loss)
         return CachedTeachers({name: self._stored[name] for name in names}, fused=context.fused_loss)
+
+    def _hold(self, cache: TeacherCache) -> None:
+        """Hold it on the device if there is room beside those that are held already."""
+        if self._room is None:
+            self._room = room_for_answers(self._context)
+        cache.resident = cache.stamp.nbytes <= self._room
+        self._room -= cache.stamp.nbytes if cache.resident else 0
 
     @cached_property
     def _outputs(self) -> GivenOutputs:
@@ -118,7 +146,15 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
     )
     context.progress.stage(f"storing the logits of teacher {teacher.name}", epochs=views, cost=cost)
     progress = context.progress
-    fill(cache, model, batches, context.compute, layer=layer_name, on_batch=progress.batch, note=progress.note)
+    try:
+        fill(cache, model, batches, context.compute, layer=layer_name, on_batch=progress.batch, note=progress.note)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise StudyError(  # smaller groups of students would not help: none of them is there yet
+            f"out of memory while the answers of teacher {teacher.name} were stored; a smaller compute.eval_batch_size "
+            "needs less"
+        ) from None
     context.progress.end_stage()
     return CachedTeacher(cache, head)
 

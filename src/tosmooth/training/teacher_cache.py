@@ -36,7 +36,6 @@ OnHost: TypeAlias = tuple[Numbers, Numbers | None] | None  # indices and views, 
 
 FORMAT = 1
 SHARD_BYTES = 64 * 2**20
-RESIDENT_BYTES = 2**30  # caches up to this size are held on the device; larger ones are read from the mapped shards
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,10 @@ class TeacherCache:
         stamp: what its rows must depend on.
         batch_size: samples that the teacher sees at once while filling; a cache begun with another one keeps its own.
 
+    Attributes:
+        resident: whether all rows are held on the device from the first reading on, or read from the mapped shards each
+            time. Who has several caches decides, as only the sum of them fits or does not.
+
     Raises:
         CacheError: the folder holds rows of another teacher, data or augmentation; a shard is damaged; or the folder is
             not readable. Nothing is changed then.
@@ -147,6 +150,7 @@ class TeacherCache:
     def __init__(self, folder: Path, stamp: Stamp, *, batch_size: int = 500) -> None:
         self.folder, self.stamp = folder, stamp
         self.batch_size = batch_size
+        self.resident = True
         self._done: dict[str, str] = {}
         self._absent: frozenset[int] = frozenset()
         if (folder / "stamp.json").exists():
@@ -202,8 +206,8 @@ class TeacherCache:
                 f"training image {min(met)} could not be read when the teacher's logits were stored, but can be now; "
                 f"delete {self.folder} to have them computed again"
             )
-        if self.stamp.nbytes <= RESIDENT_BYTES:
-            return self._resident(indices.device)[views * self.stamp.samples + indices].float()
+        if self.resident:
+            return self._on(indices.device)[views * self.stamp.samples + indices].float()
         found = np.empty((len(indices), self.stamp.width), dtype=np.float16)
         sample, view = _fetched(indices, views, on_host)
         shard = view * self._per_view + sample // self.shard_rows
@@ -219,7 +223,7 @@ class TeacherCache:
     def _mapped(self) -> list[np.ndarray[Any, Any]]:
         return [np.load(self.folder / shard.file, mmap_mode="r", allow_pickle=False) for shard in self.shards]
 
-    def _resident(self, device: torch.device) -> Tensor:
+    def _on(self, device: torch.device) -> Tensor:
         if device not in self._held:
             self._held[device] = torch.from_numpy(np.concatenate(self._mapped)).to(device)
         return self._held[device]

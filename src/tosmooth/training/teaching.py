@@ -13,12 +13,15 @@ from torch import Tensor
 
 from tosmooth.data.batches import Batch, Batches
 from tosmooth.errors import CacheError
+from tosmooth.memory import blaming
 from tosmooth.models.features import PenultimateFeatures
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import Answer, Hidden, SharedInputs
 from tosmooth.training.processes import Processes
 from tosmooth.training.teacher_cache import CachedTeacher, OnHost, TeacherCache
+
+IN_TEACHERS = "where its teachers answer live: a smaller batch_size or teacher, or stored answers (cache), needs less"
 
 
 class Teaching(ABC):
@@ -45,7 +48,7 @@ class LiveTeachers(Teaching):
 
     def answers(self, batch: Batch, inputs: SharedInputs) -> Mapping[str, Answer]:
         """Answers to this very batch."""
-        with torch.no_grad(), self._compute.teacher_autocast():
+        with blaming(IN_TEACHERS), torch.no_grad(), self._compute.teacher_autocast():
             return {name: self._answer(model, inputs.of(model)) for name, model in self._teachers.items()}
 
     def _answer(self, model: StudyModel, prepared: Any) -> Answer:
