@@ -124,6 +124,7 @@ def test_of_several_files_the_average_teaches(call, outputs, tmp_path):
     result = distilled(call, tmp_path, teacher=both, overrides=[*FIXED, "teacher.average=logits"])
     assert result["relation"].startswith("said.npz, more.npz: the average of 2 teachers' logits")
     assert json.loads((Path(result["study"]) / "distill.json").read_text(encoding="utf-8"))["teachers"]
+    load_config(str(Path(result["export"]["folder"]) / "study.yaml"), [f"data.path={call.data}"])  # as the card says
 
 
 def test_rows_of_other_images_are_found_out(call, outputs, tmp_path):

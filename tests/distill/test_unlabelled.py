@@ -52,6 +52,8 @@ def test_a_student_of_both_says_how_many_of_each(images, teachers, more, tmp_pat
     assert f"| Distilled on | {labelled} labelled and 41 unlabelled images |" in card
     config = load_config(str(Path(result["study"]) / "study.yaml"))
     assert config.data.unlabelled == more
+    exported = load_config(str(Path(result["export"]["folder"]) / "study.yaml"), [f"data.path={images}"])
+    assert exported.data.unlabelled is None  # no path of this machine
     assert result["following"] is not None  # the whole study of this folder has them, too
 
 

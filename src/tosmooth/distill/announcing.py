@@ -9,6 +9,7 @@ from tosmooth.data.upright import turned_in_words
 from tosmooth.distill.length import in_words
 from tosmooth.distill.settling import Settled
 from tosmooth.study.context import Context
+from tosmooth.study.decoded_images import decode_once
 from tosmooth.study.estimate import stage_times
 from tosmooth.study.progress import clock
 from tosmooth.study.workload import workload
@@ -33,6 +34,7 @@ def announce(context: Context, settled: Settled) -> None:
     for name, text in _lines(context, settled):
         context.progress.note(f"  {name:<{WIDTH}}{text}")
     if sum(stage.steps for stage in stages) >= WORTH_TIMING and context.compute.processes.world == 1:
+        decode_once(context)  # or the steps would be those of another loader
         context.progress.stage("a few real steps, to reckon how long it takes")
         times, _, _ = stage_times(context, MINI_RUN)
         low, high = sum(time.low for time in times), sum(time.high for time in times)

@@ -29,8 +29,11 @@ def portable_config(subject: Subject, formats: Sequence[str]) -> StudyConfig:
     """
     config, section = subject.config, subject.section.without_weights()
     alone = section.model_copy(update={"replace_head": False, "ema": False})
-    teacher = {"model": alone, "checkpoints": {}, "given": {}, "train": True, "outputs": [], "outputs_digest": None}
-    data: dict[str, Any] = {"path": None, "download": False}
+    teacher = {
+        "model": alone, "checkpoints": {}, "given": {}, "train": True, "smoothing": "known",
+        "outputs": [], "outputs_digest": None, "average": "probabilities",
+    }  # fmt: skip
+    data: dict[str, Any] = {"path": None, "unlabelled": None, "download": False}
     analysis = AnalysisConfig()
     if isinstance(config, TranslationStudyConfig):
         tokens = {"tokenizer": tokenizer.exported_name(subject, formats)}

@@ -22,6 +22,7 @@ from tosmooth.files import path_safe
 from tosmooth.memory import free_memory
 from tosmooth.study.context import Context
 from tosmooth.study.teacher_answers import cache_directory
+from tosmooth.tasks.base import StudyData
 
 MEMORY_SHARE = 0.5  # of what is free: a mapped file that memory does not hold is read from the disk again and again
 DISK_SHARE = 0.25  # of what is free, that nobody has been asked about
@@ -53,11 +54,10 @@ def decode_once(context: Context) -> None:
         CacheError: a store is damaged or of other images; or, with `data.in_memory: on`, it cannot be filled.
         DataError: an image cannot be read, and such are not to be left out.
     """
-    wanted = getattr(context.config.data, "in_memory", "off")
-    if wanted == "off" or not isinstance(context.data, ImageData) or context.looked_at_files:
+    if context.looked_at_files:
         return
-    files = _files_of(context.data)
-    if files and (wanted == "on" or _pays(context)):
+    if may_decode_once(context):
+        wanted, files = context.config.data.in_memory, _files_of(context.data)
         directory = cache_directory(context)
         stores = [_store(own, directory) for own in files]
         if wanted == "on" or _fits(context, files, stores, directory):
@@ -81,13 +81,23 @@ def _use(context: Context, files: _Files, store: DecodedImages) -> None:
     """Have a split hand out what is stored, once it is."""
     if not store.complete and context.compute.processes.world == 1:
         _fill(context, files, store)
+    elif not store.complete:
+        context.progress.note_once("several processes decode no images once and for all; a run of one process does")
     if store.complete:
         files.split.pixels = store
 
 
-def _files_of(data: ImageData) -> list[_Files]:
+def may_decode_once(context: Context) -> bool:
+    """Whether a study has image files, and it is wanted or pays to decode them once, if memory and disk hold them."""
+    wanted = context.config.data.in_memory
+    return wanted != "off" and bool(_files_of(context.data)) and (wanted == "on" or _pays(context))
+
+
+def _files_of(data: StudyData) -> list[_Files]:
     """The files of all splits; nothing of what is in memory, or comes out of another kind of file."""
     found: dict[int, tuple[FileSplit, list[Tensor]]] = {}
+    if not isinstance(data, ImageData):
+        return []
     for split in (data.train, data.validation, data.test, data.unlabelled):
         origin, places = (None, None) if split is None else origin_of(split)
         if isinstance(origin, FileSplit) and places is not None and len(places):

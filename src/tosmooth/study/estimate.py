@@ -21,6 +21,7 @@ from tosmooth.folder.claim import change_to, check_usable
 from tosmooth.losses.objectives import find_objective
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.study.context import Context
+from tosmooth.study.decoded_images import may_decode_once
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import check_analysis
@@ -326,6 +327,8 @@ def _notes(context: Context) -> list[str]:
         notes.append("translations of the training split by the teachers (objective sequence) are not in it")
     if context.config.student.mixing.on:
         notes.append(LIVE_FOR_MIXED)
+    if may_decode_once(context):
+        notes.append("image files count as decoded each time that they are looked at; data.in_memory may do it once")
     if context.stored_views is not None:
         notes.append(
             "stored answers count as if none were there; another study of the same teachers may have left them"

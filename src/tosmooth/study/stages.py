@@ -175,7 +175,8 @@ def _train_students(context: Context, todo: Sequence[Cell], teaching: StudyTeach
     def title(cells: Sequence[Cell]) -> str:
         trying = not set(cells) <= set(context.plan.kept)
         rates = ", at every learning rate" if trying else ""
-        return f"{len(cells)} students, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}){rates}"
+        untaught = " without a teacher" if all(cell.is_control for cell in cells) else ""
+        return f"{len(cells)} students{untaught}, seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}){rates}"
 
     def teaching_of(cells: Sequence[Cell]) -> Teaching:
         needed = {cell.teacher for cell in cells}
