@@ -22,7 +22,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.stages import of_same_batches
 from tosmooth.study.workload import READ, workload
-from tosmooth.training.loss_functions import distillation_from
+from tosmooth.training.loss_functions import distillation_from, label_smoothing_loss
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +59,15 @@ def quiet() -> StudyProgress:
 def test_only_students_of_a_teacher_see_them_and_all_students_take_as_many_steps(raw, tmp_path, monkeypatch) -> None:
     seen: dict[str, list[int]] = {}
 
-    def watched(teacher: str, temperature: float, *settings: Any, **named: Any) -> Any:
-        inner = distillation_from(teacher, temperature, *settings, **named)
+    def watch(make: Any, name: str) -> None:
+        def made(*settings: Any, **named: Any) -> Any:
+            inner, own = make(*settings, **named), seen.setdefault(f"{name}{settings[:2]}", [])
+            return lambda answer, labels, answers: (own.extend(labels.tolist()), inner(answer, labels, answers))[1]
 
-        def loss(answer: Any, labels: torch.Tensor, answers: Any) -> torch.Tensor:
-            seen.setdefault(f"T{temperature:g}", []).extend(labels.tolist())
-            return inner(answer, labels, answers)
+        monkeypatch.setattr(f"tosmooth.study.trainees.{name}", made)
 
-        return loss
-
-    monkeypatch.setattr("tosmooth.study.trainees.distillation_from", watched)
+    watch(distillation_from, "distillation_from")
+    watch(label_smoothing_loss, "label_smoothing_loss")
     config, progress = load_config(raw), quiet()
     with progress, Context.open(config, tmp_path, progress) as context:
         (labelled, every) = len(context.data.train), len(context.taught)
@@ -79,9 +78,13 @@ def test_only_students_of_a_teacher_see_them_and_all_students_take_as_many_steps
         cells, controls = list(context.plan.cells), list(context.plan.untaught)
         assert of_same_batches(context, [*cells, *controls]) == [cells, controls]
     trained(config, tmp_path, quiet())
-    for labels in seen.values():
-        assert len(labels) == 2 * every
-        assert labels.count(NO_LABEL) == 2 * 10
+    counts = {name: (len(labels), labels.count(NO_LABEL)) for name, labels in seen.items()}
+    assert counts == {
+        "label_smoothing_loss(0.1,)": (labelled, 0),  # the teacher, one epoch
+        "distillation_from('a0.1-s0', 1.0)": (2 * every, 2 * 10),
+        "distillation_from('a0.1-s0', 2.0)": (2 * every, 2 * 10),
+        "label_smoothing_loss(0.0,)": (2 * every, 0),  # without a teacher: as many steps, labelled images alone
+    }
     records = {path.parent.name: path.read_text("utf-8").count("\n") for path in tmp_path.rglob("metrics.jsonl")}
     assert sorted(records.values()) == [1, 2, 2, 2]  # epochs: the teacher; three students
 
