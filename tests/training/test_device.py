@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from rich.console import Console
 
 from tosmooth.config.schema import ComputeConfig
 from tosmooth.errors import ConfigError
+from tosmooth.recipes.reading import load_config
+from tosmooth.study.context import Context
+from tosmooth.study.progress import StudyProgress
 from tosmooth.training.compute import Compute
-from tosmooth.training.device import find_device, has_bf16, leaves_apple_alone
+from tosmooth.training.device import APPLE_LEFT_ALONE, find_device, has_bf16, leaves_apple_alone
 
 
 @pytest.fixture
@@ -28,6 +36,17 @@ def test_auto_leaves_an_apple_gpu_alone_and_mps_asks_for_it(monkeypatch: pytest.
     assert find_device(ComputeConfig())[1].type == "cpu"
     assert not leaves_apple_alone(ComputeConfig(device="mps"))
     assert find_device(ComputeConfig(device="mps"))[1].type == "mps"
+
+
+def test_a_study_says_that_the_apple_gpu_is_left_alone(
+    tiny_raw: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_raw["compute"]["device"] = "auto"
+    said = io.StringIO()
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    context = Context.join(load_config(tiny_raw), tmp_path, StudyProgress(Console(file=said)))
+    assert context.compute.device.type == "cpu"
+    assert APPLE_LEFT_ALONE in said.getvalue()
 
 
 def test_a_machine_without_one_has_nothing_to_leave_alone() -> None:
