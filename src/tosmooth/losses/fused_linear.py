@@ -277,7 +277,9 @@ class _Gradients:
         hidden, weight, bias = layers.given
         self.types, self.wide = layers.types, layers.wide
         self.narrow = layers.hidden.dtype == torch.float16
-        kind = layers.wide if self.narrow else layers.hidden.dtype
+        kind = layers.hidden.dtype
+        if self.narrow:
+            kind, self.largest_weight = layers.wide, layers.weight.abs().amax().to(layers.wide).clamp(min=1)
         self.hidden = torch.empty(hidden.shape, device=hidden.device, dtype=kind) if needs[0] else None
         self.weight = torch.zeros_like(weight, dtype=layers.wide) if needs[1] else None
         self.bias = torch.zeros_like(bias, dtype=layers.wide) if bias is not None and needs[2] else None
@@ -287,9 +289,11 @@ class _Gradients:
         if self.bias is not None:
             self.bias += gradient.sum(0)
         if self.narrow:
-            sizes, largest = gradient.abs(), (part.abs().amax().to(self.wide).clamp(min=1) for part in (weight, hidden))
-            most = torch.stack([sizes.sum(dim).amax() * own for dim, own in zip((1, 0), largest, strict=True)]).amax()
-            unit = most.clamp(min=LEAST) / FLOAT16_ROOM  # no entry of either product is beyond the room in it
+            sizes = gradient.abs()
+            of_hidden = sizes.sum(1).amax() * self.largest_weight
+            of_weight = sizes.sum(0).amax() * hidden.abs().amax().to(self.wide).clamp(min=1)
+            # No entry of either product is beyond the room for it.
+            unit = torch.maximum(of_hidden, of_weight).clamp(min=LEAST) / FLOAT16_ROOM
             gradient = gradient.div_(unit).to(hidden.dtype)
             if self.hidden is not None:
                 torch.mul((gradient @ weight).to(self.wide), unit, out=self.hidden[rows])
