@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from rich.console import Console
+from torch import Tensor
 
 from tosmooth.config.schema import ComputeConfig
+from tosmooth.data.batches import Batch
 from tosmooth.errors import ConfigError
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
@@ -47,6 +50,16 @@ def test_a_study_says_that_the_apple_gpu_is_left_alone(
     context = Context.join(load_config(tiny_raw), tmp_path, StudyProgress(Console(file=said)))
     assert context.compute.device.type == "cpu"
     assert APPLE_LEFT_ALONE in said.getvalue()
+
+
+@pytest.mark.parametrize(("kind", "waits"), [("mps", True), ("meta", False)])
+def test_copies_to_an_apple_gpu_wait_for_their_end(kind: str, waits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch issues 139550 and 189690: the others read a source that may be gone, and nobody is told."""
+    asked, real = [], Tensor.to
+    monkeypatch.setattr(Tensor, "to", lambda own, device, non_blocking: asked.append(non_blocking) or real(own, "meta"))
+    compute = dataclasses.replace(Compute.from_config(ComputeConfig(device="cpu")), device=torch.device(kind))
+    compute.put(Batch(torch.zeros(2, 1, 8, 8), torch.zeros(2), torch.arange(2), torch.zeros(2)))
+    assert asked == [not waits] * 4
 
 
 def test_a_machine_without_one_has_nothing_to_leave_alone() -> None:

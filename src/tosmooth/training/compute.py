@@ -109,9 +109,11 @@ class Compute:
 
     def put(self, batch: Batch) -> Batch:
         """A batch on the device."""
-        inputs = batch.inputs.to(self.device, non_blocking=True)
-        labels, indices = (part.to(self.device, non_blocking=True) for part in (batch.labels, batch.indices))
-        views = None if batch.views is None else batch.views.to(self.device, non_blocking=True)
+        # Apple's copies do not keep their source alive, and may read memory that holds something else by then.
+        soon = self.device.type != "mps"
+        inputs = batch.inputs.to(self.device, non_blocking=soon)
+        labels, indices = (part.to(self.device, non_blocking=soon) for part in (batch.labels, batch.indices))
+        views = None if batch.views is None else batch.views.to(self.device, non_blocking=soon)
         return batch._replace(inputs=inputs, labels=labels, indices=indices, views=views)
 
     def classify(self, model: StudyModel, prepared: Any) -> torch.Tensor:
