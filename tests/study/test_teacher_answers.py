@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tests.grids import trained
+from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.errors import CacheError, StudyError
 from tosmooth.memory import culprit_of
 from tosmooth.models.image_model import ImageModel
@@ -199,6 +200,10 @@ def test_where_memory_does_not_hold_a_single_model_what_needed_it_is_named(
 
     config = load_config(one_seed, ["teacher.epochs=1", "selection=best", "data.limit_train=100"])
     with StudyProgress(Console(quiet=True)) as progress, Context.open(config, tmp_path, progress) as context:
+        with monkeypatch.context() as patched:
+            patched.setattr(ImagePipeline, "training", runs_out)
+            with pytest.raises(StudyError, match=r"a0-s0 alone, where its data are put on the device: data\.in_memory"):
+                train_teachers(context)
         with monkeypatch.context() as patched:
             patched.setattr(measuring, "evaluate", runs_out)
             with pytest.raises(StudyError, match=r"a0-s0 alone, where it is evaluated: a smaller compute\.eval"):

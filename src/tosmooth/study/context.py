@@ -25,6 +25,7 @@ from tosmooth.folder.remedies import made_again
 from tosmooth.folder.sums import OF_MODEL
 from tosmooth.folder.writing import read_record, write_csv, write_record
 from tosmooth.losses.objectives import find_objective
+from tosmooth.memory import blaming
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.bench import Bench, load_data
@@ -202,7 +203,8 @@ class Context(Bench):
             split: other samples than those of the training split, such as a teacher's translations.
         """
         samples = self.data.train if split is None else split
-        batches = self.pipeline.training(samples, batch_size=training.batch_size, seed=seed, views=views)
+        with blaming("where its data are put on the device: data.in_memory=off leaves images where they are"):
+            batches = self.pipeline.training(samples, batch_size=training.batch_size, seed=seed, views=views)
         batches.neighbours = training.mixing.on
         return batches
 
