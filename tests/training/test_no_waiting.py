@@ -40,7 +40,9 @@ from tosmooth.models.translation_model import TranslationModel
 from tosmooth.recipes.reading import load_config
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import SharedInputs
+from tosmooth.training.loop import _share
 from tosmooth.training.loss_functions import distillation_from
+from tosmooth.training.processes import Processes
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache
 from tosmooth.training.teaching import CachedTeachers, LiveTeachers, Teaching
 from tosmooth.training.trainee import Trainee
@@ -133,6 +135,7 @@ def steps(
     mixing: Mixing | None = None,
     options: Mapping[str, Any] | None = None,
     fused: bool = False,
+    processes: Processes | None = None,
     before: Callable[[Batch], None] = lambda batch: None,
 ) -> int:
     """As `train_group` does it, for one student; how many steps it made."""
@@ -145,8 +148,9 @@ def steps(
             if mixing is not None:
                 batch = mixing.of(batch, 0, number)
             before(batch)
+            share = None if processes is None else _share(batch, processes)
             inputs = SharedInputs(batch.inputs, channels_last=True)
-            trainee.step(inputs, batch.labels, teaching.answers(batch, inputs))
+            trainee.step(inputs, batch.labels, teaching.answers(batch, inputs), share)
     return trainee.step_count
 
 
@@ -199,6 +203,17 @@ def test_a_moving_average_and_clipped_gradients(gpu: Compute, monkeypatch: pytes
     monkeypatch.setattr(torch, "Generator", lambda device=None: torch._C.Generator())  # "meta" has none
     options = {"moving_average": MovingAverageConfig(decay=0.9), "gradient_clip": 1.0}
     assert image_steps(gpu, options=options) == STEPS
+
+
+class OneOfTwo(Processes):
+    """A rank that need not wait for the other, whose part is as large as its own."""
+
+    def sum(self, value: Tensor) -> Tensor:
+        return value + value
+
+
+def test_a_part_of_a_batch(gpu: Compute) -> None:
+    assert image_steps(gpu, processes=OneOfTwo(world=2)) == STEPS
 
 
 # Stored answers

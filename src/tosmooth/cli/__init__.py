@@ -19,7 +19,7 @@ from tosmooth.cli.common import app, err, give_common_options
 from tosmooth.cli.completion import VARIABLE, answer_shell
 from tosmooth.cli.streams import open_streams
 from tosmooth.errors import ConfigError, Interrupted, PeerError, TosmoothError
-from tosmooth.launch import speaks
+from tosmooth.launch import processes, speaks
 from tosmooth.terminal import markup
 
 __all__ = ["app", "main"]
@@ -93,7 +93,12 @@ def main() -> None:
     open_streams()
     if VARIABLE in os.environ:
         answer_shell(_app)
-    sys.exit(_run(_app))
+    code = _run(_app)
+    if code == 0 and processes() > 1:  # after an error, others may be gone
+        from tosmooth.training.processes import leave_group
+
+        leave_group()
+    sys.exit(code)
 
 
 def _app() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from tosmooth.config.schema import ComputeConfig
 from tosmooth.data.batches import Batch
-from tosmooth.errors import ConfigError
+from tosmooth.errors import ConfigError, ModelError
 from tosmooth.memory import free_memory
 from tosmooth.models.study_model import StudyModel
 from tosmooth.training.device import exact_float32, find_device, has_bf16
@@ -45,6 +46,15 @@ class _Classifier(nn.Module):
 
     def forward(self, prepared: Any) -> Tensor:
         return self.model.classify(prepared)
+
+
+def _unused(error: RuntimeError, model: nn.Module) -> list[str] | None:
+    """The parameters that DistributedDataParallel waits for in vain, by name; None where the error is another one."""
+    found = re.search(r"did not receive grad for rank \d+: ([\d ]+)", str(error))
+    if found is None:
+        return None
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    return [trained[int(number)] for number in found[1].split()]
 
 
 @dataclass(frozen=True)
@@ -141,10 +151,31 @@ class Compute:
         if self.processes.world == 1:
             return partial(self.classify, model)
         if self.sync_batchnorm:
-            model.backbone = nn.SyncBatchNorm.convert_sync_batchnorm(model.backbone)  # type: ignore[no-untyped-call]
+            from timm.layers import convert_sync_batchnorm  # PyTorch's own drops the activations of timm's layers
+
+            model.backbone = convert_sync_batchnorm(model.backbone)
+        return self.in_step(model)
+
+    def in_step(self, model: StudyModel) -> Callable[[Any], Tensor]:
+        """Prepared inputs → logits, with gradients averaged over the process group; there must be one."""
         with lost_peers():
             here = [self.device.index] if self.device.type == "cuda" else None
-            return nn.parallel.DistributedDataParallel(_Classifier(model), device_ids=here)
+            wrapped = nn.parallel.DistributedDataParallel(
+                _Classifier(model), device_ids=here, gradient_as_bucket_view=True
+            )
+
+        def forward(prepared: Any) -> Tensor:
+            try:
+                return wrapped(prepared)  # type: ignore[no-any-return]
+            except RuntimeError as error:
+                if (unused := _unused(error, model)) is None:
+                    raise
+                raise ModelError(
+                    f"{model.name}: {len(unused)} of its parameters had no part in a step (such as {unused[0]}), which "
+                    "several processes cannot train together; run one process, --engine ray, or another model"
+                ) from None
+
+        return forward
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision for a forward pass of a model in training. What is measured of models is in float32."""

@@ -177,7 +177,8 @@ def _share(batch: Batch, processes: Processes) -> Share | None:
     """This process's part of a batch; None where it is alone."""
     if processes.world == 1:
         return None
-    total = processes.sum(torch.tensor(float(batch.counted), device=batch.labels.device))
+    # Filled on the device: a number from the host would be a copy that waits.
+    total = processes.sum(torch.full((), float(batch.counted), device=batch.labels.device))
     return Share(batch.counted, total, batch.counted * processes.world / total.clamp(min=1))
 
 

@@ -139,6 +139,12 @@ class Processes:
         return not any(_lives(*peer) for peer in self.peers[: self.rank])
 
 
+def leave_group() -> None:
+    """Say goodbye to the process group that this run has begun, if there is one: else NCCL warns, and may hang."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def _lives(host: str, number: int) -> bool:
     if host != socket.gethostname():
         return True

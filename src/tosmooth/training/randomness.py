@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from types import TracebackType
 
+import numpy as np
 import torch
+
+
+def seed_of_rank(seed: int, rank: int) -> int:
+    """The seed of a process' stream: rank 0 draws what a process alone would draw, the others anything else.
+
+    Hashed to 32 bits: PyTorch's generator of the CPU looks at no more of a seed.
+    """
+    return int(np.random.SeedSequence((seed, rank)).generate_state(1)[0]) if rank else seed
 
 
 class RandomStream:

@@ -32,7 +32,7 @@ from tosmooth.training.optimization import (
     set_learning_rate,
     step_unless,
 )
-from tosmooth.training.randomness import RandomStream
+from tosmooth.training.randomness import RandomStream, seed_of_rank
 
 METERS = ("good_steps", "loss_sum", "last_loss", "images", "first")  # tensors on the device, beside the flag `stopped`
 FIRST_ROWS = 1024  # of the first batch, where logits are never made whole
@@ -91,8 +91,8 @@ class Trainee:
         self.forward = self.compute.trainable(self.model)
         self.optimizer = build_optimizer(self.model.backbone, self.config.optimizer)
         # Dropout masks of several processes must differ; rank 0 draws what a process alone would draw.
-        rank = self.compute.processes.rank
-        self.random = RandomStream(self.seed + (rank << 32), self.compute.device)
+        seed = seed_of_rank(self.seed, self.compute.processes.rank)
+        self.random = RandomStream(seed, self.compute.device)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         # All of these stay on the device and are read only at intervals: reading one every step would make a GPU wait.
         self.stopped = torch.zeros((), device=self.compute.device)  # 1 from the first step that was not finite
@@ -180,8 +180,12 @@ class Trainee:
         self._first = torch.stack([loss.detach(), gradient.norm(dim=-1).sum()])
 
     def _nothing(self, inputs: SharedInputs) -> Tensor:
-        """A loss of 0 with gradients of 0, in eval mode, so that a placeholder moves no statistics."""
-        self.model.eval()
+        """A loss of 0 with gradients of 0, in eval mode, so that a placeholder moves no statistics.
+
+        Statistics that all processes share are exchanged in train mode alone, and the others wait for this one: there,
+        the placeholder takes part.
+        """
+        self.model.train(self.compute.sync_batchnorm)
         with self.compute.autocast():
             logits = self.forward(inputs.of(self.model))
         self.model.train()
