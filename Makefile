@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 SOURCES = src tests scripts benchmarks science
 
-.PHONY: study study-translation quick test test-slow test-faults bench docs docs-serve package-check check format browser clean
+.PHONY: study study-translation quick test test-slow test-faults bench gpu-check docs docs-serve package-check check format browser clean
 .DEFAULT_GOAL := help
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ test-faults: $(VENV)/.installed-dev  ## every injected fault: kills at 50 random
 bench: $(VENV)/.installed-bench  ## all benchmarks (under 15 minutes on two cores); docs/benchmarks.md has the last ones
 	for name in grid limit fused centroids decoding scaling cost_model; do $(BIN)/python -m benchmarks.$$name || exit 1; done
 	$(BIN)/python -m benchmarks.grid --heavy 1 --repeats 2
+
+gpu-check: $(VENV)/.installed-bench  ## on one CUDA card: correctness and speed, in eight minutes at most (on a CPU: what it can show)
+	$(BIN)/python -m benchmarks.gpu_check
 
 docs: $(VENV)/.installed-dev  ## the documentation site into site/: every warning an error, every link checked
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

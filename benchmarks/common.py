@@ -44,6 +44,11 @@ class Result:
 
     def finish(self, compute: Compute) -> None:
         """Print the table and write the JSON."""
+        self.show()
+        self.write(describe_environment(compute) | {name: installed(name) for name in PEERS})
+
+    def show(self) -> None:
+        """Print the table."""
         table = Table(title=self.title, title_justify="left")
         for index, column in enumerate(self.columns):
             table.add_column(column, justify="left" if index == 0 else "right")
@@ -53,6 +58,9 @@ class Result:
         console.print(table)
         for note in self.notes:
             console.print(f"  {note}", highlight=False, markup=False)
+
+    def write(self, environment: dict[str, Any]) -> None:
+        """Write the JSON, with the machine's `describe_environment`."""
         RESULTS.mkdir(exist_ok=True)
         text = {
             "name": self.name,
@@ -62,7 +70,7 @@ class Result:
             "notes": self.notes,
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": " ".join(["python -m", f"benchmarks.{self.name.partition('-')[0]}", *sys.argv[1:]]),
-            "environment": describe_environment(compute) | {name: installed(name) for name in PEERS},
+            "environment": environment,
         }
         (RESULTS / f"{self.name}.json").write_text(
             json.dumps(text, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

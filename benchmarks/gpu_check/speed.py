@@ -1,0 +1,77 @@
+"""How long a student's step takes and how many kernels it launches, and the benchmarks against other tools."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.common import RESULTS, compute_of, installed, synchronize
+from benchmarks.gpu_check.cases import CASES, Student
+from benchmarks.gpu_check.finding import Findings, Skipped
+from tosmooth.study.environment import describe_environment
+
+LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
+RUNS = {"limit": ["--repeats", "2"], "fused": ["--repeats", "2"], "grid": ["--images", "3072", "--repeats", "1"]}
+
+
+def environment(short: bool) -> Findings:
+    """What the check runs on."""
+    found, compute = Findings(), compute_of()
+    found.facts = describe_environment(compute)
+    found.add("device", found.facts["gpu"] or "no card: what needs one is skipped")
+    found.add("training in", compute.precision)
+    if compute.device.type == "cuda":
+        properties = torch.cuda.get_device_properties(compute.device)
+        found.add("GiB of memory", properties.total_memory / 2**30)
+        found.add("compute capability", f"{properties.major}.{properties.minor}")
+        found.add("CUDA, cuDNN", f"{torch.version.cuda}, {torch.backends.cudnn.version()}")
+        found.add("TF32 in matrix products", str(torch.backends.cuda.matmul.allow_tf32))
+        found.add("TF32 in convolutions", str(torch.backends.cudnn.allow_tf32))
+    return found
+
+
+def steps(short: bool) -> Findings:
+    """Milliseconds and launches of one student's step, teachers left out, as a study would run it."""
+    found, compute = Findings(), compute_of()
+    on_card = compute.device.type == "cuda"
+    warm, number = (1, 1) if short else (10, 50) if on_card else (1, 3)
+    for case in CASES:
+        student = Student(case, compute, short=short)
+        for _ in range(warm):
+            student.step()
+        synchronize()
+        started = time.perf_counter()
+        for _ in range(number):
+            student.step()
+        host = time.perf_counter() - started
+        synchronize()
+        found.add(f"{case.name}: ms a step", 1e3 * (time.perf_counter() - started) / number)
+        if on_card:
+            found.add(f"{case.name}: of that until all is launched, ms", 1e3 * host / number)
+            with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+                student.step()
+                synchronize()
+            launched = sum(event.count for event in seen.key_averages() if event.key in LAUNCHES)
+            found.add(f"{case.name}: launches a step", launched)
+    return found
+
+
+def peers(short: bool) -> Findings:
+    """The benchmarks, each with a table of its own under `benchmarks/results`."""
+    if short:
+        raise Skipped("left out of the short form; `make bench` runs them")
+    if compute_of().device.type != "cuda":
+        raise Skipped("`make bench` runs them on a CPU")
+    found = Findings()
+    for name, options in RUNS.items():
+        if name == "grid" and installed("torchdistill") is None:
+            found.add("grid", 'left out: pip install ".[bench]"')
+            continue
+        ran = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *options], capture_output=True, text=True)
+        said = ran.stderr.strip().splitlines()[-1:] if ran.returncode else []
+        found.expect(f"{name}: {RESULTS.name}/{name}.json{''.join(f': {line}' for line in said)}", not ran.returncode)
+    return found
