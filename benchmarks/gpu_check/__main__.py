@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[bool], Findings]] = {
     "process group of one": runs.one_process,
     "out of memory": runs.memory,
     "speed": speed.steps,
+    "images": speed.images,
     "benchmarks": speed.peers,
 }
 SECONDS = 480

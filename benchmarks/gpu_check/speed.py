@@ -12,7 +12,11 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.common import RESULTS, compute_of, installed, synchronize
 from benchmarks.gpu_check.cases import CASES, Student
 from benchmarks.gpu_check.finding import Findings, Skipped
+from benchmarks.workload import default_grid
+from tosmooth.config.schema import DataConfig
+from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.study.environment import describe_environment
+from tosmooth.training.evaluation import evaluate
 
 LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
 RUNS = {"limit": ["--repeats", "2"], "fused": ["--repeats", "2"], "grid": ["--images", "3072", "--repeats", "1"]}
@@ -57,6 +61,29 @@ def steps(short: bool) -> Findings:
                 synchronize()
             launched = sum(event.count for event in seen.key_averages() if event.key in LAUNCHES)
             found.add(f"{case.name}: launches a step", launched)
+    return found
+
+
+def images(short: bool) -> Findings:
+    """Images a second: augmented where they lie in memory, and evaluated by ResNet-8."""
+    found, compute, work = Findings(), compute_of(), default_grid(256 if short else 4096)
+    pipeline = ImagePipeline(DataConfig(train_augmentation="flip"), compute.device)
+    model = compute.place(work.build(work.student, 0))
+
+    def augmented() -> None:
+        for _ in pipeline.training(work.split, batch_size=work.batch_size, seed=0).epoch(0):
+            pass
+
+    def evaluated() -> None:
+        evaluate(model, pipeline.evaluation(work.split, batch_size=500), compute)
+
+    for call in (augmented, evaluated):
+        call()
+        synchronize()
+        started = time.perf_counter()
+        call()
+        synchronize()
+        found.add(f"images a second, {call.__name__}", len(work.labels) / (time.perf_counter() - started))
     return found
 
 

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from tosmooth import cli
 from tosmooth.config.schema import ComputeConfig
 from tosmooth.errors import ModelError
 from tosmooth.models.build import build_image_model
@@ -58,6 +59,20 @@ def test_a_step_in_a_group_of_one_is_a_step_alone(group: None) -> None:
     shared.forward = CPU.in_step(shared.model)
     for one, other in zip(take_steps(alone, None), take_steps(shared, whole()), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_command_leaves_the_group_at_its_end(monkeypatch: pytest.MonkeyPatch, group: None, fails: bool) -> None:
+    def work() -> None:
+        if fails:  # then others may be gone, and nobody waits for them
+            raise ModelError("it failed")
+
+    monkeypatch.setattr(cli, "_app", work)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == int(fails)
+    assert dist.is_initialized() == fails
 
 
 class Unused(nn.Module):
