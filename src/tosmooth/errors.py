@@ -69,6 +69,10 @@ class MissingLibraryError(TosmoothError, ImportError):
     """An optional library that is asked for is not installed; the text says how to install it."""
 
 
+class LossInputError(TosmoothError, ValueError):
+    """Logits or labels that a loss means nothing to."""
+
+
 class StudyError(TosmoothError):
     """A study directory that cannot be used: another study's, unfinished, or not writable."""
 

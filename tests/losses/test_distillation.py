@@ -189,6 +189,9 @@ def test_a_users_objective_by_name_and_as_a_callable(logits):
         ({"reduction": "batchmean"}, "reduction"),
         ({"targets": torch.zeros(3, dtype=torch.int64)}, "targets"),
         ({"teacher_logits": torch.zeros(2, 4)}, "same shape"),
+        ({"targets": torch.tensor([0, -1])}, r"target -1 is outside the 5 classes \(0 to 4\); .* ignore_index = -100"),
+        ({"targets": torch.tensor([-100, 5])}, "target 5 is outside the 5 classes"),
+        ({"teacher_logits": torch.full((2, 5), -math.inf), "objective": "logit_standard"}, "needs finite teacher"),
     ],
 )
 def test_wrong_arguments(change, reason):

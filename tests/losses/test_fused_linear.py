@@ -184,6 +184,8 @@ def test_a_masked_vocabulary() -> None:
     given["teacher_bias"] = given["teacher_bias"].clone()
     given["teacher_bias"][3] = float("-inf")
     assert_equal(given, 2.0)
+    with pytest.raises(ValueError, match="needs finite teacher logits"):
+        fused(given, 2.0, objective="logit_standard")
 
 
 def test_only_what_needs_a_gradient_gets_one() -> None:
@@ -296,6 +298,7 @@ def test_backward_twice() -> None:
             "no objective 'crd' in the fused loss.*Allowed: dkd, hinton, logit_standard, teacher_only",
         ),
         ({"objective": "dkd"}, "'dkd' needs targets"),
+        ({"targets": torch.full((N,), -1)}, "target -1 is outside"),
         ({"objective": "logit_standard", "topk": 3}, "needs all of the teacher's logits"),
         ({"objective_kwargs": {"alpha": 1.0}}, "'hinton' takes no options"),
         (

@@ -210,7 +210,9 @@ def test_a_second_writer_waits_and_a_dead_one_does_not_block(tmp_path: Path, fin
         said.append(text)
         leave.set()
 
+    (tmp_path / ".stamp.json.123.tmp").write_text("{")  # left by one that was killed
     with cache.filling(note):
+        assert not list(tmp_path.glob(".*.tmp"))
         assert cache.complete == finishes
         for shard in cache.missing:
             cache.write(shard, rows_of(STAMP)[shard.view, shard.first : shard.last])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tosmooth.errors import did_you_mean
+from tosmooth.errors import LossInputError, did_you_mean
 from tosmooth.losses.objectives import (
     Objective,
     ObjectiveFunction,
@@ -67,8 +67,9 @@ def distillation_loss(
 
     Raises:
         ValueError: shapes differ, T ≤ 0 or not finite, w outside [0, 1], label smoothing outside [0, 1), w > 0 without
-            targets, targets of another shape or type, an unknown objective or reduction, k outside [1, K] or with an
-            objective that it means nothing to, an objective's own refusal of its options or of missing targets, or an
+            targets, targets of another shape or type or of no class, an unknown objective or reduction, k outside [1,
+            K] or with an objective that it means nothing to, an objective's own refusal of its options, of missing
+            targets or of −∞ among the teacher's logits, or an
             objective that does not return one loss per row.
     """
     check_temperature(temperature)
@@ -106,6 +107,7 @@ def _loss(
     check_settings(hard_weight, label_smoothing, topk, reduction)
     check_topk(objective, topk)
     row_shape, classes = student_logits.shape[:-1], student_logits.shape[-1]
+    check_labels(targets, classes, ignore_index)
     if hard_weight > 0 and targets is None:
         raise ValueError(f"hard_weight = {hard_weight} needs targets")
     if topk is not None and topk > classes:
@@ -253,6 +255,22 @@ def _check_logits(student: Tensor, teacher: Tensor, targets: Tensor | None) -> N
         raise ValueError(
             f"targets must be class indices (integers) of shape {tuple(student.shape[:-1])}, or class probabilities of "
             f"shape {tuple(student.shape)}; got {targets.dtype} of shape {tuple(targets.shape)}"
+        )
+
+
+def check_labels(targets: Tensor | None, classes: int, ignore_index: int) -> None:
+    """Refuse class indices of no class. On a GPU, where a look would make it wait, its own kernels stop.
+
+    Raises:
+        LossInputError: one is neither in [0, K) nor `ignore_index`.
+    """
+    if targets is None or targets.is_floating_point() or targets.device.type != "cpu" or torch.compiler.is_compiling():
+        return
+    wrong = targets[(targets != ignore_index) & ((targets < 0) | (targets >= classes))]
+    if len(wrong):
+        raise LossInputError(
+            f"target {int(wrong[0])} is outside the {classes} classes (0 to {classes - 1}); the target of rows that do "
+            f"not count is ignore_index = {ignore_index}"
         )
 
 

@@ -18,7 +18,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from tosmooth.errors import did_you_mean
+<<<<<<< HEAD
 from tosmooth.losses.distillation import Reduction, as_divisor, check_settings, check_temperature
+=======
+from tosmooth.losses.distillation import Reduction, check_labels, check_settings, checked_temperature
+>>>>>>> 925cdad (A label of no class and −∞ for logit_standard have their sentence; leftovers in caches are cleared)
 from tosmooth.losses.objectives import check_topk, find_objective, fused_objectives
 
 FusedObjective = Literal["dkd", "hinton", "logit_standard", "teacher_only"]
@@ -110,6 +114,7 @@ def fused_linear_distillation(
             f"targets must be class indices of shape {tuple(row_shape)}, got {targets.dtype} of shape "
             f"{tuple(targets.shape)}" + "; distillation_loss takes class probabilities" * targets.is_floating_point()
         )
+    check_labels(targets, classes, ignore_index)
     rows, device = row_shape.numel(), student_hidden.device.type
     with torch.no_grad():
         wide = torch.promote_types(student_hidden.dtype, torch.float32)

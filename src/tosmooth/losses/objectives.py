@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tosmooth import plugins
-from tosmooth.errors import did_you_mean
+from tosmooth.errors import LossInputError, did_you_mean
 from tosmooth.registry import Registry
 
 # What students without a teacher learn by, as a study's tables call it in the place of an objective: the second has
@@ -325,7 +325,16 @@ def logit_standard(
     Each row of both sides becomes (z − mean) / (std + 1e-7) over the classes, the standard deviation with one degree of
     freedom removed. So the student need not match the size of the teacher's logits, only their pattern, and T means the
     same for teachers of any confidence.
+
+    Raises:
+        LossInputError: a teacher's logit is −∞, so that its row has no mean. On a GPU, where a look would make it wait,
+            the loss is NaN instead.
     """
+    if teacher_logits.device.type == "cpu" and not torch.compiler.is_compiling() and teacher_logits.isneginf().any():
+        raise LossInputError(
+            "logit_standard needs finite teacher logits: one of −∞ leaves its row without a mean; leave masked classes "
+            "out of both sides, or take another objective"
+        )
     return hinton(_standardised(student_logits), _standardised(teacher_logits), temperature, targets)
 
 

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from tosmooth.data.views import Numbers
 from tosmooth.errors import CacheError
-from tosmooth.files import file_digest, write_bytes, write_text
+from tosmooth.files import file_digest, is_temporary, write_bytes, write_text
 
 OnHost: TypeAlias = tuple[Numbers, Numbers | None] | None  # indices and views, see `Batch`
 
@@ -125,6 +125,8 @@ def alone_in(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
             f"{folder} cannot be written: {error.strerror or error}; choose another cache.directory, or set cache=off"
         ) from None
     try:
+        for leftover in filter(is_temporary, list(folder.glob(".*"))):  # of a process that was killed while writing
+            leftover.unlink(missing_ok=True)
         yield
     finally:
         lock.release()
