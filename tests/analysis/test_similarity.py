@@ -96,3 +96,9 @@ def test_the_farthest_of_the_allowed_classes():
     for m, mask in ((0, allowed), (1, allowed[:4, :4])):
         with pytest.raises(ValueError, match="m of at least 1"):
             farthest_classes(centroids, mask, m)
+
+
+@pytest.mark.parametrize("centroids", [torch.zeros(5), torch.zeros(3, 2, 2), torch.zeros(5, 2, dtype=torch.int64)])
+def test_what_are_no_centroids_is_refused(centroids: torch.Tensor) -> None:
+    with pytest.raises(ValueError, match=r"centroids must be floats \(K, D\)"):
+        similar_classes(centroids, 1)

@@ -33,10 +33,12 @@ def similar_classes(
         Two boolean masks (K, K), row π: S1(π) and S2(π), disjoint. Ties go to the lower class index.
 
     Raises:
-        ValueError: fewer than 3 classes, m does not fit, or the models' class counts differ.
+        ValueError: no (K, D) floats, fewer than 3 classes, m does not fit, or the models' class counts differ.
     """
     given = [centroids] if isinstance(centroids, Tensor | ClassCentroids) else list(centroids)
     models = [one.centroids if isinstance(one, ClassCentroids) else one for one in given]
+    if any(one.ndim != 2 or not one.is_floating_point() for one in models):
+        raise ValueError(f"centroids must be floats (K, D), got {[(one.dtype, tuple(one.shape)) for one in models]}")
     if len({len(one) for one in models}) != 1:
         raise ValueError(f"need models of the same classes, got {[len(one) for one in models]}")
     classes = len(models[0])
