@@ -22,8 +22,8 @@ from tosmooth.report import build
 
 _PROGRAM = """\
 import sys
-from tosmooth.report.figures.rendering import vega_javascript
-sys.stdout.buffer.write(vega_javascript().encode())
+from tosmooth.report.figures.rendering import bundled_script
+sys.stdout.buffer.write(bundled_script().encode())
 """
 
 SCRIPT = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, check=True).stdout.decode()

@@ -26,7 +26,7 @@ from tosmooth.errors import TosmoothError
 from tosmooth.files import write_bytes
 from tosmooth.losses.objectives import find_objective
 from tosmooth.memory import free_memory
-from tosmooth.models.build import find_model_source
+from tosmooth.models.names import find_model_source
 from tosmooth.tasks.find import find_task
 from tosmooth.training.compute import Compute
 from tosmooth.training.device import APPLE_LEFT_ALONE

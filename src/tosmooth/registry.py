@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
@@ -21,8 +21,8 @@ class Registry(Generic[Thing]):
         kind: the entry points that packages add such things by.
         what: what one is called in messages, such as "data source".
         error: makes the exception of an unknown or a taken name from its text.
-        built_in: name → "module:attribute" of what comes with tosmooth, imported on first use.
-        modules: modules that register what comes with tosmooth when they are imported, which happens on first use.
+        built_in: name → "module:attribute", or the module itself, of what comes with tosmooth, imported on first use.
+        modules: name → the module that registers what comes with tosmooth by it, imported on first use.
         accept: what a package adds under a name → the thing; raises where it is none. None: it must be callable.
     """
 
@@ -33,11 +33,11 @@ class Registry(Generic[Thing]):
         error: Callable[[str], Exception],
         *,
         built_in: Mapping[str, str] | None = None,
-        modules: Sequence[str] = (),
+        modules: Mapping[str, str] | None = None,
         accept: Callable[[str, Any], Thing] | None = None,
     ) -> None:
         self.kind, self.what = kind, what
-        self._error, self._built_in, self._modules = error, dict(built_in or {}), tuple(modules)
+        self._error, self._built_in, self._modules = error, dict(built_in or {}), dict(modules or {})
         self._accept = accept or self._callable
         self._known: dict[str, Thing] = {}
 
@@ -47,13 +47,15 @@ class Registry(Generic[Thing]):
         Raises:
             Exception: the name is taken; of the type that `error` makes.
         """
-        if name in self._known or name in self._built_in:
+        # Whoever registers one of ours must be the module that does.
+        foreign = name in self._modules and getattr(thing, "__module__", None) != self._modules[name]
+        if name in self._known or name in self._built_in or foreign:
             raise self._error(f"{self.what} {name!r} is registered already")
         self._known[name] = thing
 
     def names(self) -> tuple[str, ...]:
         """All names, sorted; those of packages among them."""
-        return tuple(sorted({*self._own(), *self._built_in, *plugins.names(self.kind)}))
+        return tuple(sorted({*self._known, *self._built_in, *self._modules, *plugins.names(self.kind)}))
 
     def find(self, name: str) -> Thing:
         """The thing of that name.
@@ -64,12 +66,24 @@ class Registry(Generic[Thing]):
         """
         if name in self._built_in and name not in self._known:
             module, _, attribute = self._built_in[name].partition(":")
-            self._known[name] = getattr(import_module(module), attribute)
-        if name not in self._own() and (added := plugins.load(self.kind, name)) is not None:
+            home = import_module(module)
+            self._known[name] = getattr(home, attribute) if attribute else cast(Thing, home)
+        if name in self._modules and name not in self._known:
+            import_module(self._modules[name])
+        if name not in self._known and (added := plugins.load(self.kind, name)) is not None:
             self._known[name] = self._accept(name, added)
         if name not in self._known:
             raise self._error(f"unknown {self.what} {name!r}; {did_you_mean(name, self.names())}")
         return self._known[name]
+
+    def check(self, name: str) -> None:
+        """Refuse a name that is not one, or whose package cannot be used; what comes with tosmooth is not imported.
+
+        Raises:
+            Exception: as `find`.
+        """
+        if name not in self._built_in and name not in self._modules:
+            self.find(name)
 
     def known(self, name: object) -> Thing | None:
         """The thing of that name where it is at hand: nothing of a package is imported."""
@@ -77,11 +91,6 @@ class Registry(Generic[Thing]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.names()
-
-    def _own(self) -> dict[str, Thing]:
-        for module in self._modules:
-            import_module(module)
-        return self._known
 
     def _callable(self, name: str, added: Any) -> Thing:
         if not callable(added):

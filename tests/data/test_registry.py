@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tosmooth.data.base import RawImages, TensorSplit
-from tosmooth.data.registry import image_sources, load_image_data, register_image_source
+from tosmooth.data.registry import IMAGE_SOURCES, image_sources, load_image_data, register_image_source
 from tosmooth.errors import DataError
 
 
@@ -39,6 +39,13 @@ def test_validation_zero_is_empty():
 def test_a_validation_share_that_does_not_work(validation, reason):
     with pytest.raises(DataError, match=reason):
         load_image_data("fashion_mnist_sample", validation=validation, limit_train=100, limit_test=20)
+
+
+def test_each_source_that_comes_along_is_in_the_module_that_its_name_leads_to():
+    for name in image_sources():
+        assert callable(IMAGE_SOURCES.find(name))
+    with pytest.raises(DataError, match="'folder' is registered already"):
+        register_image_source("folder")(lambda request: None)
 
 
 def test_a_users_source_and_its_mistakes():

@@ -119,6 +119,8 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compute]:
 def bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compute]:
     """The CPU under autocast: no other device, but nothing may be read here either."""
     stand_in(monkeypatch)
+    for module in ("distillation", "fused_linear"):  # labels of no class are looked for on the CPU alone
+        monkeypatch.setattr(importlib.import_module(f"tosmooth.losses.{module}"), "check_labels", lambda *_: None)
     compute = compute_on("cpu", "bf16")
     with FakeTensorMode():
         yield compute

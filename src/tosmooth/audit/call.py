@@ -13,7 +13,7 @@ from tosmooth.audit.result import Audit
 from tosmooth.audit.saved import audit_logits
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import ConfigError, did_you_mean
-from tosmooth.models.build import wrong_model_name
+from tosmooth.models.names import wrong_model_name
 from tosmooth.recipes import DEFAULT_RECIPE, OWN_IMAGES
 from tosmooth.recipes.reading import load_config
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
-
 from tosmooth.errors import ConfigError, DataError, did_you_mean
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from tosmooth.config.schema import DataConfig
 
-Transform = nn.Module  # as torchvision's are
+    Transform = nn.Module  # as torchvision's are
+
 FIXED_VIEWS = ("none", "resize_center_crop")  # that show an image in one way
 _TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub", "resize_center_crop")
 _EVAL = ("none", "resize_center_crop")
@@ -84,6 +85,8 @@ def full_train_transform(config: DataConfig) -> Transform:
     first = train_transform(config.train_augmentation, config.image_size)
     if not config.augments_further:
         return first
+    from torch import nn
+
     from tosmooth.data import transforms
 
     policy, strength, erasing = config.auto_augment, config.randaugment_magnitude, config.random_erasing
@@ -111,6 +114,8 @@ def _build(kind: str, names: tuple[str, ...], name: str, size: int | None) -> Tr
     if mistakes := _mistakes(kind, names, name, size):
         raise ConfigError(mistakes)
     if name == "none":
+        from torch import nn
+
         return nn.Identity()
     from tosmooth.data import transforms  # and with it torchvision, which configurations are read without
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tosmooth.config.schema import DataConfig
-from tosmooth.data.augmentation import Transform, eval_transform, full_train_transform
+from tosmooth.data.augmentation import eval_transform, full_train_transform
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches, ResidentBatches, SeededBatches
 from tosmooth.data.views import Outcomes, ViewSchedule, outcomes_of
@@ -69,7 +69,7 @@ class ImagePipeline:
             return None
         return outcomes_of(self._config.train_augmentation, self._config.image_size, _shape(split))
 
-    def _batches(self, split: ImageSplit, outcomes: Outcomes | None, transform: Transform, **settings: Any) -> Batches:
+    def _batches(self, split: ImageSplit, outcomes: Outcomes | None, transform: nn.Module, **settings: Any) -> Batches:
         settings = {"process": self._process, **settings}
         held = split.in_memory() if self._config.in_memory != "off" else None
         if outcomes is not None and held is not None and self._fits(held[0]):

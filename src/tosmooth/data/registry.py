@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tosmooth.data.base import ImageData, ImageSplit, RawImages, Subset, check_labels, readable
-from tosmooth.data.splits import split_off, stratified_choice
-from tosmooth.data.unlabelled import RGB, distilled_on, unlabelled_images
 from tosmooth.errors import DataError
 from tosmooth.registry import Registry
+
+if TYPE_CHECKING:  # names are known to configurations, which are read without PyTorch
+    from tosmooth.data.base import ImageData, ImageSplit, RawImages
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,21 @@ class SourceRequest:
             raise DataError(f"data.options: the source {source!r} takes none, got {', '.join(self.options)}")
 
 
-SourceFunction = Callable[[SourceRequest], RawImages]
-_MODULES = ("fashion_mnist_sample", "torchvision_sets", "folder", "cub200", "huggingface")
+SourceFunction = Callable[[SourceRequest], "RawImages"]
+_MODULES = {
+    "cifar10": "torchvision_sets",
+    "cifar100": "torchvision_sets",
+    "cub200": "cub200",
+    "fashion_mnist": "torchvision_sets",
+    "fashion_mnist_sample": "fashion_mnist_sample",
+    "folder": "folder",
+    "huggingface": "huggingface",
+}
 IMAGE_SOURCES: Registry[SourceFunction] = Registry(
-    "data_sources", "data source", DataError, modules=[f"tosmooth.data.{module}" for module in _MODULES]
+    "data_sources",
+    "data source",
+    DataError,
+    modules={name: f"tosmooth.data.{module}" for name, module in _MODULES.items()},
 )
 
 
@@ -102,6 +113,10 @@ def load_image_data(
         DataError: unknown source, missing or malformed files, an empty class, a label outside the classes, or images
             without labels that are not.
     """
+    from tosmooth.data.base import ImageData, Subset, check_labels, readable
+    from tosmooth.data.splits import split_off
+    from tosmooth.data.unlabelled import RGB, distilled_on, unlabelled_images
+
     raw = IMAGE_SOURCES.find(source)(SourceRequest(path, download, dict(options or {})))
     if len(raw.classes) < 2:
         raise DataError(f"the source {source!r} has {len(raw.classes)} class; a classifier needs at least 2")
@@ -172,4 +187,7 @@ def _limited(split: ImageSplit, option: str, limit: int | None, seed: int) -> Im
         raise DataError(f"data.{option}: {limit} is not a number of images; give 1 or more, or null for all")
     if limit is None or limit >= len(split):
         return split
+    from tosmooth.data.base import Subset
+    from tosmooth.data.splits import stratified_choice
+
     return Subset(split, stratified_choice(split.labels, limit, seed))

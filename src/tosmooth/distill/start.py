@@ -18,7 +18,7 @@ from tosmooth.distill.call import Call
 from tosmooth.errors import ConfigError, TosmoothError, did_you_mean
 from tosmooth.export.formats import check_formats, named_formats
 from tosmooth.files import path_safe, unportable
-from tosmooth.models.build import wrong_model_name
+from tosmooth.models.names import wrong_model_name
 from tosmooth.recipes import DEFAULT_RECIPE, OWN_IMAGES, OWN_IMAGES_SCRATCH
 from tosmooth.recipes.reading import load_config, read_source
 from tosmooth.tasks.base import Task

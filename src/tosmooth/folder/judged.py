@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.torch import save
-from torch import Tensor
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
+from tosmooth.errors import StudyError
 from tosmooth.files import write_bytes
 from tosmooth.folder.paths import JUDGED_FILE
 from tosmooth.folder.sums import check_model_file
-from tosmooth.folder.tensors import read_tensors
 
+if TYPE_CHECKING:  # reports are written without PyTorch
+    from torch import Tensor
+
+Arrays = dict[str, NDArray[Any]]
 Split = Literal["val", "test"]
 REMEDY = "delete it, and it is left out"
 
@@ -36,7 +40,7 @@ def keep_judged(folder: Path, split: Split, correct: Tensor, answers: Tensor) ->
     Raises:
         StudyError: what is there of the other split is damaged.
     """
-    _write(folder, lambda there: there | {f"{split}.correct": correct, f"{split}.answers": answers})
+    _write(folder, lambda there: there | {f"{split}.correct": correct.numpy(), f"{split}.answers": answers.numpy()})
 
 
 def forget_judged(folder: Path, split: Split) -> None:
@@ -58,11 +62,10 @@ def read_correct(folder: Path, split: Split) -> NDArray[np.int8] | None:
     Raises:
         StudyError: the file is damaged.
     """
-    found = _read(folder).get(f"{split}.correct")
-    return None if found is None else found.numpy()
+    return _read(folder).get(f"{split}.correct")
 
 
-def read_answers(folder: Path, split: Split) -> Tensor | None:
+def read_answers(folder: Path, split: Split) -> NDArray[np.int32] | None:
     """(2, N): the output that was most likely, and the label, −1 where a sample could not be read; None where it was
     not kept.
 
@@ -72,10 +75,10 @@ def read_answers(folder: Path, split: Split) -> Tensor | None:
     return _read(folder).get(f"{split}.answers")
 
 
-def _write(folder: Path, changed: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> None:
+def _write(folder: Path, changed: Callable[[Arrays], Arrays]) -> None:
     def content() -> bytes:  # by itself: Windows replaces no file from which tensors are still mapped
-        tensors = changed(_read(folder))
-        return save({name: own.contiguous() for name, own in tensors.items()}) if tensors else b""
+        arrays = changed(_read(folder))
+        return save({name: np.ascontiguousarray(own) for name, own in arrays.items()}) if arrays else b""
 
     if found := content():
         write_bytes(folder / JUDGED_FILE, found)
@@ -83,7 +86,10 @@ def _write(folder: Path, changed: Callable[[dict[str, Tensor]], dict[str, Tensor
         (folder / JUDGED_FILE).unlink(missing_ok=True)
 
 
-def _read(folder: Path) -> dict[str, Tensor]:
+def _read(folder: Path) -> Arrays:
     file = folder / JUDGED_FILE
     check_model_file(file)
-    return read_tensors(file, REMEDY) if file.is_file() else {}
+    try:
+        return load_file(file) if file.is_file() else {}
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:  # a type that NumPy lacks, too
+        raise StudyError(f"{file} is damaged ({error}); {REMEDY}") from None

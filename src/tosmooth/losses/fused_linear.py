@@ -18,11 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from tosmooth.errors import did_you_mean
-<<<<<<< HEAD
-from tosmooth.losses.distillation import Reduction, as_divisor, check_settings, check_temperature
-=======
-from tosmooth.losses.distillation import Reduction, check_labels, check_settings, checked_temperature
->>>>>>> 925cdad (A label of no class and −∞ for logit_standard have their sentence; leftovers in caches are cleared)
+from tosmooth.losses.distillation import Reduction, as_divisor, check_labels, check_settings, check_temperature
 from tosmooth.losses.objectives import check_topk, find_objective, fused_objectives
 
 FusedObjective = Literal["dkd", "hinton", "logit_standard", "teacher_only"]

@@ -11,22 +11,21 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, Any
 
 from tosmooth import plugins
 from tosmooth.errors import LossInputError, did_you_mean
 from tosmooth.registry import Registry
+
+if TYPE_CHECKING:  # names and options are known to configurations and reports, which do without PyTorch
+    from torch import Tensor
 
 # What students without a teacher learn by, as a study's tables call it in the place of an objective: the second has
 # labels smoothed by some α > 0.
 CONTROL_LOSSES = ("cross_entropy", "label_smoothing")
 
 # (student logits (N, K), teacher logits (N, K), temperature, targets (N,) or None, **kwargs) → (N,)
-ObjectiveFunction = Callable[..., Tensor]
+ObjectiveFunction = Callable[..., "Tensor"]
 
 
 @dataclass(frozen=True)
@@ -209,8 +208,10 @@ def option_mistakes(name: str, options: Mapping[str, Any]) -> list[tuple[str, st
             mistakes.append((key, f"the objective {name!r} has no such option; {tail}"))
         elif key in known and "float" in str(known[key].annotation) and not _is_number(value):
             mistakes.append((key, f"must be a finite number, got {value!r}"))
-    if mistakes:
+    if mistakes or not options:
         return mistakes
+    import torch
+
     logits, targets = torch.zeros(2, 3), torch.tensor([0, 2])
     for key, value in options.items():
         try:
@@ -228,6 +229,8 @@ def needs_labels_unsaid(name: str) -> bool:
     objective = find_objective(name)
     if objective.function is None or objective.needs_targets:
         return False
+    import torch
+
     logits = torch.zeros(2, 3)
     try:
         objective(logits, logits, 1.0, None)
@@ -243,12 +246,12 @@ def _is_number(value: Any) -> bool:
 def _times_squared(loss: Tensor, temperature: Tensor | float) -> Tensor:
     """T² · loss, per row (N,); the temperature is a number, 0-dimensional or (N, 1)."""
     squared = temperature**2
-    return loss * (squared.squeeze(-1) if isinstance(squared, Tensor) and squared.ndim else squared)
+    return loss * (squared if isinstance(squared, int | float) or not squared.ndim else squared.squeeze(-1))
 
 
 def _kl(teacher_logits: Tensor, student_log_probabilities: Tensor) -> Tensor:
     """KL(teacher ‖ student) per row, (N, K) → (N,). Teacher classes at −∞ (cut off by top-k) add nothing."""
-    log_teacher = F.log_softmax(teacher_logits, dim=-1)
+    log_teacher = teacher_logits.log_softmax(-1)
     terms = log_teacher.exp() * (log_teacher - student_log_probabilities)
     return terms.masked_fill(log_teacher.isneginf(), 0).sum(-1)  # (N,)
 
@@ -258,7 +261,7 @@ def hinton(
     student_logits: Tensor, teacher_logits: Tensor, temperature: Tensor | float, targets: Tensor | None
 ) -> Tensor:
     """T² · KL(p_T(z_t) ‖ p_T(z_s)) per row (Hinton, Vinyals and Dean, 2015); the paper's objective."""
-    loss = _kl(teacher_logits / temperature, F.log_softmax(student_logits / temperature, dim=-1))
+    loss = _kl(teacher_logits / temperature, (student_logits / temperature).log_softmax(-1))
     return _times_squared(loss, temperature)
 
 
@@ -267,7 +270,7 @@ def teacher_only(
     student_logits: Tensor, teacher_logits: Tensor, temperature: Tensor | float, targets: Tensor | None
 ) -> Tensor:
     """KL(p_T(z_t) ‖ p_1(z_s)) per row: only the teacher is softened, so no T² (Müller et al. 2019; TTM, ICLR 2024)."""
-    return _kl(teacher_logits / temperature, F.log_softmax(student_logits, dim=-1))
+    return _kl(teacher_logits / temperature, student_logits.log_softmax(-1))
 
 
 @register_objective("dkd", topk=False, needs_targets=True, fused=True)
@@ -298,12 +301,14 @@ def dkd(
     Raises:
         ValueError: a weight is negative or not finite.
     """
+    import torch
+
     assert targets is not None  # seen to by whoever asks for the objective, as it needs them
     for name, weight in (("alpha", alpha), ("beta", beta)):
-        if not isinstance(weight, Tensor) and not 0 <= weight < math.inf:
+        if not isinstance(weight, torch.Tensor) and not 0 <= weight < math.inf:
             raise ValueError(f"{name} must be a finite number of at least 0, got {weight}")
     own = torch.zeros_like(student_logits, dtype=torch.bool).scatter(-1, targets[:, None], True)  # (N, K)
-    log_p, log_q = (F.log_softmax(logits / temperature, dim=-1) for logits in (teacher_logits, student_logits))
+    log_p, log_q = ((logits / temperature).log_softmax(-1) for logits in (teacher_logits, student_logits))
     # From logarithms: 1 − p would be rounded to 0 for a teacher that is sure.
     target = [
         torch.stack([log.gather(-1, targets[:, None])[:, 0], log.masked_fill(own, -math.inf).logsumexp(-1)], dim=-1)
@@ -311,7 +316,7 @@ def dkd(
     ]  # (N, 2) each
     target_term = (target[0].exp() * (target[0] - target[1])).sum(-1)
     # Without the target, log-probabilities of all classes are logits of the others.
-    others = F.log_softmax(log_q.masked_fill(own, -math.inf), dim=-1)
+    others = log_q.masked_fill(own, -math.inf).log_softmax(-1)
     other_term = _kl(log_p.masked_fill(own, -math.inf), others.masked_fill(own, 0))
     return _times_squared(alpha * target_term + beta * other_term, temperature)
 
@@ -330,6 +335,8 @@ def logit_standard(
         LossInputError: a teacher's logit is −∞, so that its row has no mean. On a GPU, where a look would make it wait,
             the loss is NaN instead.
     """
+    import torch
+
     if teacher_logits.device.type == "cpu" and not torch.compiler.is_compiling() and teacher_logits.isneginf().any():
         raise LossInputError(
             "logit_standard needs finite teacher logits: one of −∞ leaves its row without a mean; leave masked classes "

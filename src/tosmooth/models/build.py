@@ -6,98 +6,20 @@ see `register_model_source`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import nn
 
-from tosmooth import plugins
-from tosmooth.errors import ModelError, TosmoothError, UnfetchedError
-from tosmooth.models import cifar_resnet, hf_models, timm_models, torchvision_models
+from tosmooth.errors import ModelError, UnfetchedError
 from tosmooth.models.image_model import ImageModel, InputSpec
+from tosmooth.models.names import find_model_source, register_model_source, validate_model_name
 from tosmooth.models.request import BuildRequest
 from tosmooth.models.weights import check_published, load_weights
-from tosmooth.registry import Registry
 
 __all__ = ["ImageModel", "InputSpec", "build_image_model", "register_model_source", "validate_model_name"]
-
-
-class ModelSource(Protocol):
-    """A library of models behind a prefix. Both functions get the name without the prefix."""
-
-    def validate(self, name: str, /) -> None:
-        """Raise a ModelError for an unknown name, quickly and without building anything."""
-
-    def build(self, name: str, request: BuildRequest, /) -> tuple[nn.Module, InputSpec]:
-        """The network, mapping prepared images (N, C, H, W) to logits (N, K), and what it wants to see."""
-
-
-def _accepted(prefix: str, source: Any) -> ModelSource:
-    if not all(callable(getattr(source, method, None)) for method in ("validate", "build")):
-        raise plugins.wrong("models", prefix, "a module or object with `validate` and `build`")
-    return source  # type: ignore[no-any-return]
-
-
-MODEL_SOURCES: Registry[ModelSource] = Registry("models", "model source", ModelError, accept=_accepted)
-for _prefix, _library in (("timm", timm_models), ("torchvision", torchvision_models), ("hf", hf_models)):
-    MODEL_SOURCES.add(_prefix, _library)
-
-
-def register_model_source(prefix: str, source: ModelSource) -> None:
-    """Make the models of `source` available as ``prefix:name``.
-
-    Raises:
-        ModelError: the prefix is taken, empty, or holds a colon.
-    """
-    if not prefix or ":" in prefix:
-        raise ModelError(f"model source {prefix!r}: the prefix is empty, or holds a colon")
-    MODEL_SOURCES.add(prefix, source)
-
-
-def find_model_source(name: str) -> tuple[ModelSource, str]:
-    """The library of a model's name, and the name without its prefix.
-
-    Raises:
-        ModelError: no library has that prefix, or nothing follows it.
-        PluginError: a package adds it, and cannot be used.
-    """
-    prefix, colon, rest = name.partition(":")
-    if not colon:
-        return cifar_resnet, name
-    source = MODEL_SOURCES.find(prefix)
-    if not rest:
-        raise ModelError(f"model {name!r}: the name after the colon is missing")
-    return source, rest
-
-
-def validate_model_name(name: str) -> None:
-    """Check a model's name without building it or asking the network.
-
-    Raises:
-        ModelError: unknown, with the nearest known name; or ``hf:`` without the transformers library.
-    """
-    source, rest = find_model_source(name)
-    source.validate(rest)
-
-
-def wrong_model_name(name: str) -> str | None:
-    """Why there is no model of that name, as `validate_model_name` finds it; None where there is."""
-    try:
-        validate_model_name(name)
-    except TosmoothError as error:
-        return str(error)
-    return None
-
-
-def published_size(name: str) -> int | None:
-    """Side of the images that a model's published weights want to see, in pixels; None where the library's tables do
-    not say. Nothing is fetched."""
-    source, rest = find_model_source(name)
-    ask: Callable[[str], int | None] | None = getattr(source, "published_size", None)
-    return None if ask is None else ask(rest)
 
 
 def build_image_model(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from tosmooth.errors import ModelError, did_you_mean
-from tosmooth.models.cifar_network import CifarResNet
-from tosmooth.models.image_model import InputSpec
 from tosmooth.models.request import BuildRequest
+
+if TYPE_CHECKING:  # names are known without PyTorch
+    from torch import nn
+
+    from tosmooth.models.image_model import InputSpec
 
 DEPTHS = tuple(range(8, 111, 6))
 NAMES = tuple(f"resnet{depth}" for depth in DEPTHS)
@@ -44,6 +45,9 @@ def build(name: str, request: BuildRequest) -> tuple[nn.Module, InputSpec]:
         raise ModelError(f"{name}: stem_stride is {stride!r}, must be 1 or 2")
     if request.width is not None and not 0 < request.width < float("inf"):
         raise ModelError(f"{name}: width is {request.width!r}, must be a channel multiplier above 0")
+    from tosmooth.models.cifar_network import CifarResNet
+    from tosmooth.models.image_model import InputSpec
+
     return CifarResNet(**arguments(name, request)), InputSpec(channels=request.channels)
 
 

@@ -34,7 +34,7 @@ def confusions_table(files: StudyFiles) -> Table | None:
     split, answers = next(((words, own) for words, own in found if own is not None), ("", None))
     if answers is None:
         return None
-    predicted, true = answers.numpy().astype(np.int64)
+    predicted, true = answers.astype(np.int64)
     known = (true >= 0) & (true < len(classes)) & (predicted >= 0) & (predicted < len(classes))
     table = np.zeros((len(classes), len(classes)), dtype=np.int64)  # (K, K): true, predicted
     np.add.at(table, (true[known], predicted[known]), 1)

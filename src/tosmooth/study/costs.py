@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from tosmooth.analysis.class_scores import agreement, macro_f1, worst_class
 from tosmooth.errors import StudyError
 from tosmooth.folder.columns import AURC, ECE_FITTED, MACRO_F1, WORST_CLASS
@@ -53,7 +55,7 @@ def agreement_with_teacher(context: Context, cell: Cell) -> float | None:
     if theirs.shape != own.shape or len(own) != 2:
         file = context.folder(cell) / JUDGED_FILE
         raise StudyError(f"{file} is damaged: its answers are to other samples than its teacher's; delete it")
-    return _known(agreement(own[0], theirs[0]))
+    return _known(agreement(*(torch.tensor(answers[0]) for answers in (own, theirs))))
 
 
 def _known(value: float) -> float | None:

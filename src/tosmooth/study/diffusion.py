@@ -63,7 +63,7 @@ def errors_of(context: Context, cell: Cell, similarity: Similarity) -> dict[str,
     if answers.shape != (2, answers.shape[-1]) or not (int(answers.min()) >= -1 and int(answers.max()) < classes):
         file = context.folder(cell) / JUDGED_FILE
         raise StudyError(f"{file} is damaged: it holds other answers than of {classes} classes; delete it")
-    predicted, labels = answers
+    predicted, labels = torch.tensor(answers)
     return {
         "errors_s1": errors_on(predicted, labels, similarity.similar),
         "errors_s2": errors_on(predicted, labels, similarity.dissimilar),

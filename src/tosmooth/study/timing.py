@@ -24,8 +24,8 @@ from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batch, Batches
 from tosmooth.data.views import EpochViews
 from tosmooth.memory import is_out_of_memory
-from tosmooth.models.build import published_size
 from tosmooth.models.image_model import ImageModel
+from tosmooth.models.names import published_size
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher

@@ -12,20 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor
-
 from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
-from tosmooth.data.batches import Batches
-from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import DataError, did_you_mean
 from tosmooth.folder.columns import OF_EVERY_PASS, column
-from tosmooth.models.study_model import StudyModel
 from tosmooth.tasks.metric import TOP1, Figure, Metric, capital, figures_of
 from tosmooth.tasks.published import Published
 
 if TYPE_CHECKING:  # configurations are read, and reports written, without what trains
     import torch
+    from torch import Tensor
 
+    from tosmooth.data.batches import Batches
+    from tosmooth.data.views import ViewSchedule
+    from tosmooth.models.study_model import StudyModel
     from tosmooth.training.compute import Compute
 
 # What `--quick` changes: the same pipeline end to end in about a minute. Its numbers are a preview and say so.

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
-
-import torch
-from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
+from typing import TYPE_CHECKING, Any, cast
 
 from tosmooth.config.schema import DataConfig, ModelConfig, StudyConfig
 from tosmooth.data.augmentation import eval_transform, train_transform, transformed
-from tosmooth.data.base import ImageData, ImageSplit, readable
-from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.registry import IMAGE_SOURCES, image_sources, load_image_data
 from tosmooth.errors import ConfigError, DataError, ModelError
-from tosmooth.models.build import ImageModel, build_image_model, validate_model_name
-from tosmooth.models.last_layer import final_layers, find_last_layer
+from tosmooth.models.names import validate_model_name
 from tosmooth.tasks.base import StudyData, Task
 from tosmooth.tasks.metric import TOP1
 from tosmooth.tasks.published import PublishedImages
 from tosmooth.terminal import shortened
+
+if TYPE_CHECKING:  # configurations are read, and reports written, without what trains
+    import torch
+    from torch import Tensor
+
+    from tosmooth.data.base import ImageData, ImageSplit
+    from tosmooth.data.pipeline import ImagePipeline
+    from tosmooth.models.image_model import ImageModel
 
 DECODED = 8  # images that a first look decodes
 DROPPED = ("drop_rate", "drop_path_rate", "dropout", "stochastic_depth_prob")  # arguments of timm, of torchvision
@@ -54,7 +55,7 @@ class ImageClassification(Task):
 
     def check_source(self, name: str) -> None:
         """A source of images; what a package adds is loaded."""
-        IMAGE_SOURCES.find(name)
+        IMAGE_SOURCES.check(name)
 
     def brings_validation(self, source: str) -> bool:
         """Folders and hub data sets may have three splits."""
@@ -129,6 +130,8 @@ class ImageClassification(Task):
 
     def _check_averaged(self, config: StudyConfig, data: StudyData) -> None:
         """Running statistics belong to the weights of one epoch; their mean belongs to no weights at all."""
+        from torch.nn.modules.batchnorm import _BatchNorm
+
         averaged = [("teacher", config.teacher.model)] if config.teacher.average_last > 1 else []
         if config.student.average_last > 1:
             averaged += [("student", section) for section in config.student.all_models]
@@ -144,6 +147,8 @@ class ImageClassification(Task):
 
     def _check_last_layers(self, config: StudyConfig, data: StudyData) -> None:
         """Models of two heads are told now, and not by the analysis after the training."""
+        from tosmooth.models.last_layer import final_layers, find_last_layer
+
         sections = {"teacher.model": config.teacher.model, "student.model": config.student.model}
         sections |= {f"student.models.{number}": section for number, section in enumerate(config.student.models)}
         mistakes = []
@@ -162,13 +167,17 @@ class ImageClassification(Task):
         self, config: DataConfig, data: StudyData, device: torch.device, process: tuple[int, int] = (0, 1)
     ) -> ImagePipeline:
         """Batches of images, augmented."""
+        from tosmooth.data.pipeline import ImagePipeline
+
         return ImagePipeline(config, device, process)
 
     def new_model(
         self, config: StudyConfig, data: StudyData, section: ModelConfig, seed: int, checkpoint: Path | None = None
     ) -> ImageModel:
         """An image classifier."""
-        images = cast(ImageData, data)
+        from tosmooth.models.build import build_image_model
+
+        images = cast("ImageData", data)
         return build_image_model(
             section.name,
             images.num_classes,
@@ -196,12 +205,16 @@ def _examples(split: ImageSplit, section: DataConfig) -> list[tuple[str, Tensor]
     Raises:
         DataError: one of a few cannot be read: what is wrong with all images is wrong with one of these.
     """
+    from tosmooth.data.base import readable
+
     decoded = list(readable(split, _spread(len(split), DECODED), section.on_error == "skip"))
     return _of_extreme_sizes(split) or [("training images", image) for image in decoded]
 
 
 def _of_extreme_sizes(split: ImageSplit) -> list[tuple[str, Tensor]]:
     """Where they come from, and blank images (3, H, W) as narrow, low, wide and high as those of a split."""
+    import torch
+
     sizes: dict[tuple[int, int], int] = {}  # width and height → the first image of that size
     for index in _spread(len(split), MEASURED):
         if (size := split.size_of(index)) is not None:

@@ -130,7 +130,7 @@ class Translation(Task):
 
     def check_source(self, name: str) -> None:
         """A source of sentence pairs; what a package adds is loaded."""
-        TRANSLATION_SOURCES.find(name)
+        TRANSLATION_SOURCES.check(name)
 
     def brings_validation(self, source: str) -> bool:
         """Sentences come in three splits; whether there is a validation split, their data say."""

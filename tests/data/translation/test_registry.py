@@ -18,6 +18,7 @@ from tosmooth.errors import DataError
 
 def test_the_sources_by_name() -> None:
     assert translation_sources() == ("huggingface_translation", "parallel_text", "translation_sample", "tsv")
+    assert all(callable(TRANSLATION_SOURCES.find(name)) for name in translation_sources())
 
 
 def test_an_unknown_source() -> None:

@@ -30,12 +30,17 @@ class RawPairs:
 
 
 PairFunction = Callable[[PairRequest], RawPairs]
-_MODULES = ("sample", "parallel_text", "tsv", "huggingface_pairs")
+_MODULES = {
+    "huggingface_translation": "huggingface_pairs",
+    "parallel_text": "parallel_text",
+    "translation_sample": "sample",
+    "tsv": "tsv",
+}
 TRANSLATION_SOURCES: Registry[PairFunction] = Registry(
     "translation_sources",
     "source of sentence pairs",
     DataError,
-    modules=[f"tosmooth.data.translation.{module}" for module in _MODULES],
+    modules={name: f"tosmooth.data.translation.{module}" for name, module in _MODULES.items()},
 )
 
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import os
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 import vl_convert
 
+from tosmooth.files import write_bytes
 from tosmooth.report.figures.drawing_process import DrawingProcess
 
 RESOLUTION = 300  # dots per inch of the PNG files
@@ -29,9 +35,37 @@ def vega_lite_version() -> str:
 def vega_javascript() -> str:
     """Vega, Vega-Lite and Vega-Embed as one classic script that sets `window.vegaEmbed`.
 
+    Bundled once for each version of the libraries, and then read from the user's own cache: `$XDG_CACHE_HOME/tosmooth`,
+    or `~/.cache/tosmooth`. Never from beside a study, which may be a stranger's. A file there that is not as it was
+    written is made again; where none can be written, there is none.
+
     Raises:
         DrawingError: it could not be made.
     """
+    kept = _kept_script()
+    if kept is not None:
+        with suppress(OSError, ValueError):  # the first time; damaged
+            digest, _, script = kept.read_bytes().partition(b"\n")
+            if digest.decode() == hashlib.sha256(script).hexdigest():
+                return script.decode()
+    made = bundled_script()
+    if kept is not None:
+        with suppress(OSError):
+            write_bytes(kept, f"{hashlib.sha256(made.encode()).hexdigest()}\n{made}".encode())
+    return made
+
+
+def _kept_script() -> Path | None:
+    """Where the script of these versions is kept; None for a user without a home."""
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        return None
+    return home / "tosmooth" / f"vega-{version('vl-convert-python')}-{vega_lite_version()}.js"
+
+
+def bundled_script() -> str:
+    """The same, made by the libraries: a second of work."""
     bundle: str = _PROCESS.call(
         "javascript_bundle", snippet="window.vegaEmbed = vegaEmbed;", vl_version=vega_lite_version()
     )
