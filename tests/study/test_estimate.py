@@ -68,15 +68,15 @@ def estimated_and_run(
     assert not list(root.iterdir()), "an estimate writes nothing"
     progress, passes = Counting(), Counter[str]()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (measuring, results):
-            real = module.evaluate
+        for module, name in ((measuring, "evaluate_together"), (results, "evaluate")):
+            real = getattr(module, name)
 
-            def counted(model: Any, batches: Any, *arguments: Any, real: Any = real, **named: Any) -> Any:
-                passes["passes"] += 1
-                passes["samples"] += batches.size
-                return real(model, batches, *arguments, **named)
+            def counted(models: Any, batches: Any, *arguments: Any, real: Any = real, **named: Any) -> Any:
+                passes["passes"] += len(models) if isinstance(models, list) else 1
+                passes["samples"] += batches.size  # read once for all of them
+                return real(models, batches, *arguments, **named)
 
-            patch.setattr(module, "evaluate", counted)
+            patch.setattr(module, name, counted)
         run_study(config, root, progress)
     return found, root / "tiny", progress, passes
 

@@ -84,7 +84,7 @@ def test_what_every_model_took_test_images_for_is_kept(tiny_study: StudyResults)
         assert correct is not None
         assert answers is not None
         assert (correct.shape, answers.shape) == ((300,), (2, 300))
-        assert correct.tolist() == (answers[0] == answers[1]).int().tolist()
+        assert correct.tolist() == (answers[0] == answers[1]).astype(int).tolist()
         assert 100 * correct.mean() == pytest.approx(row["test/top1"], abs=1e-3)
 
 

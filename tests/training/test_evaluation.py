@@ -10,7 +10,7 @@ from tosmooth.config.schema import ComputeConfig
 from tosmooth.recipes.reading import load_config
 from tosmooth.tasks.find import find_task
 from tosmooth.training.compute import Compute
-from tosmooth.training.evaluation import evaluate
+from tosmooth.training.evaluation import evaluate, evaluate_together
 
 
 def test_a_study_in_bf16_is_evaluated_and_measured_in_float32(tiny_raw):
@@ -88,3 +88,34 @@ def test_features_that_are_not_finite_are_told_where_some_were_to_be_kept(parts)
         next(model.parameters()).fill_(float("nan"))
     found = evaluate(model, batches(50), compute, centroids=True, keep=(0, 1, 2))
     assert (found.finite, found.features) == (False, None)
+
+
+def test_a_group_in_one_pass_is_each_model_alone_bit_for_bit(tiny_raw):
+    config = load_config(tiny_raw)
+    task = find_task(config.task)
+    data, compute = task.load_data(config), Compute.from_config(ComputeConfig(device="cpu"))
+    models = [compute.place(task.new_model(config, data, config.student.model, seed)) for seed in range(3)]
+    with torch.no_grad():
+        next(models[1].parameters()).fill_(float("nan"))  # the others do not mind it
+    batches = task.pipeline(config.data, data, compute.device).evaluation(data.validation, batch_size=17)
+    decoded, epoch = [], batches.epoch
+    batches.epoch = lambda *given: (decoded.append(1) or batch for batch in epoch(*given))
+    keep = [(0, 1), (), (2,)]
+    together = evaluate_together(
+        models, batches, compute, centroids=True, keep=keep, layers=[None] * 3, fit=True, temperature=2.0
+    )
+    assert len(decoded) == len(batches)
+    for model, own, found in zip(models, keep, together, strict=True):
+        alone = evaluate(model, batches, compute, centroids=True, keep=own, fit=True, temperature=2.0)
+        assert torch.equal(found.answers, alone.answers)
+        assert found.finite == alone.finite == (model is not models[1])
+        if not found.finite:
+            continue
+        assert found.metrics.compute() == alone.metrics.compute()
+        assert found.metrics.ece_fitted() == alone.metrics.ece_fitted()
+        assert found.temperature == alone.temperature
+        for name, value in alone.centroids.state_dict().items():
+            assert torch.equal(found.centroids.state_dict()[name], value)
+        assert (found.features is None) == (alone.features is None) == (not own)
+        for one, other in zip(found.features or (), alone.features or (), strict=True):
+            assert torch.equal(one, other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -86,9 +87,10 @@ def test_the_average_is_what_is_judged_kept_and_restored(data, tmp_path):
     batches = SeededBatches(data.train, train_transform("none", None), batch_size=48, seed=0, shuffle=True)
     judged = []
 
-    def validate(own: Trainee) -> dict[str, float]:
+    def validate(alive: Sequence[Trainee]) -> list[dict[str, float]]:
+        (own,) = alive
         judged.append({name: value.clone() for name, value in own.kept.backbone.state_dict().items()})
-        return {"val/top1": [10.0, 30.0, 20.0][len(judged) - 1]}
+        return [{"val/top1": [10.0, 30.0, 20.0][len(judged) - 1]}]
 
     train_group([trainee], batches, compute=trainee.compute, validate=validate)
     kept, last = (load_file(tmp_path / name) for name in ("model.safetensors", "last.safetensors"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from safetensors.torch import save
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import choose_classes, is_shown
 from tosmooth.tasks.base import Split
-from tosmooth.training.evaluation import Evaluation, evaluate
+from tosmooth.training.evaluation import Evaluation, evaluate_together
 
 
 def figures_of_correct(context: Context, split: Split, found: Evaluation, name: str) -> dict[str, object]:
@@ -42,32 +44,56 @@ class Measuring:
         self._classes = context.compute.processes.on_main(lambda: choose_classes(context)) if wanted else ()
         self._batches: dict[int, Batches] = {}  # by split: loader processes are started once
 
-    def evaluate(self, owner: Teacher | Cell, model: StudyModel, split: Split, *, judge: bool = True) -> Evaluation:
-        """All that the analysis wants to know of a model on a split; with `judge`, its metrics too, and on validation
-        the temperature that fits it."""
+    def evaluate_together(
+        self, owners: Sequence[Teacher | Cell], models: Sequence[StudyModel], split: Split, *, judge: bool = True
+    ) -> list[Evaluation]:
+        """All that the analysis wants to know of some models on a split, in one pass over it; with `judge`, their
+        metrics too, and on validation the temperatures that fit them."""
         context = self._context
-        keep = self._classes if isinstance(owner, Cell) and is_shown(context, owner) else ()
         if id(split) not in self._batches:
             self._batches[id(split)] = context.evaluation_batches(split)
-        batches, layer = self._batches[id(split)], context.last_layer(owner)
-        return evaluate(
-            model,
-            batches,
+        return evaluate_together(
+            models,
+            self._batches[id(split)],
             context.compute,
             centroids=True,
-            keep=keep,
-            layer=layer,
+            keep=[self._classes if isinstance(own, Cell) and is_shown(context, own) else () for own in owners],
+            layers=[context.last_layer(owner) for owner in owners],
             class_outputs=context.data.class_outputs,
             judge=judge,
             fit=judge and split is context.data.validation,
         )
+
+    def passes(
+        self,
+        owners: Sequence[Teacher | Cell],
+        models: Sequence[StudyModel],
+        on_validation: Sequence[Evaluation | None],
+    ) -> list[dict[str, Evaluation]]:
+        """What `record` wants to know of each of several models, by "train" and "val": one pass over each split.
+
+        Args:
+            owners: the teachers or cells.
+            models: theirs, with their kept weights.
+            on_validation: of the same weights, where training has evaluated them already.
+        """
+        data = self._context.data
+        found = [{} if known is None else {"val": known} for known in on_validation]
+        for name, split in (("train", data.train), ("val", data.validation)):
+            todo = [number for number, known in enumerate(found) if name not in known] if len(split) else []
+            if todo:
+                own, theirs = [owners[number] for number in todo], [models[number] for number in todo]
+                done = self.evaluate_together(own, theirs, split, judge=name == "val")
+                for number, evaluation in zip(todo, done, strict=True):
+                    found[number][name] = evaluation
+        return found
 
     def record(
         self,
         owner: Teacher | Cell,
         model: StudyModel,
         record: dict[str, object],
-        on_validation: Evaluation | None = None,
+        found_on: Mapping[str, Evaluation] | None = None,
     ) -> None:
         """Write the centroids on training and validation data, and the record that marks the model as finished.
 
@@ -75,7 +101,7 @@ class Measuring:
             owner: the teacher or cell.
             model: with its kept weights.
             record: how the training ended.
-            on_validation: of the same weights, where training has evaluated them already.
+            found_on: as `passes` gives it; None: it is found now.
 
         Raises:
             NonFiniteError: its features are not finite. Nothing is written, then.
@@ -85,11 +111,11 @@ class Measuring:
         features: dict[str, Tensor] = {}
         judged: Evaluation | None = None
         figures: dict[str, object] = {"parameters": sum(p.numel() for p in model.parameters())}
+        passes = self.passes([owner], [model], [None])[0] if found_on is None else found_on
         for name, split in (("train", context.data.train), ("val", context.data.validation)):
             if not len(split):
                 continue
-            done = on_validation if name == "val" else None
-            found = done or self.evaluate(owner, model, split, judge=name == "val")
+            found = passes[name]
             if name == "val":
                 figures |= found.columns("val") | context.measure(owner, model, "val")
                 figures |= figures_of_correct(context, split, found, "val") | {TEMPERATURE: found.temperature}

@@ -320,15 +320,18 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
     measuring, judged_by = Measuring(context, students=isinstance(owners[0], Cell)), context.task.metric.judged_by
     evaluations: dict[str, Evaluation] = {}  # on validation, with the weights that are kept so far
 
-    def validate(trainee: Trainee) -> dict[str, float]:
-        owner = owners[trainees.index(trainee)]
+    def validate(alive: Sequence[Trainee]) -> list[dict[str, float]]:
+        own, models = [owners[trainees.index(one)] for one in alive], [one.kept for one in alive]
+        name, figures = context.selection_split_name, []
         with blaming(IN_EVALUATION):
-            found = measuring.evaluate(owner, trainee.kept, context.selection_split)
-        columns = found.columns(context.selection_split_name)
-        if trainee.select_by is None or trainee.improves(columns):
-            evaluations[trainee.name] = found
-        context.progress.validated(columns[column(context.selection_split_name, judged_by.name)], judged_by.unit)
-        return columns
+            found = measuring.evaluate_together(own, models, context.selection_split)
+        for trainee, evaluation in zip(alive, found, strict=True):
+            columns = evaluation.columns(name)
+            if trainee.select_by is None or trainee.improves(columns):
+                evaluations[trainee.name] = evaluation
+            context.progress.validated(columns[column(name, judged_by.name)], judged_by.unit)
+            figures.append(columns)
+        return figures
 
     with suppress(NonFiniteError):  # all failed: each carries its reason, which is recorded below
         train_group(
@@ -344,14 +347,20 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
             checkpoints=_Checkpoints(context, owners),
         )
     context.progress.end_stage()
+    ended: list[tuple[Teacher | Cell, Trainee]] = []
     for owner, trainee in zip(owners, trainees, strict=True):
         if trainee.failure is not None:
             context.compute.processes.on_main(trainee.forget_epochs)
             _record_failure(context, owner, trainee.failure)
-            continue
-        if stop < config.epochs:
-            continue
-        trainee.restore_selected()
+        elif stop == config.epochs:
+            trainee.restore_selected()
+            ended.append((owner, trainee))
+    # The mean of several epochs' weights has not been looked at yet.
+    known = evaluations if context.selection_split_name == "val" and not averaged_epochs(config) else {}
+    on_validation = [known.get(trainee.name) for _, trainee in ended]
+    with blaming(IN_EVALUATION):
+        passes = measuring.passes([owner for owner, _ in ended], [trainee.model for _, trainee in ended], on_validation)
+    for (owner, trainee), found_on in zip(ended, passes, strict=True):
         record = {
             "status": "done",
             "selection": context.selection,
@@ -359,13 +368,10 @@ def _run(context: Context, owners: Sequence[Teacher | Cell], work: _Work, start:
             "train/loss": trainee.last_record["train/loss"],
             **trainee.convergence(),
         }
-        # The mean of several epochs' weights has not been looked at yet.
-        known = context.selection_split_name == "val" and not averaged_epochs(config)
         # Before the record, after which nobody comes back to clear up; the mean and the last checkpoint are there.
         context.compute.processes.on_main(trainee.forget_epochs)
         try:
-            with blaming(IN_EVALUATION):
-                measuring.record(owner, trainee.model, record, evaluations.get(trainee.name) if known else None)
+            measuring.record(owner, trainee.model, record, found_on)
         except NonFiniteError as error:
             _record_failure(context, owner, str(error))
     context.write_unreadable()

@@ -128,6 +128,7 @@ def _evaluation(context: Context) -> Stage | None:
     owners: list[Teacher | Cell] = [*teachers, *context.plan.students]
     work: Counter[Kind] = Counter()
     passes = models = 0
+    first = _first_of_groups(context, owners)
     for owner in owners:
         of_teacher = isinstance(owner, Teacher)
         kind = Kind("evaluate", "teacher" if of_teacher else "student", context.model_section(owner).name)
@@ -143,12 +144,24 @@ def _evaluation(context: Context) -> Stage | None:
             known = trained and context.selection_split_name == "val" and not averaged_epochs(section)
             if len(data.validation) and not known:
                 looked_at.append(len(data.validation))
+        read = list(looked_at) if owner.name in first else []  # one reading for the whole group
+        alone = len(looked_at)
         if record is None or context.task.metric.test not in record:
             looked_at.append(len(data.test))
             if of_teacher:  # stability and smoothness of its answers
                 looked_at.append(min(len(data.train), max(FEWEST_IMAGES, IMAGES_PER_CLASS * data.num_classes)))
+        read += looked_at[alone:]
         passes, models = passes + len(looked_at), models + bool(looked_at)
         if looked_at:
             work[kind] += sum(looked_at)
-            work[READ_FOR_EVALUATION] += sum(looked_at)
+            work[READ_FOR_EVALUATION] += sum(read)
     return Stage("evaluation", models, 0, 0, 0, passes, dict(work)) if passes else None
+
+
+def _first_of_groups(context: Context, owners: Sequence[Teacher | Cell]) -> set[str]:
+    """Names of the first models of each group that trains together, and is looked at together."""
+    teachers = context.unfinished([own for own in owners if isinstance(own, Teacher)])
+    cells = context.unfinished([own for own in owners if isinstance(own, Cell)])
+    of_seeds = {own.seed: own.name for own in reversed(teachers) if not own.given}
+    first = {own.name for own in teachers if own.given} | set(of_seeds.values())
+    return first | {group[0].name for group in student_groups(context, cells)}

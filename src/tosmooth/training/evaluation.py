@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -103,49 +103,133 @@ def evaluate(
     Raises:
         DataError: no sample of the split could be read.
     """
-    model.eval()
-    classes = FollowedClasses(model.num_classes, class_outputs, compute.device)
-    metrics = ClassificationMetrics(model.num_classes, temperature)
-    fitting = TemperatureFit(batches.size, model.num_classes) if fit else None
-    seen, finite = 0, True
-    usable: list[Tensor] = []  # of each batch, a flag on the device
-    follows = bool(centroids or keep or fit)  # what is followed refuses NaN, or leaves the device anyway
-    found: ClassCentroids | None = None
-    kept: list[Kept] = []
-    judged: list[tuple[Tensor, Tensor]] = []
-    with torch.no_grad(), _reading(model, layer, wanted=bool(centroids or keep), logits=judge) as read:
+    return evaluate_together(
+        [model],
+        batches,
+        compute,
+        centroids=centroids,
+        keep=[keep],
+        layers=[layer],
+        class_outputs=class_outputs,
+        judge=judge,
+        fit=fit,
+        temperature=temperature,
+    )[0]
+
+
+def evaluate_together(
+    models: Sequence[StudyModel],
+    batches: Batches,
+    compute: Compute,
+    *,
+    centroids: bool = False,
+    keep: Sequence[Sequence[int]],
+    layers: Sequence[str | None],
+    class_outputs: Tensor | None = None,
+    judge: bool = True,
+    fit: bool = False,
+    temperature: float | None = None,
+) -> list[Evaluation]:
+    """`evaluate` of several models in one pass: a batch is read and decoded once, and each model runs on it in turn.
+
+    Bit-equal to one pass a model. As in training, the activations of only one model are alive at a time.
+
+    Args:
+        models: on the device.
+        batches: the split in order.
+        compute: the device.
+        centroids: as for `evaluate`, as are the others that are not said here.
+        keep: of each model, the classes whose features are handed back.
+        layers: of each model, the name of its last layer, where it is ambiguous.
+        class_outputs: the same.
+        judge: the same.
+        fit: the same.
+        temperature: the same.
+
+    Raises:
+        DataError: no sample of the split could be read.
+    """
+    asked = [
+        _Asked(model, batches, compute, centroids, own, class_outputs, judge, fit, temperature)
+        for model, own in zip(models, keep, strict=True)
+    ]
+    with torch.no_grad(), ExitStack() as stack:
+        readers = [
+            stack.enter_context(_reading(model, layer, wanted=bool(centroids or own), logits=judge))
+            for model, layer, own in zip(models, layers, keep, strict=True)
+        ]
         for batch in batches.epoch(0):
             if not batch.counted:
                 continue
             inputs, labels, indices = compute.put(batch)[:3]
-            logits, features = read(inputs)
-            seen += len(labels)
-            usable.append(_usable(logits, features))
-            if follows and not (finite := finite and bool(usable[-1])):
-                continue
-            if judge and logits is not None:
-                metrics.update(logits.float(), labels, trusted=True)
-                if fitting is not None:
-                    fitting.update(logits, labels, indices)
-                judged.append((indices, torch.stack([logits.argmax(1), labels])))
-            if features is not None and centroids:
-                found = found or ClassCentroids(classes.count, features.shape[1])
-                found.update(features.float(), classes.of(labels))
-            if features is not None and keep:
-                kept.append(_of_classes(features, classes.of(labels), indices, keep))
-    good = torch.stack(usable).tolist() if usable else []  # read once: a GPU would wait for each
-    finite = all(good)
-    # From the first batch that is not finite on, nothing counts as judged.
-    answers = _by_position(judged if finite else judged[: good.index(False)], batches.size)
-    if compute.processes.world > 1:
-        answers = torch.stack(compute.processes.gather(answers)).amax(0)
-        found = _reduced(found, classes.count, compute)
-        metrics, kept = _gathered(metrics, kept, compute.processes)
-        seen, finite = sum(compute.processes.gather(seen)), all(compute.processes.gather(finite))
-    if not seen:
-        raise DataError("nothing of the split could be read")
-    fit_now = None if fitting is None else partial(fitting.compute, lambda own: sum(compute.processes.gather(own)))
-    return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite, fit_now)
+            for one, read in zip(asked, readers, strict=True):
+                one.add(*read(inputs), labels, indices)
+    return [one.evaluation() for one in asked]
+
+
+class _Asked:
+    """One model in a pass: what is wanted of it, and what was gathered so far. Arguments as for `evaluate`."""
+
+    def __init__(
+        self,
+        model: StudyModel,
+        batches: Batches,
+        compute: Compute,
+        centroids: bool,
+        keep: Sequence[int],
+        class_outputs: Tensor | None,
+        judge: bool,
+        fit: bool,
+        temperature: float | None,
+    ) -> None:
+        model.eval()
+        self._size, self._compute = batches.size, compute
+        self._wants_centroids, self._keep, self._judge = centroids, keep, judge
+        self._classes = FollowedClasses(model.num_classes, class_outputs, compute.device)
+        self._metrics = ClassificationMetrics(model.num_classes, temperature)
+        self._fitting = TemperatureFit(batches.size, model.num_classes) if fit else None
+        self._follows = bool(centroids or keep or fit)  # what is followed refuses NaN, or leaves the device anyway
+        self._seen, self._stopped = 0, False
+        self._usable: list[Tensor] = []  # of each batch, a flag on the device
+        self._centroids: ClassCentroids | None = None
+        self._kept: list[Kept] = []
+        self._judged: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, logits: Tensor | None, features: Tensor | None, labels: Tensor, indices: Tensor) -> None:
+        """Add what the model says of a batch."""
+        self._seen += len(labels)
+        self._usable.append(_usable(logits, features))
+        self._stopped = self._stopped or (self._follows and not self._usable[-1])
+        if self._stopped:
+            return
+        if self._judge and logits is not None:
+            self._metrics.update(logits.float(), labels, trusted=True)
+            if self._fitting is not None:
+                self._fitting.update(logits, labels, indices)
+            self._judged.append((indices, torch.stack([logits.argmax(1), labels])))
+        if features is not None and self._wants_centroids:
+            self._centroids = self._centroids or ClassCentroids(self._classes.count, features.shape[1])
+            self._centroids.update(features.float(), self._classes.of(labels))
+        if features is not None and self._keep:
+            self._kept.append(_of_classes(features, self._classes.of(labels), indices, self._keep))
+
+    def evaluation(self) -> Evaluation:
+        """What the pass has yielded, over all processes."""
+        processes, metrics, kept, found = self._compute.processes, self._metrics, self._kept, self._centroids
+        good = torch.stack(self._usable).tolist() if self._usable else []  # read once: a GPU would wait for each
+        seen, finite = self._seen, all(good)
+        # From the first batch that is not finite on, nothing counts as judged.
+        answers = _by_position(self._judged if finite else self._judged[: good.index(False)], self._size)
+        if processes.world > 1:
+            answers = torch.stack(processes.gather(answers)).amax(0)
+            found = _reduced(found, self._classes.count, self._compute)
+            metrics, kept = _gathered(metrics, kept, processes)
+            seen, finite = sum(processes.gather(seen)), all(processes.gather(finite))
+        if not seen:
+            raise DataError("nothing of the split could be read")
+        fitting = self._fitting
+        fit = None if fitting is None else partial(fitting.compute, lambda own: sum(processes.gather(own)))
+        return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite, fit)
 
 
 class FollowedClasses:

@@ -55,7 +55,7 @@ def train_group(
     compute: Compute,
     teaching: Teaching | None = None,
     mixing: Mixing | None = None,
-    validate: Callable[[Trainee], Mapping[str, float]] | None = None,
+    validate: Callable[[Sequence[Trainee]], Sequence[Mapping[str, float]]] | None = None,
     on_batch: Callable[[int, int], None] = lambda epoch, images: None,
     start: Position = BEGINNING,
     stop: int | None = None,
@@ -68,7 +68,7 @@ def train_group(
         batches: the shared training batches.
         teaching: where the teachers' answers come from, by the names that the students' loss functions use.
         mixing: how batches are mixed before teachers and students see them; None = not at all.
-        validate: metrics of a model for its epoch record; needed where the best epoch is kept.
+        validate: metrics of each of some models for its epoch record; needed where the best epoch is kept.
         on_batch: told the epoch (from 0) and the image-steps done, for progress.
         start: where to go on; the models have been restored to it.
         stop: epochs after which to end; None = all. The learning rate follows the schedule of all epochs, and the
@@ -120,7 +120,7 @@ def train_group(
                 if trainee.average is not None:
                     compute.processes.copy_from_main(list(trainee.kept.buffers()))
             with watch.impatiently(Position(epoch, len(batches))):
-                metrics = [validate(trainee) if validate else {} for trainee in alive]
+                metrics = list(validate(alive)) if validate else [{} for _ in alive]
             compute.processes.agree(partial(_end_epoch, alive, epoch, metrics, speed))
             watch.after(Position(epoch + 1), save=True)
 
