@@ -101,6 +101,12 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def on_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what is looked for where nobody waits for it: labels of no class."""
+    for module in ("distillation", "fused_linear"):
+        monkeypatch.setattr(importlib.import_module(f"tosmooth.losses.{module}"), "check_labels", lambda *_: None)
+
+
 def compute_on(device: str, precision: str) -> Compute:
     accelerator = Accelerator(cpu=True)
     return Compute(accelerator, torch.device(device), precision, precision, channels_last=True, compiled=False)
@@ -119,8 +125,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compute]:
 def bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compute]:
     """The CPU under autocast: no other device, but nothing may be read here either."""
     stand_in(monkeypatch)
-    for module in ("distillation", "fused_linear"):  # labels of no class are looked for on the CPU alone
-        monkeypatch.setattr(importlib.import_module(f"tosmooth.losses.{module}"), "check_labels", lambda *_: None)
+    on_the_cpu_alone(monkeypatch)
     compute = compute_on("cpu", "bf16")
     with FakeTensorMode():
         yield compute
@@ -289,7 +294,8 @@ def test_cached_sentences(gpu: Compute, tmp_path: Path, fused: bool) -> None:
 # A loss of one's own loop
 
 
-def test_the_loss_as_a_module_looks_at_its_temperature_once() -> None:
+def test_the_loss_as_a_module_looks_at_its_temperature_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_the_cpu_alone(monkeypatch)
     loss = DistillationLoss(torch.tensor(2.0), hard_weight=0.5)
     with FakeTensorMode(allow_non_fake_inputs=True), NoWaiting():
         logits, labels = torch.zeros(4, 10), torch.zeros(4, dtype=torch.int64)
