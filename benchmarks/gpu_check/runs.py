@@ -96,7 +96,11 @@ def resume(short: bool) -> Findings:
     in_fixed_order(but_for_evaluation=True)
     found = Findings()
     with tempfile.TemporaryDirectory() as folder:
-        found.hold("largest difference of a weight", train_and_resume(Path(folder)).largest_difference, most=0.0)
+        found.hold(
+            "largest difference of a model",
+            train_and_resume(Path(folder)).largest_difference,
+            most=0.0,
+        )
     return found
 
 

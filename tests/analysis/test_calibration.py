@@ -128,3 +128,11 @@ def test_merged_parts_equal_one_pass():
     pd.testing.assert_frame_equal(parts[0].reliability(), whole.reliability())
     with pytest.raises(ValueError, match="cannot merge"):
         whole.merge(ClassificationMetrics(8))
+
+
+def test_infinite_logits_make_the_calibration_error_nan():
+    metrics = ClassificationMetrics(3)
+    metrics.update(torch.tensor([[math.inf, 0.0, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([0, 1]))
+    found = metrics.compute()
+    assert (found["top1"], math.isnan(found["ece"])) == (pytest.approx(100, abs=50), True)
+    assert metrics.reliability()["count"].sum() == 2

@@ -21,7 +21,7 @@ from tosmooth.errors import ConfigError, ModelError
 from tosmooth.export import formats
 from tosmooth.export.export import export_model
 from tosmooth.export.huggingface import load
-from tosmooth.models.cifar_resnet import CifarResNet
+from tosmooth.models.cifar_network import CifarResNet
 
 pytestmark = pytest.mark.slow  # in the suite, test_predict.py runs what every format leaves
 

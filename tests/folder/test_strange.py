@@ -19,8 +19,9 @@ from tosmooth.data.translation.lines import read_lines
 from tosmooth.distill.classes import _read as read_class_map
 from tosmooth.errors import StudyError, TosmoothError
 from tosmooth.folder.claim import check_usable
-from tosmooth.folder.paths import StudyDirectory
+from tosmooth.folder.paths import TRACKING, StudyDirectory
 from tosmooth.folder.results import load_study
+from tosmooth.folder.strange import refuse_strange
 from tosmooth.folder.verify import verify
 from tosmooth.models.checkpoint import read_checkpoint
 from tosmooth.report.build import build_report
@@ -69,6 +70,15 @@ def test_the_link_to_a_study_that_is_gone_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s").symlink_to(tmp_path / "gone")
     with pytest.raises(StudyError, match="is a link that leads nowhere"):
         check_usable(StudyDirectory(tmp_path / "s"), 0)
+
+
+def test_a_link_that_a_tracker_has_left_behind_stops_nobody(study: Path) -> None:
+    (study / TRACKING / "wandb").mkdir(parents=True)
+    (study / TRACKING / "wandb" / "latest-run").symlink_to("run-1-cleared-away")
+    refuse_strange(study, written=True)
+    (study / "notes").symlink_to("gone")
+    with pytest.raises(StudyError, match="notes is a link that leads nowhere"):
+        refuse_strange(study, written=True)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])

@@ -63,7 +63,7 @@ def test_a_table_has_its_sum_beside_it(tmp_path: Path):
     path.unlink()
     assert read_table(path).empty  # whoever reads it says what is missing
     write_csv(path, pd.DataFrame({"a": [3]}))
-    remove_kept(path)
+    remove_kept(path.parent, path.name)
     assert not path.exists()
     assert sums_in(tmp_path / SUMS_FILE) == {}
 

@@ -6,7 +6,8 @@ from torch import nn
 
 from tosmooth.errors import ModelError
 from tosmooth.models.build import build_image_model
-from tosmooth.models.cifar_resnet import DEPTHS, CifarResNet
+from tosmooth.models.cifar_network import CifarResNet
+from tosmooth.models.cifar_resnet import DEPTHS
 
 
 def test_depths_are_those_of_the_paper_and_between():

@@ -205,7 +205,7 @@ def test_where_memory_does_not_hold_a_single_model_what_needed_it_is_named(
             with pytest.raises(StudyError, match=r"a0-s0 alone, where its data are put on the device: data\.in_memory"):
                 train_teachers(context)
         with monkeypatch.context() as patched:
-            patched.setattr(measuring, "evaluate", runs_out)
+            patched.setattr(measuring, "evaluate_together", runs_out)
             with pytest.raises(StudyError, match=r"a0-s0 alone, where it is evaluated: a smaller compute\.eval"):
                 train_teachers(context)
         (teacher, *_), model = context.plan.teachers, context.new_model(config.teacher.model, 0)

@@ -221,6 +221,15 @@ def test_a_second_writer_waits_and_a_dead_one_does_not_block(tmp_path: Path, fin
     assert torch.equal(read_all(TeacherCache(tmp_path, STAMP)), rows_of(STAMP))
 
 
+def test_the_processes_of_a_run_do_not_wait_for_another_study(tmp_path: Path) -> None:
+    with (
+        TeacherCache(tmp_path, STAMP).filling(),
+        pytest.raises(CacheError, match="another study is filling .*; start again when it has done so"),
+        TeacherCache(tmp_path, STAMP).filling(waits=False),
+    ):
+        raise AssertionError
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
 def test_a_row_that_float16_cannot_hold_is_named(tmp_path: Path, value: float) -> None:
     cache = TeacherCache(tmp_path, STAMP)

@@ -48,6 +48,14 @@ WITH_NUMBERS: list[tuple[dict[str, Any], str]] = [
         {"code": "grid changed", "added": ["T = 2"], "removed": ["T = 8"], "test_was_read": True},
         "The grid was changed after its test split had been read (new: T = 2; no longer: T = 8); this advice was made",
     ),
+    (
+        {"code": "not drawn", "files": ["figures/classes.pdf", "figures/classes.png"], "reason": "no memory"},
+        "figures/classes.pdf, figures/classes.png could not be drawn (no memory); all",
+    ),
+    (
+        {"code": "charts stand still", "reason": "no memory"},
+        "The page's script could not be made (no memory): static figures",
+    ),
     ({"code": "unreadable images", "images": 1}, "1 image could not be read and were left out."),
     ({"code": "weaker evidence", "source": "given order"}, "Similar classes come from the given order, not from an"),
 ]

@@ -111,7 +111,9 @@ class ClassificationMetrics:
         return self._count
 
     def on_host(self) -> ClassificationMetrics:
-        """This object, moved to the CPU."""
+        """This object, moved to the CPU, in few tensors."""
+        if self._count:
+            self._seen()
         self._to(torch.device("cpu"))
         return self
 
@@ -188,7 +190,8 @@ def _sureness(log_probability: Tensor) -> Tensor:
 
 def _binned(confidence: Tensor, right: Tensor) -> Tensor:
     """Of each bin the count, the sum of the confidences, and how many are right: (3, BINS) float64 on the CPU."""
-    index = torch.bucketize(confidence.cpu(), torch.linspace(0, 1, BINS + 1), right=True) - 1
+    # What is NaN, of infinite logits, comes after all bins: it counts in the last one, and makes it NaN.
+    index = (torch.bucketize(confidence.cpu(), torch.linspace(0, 1, BINS + 1), right=True) - 1).clamp(max=BINS - 1)
     rows = torch.stack([torch.ones_like(confidence), confidence, right]).double().cpu()
     return torch.zeros(3, BINS, dtype=torch.float64).index_add_(1, index, rows)
 

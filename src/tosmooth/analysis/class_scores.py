@@ -31,7 +31,7 @@ def macro_f1(predicted: Tensor, labels: Tensor, num_classes: int) -> float:
     right = own[own == answers].bincount(minlength=num_classes)
     seen = own.bincount(minlength=num_classes) + answers.bincount(minlength=num_classes)
     occurs = seen.nonzero()[:, 0]
-    return 100 * float((2 * right[occurs].double() / seen[occurs]).mean())
+    return 100 * float((2 * exact(right[occurs]) / exact(seen[occurs])).mean())
 
 
 def worst_class(predicted: Tensor, labels: Tensor, fewest: int = FEWEST_SAMPLES) -> float:

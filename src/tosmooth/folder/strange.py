@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tosmooth.errors import StudyError
-from tosmooth.folder.paths import CONFIG_FILE, REPORT_FILE, STATE, StudyDirectory
+from tosmooth.folder.paths import CONFIG_FILE, REPORT_FILE, STATE, TRACKING, StudyDirectory
 
 
 def study_at(path: str | Path, *, written: bool = False) -> StudyDirectory:
@@ -58,6 +58,8 @@ def refuse_strange(path: Path, *, written: bool) -> None:
         if not written or (mode and target.is_relative_to(root)):
             continue
         if not mode:
+            if there.relative_to(path).parts[0] == TRACKING:  # a tracker's, to runs of its own that were cleared away
+                continue
             raise StudyError(f"{there} is a link that leads nowhere; delete it")
         if stat.S_ISDIR(mode) or there.name == REPORT_FILE or there.relative_to(path).parts[0] == STATE:
             raise StudyError(

@@ -256,13 +256,13 @@ def write_kept(folder: Path, contents: Mapping[str, bytes], sums: Path | None = 
         _write_sums(sums, known | new)
 
 
-def remove_kept(path: Path) -> None:
-    """Delete a table, and its sum first."""
-    sums = path.parent / SUMS_FILE
+def remove_kept(folder: Path, name: str, sums: Path | None = None) -> None:
+    """Delete a file that `write_kept` wrote, and its sum first; `name` is its path in the folder."""
+    sums = sums or folder / SUMS_FILE
     known = sums_in(sums)
-    if known.pop(path.name, None) is not None:
+    if known.pop(name, None) is not None:
         _write_sums(sums, known)
-    path.unlink(missing_ok=True)
+    (folder / name).unlink(missing_ok=True)
 
 
 def _write_sums(path: Path, known: Mapping[str, list[str]]) -> None:

@@ -236,7 +236,7 @@ def as_divisor(temperature: float | Tensor, row_shape: torch.Size, like: Tensor)
         return float(temperature)
     if temperature.ndim and temperature.shape != row_shape:
         raise ValueError(f"temperature has shape {tuple(temperature.shape)}; expected a number or {tuple(row_shape)}")
-    temperature = temperature.to(like, non_blocking=True)
+    temperature = temperature.to(like, non_blocking=like.is_cuda)  # elsewhere it would be read before it is there
     return temperature.reshape(-1, 1) if temperature.ndim else temperature
 
 

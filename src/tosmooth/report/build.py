@@ -9,7 +9,7 @@ from typing import Any
 from tosmooth.errors import DrawingError, StudyError, TosmoothError
 from tosmooth.folder.paths import FIGURES, REPORT_FILE, REPORT_SUMS_FILE, TABLES
 from tosmooth.folder.strange import study_at
-from tosmooth.folder.sums import write_kept
+from tosmooth.folder.sums import remove_kept, write_kept
 from tosmooth.report.confusions_table import confusions_table
 from tosmooth.report.convergence_table import convergence_table
 from tosmooth.report.costs_table import costs_table
@@ -72,10 +72,11 @@ def build_report(study_dir: Path, note: Callable[[str], None] = lambda text: Non
             f"{path}: no report can be made of it, one of its files holds what no study writes "
             f"({type(error).__name__}: {' '.join(str(error).split())[:200]})"
         ) from error
-    write_kept(path, contents, directory.state / REPORT_SUMS_FILE)
+    sums = directory.state / REPORT_SUMS_FILE
+    write_kept(path, contents, sums)
     for caveat in lost:
-        for name in caveat.get("files", ()):
-            (path / name).unlink(missing_ok=True)  # an earlier report's, which shows other numbers
+        for name in caveat.get("files", ()):  # an earlier report's, which show other numbers
+            remove_kept(path, name, sums)
     for sentence in caveat_sentences(lost, files.wording):
         note(sentence)
     return path / REPORT_FILE

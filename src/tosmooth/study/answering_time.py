@@ -45,8 +45,7 @@ def answering_time(context: Context, done: Mapping[str, Cell], advice: Mapping[s
         next(readable(split, range(len(split)), section.on_error == "skip"))
     )
     try:
-        with context.compute.autocast():
-            return {"cell": name, **per_image(model, image.to(context.compute.device), together)}
+        return {"cell": name, **per_image(model, image.to(context.compute.device), together)}
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

@@ -22,7 +22,7 @@ def write_objectives(context: Context, diffusion: pd.DataFrame, results: pd.Data
     )
     paths = [context.directory.analysis / name for name in (OBJECTIVES_FILE, OBJECTIVES_INFO_FILE)]
     if table.empty:
-        remove_kept(paths[0])
+        remove_kept(paths[0].parent, paths[0].name)
         paths[1].unlink(missing_ok=True)
         return
     write_csv(paths[0], table)

@@ -143,7 +143,7 @@ def _write_or_remove(path: Path, table: pd.DataFrame) -> None:
     if len(table):
         write_csv(path, table)
     else:
-        remove_kept(path)
+        remove_kept(path.parent, path.name)
 
 
 def read_test(context: Context, done: Mapping[str, Cell]) -> None:

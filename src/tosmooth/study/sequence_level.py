@@ -45,7 +45,7 @@ def translated_training(context: Context, teacher: Teacher) -> TokenSplit:
     facts += (section.beam, section.length_penalty, data.train.digest(), PART)
     folder = cache_directory(context) / f"{path_safe(model.name)}-sequences-{weights_digest(model, *facts)[:16]}"
     starts = range(0, len(sources), PART)
-    on_main = context.compute.processes.on_main
+    on_main, alone = context.compute.processes.on_main, context.compute.processes.world == 1
 
     def translate_part(start: int) -> int:
         with context.compute.autocast():
@@ -65,7 +65,7 @@ def translated_training(context: Context, teacher: Teacher) -> TokenSplit:
 
     with ExitStack() as stack:
         if on_main(find_missing):
-            on_main(lambda: stack.enter_context(alone_in(folder, context.progress.note)))
+            on_main(lambda: stack.enter_context(alone_in(folder, context.progress.note, waits=alone)))
         if missing := on_main(find_missing):
             title = f"teacher {teacher.name} translates the training sentences"
             context.progress.stage(title, epochs=len(missing), cost=0)

@@ -178,7 +178,7 @@ class Compute:
         return forward
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Mixed precision for a forward pass of a model in training. What is measured of models is in float32."""
+        """Mixed precision for a forward pass of a model in training. Accuracy, η and time per image are of float32."""
         return self._autocast(self.precision)
 
     def teacher_autocast(self) -> AbstractContextManager[object]:

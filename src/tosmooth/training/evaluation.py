@@ -186,6 +186,7 @@ class _Asked:
         self._size, self._compute = batches.size, compute
         self._wants_centroids, self._keep, self._judge = centroids, keep, judge
         self._classes = FollowedClasses(model.num_classes, class_outputs, compute.device)
+        self._temperature = temperature
         self._metrics = ClassificationMetrics(model.num_classes, temperature)
         self._fitting = TemperatureFit(batches.size, model.num_classes) if fit else None
         self._follows = bool(centroids or keep or fit)  # what is followed refuses NaN, or leaves the device anyway
@@ -227,6 +228,8 @@ class _Asked:
             seen, finite = sum(processes.gather(seen)), all(processes.gather(finite))
         if not seen:
             raise DataError("nothing of the split could be read")
+        if not finite:  # some of what they have seen is NaN
+            metrics = ClassificationMetrics(metrics.num_classes, self._temperature)
         fitting = self._fitting
         fit = None if fitting is None else partial(fitting.compute, lambda own: sum(processes.gather(own)))
         return Evaluation(metrics, found, _joined(kept) if kept else None, answers, finite, fit)

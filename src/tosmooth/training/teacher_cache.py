@@ -106,11 +106,16 @@ def weights_digest(model: torch.nn.Module, *more: object) -> str:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
-    """One process at a time fills a folder that studies share; the others wait, and find it filled.
+def alone_in(folder: Path, note: Callable[[str], None], *, waits: bool = True) -> Iterator[None]:
+    """One study at a time fills a folder that studies share; the others wait, and find it filled.
+
+    Args:
+        folder: made if it is not there.
+        note: told that another study is waited for.
+        waits: whether it is; the processes of a run do not wait for one of them without end.
 
     Raises:
-        CacheError: the folder cannot be written.
+        CacheError: the folder cannot be written; or another study fills it, and nobody waits.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +123,8 @@ def alone_in(folder: Path, note: Callable[[str], None]) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
+            if not waits:
+                raise CacheError(f"another study is filling {folder}; start again when it has done so") from None
             note(f"waiting for another study, which is filling {folder}")
             lock.acquire()
     except OSError as error:
@@ -219,7 +226,7 @@ class TeacherCache:
         rows = torch.from_numpy(found)
         if indices.is_cuda:
             rows = rows.pin_memory()  # else the copy waits
-        return rows.to(indices.device, non_blocking=True).float()
+        return rows.to(indices.device, non_blocking=indices.is_cuda).float()
 
     @cached_property
     def _mapped(self) -> list[np.ndarray[Any, Any]]:
@@ -237,14 +244,11 @@ class TeacherCache:
     # Filling
 
     @contextlib.contextmanager
-    def filling(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
-        """Claim the folder for filling; one process at a time, and the others wait.
-
-        Args:
-            note: told that another process is waited for.
+    def filling(self, note: Callable[[str], None] = lambda text: None, *, waits: bool = True) -> Iterator[None]:
+        """Claim the folder for filling, see `alone_in`.
 
         Raises:
-            CacheError: the disk is too full, or the folder cannot be written.
+            CacheError: the disk is too full, the folder cannot be written, or another study fills it and nobody waits.
         """
         needed = sum(2 * self.stamp.width * (shard.last - shard.first) for shard in self.missing)
         parent = next(path for path in (self.folder, *self.folder.parents) if path.exists())
@@ -254,7 +258,7 @@ class TeacherCache:
                 f"the teacher cache needs {needed / 1e6:,.1f} MB, but {parent} has {free / 1e6:,.1f} MB free; make "
                 "room, choose another cache.directory, or set cache=off"
             )
-        with alone_in(self.folder, note):
+        with alone_in(self.folder, note, waits=waits):
             if (self.folder / "stamp.json").exists():
                 planned = self.batch_size
                 self.reload()  # another process may just have finished

@@ -171,7 +171,7 @@ def _filling(cache: TeacherCache, processes: Processes, note: Callable[[str], No
     """Claim the cache for all processes of the run; rank 0 holds the lock."""
     if processes.main:
         with ExitStack() as stack:
-            processes.on_main(lambda: stack.enter_context(cache.filling(note)))
+            processes.on_main(lambda: stack.enter_context(cache.filling(note, waits=processes.world == 1)))
             yield
     else:
         processes.on_main(lambda: None)

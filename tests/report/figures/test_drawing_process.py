@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tosmooth.errors import DrawingError
+from tosmooth.folder.verify import verify
 from tosmooth.report import build
 from tosmooth.report.figures.rendering import _PROCESS, svg
 from tosmooth.report.reading import StudyFiles, read_study
@@ -43,8 +46,28 @@ def test_what_the_renderer_refuses_is_its_sentence() -> None:
 
 def test_one_that_does_not_answer_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tosmooth.report.figures.drawing_process.LONGEST", 0.0)
-    with pytest.raises(DrawingError, match="ended by signal 9"):
+    with pytest.raises(DrawingError, match="did not answer in 0 s"):
         svg(SPEC)
+
+
+def test_after_an_interrupt_nobody_is_given_the_answer_of_another_call() -> None:
+    expected = svg(SPEC)  # the process is there
+    assert _PROCESS._process is not None
+    stream = _PROCESS._process.stdout
+
+    class Interrupted:
+        def readline(self) -> bytes:
+            assert stream is not None
+            select.select([stream], [], [])  # the answer is on its way
+            raise KeyboardInterrupt
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(stream, name)
+
+    _PROCESS._process.stdout = Interrupted()  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        svg({**SPEC, "mark": "point"})
+    assert svg(SPEC) == expected
 
 
 def test_no_fork_talks_to_the_process_of_its_parent() -> None:
@@ -79,6 +102,7 @@ def test_a_crash_costs_one_figure_and_a_note(
     assert "figures/classes.pdf, figures/classes.png could not be drawn" in page
     before, after = ({file.name for file in (folder / "figures").iterdir()} for folder in (effect_study, study))
     assert before - after == {"classes.pdf", "classes.png"}  # not the ones of the report before
+    assert [found.file for found in verify(study) if found.file.startswith("figures/") and not found.holds] == []
     assert page.count('<img class="static"') == len(list((study / "figures").glob("*.png")))
 
 

@@ -43,7 +43,13 @@ class DrawingProcess:
             process = self._running()
             assert process.stdin is not None
             assert process.stdout is not None
-            limit = threading.Timer(LONGEST, process.kill)
+            late = threading.Event()
+
+            def give_up() -> None:
+                late.set()
+                process.kill()
+
+            limit = threading.Timer(LONGEST, give_up)
             limit.start()
             try:
                 process.stdin.write(json.dumps([function, arguments]).encode() + b"\n")
@@ -51,10 +57,16 @@ class DrawingProcess:
                 line = process.stdout.readline()
             except OSError:  # it ended before it could read
                 line = b""
+            except BaseException:  # Ctrl-C: else the next call would be given this one's answer
+                self.close()
+                raise
             finally:
                 limit.cancel()
             if not line.endswith(b"\n"):
-                raise DrawingError(self._how_it_ended(process))
+                ended = self._how_it_ended(process)
+                raise DrawingError(
+                    f"the process that draws did not answer in {LONGEST:g} s" if late.is_set() else ended
+                )
         answer = json.loads(line)
         if "error" in answer:
             raise DrawingError(answer["error"])

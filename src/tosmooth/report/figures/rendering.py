@@ -56,12 +56,15 @@ def vega_javascript() -> str:
 
 
 def _kept_script() -> Path | None:
-    """Where the script of these versions is kept; None for a user without a home."""
+    """Where the script of these versions is kept; None for a user without a home, or with a relative one."""
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
         return None
-    return home / "tosmooth" / f"vega-{version('vl-convert-python')}-{vega_lite_version()}.js"
+    if not home.is_absolute():
+        return None
+    versions = (version("tosmooth"), version("vl-convert-python"), vega_lite_version())
+    return home / "tosmooth" / f"vega-{'-'.join(versions)}.js"
 
 
 def bundled_script() -> str:
