@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tosmooth import cli
 from tosmooth.errors import ConfigError, DataError, without_secrets
 from tosmooth.folder.lock import StudyLock
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.environment import describe_environment
 from tosmooth.terminal import command_line, shown
 
@@ -53,6 +55,14 @@ def test_commands_repeat_none(
     if "data.options" in arguments[-1]:  # `study.yaml` would keep it
         assert "data.path: holds an address with a user or password" in told
         assert "data.options.a.0: holds an address" in told
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["abfs://images@account.dfs.core.windows.net/x", "code: ssh://git@github.com/me/x", "http://host?x=a@b.c", "a@b.c"],
+)
+def test_an_address_that_holds_no_secret_is_no_mistake(text: str) -> None:
+    assert load_config("fashion-mnist", [f"description={json.dumps(text)}"]).description == text
 
 
 def test_records_have_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import re
 import signal
 from collections.abc import Iterable
 
-_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]+:/{1,2})[^/\s]+@")  # one slash: what a path makes of an address
+_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]+:/{1,2})[^/\s?#]+@")  # one slash: what a path makes of an address
 
 
 def without_secrets(text: str) -> str:

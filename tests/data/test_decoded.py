@@ -21,6 +21,7 @@ from tosmooth.data.decoded import DecodedImages, Stamp, UnfilledError
 from tosmooth.data.files import FileSplit
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.errors import CacheError, DataError
+from tosmooth.files import temporary_of
 
 
 @pytest.fixture(autouse=True)
@@ -181,13 +182,35 @@ def test_damaged_and_stale_stores_are_refused_by_name(files: FileSplit, tmp_path
         store_of(files, folder)
 
 
-def test_one_process_fills_and_a_full_disk_is_a_sentence(files: FileSplit, tmp_path: Path) -> None:
+def test_another_study_is_waited_for_and_what_it_left_is_cleared(files: FileSplit, tmp_path: Path) -> None:
     folder = tmp_path / "store"
     folder.mkdir()
+    store, taken, said = store_of(files, folder), FileLock(folder / "filling.lock"), list[str]()
+    leftover = temporary_of(folder / "images-000000000.bin")
+    leftover.write_bytes(b"half a shard")
+    taken.acquire()
+
+    def note(text: str) -> None:
+        said.append(text)
+        taken.release()
+
+    with store.filling(note):
+        assert not leftover.exists()
+    assert said == [f"waiting for another study, which is filling {folder}"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux lists them")
+def test_no_file_stays_open_however_many_shards_are_read(files: FileSplit, tmp_path: Path) -> None:
+    store = filled(files, tmp_path / "store")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    kept = [store.image(int(place)) for place in store.places]
+    assert sum(image is not None for image in kept) > 4  # of more than one shard
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_full_disk_is_a_sentence(files: FileSplit, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
     store = store_of(files, folder)
-    taken, refused = FileLock(folder / "filling.lock"), pytest.raises(UnfilledError, match="filled by another process")
-    with taken, refused, store.filling():
-        pass
     with store.filling():
         (folder / "images-000000000.json").mkdir()
         with pytest.raises(UnfilledError, match=r"store cannot be written: .*data\.in_memory=off"):

@@ -51,6 +51,14 @@ def test_images_of_any_depth_and_kind_join_training_for_distillation_alone(root:
     assert data.unread == ("images without labels: 2 files not read: 1 .txt, 1 link to nowhere (gone.jpg)",)
 
 
+def test_the_limit_of_training_images_is_one_for_those_without_labels_too(root: Path, more: Path) -> None:
+    data = load_image_data("folder", path=root, unlabelled=more, limit_train=4)
+    assert data.unlabelled is not None
+    assert (len(data.train), len(data.unlabelled), len(data.taught)) == (4, 4, 8)
+    assert data.unlabelled.labels.tolist() == [NO_LABEL] * 4
+    assert any("4 labelled and 4 unlabelled images" in note for note in data.notes)
+
+
 def test_students_without_a_teacher_see_the_labelled_ones_again_until_an_epoch_is_as_long(root, more) -> None:
     data = load(root, more)
     assert len(data.untaught) == len(data.taught) == 17

@@ -166,11 +166,13 @@ def test_a_group_is_as_large_as_memory_allows(
     context = Context.join(load_config(one_seed), tmp_path, StudyProgress(Console(quiet=True)))
     parameters = context.count_parameters(context.config.student.model)
     assert students_that_fit(context) > 1000
-    # Weights and momentum, in float32, and as much again for gradients and activations; and what is stored of teachers.
+    # Weights and momentum, in float32, logits on validation twice, and as much again for gradients and activations; and
+    # what is stored of teachers.
+    each = 8 * parameters + 2 * 4 * len(context.data.validation) * 10
     answers = 2 * context.stored_views * len(context.data.train) * 10 * len(context.plan.teachers)
-    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * 8 * parameters + answers)
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * each + answers)
     assert students_that_fit(context) == 3
-    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * 8 * parameters)
+    monkeypatch.setattr(Compute, "free_memory", lambda self: 2 * 3 * each)
     assert students_that_fit(context) == 2
     monkeypatch.setattr(Compute, "free_memory", lambda self: 0)
     assert students_that_fit(context) == 1

@@ -224,7 +224,7 @@ def test_a_second_writer_waits_and_a_dead_one_does_not_block(tmp_path: Path, fin
 def test_the_processes_of_a_run_do_not_wait_for_another_study(tmp_path: Path) -> None:
     with (
         TeacherCache(tmp_path, STAMP).filling(),
-        pytest.raises(CacheError, match="another study is filling .*; start again when it has done so"),
+        pytest.raises(CacheError, match=r"another study is filling .*; start again when it has done so"),
         TeacherCache(tmp_path, STAMP).filling(waits=False),
     ):
         raise AssertionError

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from tosmooth.errors import CacheError, DataError
 from tosmooth.files import file_digest, short_digest, sync_folder, temporary_of, write_text
+from tosmooth.filling import alone_in
 
 FORMAT = 1
 SHARD_IMAGES = 256
@@ -33,7 +33,7 @@ UNREADABLE = (0, 0)  # the size of an image that could not be read
 
 
 class UnfilledError(CacheError):
-    """A store cannot be filled now: another process does, or the disk does not take it."""
+    """A store cannot be filled: the disk does not take it."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,10 @@ class DecodedImages:
 
     def _shard(self, number: int) -> Tensor:
         if number not in self._mapped:
-            # Copy on write: nobody can change the file, and all who only read share the system's pages.
-            mapped = np.memmap(self._file(number), dtype=np.uint8, mode="c")
-            self._mapped[number] = torch.from_numpy(np.asarray(mapped))
+            file = self._file(number)
+            # Private: nobody can change the file, and all who only read share the system's pages. Unlike `np.memmap` it
+            # keeps no file open, of which a process may have some hundred.
+            self._mapped[number] = torch.from_file(str(file), shared=False, size=file.stat().st_size, dtype=torch.uint8)
         return self._mapped[number]
 
     def _file(self, number: int) -> Path:
@@ -121,30 +122,23 @@ class DecodedImages:
     # Filling
 
     @contextlib.contextmanager
-    def filling(self) -> Iterator[None]:
-        """Claim the folder for filling; one process at a time.
+    def filling(self, note: Callable[[str], None] = lambda text: None) -> Iterator[None]:
+        """Claim the folder for filling, see `alone_in`; what is missing may be less then.
 
         Raises:
-            UnfilledError: another process is filling it, or it cannot be written.
+            UnfilledError: it cannot be written.
             CacheError: it holds something else.
         """
-        with self._writing():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / "filling.lock")
+        with contextlib.ExitStack() as stack:
             try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise UnfilledError(
-                    f"{self.folder} is being filled by another process; wait for it, or set data.in_memory=off"
-                ) from None
-        try:
+                stack.enter_context(alone_in(self.folder, note, off="data.in_memory=off"))
+            except CacheError as error:
+                raise UnfilledError(str(error)) from None
             if not (self.folder / "stamp.json").exists():
                 with self._writing():
                     write_text(self.folder / "stamp.json", json.dumps(dataclasses.asdict(self.stamp), indent=2) + "\n")
-            self.reload()  # another process may just have finished
+            self.reload()  # another study may just have finished
             yield
-        finally:
-            lock.release()
 
     def write(self, number: int, images: Iterable[Tensor | DataError]) -> None:
         """Store a shard, and make it count.
@@ -160,7 +154,7 @@ class DecodedImages:
         temporary = temporary_of(path)
         with self._writing():
             try:
-                with temporary.open("wb") as file:
+                with temporary.open("xb") as file:
                     for image in islice(images, len(self.places_of(number))):
                         if isinstance(image, DataError):
                             sizes.append(UNREADABLE)

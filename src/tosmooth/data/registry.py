@@ -153,7 +153,8 @@ def load_image_data(
             notes.append(f"limited to {limit} {name} images, stratified")
     unread, further = raw.unread, None
     if unlabelled is not None:
-        further, left = unlabelled_images(unlabelled, raw)
+        every, left = unlabelled_images(unlabelled, raw)
+        further = _limited(every, "limit_train", limit_train, split_seed)
         notes += [distilled_on(len(train), len(further), unlabelled), *left]
         unread = (*unread, *left)
     parts = [*raw.classes, *(split.digest() for split in (train, held_out, test, further) if split is not None)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
 from typing import Any, get_args
@@ -22,7 +23,7 @@ from tosmooth.config.schema import (
 )
 from tosmooth.config.types import as_cache_section
 from tosmooth.data.augmentation import FIXED_VIEWS, check_transforms
-from tosmooth.errors import ConfigError, ModelError, TosmoothError, did_you_mean, without_secrets
+from tosmooth.errors import ConfigError, ModelError, TosmoothError, did_you_mean
 from tosmooth.files import path_safe
 from tosmooth.losses.objectives import (
     check_topk,
@@ -72,9 +73,17 @@ def find_mistakes(raw: Mapping[str, Any]) -> list[str]:
     return mistakes + [m for m in _contradictions(raw, schema) if m.partition(":")[0] not in reported]
 
 
+# A user of the web may be a token; elsewhere a name alone is none: `ssh://git@host`, `abfs://container@account`.
+_SECRET = re.compile(
+    r"\b(https?|ftps?|wss?):/{1,2}[^/\s?#]+@"  # of the web
+    r"|\b[A-Za-z][A-Za-z0-9+.-]+:/{1,2}[^/\s?#:@]*:[^/\s?#@]+@",
+    re.IGNORECASE,
+)
+
+
 def _secrets(value: Any, key: str = "") -> Iterable[str]:
-    """Addresses with a user or a password: `study.yaml` would keep them, and so would what is made of it."""
-    if isinstance(value, str) and without_secrets(value) != value:
+    """Addresses with a password, or what may be one: `study.yaml` would keep it, and so would what is made of it."""
+    if isinstance(value, str) and _SECRET.search(value):
         yield (
             f"{shortened(shown(key))}: holds an address with a user or password, which files of the study would keep; "
             "leave them out, and give them in the environment (such as HF_TOKEN) or in ~/.netrc"

@@ -68,7 +68,6 @@ def decode_once(context: Context) -> None:
                 if wanted == "on":
                     raise
                 context.progress.note_once(f"images are decoded each time that they are looked at: {error}")
-                return  # the next group may find it filled
     context.looked_at_files.append(True)
 
 
@@ -156,7 +155,7 @@ def _fill(context: Context, files: _Files, store: DecodedImages) -> None:
         "(data.in_memory=off reads the files each time)"
     )
     progress.stage("decoding images", epochs=1, cost=0.0)
-    with store.filling():
+    with store.filling(progress.note):
         missing = store.missing
         places = [place for number in missing for place in store.places_of(number)]
         images = _decoded(context, files.split, places)

@@ -328,7 +328,10 @@ def _notes(context: Context) -> list[str]:
     if context.config.student.mixing.on:
         notes.append(LIVE_FOR_MIXED)
     if may_decode_once(context):
-        notes.append("image files count as decoded each time that they are looked at; data.in_memory may do it once")
+        notes.append(
+            "image files count as decoded each time that they are looked at, and their pixels are not counted on the "
+            "disk; data.in_memory may store them once"
+        )
     if context.stored_views is not None:
         notes.append(
             "stored answers count as if none were there; another study of the same teachers may have left them"

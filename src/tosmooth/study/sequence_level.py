@@ -19,13 +19,14 @@ from tosmooth.data.translation.data import TranslationData
 from tosmooth.data.translation.split import TokenSplit
 from tosmooth.errors import CacheError
 from tosmooth.files import path_safe, write_text
+from tosmooth.filling import alone_in
 from tosmooth.models.translation import TranslationModel
 from tosmooth.models.translation_search import translate
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher
 from tosmooth.study.teacher_answers import cache_directory, structure_of
 from tosmooth.tasks.translation import of_sentences
-from tosmooth.training.teacher_cache import alone_in, weights_digest
+from tosmooth.training.teacher_cache import weights_digest
 from tosmooth.untrusted import UnreadableError, read_json
 
 PART = 1000  # sentences of a file

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tosmooth.analysis.temperature import MOST_KEPT
 from tosmooth.data.batches import dead_loader, is_of_dead_loader
 from tosmooth.data.views import ViewSchedule
 from tosmooth.errors import NonFiniteError, StudyError
@@ -166,6 +167,8 @@ def students_that_fit(context: Context) -> int:
     """
     config = context.config.student
     each = 4 * copies_of_weights(config) * max(context.count_parameters(model) for model in config.all_models)
+    if context.compute.device.type == "cpu":  # logits on validation, of the best epoch and of the one that is judged
+        each += 2 * 4 * min(MOST_KEPT, len(context.data.validation) * context.data.num_outputs)
     return max(1, (context.compute.free_memory() - most_held(context)) // 2 // max(1, each))
 
 

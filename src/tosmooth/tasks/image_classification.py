@@ -112,9 +112,11 @@ class ImageClassification(Task):
         self._check_averaged(config, data)
         self._check_last_layers(config, data)
         section = config.data
-        labelled = _examples(data.train, section)
+        labelled = _examples(data.train, section, "training images")
         unlabelled = getattr(data, "unlabelled", None)
-        shown = labelled if unlabelled is None else [*labelled, *_examples(unlabelled, section)]
+        shown = (
+            labelled if unlabelled is None else [*labelled, *_examples(unlabelled, section, "images without labels")]
+        )
         for key, transform, examples in (
             ("eval_transform", eval_transform(section.eval_transform, section.image_size), labelled),
             ("train_augmentation", train_transform(section.train_augmentation, section.image_size), shown),
@@ -199,7 +201,7 @@ def _spread(count: int, most: int) -> range:
     return range(0, count, max(1, count // most))
 
 
-def _examples(split: ImageSplit, section: DataConfig) -> list[tuple[str, Tensor]]:
+def _examples(split: ImageSplit, section: DataConfig, name: str) -> list[tuple[str, Tensor]]:
     """Where they come from, and images (C, H, W) of all sizes that a split has, as far as can be told.
 
     Raises:
@@ -208,7 +210,7 @@ def _examples(split: ImageSplit, section: DataConfig) -> list[tuple[str, Tensor]
     from tosmooth.data.base import readable
 
     decoded = list(readable(split, _spread(len(split), DECODED), section.on_error == "skip"))
-    return _of_extreme_sizes(split) or [("training images", image) for image in decoded]
+    return _of_extreme_sizes(split) or [(name, image) for image in decoded]
 
 
 def _of_extreme_sizes(split: ImageSplit) -> list[tuple[str, Tensor]]:

@@ -25,12 +25,12 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from tosmooth.data.views import Numbers
 from tosmooth.errors import CacheError
-from tosmooth.files import file_digest, is_temporary, write_bytes, write_text
+from tosmooth.files import file_digest, write_bytes, write_text
+from tosmooth.filling import alone_in
 
 OnHost: TypeAlias = tuple[Numbers, Numbers | None] | None  # indices and views, see `Batch`
 
@@ -103,40 +103,6 @@ def weights_digest(model: torch.nn.Module, *more: object) -> str:
         found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path, note: Callable[[str], None], *, waits: bool = True) -> Iterator[None]:
-    """One study at a time fills a folder that studies share; the others wait, and find it filled.
-
-    Args:
-        folder: made if it is not there.
-        note: told that another study is waited for.
-        waits: whether it is; the processes of a run do not wait for one of them without end.
-
-    Raises:
-        CacheError: the folder cannot be written; or another study fills it, and nobody waits.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "filling.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if not waits:
-                raise CacheError(f"another study is filling {folder}; start again when it has done so") from None
-            note(f"waiting for another study, which is filling {folder}")
-            lock.acquire()
-    except OSError as error:
-        raise CacheError(
-            f"{folder} cannot be written: {error.strerror or error}; choose another cache.directory, or set cache=off"
-        ) from None
-    try:
-        for leftover in filter(is_temporary, list(folder.glob(".*"))):  # of a process that was killed while writing
-            leftover.unlink(missing_ok=True)
-        yield
-    finally:
-        lock.release()
 
 
 class TeacherCache:
