@@ -90,9 +90,11 @@ def headline(facts: Facts, wording: Wording) -> str:
         # One teacher of each kind says nothing of others: that belongs into the headline.
         side = side.capitalize() if facts.get("teachers", 1) > 1 else f"With these teachers: {side}"
         return f"{start}{side}. Distil {how}: {figure}."
+    # Of two that chance cannot tell apart, the one that validation chose may be behind on test.
+    behind = facts.get("validated", True) and facts["split"] == "test" and (row.get("behind") or 0) > 0
     opening = {
         "does not matter": "Smoothing the teacher does not matter. Distil from ",
-        "open": "Whether to smooth the teacher is not settled. Best so far: ",
+        "open": f"Whether to smooth the teacher is not settled. {'Validation chose ' if behind else 'Best so far: '}",
     }.get(verdict, "Distil from ")
     if verdict == "does not matter" and facts.get("teachers", 1) < 2:
         opening = "With these teachers, smoothing does not matter. Distil from "
@@ -204,7 +206,7 @@ def _smooth(told: _Told) -> Answer | None:
     ends = told.between(smooth.get("behind_low"), smooth.get("behind_high"))
     gap = f"{told.points(smooth.get('behind'))} behind{ends}"
     losing, winning = told.wording.name(lost), told.wording.name(best)
-    margin = f"{told.facts.get('margin', 0.5):g} points"
+    margin, on = f"{told.facts.get('margin', 0.5):g} points", SPLITS[told.facts["split"]]
     words, sentence = {
         "yes": ("Yes", f"The best without smoothing, {losing}, is {gap}."),
         "no": ("No", f"The best with smoothing, {losing}, is {gap}."),
@@ -212,7 +214,7 @@ def _smooth(told: _Told) -> Answer | None:
             "It does not matter",
             f"The best of either side is as good as the other within {margin}: {losing} is {gap}.",
         ),
-        "open": ("Not settled", f"{winning[:1].upper()}{winning[1:]} leads; {losing} is {gap}."),
+        "open": ("Not settled", f"{winning[:1].upper()}{winning[1:]} leads on {on}; {losing} is {gap}."),
     }[verdict]
     if told.facts.get("teachers", 1) < 2:
         sentence += " This is about these teachers: another pair, trained alike, may differ."
