@@ -192,7 +192,7 @@ class TeacherCache:
         rows = torch.from_numpy(found)
         if indices.is_cuda:
             rows = rows.pin_memory()  # else the copy waits
-        return rows.to(indices.device, non_blocking=indices.is_cuda).float()
+        return rows.to(indices.device, non_blocking=indices.device.type != "mps").float()
 
     @cached_property
     def _mapped(self) -> list[np.ndarray[Any, Any]]:
