@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 # What Windows takes for a device, whatever ending follows, in any case.
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])( *\.| *$)", re.IGNORECASE)
@@ -47,11 +50,12 @@ def is_temporary(path: Path) -> bool:
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file's content in one step: a reader sees the old one or the new one, never half.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which takes the path's place in one step when all is written; else nothing of it stays.
 
     Raises:
-        OSError: the file cannot be written; an older one is untouched.
+        OSError: it cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_of(path)
@@ -59,13 +63,23 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         # Exclusively: in a folder of someone else's, a link of this name could lead anywhere.
         with temporary.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file's content in one step: a reader sees the old one or the new one, never half.
+
+    Raises:
+        OSError: the file cannot be written; an older one is untouched.
+    """
+    with replacing(path) as file:
+        file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -47,3 +47,24 @@ def alone_in(
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def writing_to(folder: Path, error: type[CacheError] = CacheError, *, off: str = "cache=off") -> Iterator[None]:
+    """What the disk refuses while such a folder is written, as one sentence.
+
+    Args:
+        folder: that is filled.
+        error: to raise.
+        off: the setting that does without such a folder.
+
+    Raises:
+        CacheError: of the kind `error`: the disk refuses.
+    """
+    try:
+        yield
+    except OSError as refused:
+        raise error(
+            f"{folder} cannot be written: {refused.strerror or refused}; finished shards are kept and the same command "
+            f"goes on from them (or set {off})"
+        ) from None

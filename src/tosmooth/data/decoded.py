@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,10 +22,11 @@ import torch
 from torch import Tensor
 
 from tosmooth.errors import CacheError, DataError
-from tosmooth.files import file_digest, short_digest, sync_folder, temporary_of, write_text
-from tosmooth.filling import alone_in
+from tosmooth.files import file_digest, replacing, short_digest, write_text
+from tosmooth.filling import alone_in, writing_to
 
 FORMAT = 1
+OFF = "data.in_memory=off"  # what does without stores
 SHARD_IMAGES = 256
 CHANNELS = 3  # all image files are shown in colour
 UNREADABLE = (0, 0)  # the size of an image that could not be read
@@ -131,7 +131,7 @@ class DecodedImages:
         """
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(alone_in(self.folder, note, off="data.in_memory=off"))
+                stack.enter_context(alone_in(self.folder, note, off=OFF))
             except CacheError as error:
                 raise UnfilledError(str(error)) from None
             if not (self.folder / "stamp.json").exists():
@@ -151,37 +151,22 @@ class DecodedImages:
             UnfilledError: the disk refuses.
         """
         path, found, sizes = self._file(number), hashlib.sha256(), list[tuple[int, int]]()
-        temporary = temporary_of(path)
         with self._writing():
-            try:
-                with temporary.open("xb") as file:
-                    for image in islice(images, len(self.places_of(number))):
-                        if isinstance(image, DataError):
-                            sizes.append(UNREADABLE)
-                            continue
-                        pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-                        sizes.append(pixels.shape[:2])
-                        found.update(pixels.data)
-                        file.write(pixels.data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(path)
-            finally:
-                temporary.unlink(missing_ok=True)
-            sync_folder(self.folder)
+            with replacing(path) as file:
+                for image in islice(images, len(self.places_of(number))):
+                    if isinstance(image, DataError):
+                        sizes.append(UNREADABLE)
+                        continue
+                    pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+                    sizes.append(pixels.shape[:2])
+                    found.update(pixels.data)
+                    file.write(pixels.data)
             facts = {"sha256": found.hexdigest(), "sizes": sizes}
             write_text(path.with_suffix(".json"), json.dumps(facts) + "\n")
         self._index[number] = _index(sizes)
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UnfilledError(
-                f"{self.folder} cannot be written: {error.strerror or error}; finished shards are kept and the same "
-                "command goes on from them (or set data.in_memory=off)"
-            ) from None
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return writing_to(self.folder, UnfilledError, off=OFF)
 
     # Trust
 

@@ -30,7 +30,7 @@ from torch import Tensor
 from tosmooth.data.views import Numbers
 from tosmooth.errors import CacheError
 from tosmooth.files import file_digest, write_bytes, write_text
-from tosmooth.filling import alone_in
+from tosmooth.filling import alone_in, writing_to
 
 OnHost: TypeAlias = tuple[Numbers, Numbers | None] | None  # indices and views, see `Batch`
 
@@ -302,15 +302,8 @@ class TeacherCache:
                 write_text(self.folder / "shards.json", json.dumps(self._done, indent=2) + "\n")
         self.__dict__.pop("_mapped", None)
 
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise CacheError(
-                f"{self.folder} cannot be written: {error.strerror or error}; finished shards are kept and the same "
-                "command goes on from them (or set cache=off)"
-            ) from None
+    def _writing(self) -> contextlib.AbstractContextManager[None]:
+        return writing_to(self.folder)
 
     # Trust
 
