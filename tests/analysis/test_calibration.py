@@ -132,7 +132,7 @@ def test_merged_parts_equal_one_pass():
 
 def test_infinite_logits_make_the_calibration_error_nan():
     metrics = ClassificationMetrics(3)
-    metrics.update(torch.tensor([[math.inf, 0.0, 0.0], [0.0, 1.0, 0.0]]), torch.tensor([0, 1]))
+    metrics.update(torch.tensor([[0.0, 0.0, math.inf], [0.0, 1.0, 0.0]]), torch.tensor([2, 1]))
     found = metrics.compute()
-    assert (found["top1"], math.isnan(found["ece"])) == (pytest.approx(100, abs=50), True)
+    assert (found["top1"], math.isnan(found["ece"])) == (100, True)
     assert metrics.reliability()["count"].sum() == 2

@@ -73,7 +73,7 @@ class ClassificationMetrics:
         """Add float32 logits (n, K) with checked labels (n,)."""
         own, exact = labels[:, None], values.double()
         logs = exact.log_softmax(1)
-        confidence, answers = logs.max(1)
+        confidence, answers = logs.amax(1), values.argmax(1)  # of +∞ logits the first is NaN
         fitted = confidence if self._temperature is None else (exact / self._temperature).log_softmax(1).amax(1)
         top = values.topk(min(5, self.num_classes), dim=1).indices
         nll = -logs.gather(1, own).sum()
