@@ -410,11 +410,11 @@ def _wrong_unlabelled(teacher: TeacherConfig | None, student: StudentConfig | No
         return
     able = ", ".join(name for name in objectives() if not _wants_labels(name))
     for name in filter(_wants_labels, student.objectives):
-        yield f"data.unlabelled: the objective {name!r} needs the true class of each image; without it: {able}"
+        yield f"data.unlabelled: the objective {name!r} needs the true class of each image; take one of {able}"
     if student.mixing.on:
         yield "data.unlabelled: student.mixing mixes labels with the images, and these have none; leave one of them out"
     if 1 in student.hard_weight:
-        yield "data.unlabelled: student.hard_weight: 1 learns from labels alone, and such images have none; give less"
+        yield "data.unlabelled: student.hard_weight: 1 learns from labels alone, and such images have none; take one below 1"
 
 
 def _wants_labels(name: str) -> bool:
