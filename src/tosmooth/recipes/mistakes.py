@@ -414,7 +414,7 @@ def _wrong_unlabelled(teacher: TeacherConfig | None, student: StudentConfig | No
     if student.mixing.on:
         yield "data.unlabelled: student.mixing mixes labels with the images, and these have none; leave one of them out"
     if 1 in student.hard_weight:
-        yield "data.unlabelled: student.hard_weight: 1 learns from labels alone, and such images have none; take one below 1"
+        yield "data.unlabelled: student.hard_weight: 1 learns from labels alone, and such images have none; take 0.5"
 
 
 def _wants_labels(name: str) -> bool:
