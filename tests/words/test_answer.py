@@ -198,7 +198,7 @@ def test_one_temperature_was_not_asked():
     ("settle", "sentence"),
     [
         ({"kind": "units", "number": 4}, "About 4 more seeds (student.seeds)."),
-        ({"kind": "units", "number": None}, "More seeds (student.seeds)."),
+        ({"kind": "units", "number": None}, "In student.seeds; how many cannot be told."),
         ({"kind": "training"}, "Settings that were not trained as far as the others: longer training, or more "
          "student.learning_rates."),
         ({"kind": "samples"}, "No number of seeds settles it: test has too few images."),

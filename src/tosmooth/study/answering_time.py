@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.benchmark import Timer
 
 from tosmooth.advice.best_student import best_by_validation
 from tosmooth.advice.comparisons import KEY
@@ -60,6 +60,10 @@ def per_image(model: nn.Module, image: Tensor, together: int) -> dict[str, float
         image: (C, H, W), where the model is.
         together: images of the batch.
     """
+    # What the timer imports warns where there is nvcc and no GPU, as in many images of containers.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    from torch.utils.benchmark import Timer
+
     images = image[None].expand(together, *image.shape).contiguous()
 
     def milliseconds(number: int) -> float:

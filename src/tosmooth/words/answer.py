@@ -277,11 +277,9 @@ def _settle(told: _Told) -> Answer | None:
     where = "teacher.seeds" if unit == "teacher seed" else "student.seeds"
     if told.facts.get("paired"):
         where = "teacher.seeds and student.seeds, or --until-sure"
+    seeds = f"About {number} more {unit}{'s' * (number > 1)} ({where})." if number else ""
     found = {
-        "units": (
-            "More seeds",
-            f"About {number} more {unit}{'s' * (number > 1)} ({where})." if number else f"More {unit}s ({where}).",
-        ),
+        "units": ("More seeds", seeds or f"In {where}; how many cannot be told."),
         "samples": (f"More {samples}", f"No number of seeds settles it: {split} has too few {samples}."),
         "teachers": (
             "More teachers",
