@@ -92,6 +92,9 @@ def decoded(source: Path | io.BytesIO, name: str) -> Tensor:
         raise
     except UnidentifiedImageError:
         reason = "no kind of image that Pillow knows"
+    except Image.DecompressionBombError:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise DataError(f"{name}: more than {most:,} pixels, which Pillow does not open; make it smaller") from None
     except Exception as error:  # each decoder fails in its own way: RuntimeError, struct.error, KeyError, …
         if isinstance(error, OSError) and error.strerror:
             raise DataError(f"{name}: cannot be read: {error.strerror}") from None
