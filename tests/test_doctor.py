@@ -22,7 +22,8 @@ def test_the_command_examines_everything_and_leaves_nothing(tmp_path: Path):
     assert told["fit"] is True
     checks = {check["name"]: check for check in told["checks"]}
     assert list(checks) == [
-        "versions", "devices", "precision", "memory", "plugins", "disk", "write access", "train and resume"
+        "versions", "devices", "precision", "memory", "allocator", "plugins", "disk", "write access",
+        "train and resume",
     ]  # fmt: skip
     assert checks["versions"]["facts"]["versions"]["torch"] == version("torch")
     assert checks["train and resume"]["facts"]["models"] == 4
