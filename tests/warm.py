@@ -1,12 +1,6 @@
-"""What the server of forks has ready, so that no fork makes it again: imports, and the script of every report.
-
-The script comes from a process of its own: the engine that bundles it keeps threads, which a fork would lack.
-"""
+"""What the server of forks has ready, so that no fork makes it again: imports, a report's script and its template."""
 
 from __future__ import annotations
-
-import subprocess
-import sys
 
 import timm  # noqa: F401
 import torch._dynamo  # noqa: F401
@@ -19,14 +13,11 @@ import tosmooth.study.run
 import tosmooth.study.single  # noqa: F401
 from tosmooth.data import fashion_mnist_sample
 from tosmooth.report import build
+from tosmooth.report.figures import rendering
+from tosmooth.report.page import _environment
 
-_PROGRAM = """\
-import sys
-from tosmooth.report.figures.rendering import bundled_script
-sys.stdout.buffer.write(bundled_script().encode())
-"""
-
-SCRIPT = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, check=True).stdout.decode()
-build.vega_javascript = lambda: SCRIPT  # type: ignore[assignment]
+build.vega_javascript()  # forks inherit what is cached
+rendering._PROCESS.close()
+_environment().get_template("report.html.j2")
 for name in fashion_mnist_sample.COUNTS:
     fashion_mnist_sample._values(name)

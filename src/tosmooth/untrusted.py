@@ -34,6 +34,28 @@ class UnreadableError(ValueError):
         super().__init__("; ".join(reasons))
 
 
+class _Bounded(yaml.composer.Composer):
+    """Stops at the level that is too deep: to go on to the depth where Python itself stops would take a second."""
+
+    _depth = -1
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise UnreadableError(f"is nested more than {DEEPEST} levels deep")
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+class _Plain(_Bounded, yaml.SafeLoader):
+    pass
+
+
+class _Texts(_Bounded, yaml.BaseLoader):
+    pass
+
+
 def read_yaml(text: str, *, texts: bool = False) -> Any:
     """The plain data of a YAML text; no tag makes an object of any other kind.
 
@@ -48,7 +70,7 @@ def read_yaml(text: str, *, texts: bool = False) -> Any:
     if len(text) > LONGEST_YAML:
         raise UnreadableError(f"is larger than {LONGEST_YAML:,} characters")
     try:
-        loader = yaml.BaseLoader(text) if texts else yaml.SafeLoader(text)
+        loader = _Texts(text) if texts else _Plain(text)
         try:
             node = loader.get_single_node()
             if node is None:

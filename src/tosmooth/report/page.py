@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -53,12 +54,6 @@ def render_page(
         vega: the script that draws the charts in the browser; without it the static figures stand there.
         lost: caveats on what could not be drawn.
     """
-    environment = Environment(
-        loader=PackageLoader("tosmooth.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    terms = meanings(files)
-    environment.filters |= {"unbroken": unbroken, "capital": capital, "explained": lambda text: explained(text, terms)}
     script = f"{vega}\n{_asset('report.js')}"
     by_key = {figure.key: figure for figure in figures}
     named = {table.key: table for table in tables}
@@ -68,8 +63,10 @@ def render_page(
         "specs": {figure.key: figure.screen_spec() for figure in figures},
         "themes": {"light": theme(files.alphas, "light"), "dark": theme(files.alphas, "dark")},
     }
-    page: str = environment.get_template("report.html.j2").render(
+    template = _environment().get_template("report.html.j2")
+    page: str = template.render(
         files=files,
+        terms=meanings(files),
         metric=files.metric,
         metric_name=capital(files.metric.noun),
         task=files.task,
@@ -112,6 +109,17 @@ def render_page(
         charts=charts,
     )
     return page
+
+
+@cache
+def _environment() -> Environment:
+    """The templates, compiled once a process: that takes longer than to fill one in."""
+    made = Environment(
+        loader=PackageLoader("tosmooth.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.filters |= {"unbroken": unbroken, "capital": capital, "explained": explained}
+    return made
 
 
 def _asset(name: str) -> str:

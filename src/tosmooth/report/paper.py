@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 
 import pandas as pd
@@ -37,8 +38,9 @@ def published_results() -> pd.DataFrame:
         return pd.read_csv(file, comment="#")
 
 
-def paper_tables(published: Published) -> list[PaperTable]:
-    """The tables of one kind of study, one for each teacher-student pair, in the paper's order."""
+@cache
+def paper_tables(published: Published) -> tuple[PaperTable, ...]:
+    """The tables of one kind of study, one for each teacher-student pair, in the paper's order; only to be read."""
     rows = published_results()
     rows = rows[rows["task"] == published.kind]
     students = rows[rows["role"] == "student"]
@@ -52,4 +54,4 @@ def paper_tables(published: Published) -> list[PaperTable]:
             students=part.pivot(index="temperature", columns="label_smoothing", values=published.column).sort_index(),
         )
         tables.append(table)
-    return tables
+    return tuple(tables)
