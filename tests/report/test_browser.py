@@ -66,7 +66,7 @@ class Visit:
         assert not self.page.query_selector_all("figure.failed")
 
 
-def test_opens_without_errors_or_requests(browser: playwright.Browser, effect_study: Path) -> None:
+def test_opens_without_errors_or_requests_sorts_and_saves(browser: playwright.Browser, effect_study: Path) -> None:
     visit = Visit(browser, effect_study)
     assert visit.complaints == []
     assert all(url.startswith(("file:", "data:", "blob:")) for url in visit.requests)
@@ -77,22 +77,15 @@ def test_opens_without_errors_or_requests(browser: playwright.Browser, effect_st
     assert not visit.page.query_selector_all("details [data-chart] svg")  # they have no width yet
     visit.assert_every_chart_is_drawn()
     assert visit.complaints == []
+    sorts_a_table_by_click_and_keyboard(visit)
+    with visit.page.expect_download() as download:
+        visit.page.click('[data-save="svg"][data-key="accuracy"]')
+    assert download.value.suggested_filename == "accuracy.svg"
+    assert "<svg" in Path(download.value.path()).read_text(encoding="utf-8")
     visit.page.close()
 
 
-def test_hostile_names_do_nothing(browser: playwright.Browser, hostile_study: Path) -> None:
-    visit = Visit(browser, hostile_study)
-    assert visit.complaints == []
-    visit.assert_every_chart_is_drawn()
-    assert visit.page.inner_text(".banner").startswith("PREVIEW")
-    visit.page.evaluate("window.scrollTo(0, 3000)")
-    assert visit.page.query_selector(".banner").bounding_box()["y"] == 0  # sticks to the top
-    visit.page.close()
-
-
-def test_a_click_and_the_keyboard_sort_a_table(browser: playwright.Browser, effect_study: Path) -> None:
-    visit = Visit(browser, effect_study)
-    visit.unfold()
+def sorts_a_table_by_click_and_keyboard(visit: Visit) -> None:
     heading = visit.page.locator("#table-grid th", has_text="test top-1")
     column = heading.evaluate("th => th.cellIndex")
 
@@ -110,6 +103,22 @@ def test_a_click_and_the_keyboard_sort_a_table(browser: playwright.Browser, effe
     assert values() == sorted(unsorted, reverse=True)
     visit.page.locator("#table-grid th button").first.click()
     assert heading.get_attribute("aria-sort") is None
+
+
+def test_hostile_names_do_nothing_and_a_preview_is_printed_as_one(
+    browser: playwright.Browser, hostile_study: Path
+) -> None:
+    visit = Visit(browser, hostile_study)
+    assert visit.complaints == []
+    visit.assert_every_chart_is_drawn()
+    assert visit.page.inner_text(".banner").startswith("PREVIEW")
+    visit.page.evaluate("window.scrollTo(0, 3000)")
+    assert visit.page.query_selector(".banner").bounding_box()["y"] == 0  # sticks to the top
+    visit.page.emulate_media(media="print")
+    assert not any(chart.is_visible() for chart in visit.page.query_selector_all("[data-chart]"))
+    assert all(image.is_visible() for image in visit.page.query_selector_all("img.static"))
+    # A header group is repeated on every printed page.
+    assert visit.page.evaluate("getComputedStyle(document.querySelector('.banner')).display") == "table-header-group"
     visit.page.close()
 
 
@@ -162,26 +171,6 @@ def test_follows_the_colour_scheme(browser: playwright.Browser, effect_study: Pa
     assert visit.page.locator('[data-chart="accuracy"] [stroke="#0072B2"]').count() > 0
     assert visit.page.locator('[data-chart="accuracy"] [stroke="#5CB5EF"]').count() == 0
     assert visit.complaints == []
-    visit.page.close()
-
-
-def test_a_figure_can_be_saved(browser: playwright.Browser, effect_study: Path) -> None:
-    visit = Visit(browser, effect_study)
-    with visit.page.expect_download() as download:
-        visit.page.click('[data-save="svg"][data-key="accuracy"]')
-    assert download.value.suggested_filename == "accuracy.svg"
-    assert "<svg" in Path(download.value.path()).read_text(encoding="utf-8")
-    visit.page.close()
-
-
-def test_prints_the_static_figures_and_the_preview_note(browser: playwright.Browser, hostile_study: Path) -> None:
-    visit = Visit(browser, hostile_study)
-    visit.unfold()
-    visit.page.emulate_media(media="print")
-    assert not any(chart.is_visible() for chart in visit.page.query_selector_all("[data-chart]"))
-    assert all(image.is_visible() for image in visit.page.query_selector_all("img.static"))
-    # A header group is repeated on every printed page.
-    assert visit.page.evaluate("getComputedStyle(document.querySelector('.banner')).display") == "table-header-group"
     visit.page.close()
 
 

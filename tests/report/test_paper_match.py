@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fake_study.folder import Variant, write_study
-from tosmooth.report.build import build_report
+from tests.report.pages import page_of
 from tosmooth.report.paper_match import architecture, matching, what_differs
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.results_tables import published_tables
@@ -98,8 +98,7 @@ def test_the_page_has_it_beside_the_users_own(tmp_path: Path) -> None:
     folder = write_study(tmp_path / "s", Variant(config=OF_CUB))
     results = folder / "results.csv"
     results.write_text(results.read_text(encoding="utf-8").replace("resnet8,", "torchvision:mobilenet_v2,"), "utf-8")
-    build_report(folder)
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    page = page_of(folder)
     assert "The paper, same data set and models" in page
     beside = page.index("<h4>Your study</h4>")
     assert beside < page.index("ResNet-50 → MobileNetV2: top-1") < page.index("The paper’s other image tables")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_study.folder import Variant, write_study
+from tests.report.pages import page_of
 from tosmooth.report.build import build_report
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.results_tables import (
@@ -96,7 +97,7 @@ def test_every_failed_student_is_listed_with_its_reason(tmp_path: Path) -> None:
         "seed": ["0", "1"],
         "reason": ["the loss became infinite", "the loss became infinite"],
     }
-    page = build_report(study).read_text(encoding="utf-8")
+    page = page_of(study)
     assert page.count("the loss became infinite") == 2
 
 

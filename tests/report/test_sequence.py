@@ -11,7 +11,8 @@ import yaml
 
 from tests.fake_study.folder import Variant
 from tests.fake_study.translations import write_translation_study, write_translations
-from tosmooth.report.build import build_report, make_tables
+from tests.report.pages import page_of
+from tosmooth.report.build import make_tables
 from tosmooth.report.figures import make_figures
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.results_tables import accuracy_table, cells_table
@@ -102,8 +103,7 @@ def test_alone_it_has_no_figure_over_temperature(tmp_path: Path) -> None:
     assert not {"bleu", "calibration-error"} & keys
     table = translations_table(read_study(folder))
     assert list(texts(table))[2:] == ["α = 0.1, sequence", "α = 0.05, sequence"]
-    build_report(folder)
-    assert "Distil by sequence-level distillation" in (folder / "report.html").read_text(encoding="utf-8")
+    assert "Distil by sequence-level distillation" in page_of(folder)
 
 
 def test_other_objectives_say_what_it_stands_against(tmp_path: Path) -> None:
@@ -116,8 +116,7 @@ def test_other_objectives_say_what_it_stands_against(tmp_path: Path) -> None:
     table = next(table for table in make_tables(read_study(folder)) if table.key == "objectives")
     assert (texts(table)["T"], texts(table)["BLEU (points)"]) == (["–"], ["+2.0"])
     assert table.caption.endswith("sequence has no temperature: it stands against hinton at T = 1, of every teacher.")
-    build_report(folder)
-    page = (folder / "report.html").read_text(encoding="utf-8")
+    page = page_of(folder)
     assert "sequence, which has no temperature, against hinton" in page
     assert "What do students of the teacher’s translations learn instead?" in page
     assert "remove the drift" not in page

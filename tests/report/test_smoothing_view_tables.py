@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from tests.fake_study.folder import HOSTILE, Variant, write_study
-from tests.report.test_build import read_page
+from tests.report.pages import page_of
+from tests.report.test_build import Reader, read_page
 from tosmooth.report.build import build_report
 from tosmooth.report.reading import StudyFiles, read_study
 from tosmooth.report.smoothing_view_tables import calibration_table, objectives_table, sentences, views_table
@@ -84,8 +85,7 @@ def test_a_study_of_an_older_version_has_no_such_sections(tmp_path: Path) -> Non
     folder = write_study(tmp_path / "s", Variant(seeds=1, temperatures=(1, 2), skip=VIEWS))
     files = read_study(folder)
     assert (views_table(files), calibration_table(files), objectives_table(files)) == (None, None, None)
-    build_report(folder)
-    text = read_page(folder).text
+    text = Reader(page_of(folder)).text
     assert "The three views" not in text
     assert "Is calibration inherited?" not in text
 
