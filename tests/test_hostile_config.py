@@ -27,7 +27,7 @@ from tosmooth.study.similarity import _read_groups
 from tosmooth.terminal import shown
 
 QUICKLY = settings(
-    max_examples=150, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=50, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 TEXTS = st.one_of(

@@ -95,7 +95,7 @@ def test_a_softmax_model_at_its_optimum_gives_alpha_back_whatever_its_accuracy(a
         assert found.verdict == "undecided"
 
 
-@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("alpha", [0.05, 0.1, pytest.param(0.3, marks=pytest.mark.slow)])
 def test_a_binary_loss_has_its_own_estimate_and_no_verdict(alpha: float):
     found = tosmooth.estimate_label_smoothing(*linear_optimum(alpha, 10, binary=True), training_data=True)
     assert found.evidence["binary"] == pytest.approx(alpha, rel=0.05)
@@ -106,7 +106,7 @@ def test_a_binary_loss_has_its_own_estimate_and_no_verdict(alpha: float):
     assert "binary cross-entropy" in " ".join(network.reasons)
 
 
-@pytest.mark.parametrize("alpha", [0.1, 0.2])
+@pytest.mark.parametrize("alpha", [0.1, pytest.param(0.2, marks=pytest.mark.slow)])
 def test_a_smoothed_network_is_called_smoothed(alpha: float):
     found = tosmooth.estimate_label_smoothing(*trained(alpha), training_data=True)
     assert found.verdict == "smoothed"

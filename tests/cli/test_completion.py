@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -23,21 +24,33 @@ BASH = shutil.which("bash")
 pytestmark = pytest.mark.skipif(not COMMAND.exists(), reason="the command is not installed")
 
 
-def offered(line: str, cwd: Path | None = None) -> list[str]:
-    """What Bash would be told for a line that ends where the cursor is."""
+# The installed command once for each line, in one process: to start one takes longer than to complete.
+EACH = """
+import json, os, runpy, sys
+for line in json.loads(os.environ["LINES_TO_COMPLETE"]):
     words = line.split(" ")
+    os.environ |= {"COMP_WORDS": "\\n".join(words), "COMP_CWORD": str(len(words) - 1)}
+    try:
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    except SystemExit as ended:
+        assert not ended.code, ended.code
+    print("\\0")
+"""
+
+
+def offered(*lines: str, cwd: Path | None = None) -> list[list[str]]:
+    """What Bash would be told for lines that end where the cursor is."""
+    program = f"import sys; sys.argv = [{str(COMMAND)!r}]\n{EACH}"
     run = subprocess.run(
-        [COMMAND],
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=environment(
-            _TOSMOOTH_COMPLETE="complete_bash", COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1)
-        ),
+        env=environment(_TOSMOOTH_COMPLETE="complete_bash", LINES_TO_COMPLETE=json.dumps(lines)),
     )
     assert run.returncode == 0, run.stderr
     assert run.stderr == ""
-    return [line for line in run.stdout.splitlines() if line]
+    return [[line for line in own.splitlines() if line] for own in run.stdout.split("\0")[:-1]]
 
 
 def test_the_keys_are_those_of_the_schema():
@@ -64,19 +77,23 @@ def test_every_offered_value_is_one_that_the_schema_takes(tiny_raw):
 def test_commands_recipes_keys_values_and_options(tmp_path: Path):
     (tmp_path / "mine.yaml").touch()
     (tmp_path / "notes.txt").touch()
-    assert offered("tosmooth st", tmp_path) == ["study"]
-    assert offered("tosmooth study ", tmp_path) == [*recipe_names(), "mine.yaml"]
-    assert offered("tosmooth study mi", tmp_path) == ["mine.yaml"]
-    assert offered("tosmooth study student.ep", tmp_path) == ["student.epochs=", "student.epochs=4"]
-    assert "compute.device=cuda" in offered("tosmooth validate mine.yaml compute.dev", tmp_path)
-    assert offered("tosmooth study --eng", tmp_path) == ["--engine"]
-    assert offered("tosmooth study --engine r", tmp_path) == ["ray"]
-    assert offered("tosmooth recipes show fashion-mnist-", tmp_path) == ["fashion-mnist-fine"]
-    assert offered("tosmooth audit --data fo", tmp_path) == ["folder"]
-    assert offered("tosmooth distill --student ti", tmp_path) == ["timm:"]
+    expected = {
+        "tosmooth st": ["study"],
+        "tosmooth study ": [*recipe_names(), "mine.yaml"],
+        "tosmooth study mi": ["mine.yaml"],
+        "tosmooth study student.ep": ["student.epochs=", "student.epochs=4"],
+        "tosmooth study --eng": ["--engine"],
+        "tosmooth study --engine r": ["ray"],
+        "tosmooth recipes show fashion-mnist-": ["fashion-mnist-fine"],
+        "tosmooth audit --data fo": ["folder"],
+        "tosmooth distill --student ti": ["timm:"],
+        "tosmooth study --output ": [],  # the shell's own files
+    }
+    *found, values = offered(*expected, "tosmooth validate mine.yaml compute.dev", cwd=tmp_path)
+    assert dict(zip(expected, found, strict=True)) == expected
+    assert "compute.device=cuda" in values
     (tmp_path / "folders").mkdir()
-    assert sorted(offered("tosmooth distill --data fo", tmp_path)) == ["folder", "folders/"]
-    assert offered("tosmooth study --output ", tmp_path) == []  # the shell's own files
+    assert sorted(*offered("tosmooth distill --data fo", cwd=tmp_path)) == ["folder", "folders/"]
 
 
 def test_studies_their_models_and_formats(tmp_path: Path):
@@ -85,13 +102,16 @@ def test_studies_their_models_and_formats(tmp_path: Path):
         (root / "tiny" / name).mkdir(parents=True)
         (root / "tiny" / name / "model.safetensors").touch()
     (root / "tiny" / "study.yaml").touch()
-    assert offered("tosmooth report ti", root) == ["tiny"]
-    assert offered("tosmooth export tiny a0.1", root) == ["a0.1-s0"]
-    assert "hinton-a0-T1-resnet8-s0" in offered("tosmooth export tiny hin", root)
-    assert offered("tosmooth export tiny --format safetensors,on", root) == ["safetensors,onnx"]
-    assert offered(f"tosmooth evaluate tiny{os.sep}teachers{os.sep}a0-s0{os.sep}m", root) == [
-        f"tiny{os.sep}teachers{os.sep}a0-s0{os.sep}model.safetensors"
-    ]
+    report, teacher, students, formats, weights = offered(
+        "tosmooth report ti", "tosmooth export tiny a0.1", "tosmooth export tiny hin",
+        "tosmooth export tiny --format safetensors,on", f"tosmooth evaluate tiny{os.sep}teachers{os.sep}a0-s0{os.sep}m",
+        cwd=root,
+    )  # fmt: skip
+    assert report == ["tiny"]
+    assert teacher == ["a0.1-s0"]
+    assert "hinton-a0-T1-resnet8-s0" in students
+    assert formats == ["safetensors,onnx"]
+    assert weights == [f"tiny{os.sep}teachers{os.sep}a0-s0{os.sep}model.safetensors"]
 
 
 @pytest.mark.parametrize(

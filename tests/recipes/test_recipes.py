@@ -150,7 +150,7 @@ def write_lines(folder: Path, target: str) -> None:
     short = [
         p for p in zip(sample.train.sources, sample.train.targets, strict=True) if max(len(s.split()) for s in p) < 7
     ]
-    for part, first, last in (("train", 0, 120), ("valid", 120, 130), ("test", 130, 140)):
+    for part, first, last in (("train", 0, 60), ("valid", 60, 66), ("test", 66, 72)):
         for side, language in enumerate(("en", target)):
             lines = [pair[side] for pair in short[first:last]]
             (folder / f"{part}.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")

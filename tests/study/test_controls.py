@@ -92,6 +92,8 @@ def study(shared: Shared) -> StudyResults:
         raw = copy.deepcopy(TINY)
         raw["teacher"]["label_smoothing"], raw["student"]["temperatures"] = [0.0], [1]
         raw["student"]["hard_weight"] = 1.0
+        raw["data"] |= {"limit_train": 200, "limit_test": 100}
+        raw["student"]["epochs"] = raw["teacher"]["epochs"] = 1
         run_study(load_config(raw, BOTH), root, StudyProgress(Console(quiet=True)))
 
     return load_study(shared.folder("controls", run) / "tiny")
