@@ -17,7 +17,7 @@ from tests.faults.corruption import commands, outcome
 from tests.folder.page import matching
 from tosmooth.folder.results import StudyResults
 
-CORRUPTIONS, SAMPLE = 150, 10
+CORRUPTIONS, SAMPLE = 150, 5
 # What no command reads as a number, or only a command that is not tried here: learning curves of students that no
 # figure shows, the report, and what is only there for people.
 UNREAD = {

@@ -40,7 +40,7 @@ def again(study: StudyDirectory, progress: StudyProgress) -> None:
     run_study(load_config(str(study.config)), study.path.parent, progress)
 
 
-@pytest.mark.parametrize("owner", [STUDENT, TEACHER])
+@pytest.mark.parametrize("owner", [STUDENT, pytest.param(TEACHER, marks=pytest.mark.slow)])
 def test_what_only_training_makes_again_says_which_folder_to_delete(
     study: StudyDirectory, silent: StudyProgress, owner: str
 ):

@@ -57,7 +57,7 @@ DKD = {"temperature": 2.0, "objective": "dkd", "objective_kwargs": {"beta": 2.0}
     ("build", "settings"),
     [
         pytest.param(resnet, HINTON, id="resnet"),
-        pytest.param(resnet, HARD, id="resnet, hard labels and top-k"),
+        pytest.param(resnet, HARD, id="resnet, hard labels and top-k", marks=pytest.mark.slow),
         pytest.param(vit, DKD, id="vit, dkd"),
         pytest.param(vit, HINTON, id="vit", marks=pytest.mark.slow),
         pytest.param(vit, HARD, id="vit, hard labels and top-k", marks=pytest.mark.slow),

@@ -174,6 +174,7 @@ def test_the_same_command_and_a_plain_study_train_nothing_more(study: StudyResul
 
 
 @pytest.mark.usefixtures("unreported")
+@pytest.mark.slow
 def test_where_seeds_are_paired_each_brings_teachers_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def only_plain(*args: Any, **kwargs: Any) -> Look:
         found = never_sure(*args, **kwargs)

@@ -110,7 +110,7 @@ class Whole(NamedTuple):
     states: dict[Position, State]
 
 
-@pytest.fixture(scope="module", params=["adamw", "lamb"])
+@pytest.fixture(scope="module", params=["adamw", pytest.param("lamb", marks=pytest.mark.slow)])
 def whole(request: pytest.FixtureRequest, data, teacher, tmp_path_factory) -> Whole:
     folder = tmp_path_factory.mktemp(request.param)
     trials, kept = Trials(request.param, data, teacher, folder), Kept(folder / "checkpoints")
