@@ -111,7 +111,7 @@ def test_a_student_from_nothing_has_a_recipe_of_its_own(tmp_path):
         scratch = called(tmp_path, **arguments)
         assert not scratch.student.model.pretrained
         assert scratch.student.optimizer.learning_rate > tuned.student.optimizer.learning_rate
-        assert scratch.data.train_augmentation == "gentle_crop"
+        assert (scratch.data.train_augmentation, scratch.selection) == ("gentle_crop", "last")
     assert called(tmp_path, student="resnet20", source="own-images").student == tuned.student.model_copy(
         update={"model": scratch.student.model}
     )
