@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,9 +55,14 @@ def test_what_is_mapped_is_preloaded(tmp_path: Path):
 
 
 def test_make_study_preloads_it_where_it_is():
+    # This may run inside `make test`, whose flags and depth a make inside it would take over.
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+
     def recipe(library: str) -> str:
         command = ["make", "--dry-run", "--always-make", "study", f"TCMALLOC={library}"]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[-1]
 
     assert recipe("/there/libtcmalloc_minimal.so.4").startswith("LD_PRELOAD=/there/libtcmalloc_minimal.so.4 .venv")
     assert recipe("").strip() == ".venv/bin/tosmooth study"
