@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +12,11 @@ import torch
 
 from benchmarks import common
 from benchmarks.gpu_check import __main__ as gpu_check
-from benchmarks.gpu_check import steps
+from benchmarks.gpu_check import launches, steps
 from benchmarks.gpu_check.finding import Findings, float32
+from tests.training.tape import Tape
 
-NEED_A_CARD = ("card against CPU", "waits", "out of memory")
+NEED_A_CARD = ("card against CPU", "waits", "recorded steps", "out of memory")
 LEFT_OUT = ("stop and resume", "benchmarks")  # of the short form
 
 
@@ -61,6 +63,15 @@ def test_a_step_on_the_card_is_compared_for_every_objective(as_before: None, mon
     monkeypatch.setattr(steps, "on_card", float32)
     found = steps.against_cpu(True)
     assert [row[1] for row in found.rows] == [0.0] * 13  # 4 objectives of images, 1, and 4 of sentences in two ways
+
+
+def test_recorded_steps_are_compared_with_those_that_are_not(as_before: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in on the CPU in the card's place."""
+    tape = Tape()
+    monkeypatch.setattr(launches, "on_card", lambda **asked: dataclasses.replace(float32(), graphs=tape))
+    found = launches.recorded(True)
+    assert [kept for *_, kept in found.rows] == [True] * 6
+    assert tape.recorded == 2 * 3 + 1
 
 
 def test_the_table_is_written_after_each_part_and_a_failed_one_is_told(results: Path) -> None:

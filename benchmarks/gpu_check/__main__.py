@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import Result
-from benchmarks.gpu_check import runs, speed, steps
+from benchmarks.gpu_check import launches, runs, speed, steps
 from benchmarks.gpu_check.finding import Findings, Skipped
 from tosmooth.memory import is_out_of_memory
 
@@ -25,11 +25,13 @@ PARTS: dict[str, Callable[[bool], Findings]] = {
     "waits": steps.waits,
     "batch of NaN": steps.non_finite,
     "group and alone": runs.alone,
+    "recorded steps": launches.recorded,
     "stop and resume": runs.resume,
     "bf16": steps.precision,
     "process group of one": runs.one_process,
     "out of memory": runs.memory,
     "speed": speed.steps,
+    "launches": launches.ways,
     "images": speed.images,
     "benchmarks": speed.peers,
 }

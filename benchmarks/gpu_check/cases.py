@@ -93,8 +93,9 @@ class Student:
         recipe = "fashion-mnist" if case.side else "translation-en-de"
         config = load_config(recipe, []).student
         loss = distillation_from("t", 4.0, objective, 0.1)
-        self.trainee = Trainee(case.name, case.build(0).train(), loss, config, compute, 0, 100, Path(), None, **options)
         self.batch = compute.put(case.batch(short=short))
+        config = config.model_copy(update={"batch_size": len(self.batch.labels)})  # a whole one, which is recorded
+        self.trainee = Trainee(case.name, case.build(0).train(), loss, config, compute, 0, 100, Path(), None, **options)
         self.inputs = SharedInputs(self.batch.inputs, channels_last=compute.channels_last)
         self.teachers = LiveTeachers({"t": compute.place(case.build(1))}, compute, fused=options.get("fused", False))
         self.said: Mapping[str, Answer] = self.teachers.answers(self.batch, self.inputs)

@@ -40,18 +40,18 @@ class Findings:
         self.rows.append((quantity, "yes" if kept else "no", "yes", kept))
 
 
-def float32() -> Compute:
+def float32(**settings: Any) -> Compute:
     """The device that a study would choose, in float32."""
-    return compute_of(precision="float32", teacher_precision="float32")
+    return compute_of(precision="float32", teacher_precision="float32", **settings)
 
 
-def on_card() -> Compute:
+def on_card(**settings: Any) -> Compute:
     """The same, of a card.
 
     Raises:
         Skipped: there is none.
     """
-    compute = float32()
+    compute = float32(**settings)
     if compute.device.type != "cuda":
         raise Skipped("needs a CUDA card")
     return compute

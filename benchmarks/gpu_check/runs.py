@@ -25,6 +25,7 @@ from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.stages import train_grid
+from tosmooth.training.compute import Compute
 from tosmooth.training.loop import train_group
 from tosmooth.training.loss_functions import distillation_from
 from tosmooth.training.processes import leave_group
@@ -45,12 +46,14 @@ WIDE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def _trained(temperatures: Sequence[float], images: int) -> dict[float, dict[str, Tensor]]:
-    """Students with dropout, trained as a group; their weights, by T."""
-    compute, work = float32(), default_grid(images)
+def trained(
+    temperatures: Sequence[float], images: int, compute: Compute, **options: Any
+) -> dict[float, dict[str, Tensor]]:
+    """Students with dropout, trained as a group, with a last batch that is smaller; their states, by T."""
+    work = default_grid(images)
     pipeline = ImagePipeline(DataConfig(train_augmentation="flip"), compute.device)
-    batches = pipeline.training(work.split, batch_size=32, seed=0)
-    config = StudentConfig(model="timm:test_efficientnet", epochs=1, batch_size=32)
+    config = StudentConfig(model="timm:test_efficientnet", epochs=1, batch_size=48, **options)
+    batches = pipeline.training(work.split, batch_size=config.batch_size, seed=0)
 
     def student() -> Any:
         dropout = {"drop_rate": 0.3}
@@ -67,25 +70,26 @@ def _trained(temperatures: Sequence[float], images: int) -> dict[float, dict[str
             len(batches),
             Path(),
             None,
+            looks_first=True,
         )
         for t in temperatures
     ]
     teacher = compute.place(work.build("resnet8", 1))
     train_group(group, batches, compute=compute, teaching=LiveTeachers({"t": teacher}, compute))
-    return {t: trainee.model.state_dict() for t, trainee in zip(temperatures, group, strict=True)}
+    return {t: trainee.state().tensors for t, trainee in zip(temperatures, group, strict=True)}
 
 
-def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def alone(short: bool) -> Findings:
     """A student of a group is the student alone, bit for bit."""
     in_fixed_order()
-    found, images = Findings(), 128 if short else 1024
-    group = _trained([1.0, 8.0], images)
-    found.expect("the same bits in a group and alone", _same(group[8.0], _trained([8.0], images)[8.0]))
-    found.expect("the same bits again", _same(group[1.0], _trained([1.0, 8.0], images)[1.0]))
+    found, images, compute = Findings(), 128 if short else 1024, float32()
+    group = trained([1.0, 8.0], images, compute)
+    found.expect("the same bits in a group and alone", same(group[8.0], trained([8.0], images, compute)[8.0]))
+    found.expect("the same bits again", same(group[1.0], trained([1.0, 8.0], images, compute)[1.0]))
     return found
 
 
@@ -160,5 +164,5 @@ def memory(short: bool) -> Findings:
         )
         split, said = train(tight)
     found.expect("the group was split", any("out of memory with" in text for text in said))
-    found.expect("the same bits", all(_same(weights, split[name]) for name, weights in whole.items()))
+    found.expect("the same bits", all(same(weights, split[name]) for name, weights in whole.items()))
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import torch
 from torch.profiler import ProfilerActivity, profile
@@ -38,6 +39,19 @@ def environment(short: bool) -> Findings:
     return found
 
 
+def milliseconds(step: Callable[[], object], warm: int, number: int) -> tuple[float, float]:
+    """Of a step, and of that until the host has launched all of it; means over a number of steps."""
+    for _ in range(warm):
+        step()
+    synchronize()
+    started = time.perf_counter()
+    for _ in range(number):
+        step()
+    host = time.perf_counter() - started
+    synchronize()
+    return 1e3 * (time.perf_counter() - started) / number, 1e3 * host / number
+
+
 def steps(short: bool) -> Findings:
     """Milliseconds and launches of one student's step, teachers left out, as a study would run it."""
     found, compute = Findings(), compute_of()
@@ -45,17 +59,10 @@ def steps(short: bool) -> Findings:
     warm, number = (1, 1) if short else (10, 50) if on_card else (1, 3)
     for case in CASES:
         student = Student(case, compute, short=short)
-        for _ in range(warm):
-            student.step()
-        synchronize()
-        started = time.perf_counter()
-        for _ in range(number):
-            student.step()
-        host = time.perf_counter() - started
-        synchronize()
-        found.add(f"{case.name}: ms a step", 1e3 * (time.perf_counter() - started) / number)
+        whole, host = milliseconds(student.step, warm, number)
+        found.add(f"{case.name}: ms a step", whole)
         if on_card:
-            found.add(f"{case.name}: of that until all is launched, ms", 1e3 * host / number)
+            found.add(f"{case.name}: of that until all is launched, ms", host)
             with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
                 student.step()
                 synchronize()

@@ -9,6 +9,7 @@ import torch
 from timm import create_model
 from timm.optim import create_optimizer_v2, param_groups_layer_decay, param_groups_weight_decay
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tosmooth.config.schema import StudentConfig
 from tosmooth.config.training import OptimizerConfig, ScheduleConfig
@@ -17,8 +18,10 @@ from tosmooth.training import optimization
 from tosmooth.training.optimization import (
     MOMENTS,
     build_optimizer,
+    capturable,
     copies_of_weights,
     learning_rate,
+    rates_as_tensors,
     remembered,
     remind,
     set_learning_rate,
@@ -253,6 +256,32 @@ def test_layers_have_the_learning_rates_of_timms_groups_at_every_step():
         set_learning_rate(optimizer, rate)
         for group in optimizer.param_groups:
             assert group["lr"] == rate * group["lr_scale"]
+
+
+def test_learning_rates_on_a_card_are_those_that_a_recorded_step_reads():
+    """Its kernels read float32 from a tensor and float64 from the host; the CPU's take the number out of either."""
+    with FakeTensorMode():
+        on_card = nn.Parameter(torch.zeros(1, device="cuda"))
+        optimizers = [torch.optim.SGD([on_card], lr=1.0) for _ in range(2)]
+        rates_as_tensors(optimizers[1])
+        assert optimizers[1].param_groups[0]["lr"].dtype == torch.float32
+        assert optimizers[1].param_groups[0]["lr"].device == on_card.device
+        set_learning_rate(optimizers[0], 0.1)
+    assert optimizers[0].param_groups[0]["lr"] == torch.tensor(0.1, dtype=torch.float32).item() != 0.1
+    on_host = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    for as_tensor in (False, True):
+        if as_tensor:
+            rates_as_tensors(on_host)
+        set_learning_rate(on_host, 0.1)
+        assert isinstance(on_host.param_groups[0]["lr"], Tensor) == as_tensor
+        assert float(on_host.param_groups[0]["lr"]) == 0.1
+
+
+def test_optimisers_are_told_of_a_recording_and_no_longer():
+    optimizer = build_optimizer(network(), OptimizerConfig(name="adamw", decay_norms_and_biases=False))
+    with capturable(optimizer):
+        assert [group["capturable"] for group in optimizer.param_groups] == [True, True]
+    assert [group["capturable"] for group in optimizer.param_groups] == [False, False]
 
 
 def test_learning_rates_by_layer_leave_weight_decay_on_everything_where_that_is_asked_for():

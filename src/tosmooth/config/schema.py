@@ -368,6 +368,12 @@ class ComputeConfig(Section):
         description="torch.compile, one graph for all models of an architecture; auto: where it was measured to pay, "
         "which is nowhere yet (docs/benchmarks.md)",
     )
+    graphs: Annotated[Literal["auto", "off"], BeforeValidator(on_off)] = Field(
+        "off",
+        description="CUDA graphs: each model's step on a whole batch is recorded once and replayed, which spares small "
+        "models most of their launches; auto: on a CUDA card, in one process, where a step can be recorded; off until "
+        "a card has run it",
+    )
     fused_loss: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_off)] = Field(
         "auto",
         description="of sentences: last layers and distillation loss in one, without ever holding all logits; auto: "

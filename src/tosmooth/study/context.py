@@ -114,6 +114,8 @@ class Context(Bench):
         compute = Compute.from_config(config.compute)
         if leaves_apple_alone(config.compute):
             progress.note_once(APPLE_LEFT_ALONE)
+        if compute.graphs is not None:
+            compute.graphs.note = progress.note_once
         progress.samples = find_task(config.task).samples
 
         def load() -> StudyData:

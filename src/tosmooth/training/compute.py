@@ -19,6 +19,7 @@ from tosmooth.errors import ConfigError, ModelError
 from tosmooth.memory import free_memory
 from tosmooth.models.study_model import StudyModel
 from tosmooth.training.device import exact_float32, find_device, has_bf16
+from tosmooth.training.graphs import Graphs, no_graphs
 from tosmooth.training.processes import Processes, lost_peers
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -69,6 +70,7 @@ class Compute:
     compiled: bool
     sync_batchnorm: bool = False
     processes: Processes = field(default_factory=Processes)
+    graphs: Graphs | None = None  # where steps are to be recorded
 
     @classmethod
     def from_config(cls, config: ComputeConfig) -> Compute:
@@ -97,15 +99,18 @@ class Compute:
             # it, slowly). Training gains less there, so models in training stay in float32 unless asked.
             native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
             teacher_precision = "bf16" if precision == "bf16" or native else "float32"
+        compiled = config.compile == "on"
+        graphs = Graphs(no_graphs(device, processes.world, compiled)) if config.graphs == "auto" else None
         return cls(
             accelerator,
             device,
             precision,
             teacher_precision,
             config.channels_last,
-            config.compile == "on",
+            compiled,
             config.sync_batchnorm,
             processes,
+            graphs,
         )
 
     def place(self, model: Model) -> Model:

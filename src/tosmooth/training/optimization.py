@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,9 +81,50 @@ def copies_of_weights(config: TrainingConfig) -> int:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The learning rate of the next step, in each group times its own factor."""
+    """The learning rate of the next step, in each group times its own factor; on a CUDA card rounded to float32.
+
+    The rounding is that of `rates_as_tensors`, so that steps are the same whether or not they are recorded.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = rate * group.get("lr_scale", 1.0)
+        own = rate * group.get("lr_scale", 1.0)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(own)
+        else:
+            group["lr"] = float(np.float32(own)) if group["params"][0].is_cuda else own
+
+
+def rates_as_tensors(optimizer: torch.optim.Optimizer) -> None:
+    """Keep learning rates on the device from now on: a recorded step would repeat a number.
+
+    Fused kernels of CUDA read float32; those of the CPU take the number out, in whatever type it is.
+
+    Args:
+        optimizer: a fused one.
+    """
+    for group in optimizer.param_groups:
+        device = group["params"][0].device
+        dtype = torch.float32 if device.type == "cuda" else torch.float64
+        group["lr"] = torch.as_tensor(group["lr"], dtype=dtype, device=device)
+
+
+@contextmanager
+def capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Within it, a step of the optimiser may be recorded: Adam and AdamW refuse to be unless they are told.
+
+    Nothing else depends on it where they are fused, but outside of a recording they warn of it.
+    """
+    for group in optimizer.param_groups:
+        group["capturable"] = True
+    try:
+        yield
+    finally:
+        for group in optimizer.param_groups:
+            group["capturable"] = False
+
+
+def reads_flag_on_device(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an update can be held back without asking the host; see `step_unless`."""
+    return bool(optimizer.defaults.get("fused"))
 
 
 def step_unless(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], stopped: Tensor) -> None:
@@ -95,7 +138,7 @@ def step_unless(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter]
         parameters: all that it changes.
         stopped: () 0 or 1, on the device.
     """
-    if not optimizer.defaults.get("fused"):
+    if not reads_flag_on_device(optimizer):
         if not stopped.item():
             optimizer.step()
     elif stopped.device.type in NO_FOUND_INF:

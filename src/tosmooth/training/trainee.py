@@ -22,6 +22,7 @@ from tosmooth.models.weights import load_weights, save_weights
 from tosmooth.training.checkpoint import State
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import Answer, Hidden, SharedInputs, first_rows, logits_of
+from tosmooth.training.graphs import RecordedStep
 from tosmooth.training.loss_functions import LossFunction
 from tosmooth.training.moving_average import average_of
 from tosmooth.training.optimization import (
@@ -102,6 +103,11 @@ class Trainee:
         self._images = torch.zeros((), device=self.compute.device)
         # Of the untrained model on the first batch: loss, and norm of its gradient at the logits of a sample.
         self._first = torch.full((2,), math.nan, device=self.compute.device)
+        self.recorded = self._to_be_recorded()
+
+    def _to_be_recorded(self) -> RecordedStep | None:
+        graphs = self.compute.graphs
+        return None if graphs is None else graphs.of(self.optimizer, self.config.batch_size, self.name)
 
     @property
     def kept(self) -> StudyModel:
@@ -133,14 +139,25 @@ class Trainee:
         do not know such a flag: for them it is read.
         """
         set_learning_rate(self.optimizer, self.learning_rate(self.step_count))
+        prepared = inputs.of(self.model)
         with self.random:
-            if share is None:
-                loss = self._loss(inputs, labels, answers)
-            elif share.images:
-                loss = self._loss(inputs, labels, answers) * share.weight
-            else:
-                loss = self._nothing(inputs)
-            self.compute.accelerator.backward(loss)
+            if self.recorded is None:
+                self._update(prepared, labels, answers, share)
+            else:  # alone: several processes record no steps
+                self.recorded.take(self._update, prepared, labels, answers)
+        self.step_count += 1
+        if self.average is not None:
+            self.average.update(self.model, step=self.step_count)
+
+    def _update(self, prepared: Any, labels: Tensor, answers: Mapping[str, Answer], share: Share | None = None) -> None:
+        """What a step does on the device. Once it is recorded, its kernels run again, and nothing of this text."""
+        if share is None:
+            loss = self._loss(prepared, labels, answers)
+        elif share.images:
+            loss = self._loss(prepared, labels, answers) * share.weight
+        else:
+            loss = self._nothing(prepared)
+        self.compute.accelerator.backward(loss)
         if self.looks_first and self.step_count == 0 and share is not None:
             own = self._first.nan_to_num() * share.images / share.total  # no part in the batch: nothing was looked at
             self._first = self.compute.processes.sum(own)
@@ -151,18 +168,15 @@ class Trainee:
             self._flag(mean, self._gradient_norm(), share.total)
         step_unless(self.optimizer, self.parameters, self.stopped)
         self.optimizer.zero_grad(set_to_none=True)
-        self.step_count += 1
-        if self.average is not None:
-            self.average.update(self.model, step=self.step_count)
 
-    def _loss(self, inputs: SharedInputs, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
+    def _loss(self, prepared: Any, labels: Tensor, answers: Mapping[str, Answer]) -> Tensor:
         if self.fused and isinstance(self.model, HiddenStateModel):
             with self.compute.autocast():
-                hidden = Hidden(self.model.hidden(inputs.of(self.model)), self.model.last_layer)
+                hidden = Hidden(self.model.hidden(prepared), self.model.last_layer)
                 self._look_first(hidden, labels, answers)
                 return self.loss_function(hidden, labels, answers)
         with self.compute.autocast():
-            logits = self.forward(inputs.of(self.model)).float()
+            logits = self.forward(prepared).float()
         self._look_first(logits, labels, answers)
         return self.loss_function(logits, labels, answers)
 
@@ -179,7 +193,7 @@ class Trainee:
         # The loss is a mean over n samples: each row is 1/n of its sample's gradient.
         self._first = torch.stack([loss.detach(), gradient.norm(dim=-1).sum()])
 
-    def _nothing(self, inputs: SharedInputs) -> Tensor:
+    def _nothing(self, prepared: Any) -> Tensor:
         """A loss of 0 with gradients of 0, in eval mode, so that a placeholder moves no statistics.
 
         Statistics that all processes share are exchanged in train mode alone, and the others wait for this one: there,
@@ -187,7 +201,7 @@ class Trainee:
         """
         self.model.train(self.compute.sync_batchnorm)
         with self.compute.autocast():
-            logits = self.forward(inputs.of(self.model))
+            logits = self.forward(prepared)
         self.model.train()
         return logits.float().sum() * 0.0
 
@@ -199,8 +213,8 @@ class Trainee:
 
     def _flag(self, loss: Tensor, gradient_norm: Tensor, images: int | Tensor) -> None:
         running = self.stopped == 0
-        self._last_loss = torch.where(running, loss, self._last_loss)
-        self.stopped = torch.where((loss + gradient_norm).isfinite(), self.stopped, 1.0)
+        self._last_loss.copy_(torch.where(running, loss, self._last_loss))  # in place: a recorded step knows addresses
+        self.stopped.copy_(torch.where((loss + gradient_norm).isfinite(), self.stopped, 1.0))
         good = self.stopped == 0
         self._good_steps += good
         self._loss_sum += torch.where(good, loss * images, 0.0)
@@ -367,6 +381,7 @@ class Trainee:
             streams = sorted((key, value) for key, value in parts["random"].items() if key.startswith(f"{rank}."))
             if streams:  # none where there were fewer processes: a new one starts its own
                 self.random.go_to([value for _, value in streams])
+            self.recorded = self._to_be_recorded()  # a recording is of what the optimiser remembered before
         except (LookupError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{self.name}: the checkpoint does not fit this model: {error}") from None
         if self.compute.processes.main:
