@@ -1,4 +1,5 @@
-"""The whole grid against the peers: `python -m benchmarks.grid`; with `--heavy 1`, a ResNet-50 teacher.
+"""The whole grid against the peers: `python -m benchmarks.grid`; with `--heavy 1`, a ResNet-50 teacher, and its first
+`--students`.
 
 Twice: precision for precision in float32, and each side at its best. Each side first runs one cell in each of its
 settings (loader processes, memory layout, precision) and keeps the fastest. Then ours (live and cached) and both peers
@@ -94,11 +95,11 @@ def compare(work: Workload, mode: str, repeats: int, result: Result, *, single: 
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", images=3072, repeats=3, heavy=0)
+    options = arguments(__doc__ or "", images=3072, repeats=3, heavy=0, students=len(HEAVY))
     columns = ["grid", "mode", "run", "setting", "seconds (median)", "range", "× the faster peer's speed"]
     if options.heavy:
         result = Result("grid-heavy", "2 × 4 cells, ResNet-50 teachers, 96 px, batch 16", columns)
-        for student, steps in HEAVY.items():
+        for student, steps in list(HEAVY.items())[: options.students]:
             for mode in OURS:
                 compare(heavy_grid(student, steps), mode, options.repeats, result, single=False)
     else:
