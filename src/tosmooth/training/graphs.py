@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -24,6 +25,8 @@ from tosmooth.training.forward import Answer
 from tosmooth.training.optimization import capturable, rates_as_tensors, reads_flag_on_device
 
 Update = Callable[[Any, Tensor, Mapping[str, Answer]], None]  # prepared inputs, labels, teachers' answers by name
+
+Kind = tuple[tuple[torch.dtype, torch.Size, tuple[int, ...]], ...]
 
 WARM_UP = 3  # steps of a model before the recording: kernels are loaded, and the optimiser makes what it remembers
 
@@ -42,7 +45,8 @@ def no_graphs(device: torch.device, processes: int, compiled: bool) -> str | Non
 class Graphs:
     """The CUDA graphs of a run.
 
-    They share one pool of memory: nothing that a step leaves behind lies in it, so each may overwrite it.
+    They share one pool of memory, and those of one kind of batch share its tensors: nothing that a step leaves behind
+    lies in either, so the next one may overwrite it.
 
     Args:
         refusal: why there can be none; every step is taken as it is, then.
@@ -56,7 +60,8 @@ class Graphs:
 
     def __init__(self, refusal: str | None = None) -> None:
         self._refusal = refusal
-        self._pool: Any = None
+        self._alive: WeakSet[torch.cuda.CUDAGraph] = WeakSet()  # of models that are still in training
+        self._batches: dict[Kind, list[Tensor]] = {}
         self._stream: Any = None
         self.note: Callable[[str], None] = lambda text: None
 
@@ -90,18 +95,24 @@ class Graphs:
             yield
         torch.cuda.current_stream().wait_stream(self._stream)
 
+    def batch(self, parts: list[Tensor]) -> list[Tensor]:
+        """Tensors like these, for a recording to read: to be filled before each replay."""
+        if (kind := kind_of(parts)) not in self._batches:
+            self._batches[kind] = [part.clone() for part in parts]
+        return self._batches[kind]
+
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
         """What takes `step` once more each time it is called; nothing is computed now.
 
         Raises:
             RuntimeError: the step asks the card for a number, or for memory that it does not have.
         """
-        if self._pool is None:
-            self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
+        pool = next((other.pool() for other in self._alive), None)  # a pool is gone when its last graph is
         # Of this thread alone: those that load images may go on pinning memory meanwhile.
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"):
             step()
+        self._alive.add(graph)
         return graph.replay
 
 
@@ -119,7 +130,6 @@ class RecordedStep:
     def __init__(self, graphs: Graphs, optimizer: torch.optim.Optimizer, batch_size: int, name: str) -> None:
         self._graphs, self._optimizer, self._batch_size, self._name = graphs, optimizer, batch_size, name
         self._refused, self._warm = False, 0
-        self._kind: list[Any] = []
         self._batch: list[Tensor] = []  # of the recording
         self._replay: Callable[[], None] | None = None
         rates_as_tensors(optimizer)
@@ -141,7 +151,7 @@ class RecordedStep:
         whole = len(labels) == self._batch_size and not self._refused
         if whole and self._warm < WARM_UP:
             self._warm_up(update, prepared, labels, answers)
-        elif whole and (self._replay is None or _kind(parts) == self._kind):
+        elif whole and (self._replay is None or kind_of(parts) == kind_of(self._batch)):
             replay = self._replay or self._record(update, parts, list(answers))
             for own, part in zip(self._batch, parts, strict=True):
                 own.copy_(part)
@@ -162,7 +172,7 @@ class RecordedStep:
             self._refuse(f"{self._name} draws random numbers on the host, which a graph would repeat")
 
     def _record(self, update: Update, parts: list[Tensor], teachers: list[str]) -> Callable[[], None]:
-        self._kind, self._batch = _kind(parts), [part.clone() for part in parts]
+        self._batch = self._graphs.batch(parts)
         prepared, labels, *answers = self._batch
         named = dict(zip(teachers, answers, strict=True))
         try:
@@ -180,6 +190,6 @@ class RecordedStep:
             ) from None
 
 
-def _kind(parts: list[Tensor]) -> list[Any]:
+def kind_of(parts: list[Tensor]) -> Kind:
     """What kernels depend on: type, shape and layout of each."""
-    return [(part.dtype, part.shape, part.stride()) for part in parts]
+    return tuple((part.dtype, part.shape, part.stride()) for part in parts)
