@@ -26,6 +26,7 @@ def test_the_command_examines_everything_and_leaves_nothing(tmp_path: Path):
         "train and resume",
     ]  # fmt: skip
     assert checks["versions"]["facts"]["versions"]["torch"] == version("torch")
+    assert ("bf16 speedup" in checks["precision"]["facts"]) == ("in bf16, and" in checks["precision"]["found"])
     assert checks["train and resume"]["facts"]["models"] == 4
     if checks["train and resume"]["facts"]["device"] == "cpu":
         assert checks["train and resume"]["facts"]["largest_difference"] == 0

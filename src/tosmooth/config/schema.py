@@ -352,15 +352,16 @@ class ComputeConfig(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", description="auto: a GPU if there is one, but the CPU on Macs, as no Mac has run the tests yet"
     )
-    precision: Literal["auto", "float32", "bf16"] = Field(
+    precision: Literal["auto", "measured", "float32", "bf16"] = Field(
         "auto",
-        description="of training; auto: bf16 autocast on a GPU that has it, float32 elsewhere; evaluation and "
-        "centroids are in float32 always",
+        description="of training; auto: bf16 autocast on a GPU that has it, float32 elsewhere; measured: what some "
+        "steps of each model show to be faster here, once a study (state/precision.json); evaluation and centroids "
+        "are in float32 always",
     )
-    teacher_precision: Literal["auto", "float32", "bf16"] = Field(
+    teacher_precision: Literal["auto", "measured", "float32", "bf16"] = Field(
         "auto",
-        description="of frozen teachers, which only run forward; auto: bf16 where the hardware computes in it (CPUs "
-        "with AVX-512 BF16 included), else as `precision`",
+        description="of frozen teachers, which only run forward; auto: measured where `precision` is, bf16 where the "
+        "hardware computes in it (CPUs with AVX-512 BF16 included), else as `precision`",
     )
     channels_last: bool = Field(True, description="convolution memory layout")
     compile: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_off)] = Field(

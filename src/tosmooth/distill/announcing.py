@@ -11,6 +11,7 @@ from tosmooth.distill.settling import Settled
 from tosmooth.study.context import Context
 from tosmooth.study.decoded_images import decode_once
 from tosmooth.study.estimate import stage_times
+from tosmooth.study.precision_trial import settle_precision
 from tosmooth.study.progress import clock
 from tosmooth.study.workload import workload
 from tosmooth.words.numbers import count_of
@@ -35,6 +36,7 @@ def announce(context: Context, settled: Settled) -> None:
         context.progress.note(f"  {name:<{WIDTH}}{text}")
     if sum(stage.steps for stage in stages) >= WORTH_TIMING and context.compute.processes.world == 1:
         decode_once(context)  # or the steps would be those of another loader
+        settle_precision(context)  # or of another precision
         context.progress.stage("a few real steps, to reckon how long it takes")
         times, _, _ = stage_times(context, MINI_RUN)
         low, high = sum(time.low for time in times), sum(time.high for time in times)

@@ -69,6 +69,7 @@ OBJECTIVES_INFO_FILE = "objectives.json"  # the verdict on each
 
 # Of what a resume needs.
 DATA_FILE = "data.json"  # the fingerprint of the data
+PRECISION_FILE = "precision.json"  # which precision was measured to be faster, model by model
 REPORT_SUMS_FILE = "report-sums.json"  # SHA-256 of the report, its figures and its tables
 LOCK_FILE = "lock"
 OWNER_FILE = "owner.json"  # who holds the lock

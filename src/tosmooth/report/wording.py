@@ -18,6 +18,7 @@ from tosmooth.untrusted import is_folder_name
 from tosmooth.words import answer
 from tosmooth.words.conclusions import conclusions
 from tosmooth.words.numbers import count_of
+from tosmooth.words.precision import precision_in_words
 from tosmooth.words.students import how_fast, how_mixed
 from tosmooth.words.teachers import how_trained
 from tosmooth.words.wording import Wording
@@ -144,6 +145,7 @@ def how_it_was_run(files: StudyFiles) -> list[tuple[str, str]]:
     items += [("notes on the data", note) for note in _texts(files.environment.get("notes"))]
     for key, word in ENVIRONMENT_WORDS.items():
         value = files.environment.get(key)
+        value = precision_in_words(value) if key in {"precision", "teacher_precision"} else value
         items.append((word, duration(float(value)) if key == "seconds" and value is not None else value))
     items += [(key, value) for key, value in files.environment.items() if key not in NOT_LISTED]
     return [(word, str(value)) for word, value in items if value not in (None, "", {})]

@@ -37,6 +37,7 @@ from tosmooth.search.teacher_reuse import take_over_teachers
 from tosmooth.study.context import Context
 from tosmooth.study.given_outputs import refuse_outputs
 from tosmooth.study.plan import Cell
+from tosmooth.study.precision_trial import settle_precision
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
 from tosmooth.study.results import read_test_of
@@ -109,6 +110,7 @@ def run_search(
         if taken:
             shown.note(f"teachers {', '.join(taken)} are those of {root / config.name.removesuffix(SUFFIX)}")
         search.run()
+        settle_precision(context)  # which an earlier run may have done
         processes.on_main(lambda: write_environment(context, started, time.perf_counter() - clock))
         return SearchResult(context.directory.path, search.record)
 

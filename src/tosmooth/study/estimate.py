@@ -22,14 +22,18 @@ from tosmooth.losses.objectives import find_objective
 from tosmooth.models.last_layer import find_last_layer
 from tosmooth.study.context import Context
 from tosmooth.study.decoded_images import may_decode_once
+from tosmooth.study.kinds import Kind
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.precision import precision_facts
+from tosmooth.study.precision_trial import as_settled
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import check_analysis
 from tosmooth.study.teacher_answers import LIVE_FOR_MIXED, most_held
 from tosmooth.study.timing import Speed, Timing
-from tosmooth.study.workload import Kind, Stage, student_groups, workload
+from tosmooth.study.workload import Stage, student_groups, workload
 from tosmooth.training.checkpoint import KEPT
 from tosmooth.training.optimization import copies_of_weights
+from tosmooth.words.precision import precision_in_words
 
 FLOAT, DOUBLE, HALF = 4, 8, 2  # bytes
 REPORT_BYTES = 5_000_000  # report, figures and tables; measured on small studies
@@ -171,7 +175,7 @@ def estimate_study(
         TosmoothError: anything that would stop the study before its first step: data, models, configuration.
     """
     with progress or StudyProgress() as shown:
-        context = Context.join(config, Path(root), shown, check_analysis)
+        context = as_settled(Context.join(config, Path(root), shown, check_analysis))
         if context.compute.processes.world > 1:
             raise ConfigError(["--dry-run: measures one process; start it without torchrun"])
         shown.stage("mini-run: real batches, a few real steps")
@@ -181,7 +185,7 @@ def estimate_study(
             name=config.name,
             path=str(context.directory.path),
             device=context.compute.device.type,
-            precision=context.compute.precision,
+            precision=precision_in_words(precision_facts(context)["precision"]) or "",
             samples=context.task.samples,
             splits={n: len(getattr(context.data, n)) for n in ("train", "validation", "test")},
             classes=context.data.num_outputs,
@@ -208,7 +212,7 @@ def stage_times(context: Context, seconds: float) -> tuple[list[StageTime], dict
     """
     devices = [context.compute.device] if context.compute.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        timing, stages = Timing(context, seconds), workload(context)
+        timing, stages = Timing(as_settled(context), seconds), workload(context)
         speeds = timing.measure({kind for stage in stages for kind in stage.work})
     return [_time(context, stage, speeds) for stage in stages], speeds, timing.notes
 

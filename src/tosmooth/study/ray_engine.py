@@ -24,6 +24,7 @@ from tosmooth.folder.paths import WORKERS, StudyDirectory
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell
+from tosmooth.study.precision_trial import measures_precision, settle_precision
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.stages import train_students, train_teachers
 from tosmooth.study.teacher_answers import StudyTeaching
@@ -35,10 +36,11 @@ REPORT_SECONDS = 0.5
 
 
 class Job(NamedTuple):
-    """A piece of work for one worker: a teacher, its stored logits or translations, or a group of students."""
+    """A piece of work for one worker: which precision is faster, a teacher, its stored logits or translations, or a
+    group of students."""
 
     key: str
-    stage: str  # "teacher", "logits", "sequences" or "students"
+    stage: str  # "precision", "teacher", "logits", "sequences" or "students"
     names: tuple[str, ...]
 
 
@@ -93,6 +95,8 @@ def train_with_ray(address: str | None) -> Callable[[Context], None]:
             board = ray.remote(num_cpus=0, scheduling_strategy=here)(_Board).remote()
             each = _resources(ray, context.config)
             with context.stopping.deferred():  # an exception out of Ray's compiled code would arrive as another one
+                if measures_precision(context.config):  # on a worker, whose device may not be this machine's
+                    _run_jobs(ray, context, [Job("precision", "precision", ())], board, each)
                 if context.plan.trials:
                     for jobs in jobs_of(context, _room(ray, each), context.plan.trials):
                         _run_jobs(ray, context, jobs, board, each)
@@ -283,6 +287,9 @@ def _work(job: Job, config: str, root: str, folder: str, board: Any) -> None:
 
 
 def _do(context: Context, job: Job) -> None:
+    if job.stage == "precision":
+        settle_precision(context)
+        return
     teaching = StudyTeaching(context)
     teachers = [teacher for teacher in context.plan.teachers if teacher.name in job.names]
     if job.stage == "teacher":

@@ -34,6 +34,8 @@ from tosmooth.study.given_outputs import refuse_outputs
 from tosmooth.study.later_seeds import facts_of
 from tosmooth.study.objectives import write_objectives
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.precision import precision_facts
+from tosmooth.study.precision_trial import settle_precision
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import analyse_projection, given_classes
 from tosmooth.study.results import (
@@ -93,6 +95,7 @@ def run_study(
             train_until_sure(context, until_sure)
         else:
             (train or train_grid)(context)
+        settle_precision(context)  # which others may have done, or an earlier run
         context = context.at_own_rates()
         done = on_main(lambda: require_finished(context))
 
@@ -229,4 +232,5 @@ def write_environment(
     # What a reader must know of the data before trusting a figure: where they are from, how they were split.
     notes = {"notes": list(context.data.notes)}
     speed = {} if milliseconds is None else {"milliseconds_per_image": dict(milliseconds)}
-    write_json(path, describe_environment(context.compute) | taught | times | speed | notes)
+    ran = describe_environment(context.compute) | precision_facts(context)
+    write_json(path, ran | taught | times | speed | notes)

@@ -29,6 +29,7 @@ from tosmooth.study.decoded_images import decode_once
 from tosmooth.study.given_outputs import record_outputs
 from tosmooth.study.measuring import Measuring
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.precision_trial import settle_precision
 from tosmooth.study.teacher_answers import StudyTeaching, most_held, student_views
 from tosmooth.study.trainees import new_trainee
 from tosmooth.training.checkpoint import BEGINNING, Position
@@ -210,6 +211,7 @@ class _Work:
 def _train(context: Context, owners: Sequence[Teacher | Cell], work: _Work) -> None:
     """Train models to the end of `work.epochs`, each from its newest checkpoint; those at one point together."""
     decode_once(context)
+    settle_precision(context)
     names = [owner.name for owner in owners]
     saved = context.compute.processes.on_main(lambda: context.checkpoints.newest(names))
     lost = context.compute.processes.on_main(lambda: _lost_weights(context, owners, saved))

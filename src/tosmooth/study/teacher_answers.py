@@ -23,6 +23,8 @@ from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.given_outputs import outputs_of
 from tosmooth.study.plan import Teacher
+from tosmooth.study.precision import compute_to_ask
+from tosmooth.study.precision_trial import settle_precision
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, GivenTeachers, LiveTeachers, Teaching, fill
 
@@ -76,6 +78,7 @@ class StudyTeaching:
             CacheError: a cache is another teacher's, damaged, or cannot be written.
         """
         context, views = self._context, self._context.stored_views
+        settle_precision(context)
         if context.config.teacher.outputs:
             logits = self._outputs.train.to(context.compute.device)
             return GivenTeachers({teacher.name: logits for teacher in teachers})
@@ -87,7 +90,8 @@ class StudyTeaching:
                 self._hold(self._stored[teacher.name].cache)
         names = [teacher.name for teacher in teachers]
         if views is None:
-            return LiveTeachers({name: self._live[name] for name in names}, context.compute, fused=context.fused_loss)
+            live = {name: self._live[name] for name in names}
+            return LiveTeachers(live, compute_to_ask(context), fused=context.fused_loss)
         return CachedTeachers({name: self._stored[name] for name in names}, fused=context.fused_loss)
 
     def _hold(self, cache: TeacherCache) -> None:
@@ -132,7 +136,7 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
         samples=len(context.taught),
         content="logits" if head is None else "features",
         width=model.num_classes if head is None else head.in_features,
-        precision=context.compute.teacher_precision,
+        precision=compute_to_ask(context).teacher_precision,
     )
     folder = cache_directory(context) / f"{path_safe(model.name)}-{stamp.key}"
     cache = TeacherCache(folder, stamp, batch_size=context.config.compute.eval_batch_size)
@@ -147,7 +151,8 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
     context.progress.stage(f"storing the logits of teacher {teacher.name}", epochs=views, cost=cost)
     progress = context.progress
     try:
-        fill(cache, model, batches, context.compute, layer=layer_name, on_batch=progress.batch, note=progress.note)
+        compute = compute_to_ask(context)
+        fill(cache, model, batches, compute, layer=layer_name, on_batch=progress.batch, note=progress.note)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

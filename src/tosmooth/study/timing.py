@@ -28,9 +28,10 @@ from tosmooth.models.image_model import ImageModel
 from tosmooth.models.names import published_size
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
+from tosmooth.study.kinds import READ, READ_FOR_EVALUATION, Kind
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.precision import compute_to_ask
 from tosmooth.study.trainees import is_distilled, new_trainee
-from tosmooth.study.workload import READ, READ_FOR_EVALUATION, Kind
 from tosmooth.training.compute import Compute
 from tosmooth.training.evaluation import evaluate
 from tosmooth.training.forward import Answer, SharedInputs
@@ -159,7 +160,7 @@ class Timing:
             wanted = config.student.batch_size if context.stored_views is None else config.compute.eval_batch_size
         least = FEWEST_IMAGES if self._of_images else max(wanted // 4, context.task.longest_sample(config))
         size = min(wanted, least)
-        loop, model = self._loop(kind)
+        loop, model = self.loop(kind)
         deadline = time.perf_counter() + seconds
         found: Speed | None = None
         while True:
@@ -184,7 +185,7 @@ class Timing:
                 return found
             size = largest
 
-    def _loop(self, kind: Kind) -> tuple[Loop, StudyModel]:
+    def loop(self, kind: Kind) -> tuple[Loop, StudyModel]:
         """The study's own loop for a kind of work, to be given batches; and the model in it."""
         context, compute = self._context, self._context.compute
         owners: tuple[Teacher | Cell, ...] = context.plan.teachers if kind.role == "teacher" else context.plan.students
@@ -215,7 +216,7 @@ class Timing:
         """The teacher of the first cell of any student; of one that is known by its outputs, a model with as many."""
         context, first = self._context, self._context.plan.teachers[0]
         model = context.compute.place(self._model(context.plan.cells[0] if context.config.teacher.outputs else first))
-        return LiveTeachers({first.name: model}, context.compute, fused=context.fused_loss), model
+        return LiveTeachers({first.name: model}, compute_to_ask(context), fused=context.fused_loss), model
 
     def _model(self, owner: Teacher | Cell) -> StudyModel:
         """The architecture, with random weights, that sees images in the size that published weights would."""
@@ -273,6 +274,14 @@ class _Turns(Batches):
         elif device.type == "mps":
             torch.mps.synchronize()
         return time.perf_counter()
+
+
+def seconds_of_turn(loop: Loop, batch: Batch, compute: Compute) -> float:
+    """Seconds that a loop takes for a batch: the fastest of three turns after one that is not timed, or of fewer."""
+    turns = _Turns(batch, compute, nullcontext, TURNS, time.perf_counter() + SHORTEST)
+    with suppress(_Enough):
+        loop(turns)
+    return turns.fastest
 
 
 class _AskedOnce(Teaching):

@@ -9,6 +9,7 @@ from tosmooth.folder.columns import column
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.precision import compute_to_train
 from tosmooth.training.loss_functions import LossFunction, distillation_from, label_smoothing_loss
 from tosmooth.training.trainee import Trainee
 
@@ -34,7 +35,7 @@ def new_trainee(
         model=model,
         loss_function=_loss(context, owner),
         config=section,
-        compute=context.compute,
+        compute=compute_to_train(context, owner),
         seed=owner.seed,
         steps_per_epoch=len(context.training_batches(section, owner.seed, split=split)),
         folder=context.folder(owner),

@@ -5,26 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from tosmooth.config.schema import TrainingConfig
 from tosmooth.data.batches import Batches
 from tosmooth.study.context import Context
+from tosmooth.study.kinds import READ, READ_FOR_EVALUATION, Kind
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.stages import group_size, of_same_batches
 from tosmooth.study.teacher_smoothing_views import FEWEST_IMAGES, IMAGES_PER_CLASS
 from tosmooth.training.trainee import averaged_epochs
-
-
-class Kind(NamedTuple):
-    """What is done with a sample: it is read, trains a model, a frozen teacher is asked about it, or a model judged."""
-
-    what: Literal["read", "read for evaluation", "train", "ask", "evaluate"]
-    role: Literal["teacher", "student", ""]
-    model: str  # whose; empty of reading
-
-
-READ, READ_FOR_EVALUATION = Kind("read", "", ""), Kind("read for evaluation", "", "")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tosmooth.data.batches import Batch
 from tosmooth.errors import ConfigError, ModelError
 from tosmooth.memory import free_memory
 from tosmooth.models.study_model import StudyModel
-from tosmooth.training.device import exact_float32, find_device, has_bf16
+from tosmooth.training.device import computes_in_bf16, exact_float32, find_device, has_bf16
 from tosmooth.training.graphs import Graphs, no_graphs
 from tosmooth.training.processes import Processes, lost_peers
 
@@ -74,7 +74,7 @@ class Compute:
 
     @classmethod
     def from_config(cls, config: ComputeConfig) -> Compute:
-        """Resolve `auto` against this machine.
+        """Resolve `auto` against this machine; `measured` counts as `auto` until a study has measured.
 
         Raises:
             ConfigError: the device asked for is not there, or something asked for is not to be had on it.
@@ -92,13 +92,12 @@ class Compute:
         if config.sync_batchnorm and device.type != "cuda":
             raise ConfigError(["compute.sync_batchnorm: true needs GPUs; on CPUs statistics are those of each process"])
         precision, teacher_precision = config.precision, config.teacher_precision
-        if precision == "auto":
+        if precision not in {"float32", "bf16"}:
             precision = "bf16" if has_bf16(device) else "float32"
-        if teacher_precision == "auto":
+        if teacher_precision not in {"float32", "bf16"}:
             # A frozen teacher only runs forward, which bf16 halves on CPUs that have the instructions (others emulate
             # it, slowly). Training gains less there, so models in training stay in float32 unless asked.
-            native = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
-            teacher_precision = "bf16" if precision == "bf16" or native else "float32"
+            teacher_precision = "bf16" if precision == "bf16" or computes_in_bf16(device) else "float32"
         compiled = config.compile == "on"
         graphs = Graphs(no_graphs(device, processes.world, compiled)) if config.graphs == "auto" else None
         return cls(

@@ -65,6 +65,11 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device computes in bf16 itself, be it a GPU or a CPU: others emulate it, more slowly than float32."""
+    return has_bf16(device) or (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported())
+
+
 def exact_float32() -> None:
     """Make float32 mean float32 on GPUs, in this process: PyTorch's convolutions round to TF32's 10 bits otherwise."""
     torch.backends.cuda.matmul.allow_tf32 = False
