@@ -22,7 +22,7 @@ from tosmooth.study import measuring, teacher_answers
 from tosmooth.study.context import Context
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.stages import students_that_fit, train_teachers
-from tosmooth.study.teacher_answers import StudyTeaching, head_to_apply, most_held
+from tosmooth.study.teacher_answers import StudyTeaching, head_to_apply, most_held, student_views
 from tosmooth.training.compute import Compute
 from tosmooth.training.forward import SharedInputs
 from tosmooth.training.teacher_cache import Stamp, TeacherCache
@@ -258,6 +258,37 @@ def test_a_head_that_is_not_the_whole_of_it_is_not_applied_to_stored_features(
     assert head_to_apply(context, model, "backbone.fc", model.backbone.fc) is model.backbone.fc
     model.backbone = TwoHeads(model.backbone).eval()
     assert head_to_apply(context, model, "backbone.fc", model.backbone.fc) is None
+
+
+@pytest.mark.parametrize("cache", ["off", "1"])
+def test_folded_teachers_answer_alike_and_are_measured_as_they_are(
+    one_seed: dict[str, Any], tmp_path: Path, cache: str
+) -> None:
+    """And what is stored of them is in a folder of its own; so is what bf16 answers, with a last layer in float32."""
+    one_seed["data"] |= {"limit_train": 120, "limit_test": 40}
+    one_seed["teacher"] |= {"label_smoothing": [0.0], "epochs": 1}
+    said, records, stamps = [], [], []
+    for settings in (["fold_teachers=false"], ["fold_teachers=true"], ["teacher_precision=bf16"]):
+        root = tmp_path / settings[0]
+        config = load_config(one_seed, [f"compute.{one}" for one in settings] + [f"cache={cache}"])
+        with StudyProgress(Console(quiet=True)) as progress, Context.open(config, root, progress) as context:
+            train_teachers(context)
+            teachers = context.plan.teachers
+            views = student_views(context, 0)
+            batch = context.compute.put(next(context.training_batches(config.student, 0, views).epoch(0)))
+            (answer,) = StudyTeaching(context).of(teachers).answers(batch, SharedInputs(batch.inputs)).values()
+            said.append(answer)
+            records.append(context.read_record(teachers[0]))
+        stamps += [json.loads(path.read_text(encoding="utf-8"))["stamp"] for path in root.rglob("stamp.json")]
+    plain, fast, half = said
+    assert (plain - fast).norm() < 1e-3 * plain.norm()  # stored ones are rounded to float16
+    assert (plain - half).norm() < 0.02 * plain.norm()
+    assert not torch.equal(half, half.bfloat16().float())
+    assert cache != "off" or not torch.equal(plain, fast)
+    assert records[0] == records[1]
+    precisions = ["float32", "float32, folded", "bf16, last layer float32"]
+    assert [stamp.pop("precision") for stamp in stamps] == ([] if cache == "off" else precisions)
+    assert all(stamp == stamps[0] for stamp in stamps)
 
 
 @pytest.mark.slow

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from tosmooth.errors import ModelError, did_you_mean
 
@@ -85,6 +86,21 @@ def final_layers(model: nn.Module, num_classes: int | None = None) -> dict[str, 
             break
         found.insert(0, holders[position])
     return dict(found)  # type: ignore[arg-type]
+
+
+def keep_float32(layer: LinearLayer) -> None:
+    """Have a last layer compute in float32 under autocast as well: what it says is not rounded to bf16's 8 bits."""
+    layer.register_forward_hook(_in_float32, with_kwargs=True)
+
+
+def _in_float32(
+    layer: nn.Module, inputs: tuple[Any, ...], named_inputs: dict[str, Any], output: Tensor
+) -> Tensor | None:
+    if output.dtype == torch.float32:
+        return None
+    entering: Tensor = inputs[0] if inputs else named_inputs["input"]
+    with torch.autocast(output.device.type, enabled=False):
+        return layer.forward(entering.float())  # type: ignore[no-any-return, operator]
 
 
 def _inputs(layer: nn.Module) -> int:

@@ -54,7 +54,8 @@ class Stamp:
         samples: N.
         content: "logits", or "features" where those are fewer.
         width: numbers in a row, K or D.
-        precision: of the teacher's forward pass, "float32" or "bf16".
+        precision: of the teacher's forward pass: "float32", or "bf16" with its last layer's; and whether batch
+            normalisation was folded.
         format: of the files.
     """
 
