@@ -1,6 +1,7 @@
 """Images of a folder, decoded once or each time: how many a second the loader brings, in processor time.
 
-JPEGs of 500 × 375, as photographs of ImageNet mostly are, made of smooth noise; both ways take turns.
+JPEGs of 500 × 375, as photographs of ImageNet mostly are; both ways take turns. They are pieces of the photographs of
+Debian's package `mate-backgrounds` where it is installed, else smooth noise.
 
     python -m benchmarks.decoding
 """
@@ -11,6 +12,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,18 +29,46 @@ from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.training.compute import Compute
 
 SIZE = (500, 375)
+PHOTOGRAPHS = Path("/usr/share/backgrounds/mate/nature")  # of the package
 
 
-def photographs(root: Path, count: int) -> FileSplit:
-    """JPEGs at quality 90 with edges and gradients: they take about as long to decode as photographs of their size."""
-    paths = []
+def photographs(root: Path, count: int, classes: int = 1) -> FileSplit:
+    """JPEGs at quality 90, in a folder for each class."""
+    paths, labels = [], [number % classes for number in range(count)]
+    for number, picture in enumerate(_pieces(count) if PHOTOGRAPHS.is_dir() else _generated(count)):
+        paths.append(root / str(labels[number]) / f"{number}.jpg")
+        paths[-1].parent.mkdir(exist_ok=True)
+        picture.save(paths[-1], quality=90)
+    return FileSplit(paths, labels, root)
+
+
+def made_of(files: FileSplit) -> str:
+    """What they are made of, and how large they are, for notes."""
+    size = sum(path.stat().st_size for path in files.paths) / len(files) / 1000
+    what = "pieces of photographs (mate-backgrounds)" if PHOTOGRAPHS.is_dir() else "made of smooth noise"
+    return f"{what}, {size:.0f} kB each"
+
+
+def _pieces(count: int) -> Iterator[Image.Image]:
+    """Pieces of photographs, of any size that is not enlarged."""
+    whole = [Image.open(path).convert("RGB") for path in sorted(PHOTOGRAPHS.glob("*.jpg"))]
+    whole = [photograph for photograph in whole if photograph.width >= SIZE[0] and photograph.height >= SIZE[1]]
+    for number in range(count):
+        photograph, random = whole[number % len(whole)], np.random.default_rng(number)
+        scale = random.uniform(1, min(photograph.width / SIZE[0], photograph.height / SIZE[1]))
+        width, height = round(scale * SIZE[0]), round(scale * SIZE[1])
+        left = int(random.integers(0, photograph.width - width, endpoint=True))
+        top = int(random.integers(0, photograph.height - height, endpoint=True))
+        yield photograph.resize(SIZE, Image.Resampling.LANCZOS, (left, top, left + width, top + height))
+
+
+def _generated(count: int) -> Iterator[Image.Image]:
+    """Edges and gradients: they take about as long to decode as photographs of their size."""
     for number in range(count):
         noise = np.random.default_rng(number).integers(0, 256, (24, 32, 3), dtype=np.uint8)
         fine = np.random.default_rng(count + number).integers(-12, 13, (SIZE[1], SIZE[0], 1))
         large = np.asarray(Image.fromarray(noise).resize(SIZE, Image.Resampling.BICUBIC), dtype=np.int64)
-        paths.append(root / f"{number}.jpg")
-        Image.fromarray((large + fine).clip(0, 255).astype(np.uint8)).save(paths[-1], quality=90)
-    return FileSplit(paths, [0] * count, root)
+        yield Image.fromarray((large + fine).clip(0, 255).astype(np.uint8))
 
 
 def stored(files: FileSplit, folder: Path) -> tuple[FileSplit, float]:
@@ -102,8 +132,8 @@ def main() -> None:
             result.add(name, round(count / plain), round(count / stored_), statistics.median(ratios), low_high)
         size = sum(path.stat().st_size for path in Path(folder, "store").glob("*.bin")) / arguments.images
         result.notes.append(
-            f"processor time of one thread, no loader processes; filling takes {1000 * filling / arguments.images:.1f} "
-            f"ms and {size / 1e6:.2f} MB an image"
+            f"processor time of one thread, no loader processes; JPEGs {made_of(files)}; filling takes "
+            f"{1000 * filling / arguments.images:.1f} ms and {size / 1e6:.2f} MB an image"
         )
         result.finish(Compute.from_config(ComputeConfig(device="cpu")))
 

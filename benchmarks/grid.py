@@ -48,7 +48,10 @@ def compare(work: Workload, mode: str, repeats: int, result: Result, *, single: 
     candidates = {}
     for name in OURS[mode]:
         students, teachers = name.split("/")
-        candidates[name] = Ours(work, compute_of(precision=students, teacher_precision=teachers))
+        compute = compute_of(precision=students, teacher_precision=teachers)
+        for workers in (0,) if work.files is None else (0, 2):  # images in memory need no loader
+            shown = name if work.files is None else f"{name}, {workers} workers"
+            candidates[shown] = Ours(work, compute, workers)
     tries = 2 if single else 1  # a heavy cell takes long enough to be judged by one run
     own = fastest("tosmooth", {name: lambda c=c: c.live(GRID[:1]) for name, c in candidates.items()}, tries)
     ours = candidates[own]
@@ -66,6 +69,8 @@ def compare(work: Workload, mode: str, repeats: int, result: Result, *, single: 
     fill_seconds = time.perf_counter() - started
 
     runs: dict[str, Callable[[], None]] = {"live": ours.live, "cached": ours.cached}
+    if work.files is not None:
+        runs["live, images decoded"] = lambda: ours.live(split=ours.ready)
     for peer, run in GRIDS.items():
         runs[peer] = lambda run=run, peer=peer: run(work, GRID, settings[peer], device)
     if single:
@@ -88,8 +93,9 @@ def compare(work: Workload, mode: str, repeats: int, result: Result, *, single: 
         result.add(work.name, mode, shown, str(setting), statistics.median(seconds[name]), spread, ratio)
     saved = statistics.median(seconds["live"]) - statistics.median(seconds["cached"])
     pays = f"pays after {fill_seconds / saved:.1f} such grids" if saved > 0 else "does not pay here"
+    filled = "2 teachers × 2 views" if work.files is None else "images decoded, 2 teachers × 2 views"
     result.notes.append(
-        f"{work.name}, {mode}: filling the cache (2 teachers × 2 views) took {fill_seconds:.2f} s; it saves "
+        f"{work.name}, {mode}: filling the cache ({filled}) took {fill_seconds:.2f} s; it saves "
         f"{saved:.2f} s a grid of {work.epochs} epoch(s), so it {pays}"
     )
 

@@ -13,8 +13,11 @@ import torch
 from torch import nn
 
 from benchmarks.common import synchronize
+from benchmarks.decoding import stored
 from benchmarks.workload import TEACHERS, TEMPERATURES, Workload
 from tosmooth.config.schema import DataConfig, StudentConfig
+from tosmooth.data.base import TensorSplit
+from tosmooth.data.files import FileSplit
 from tosmooth.data.pipeline import ImagePipeline
 from tosmooth.data.views import EachView, StoredViews
 from tosmooth.training.compute import Compute
@@ -42,11 +45,17 @@ class Ours:
     Args:
         work: data and models.
         compute: device and precision.
+        workers: loader processes, of images in files.
+
+    Attributes:
+        ready: the images as a later study finds them: those of files are decoded, once `fill` has done it.
     """
 
-    def __init__(self, work: Workload, compute: Compute) -> None:
+    def __init__(self, work: Workload, compute: Compute, workers: int = 0) -> None:
         self.work, self.compute = work, compute
-        self.pipeline = ImagePipeline(DataConfig(train_augmentation="flip"), compute.device)
+        data = DataConfig(train_augmentation=work.augmentation, image_size=work.side, workers=workers)
+        self.pipeline = ImagePipeline(data, compute.device)
+        self.ready: TensorSplit | FileSplit = work.split
         self.teachers = {name: compute.place(copy.deepcopy(model)) for name, model in work.teachers.items()}
         self.folder = Path(tempfile.mkdtemp(prefix="tosmooth-bench-"))
         self.stored: Teaching | None = None
@@ -54,26 +63,29 @@ class Ours:
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def live(self, cells: Cells = GRID) -> None:
-        """The cells with their teachers running."""
+    def live(self, cells: Cells = GRID, split: TensorSplit | FileSplit | None = None) -> None:
+        """The cells with their teachers running; images from a split that may lie ready, None: as they come."""
         needed = {teacher for teacher, _ in cells}
         teaching = LiveTeachers({name: self.teachers[name] for name in needed}, self.compute)
-        self._train(cells, [distillation_from(t, temperature, "hinton", 0.0) for t, temperature in cells], teaching)
+        losses = [distillation_from(t, temperature, "hinton", 0.0) for t, temperature in cells]
+        self._train(cells, losses, teaching, split=split)
 
     def fill(self) -> None:
-        """Store both teachers' logits on both outcomes of the flip."""
+        """Decode image files, and store both teachers' logits on two views: both outcomes of a flip, or two crops."""
+        if self.work.files is not None:
+            self.ready, _ = stored(self.work.files, self.folder / f"images-{time.perf_counter_ns()}")
         found = {}
         for name, model in self.teachers.items():
             digest = weights_digest(model)
             count = len(self.work.labels)
             stamp = Stamp(
-                model.name, digest, "bench", "flip", "outcomes", None, 2, 0, count, "logits", 10,
+                model.name, digest, "bench", self.work.augmentation, "bench", None, 2, 0, count, "logits", 10,
                 self.compute.teacher_precision,
             )  # fmt: skip
             folder = self.folder / f"{name}-{time.perf_counter_ns()}"
             cache = TeacherCache(folder, stamp, batch_size=min(500, 4 * self.work.batch_size))
             views = EachView(2, 0)
-            batches = self.pipeline.in_order(self.work.split, batch_size=cache.batch_size, views=views)
+            batches = self.pipeline.in_order(self.ready, batch_size=cache.batch_size, views=views)
             fill(cache, model, batches, self.compute)
             found[name] = CachedTeacher(cache)
         self.stored = CachedTeachers(found)
@@ -81,13 +93,18 @@ class Ours:
     def cached(self, cells: Cells = GRID) -> None:
         """The cells from stored logits."""
         losses = [distillation_from(t, temperature, "hinton", 0.0) for t, temperature in cells]
-        self._train(cells, losses, self.stored, StoredViews(2, 0, seed=0))
+        self._train(cells, losses, self.stored, StoredViews(2, 0, seed=0), self.ready)
 
     def _train(
-        self, cells: Cells, losses: Sequence[LossFunction], teaching: Teaching | None, views: StoredViews | None = None
+        self,
+        cells: Cells,
+        losses: Sequence[LossFunction],
+        teaching: Teaching | None,
+        views: StoredViews | None = None,
+        split: TensorSplit | FileSplit | None = None,
     ) -> None:
         work = self.work
-        batches = self.pipeline.training(work.split, batch_size=work.batch_size, seed=0, views=views)
+        batches = self.pipeline.training(split or work.split, batch_size=work.batch_size, seed=0, views=views)
         config = StudentConfig(
             model=work.student, epochs=work.epochs, batch_size=work.batch_size, optimizer=work.optimizer,
             schedule=work.schedule,

@@ -1,7 +1,7 @@
 """The peers, from their packages, one cell after the other, driven as their own training scripts drive them.
 
-Both get a data set that hands out PIL images, as torchvision's do, a flip, and their own collation. Neither evaluates
-nor writes checkpoints here.
+Both get a data set that hands out PIL images, as torchvision's do, a flip, and their own collation. Of files each has
+the data set and the random crops of its own scripts. Neither evaluates nor writes checkpoints here.
 
 timm: `create_loader` with its prefetcher, `LogitDistillationTask`, `create_optimizer_v2` and a cosine schedule per
 step, as in its `train.py`.
@@ -32,6 +32,7 @@ from torchdistill.common.constant import def_logger
 from torchdistill.core.distillation import get_distillation_box
 from torchdistill.misc.log import MetricLogger, SmoothedValue
 from torchvision import transforms
+from torchvision.datasets import ImageFolder
 
 from benchmarks.ours import Cells
 from benchmarks.workload import Workload
@@ -102,13 +103,15 @@ def timm_grid(work: Workload, cells: Cells, setting: Setting, device: torch.devi
     for teacher, temperature in cells:
         student = setting.place(TimmModel(work.build(work.student, 0).backbone, work.channels), device)
         loader = timm.data.create_loader(
-            PilImages(work), input_size=tuple(work.images.shape[1:]), batch_size=work.batch_size, is_training=True,
-            no_aug=True, mean=(0.5,) * work.channels, std=(0.5,) * work.channels, num_workers=setting.workers,
-            device=device, persistent_workers=setting.workers > 0,
+            PilImages(work) if work.files is None else timm.data.ImageDataset(str(work.files.root)),
+            input_size=work.shape, batch_size=work.batch_size, is_training=True, no_aug=work.files is None,
+            color_jitter=None, interpolation="bilinear", mean=(0.5,) * work.channels, std=(0.5,) * work.channels,
+            num_workers=setting.workers, device=device, persistent_workers=setting.workers > 0,
         )  # fmt: skip
-        # The recipe's augmentation is a flip and nothing else, which is less work than timm's own random crops.
-        to_numpy = loader.dataset.transform.transforms[-1]
-        loader.dataset.transform = transforms.Compose([transforms.RandomHorizontalFlip(), to_numpy])
+        if work.files is None:
+            # The recipe's augmentation is a flip and nothing else, which is less work than timm's own random crops.
+            to_numpy = loader.dataset.transform.transforms[-1]
+            loader.dataset.transform = transforms.Compose([transforms.RandomHorizontalFlip(), to_numpy])
         task = LogitDistillationTask(
             student, teachers[teacher], criterion=nn.CrossEntropyLoss(), task_loss_weight=0.0, temperature=temperature,
             device=device, verbose=False,
@@ -139,6 +142,7 @@ def torchdistill_grid(work: Workload, cells: Cells, setting: Setting, device: to
     channels = work.channels
     pixels = transforms.Compose(
         [
+            *([] if work.side is None else [transforms.RandomResizedCrop(work.side)]),
             transforms.RandomHorizontalFlip(),
             transforms.ToTensor(),
             transforms.Normalize((0.5,) * channels, (0.5,) * channels),
@@ -147,7 +151,8 @@ def torchdistill_grid(work: Workload, cells: Cells, setting: Setting, device: to
     for teacher, temperature in cells:
         student = setting.place(work.build(work.student, 0).backbone, device)
         config = _torchdistill_config(work, temperature, setting)
-        images_of = {"train": PilImages(work, pixels)}
+        in_memory = work.files is None
+        images_of = {"train": PilImages(work, pixels) if in_memory else ImageFolder(str(work.files.root), pixels)}
         box = get_distillation_box(teachers[teacher], student, images_of, config, device, None, False, 1)
         for epoch in range(work.epochs):
             teachers[teacher].eval()

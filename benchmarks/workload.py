@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from tosmooth.config.training import OptimizerConfig, ScheduleConfig
 from tosmooth.data.base import TensorSplit
+from tosmooth.data.files import FileSplit
 from tosmooth.data.registry import load_image_data
 from tosmooth.models.build import ImageModel, build_image_model
 
@@ -25,22 +26,25 @@ class Workload:
 
     Attributes:
         name: in the tables.
-        images: uint8 (N, C, H, W).
-        labels: (N,).
+        split: images and labels, in memory or in files.
         teacher: model name.
         student: model name.
         batch_size: images a step.
         epochs: passes over the images.
+        learning_rate: of the students.
+        augmentation: how images are varied, "flip" or "imagenet".
+        side: of the crop in pixels; None where images stay as they are.
     """
 
     name: str
-    images: Tensor
-    labels: Tensor
+    split: TensorSplit | FileSplit
     teacher: str
     student: str
     batch_size: int
     epochs: int = 1
     learning_rate: float = 0.1
+    augmentation: str = "flip"
+    side: int | None = None
     schedule = ScheduleConfig(name="cosine", warmup_epochs=0.5)
 
     @property
@@ -48,18 +52,33 @@ class Workload:
         return OptimizerConfig(name="sgd", learning_rate=self.learning_rate, nesterov=True, weight_decay=5e-4)
 
     @property
-    def split(self) -> TensorSplit:
-        return TensorSplit(self.images, self.labels, "train")
+    def images(self) -> Tensor:
+        """Of a split in memory: uint8 (N, C, H, W)."""
+        assert isinstance(self.split, TensorSplit)
+        return self.split.images
+
+    @property
+    def labels(self) -> Tensor:
+        return self.split.labels
+
+    @property
+    def files(self) -> FileSplit | None:
+        """The split, where it is one of files."""
+        return self.split if isinstance(self.split, FileSplit) else None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of what models see."""
+        return tuple(self.images.shape[1:]) if self.side is None else (3, self.side, self.side)
 
     @property
     def channels(self) -> int:
-        return int(self.images.shape[1])
+        return self.shape[0]
 
     def build(self, name: str, seed: int) -> ImageModel:
         """A model of this grid; the small ones as in the default recipe."""
         kwargs = {"stem_stride": 2} if ":" not in name else {}
-        side = int(self.images.shape[-1])
-        return build_image_model(name, 10, channels=self.channels, image_size=side, kwargs=kwargs, seed=seed)
+        return build_image_model(name, 10, channels=self.channels, image_size=self.shape[-1], kwargs=kwargs, seed=seed)
 
     @cached_property
     def teachers(self) -> dict[str, ImageModel]:
@@ -74,16 +93,22 @@ class Workload:
 def default_grid(images: int) -> Workload:
     """The default recipe's data, models and batch size; whole batches only, as timm's loader drops the rest."""
     pixels, labels = _fashion_mnist(max(BATCH, images - images % BATCH))
-    return Workload("default recipe", pixels, labels, "resnet20", "resnet8", BATCH)
+    return Workload("default recipe", TensorSplit(pixels, labels, "train"), "resnet20", "resnet8", BATCH)
 
 
 def heavy_grid(student: str, steps: int) -> Workload:
     """A ResNet-50 teacher on 96-pixel RGB images; `student` is a timm or torchvision name."""
     pixels, labels = _fashion_mnist(16 * steps)
     large = F.interpolate(pixels.float(), size=(96, 96), mode="bilinear").round().to(torch.uint8)
-    images, name = large.repeat(1, 3, 1, 1), f"ResNet-50 → {student}"
+    split, name = TensorSplit(large.repeat(1, 3, 1, 1), labels, "train"), f"ResNet-50 → {student}"
     # The peers' loops have no warm-up: at 0.1 a fresh MobileNet diverges.
-    return Workload(name, images, labels, "torchvision:resnet50", student, 16, learning_rate=0.001)
+    return Workload(name, split, "torchvision:resnet50", student, 16, learning_rate=0.001)
+
+
+def folder_grid(files: FileSplit, student: str, side: int, batch_size: int) -> Workload:
+    """ResNet-26 teachers on random crops of image files."""
+    name, teacher = f"files, ResNet-26 → {student}", "timm:resnet26"
+    return Workload(name, files, teacher, student, batch_size, learning_rate=0.001, augmentation="imagenet", side=side)
 
 
 def _fashion_mnist(count: int) -> tuple[Tensor, Tensor]:
