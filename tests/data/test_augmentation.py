@@ -159,6 +159,13 @@ def test_the_evaluation_of_the_paper() -> None:
     assert torch.equal(eval_transform("resize_center_crop", 224)(image), expected)
 
 
+def test_the_evaluation_that_leaves_the_shorter_side_whole() -> None:
+    image = torch.randint(256, (3, 40, 60), dtype=torch.uint8)
+    assert torch.equal(eval_transform("whole_center_crop", 40)(image), image[..., 10:50])
+    resized = v2.functional.resize(image, [20], antialias=True)
+    assert torch.equal(eval_transform("whole_center_crop", 20)(image), resized[..., 5:25])
+
+
 def test_an_unknown_name_brings_the_nearest() -> None:
     with pytest.raises(ConfigError, match="unknown train augmentation 'cropflip'; did you mean 'crop_flip'"):
         train_transform("cropflip", 32)
@@ -174,6 +181,6 @@ def test_a_crop_without_a_size_is_refused(name: str) -> None:
 
 def test_the_names() -> None:
     assert train_transform_names() == (
-        "none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub", "resize_center_crop",
+        "none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub", "resize_center_crop", "whole_center_crop",
     )  # fmt: skip
-    assert eval_transform_names() == ("none", "resize_center_crop")
+    assert eval_transform_names() == ("none", "resize_center_crop", "whole_center_crop")

@@ -154,9 +154,10 @@ def test_transformers_opens_the_folder_with_its_processor(exported):
         torch.testing.assert_close(model(given).logits, logits_of(subject), rtol=0.05, atol=0.02)
 
 
-def test_the_processor_crops_as_the_study_did(tmp_path, vit_folder):
+@pytest.mark.parametrize(("transform", "shorter"), [("resize_center_crop", 32), ("whole_center_crop", 28)])
+def test_the_processor_crops_as_the_study_did(transform, shorter, tmp_path, vit_folder):
     section = {"name": f"hf:{vit_folder}", "kwargs": {"image_size": 28, "patch_size": 7}}
-    raw = raw_study(section, image_size=28, eval_transform="resize_center_crop")
+    raw = raw_study(section, image_size=28, eval_transform=transform)
     study = write_untrained(tmp_path, raw)
     export_model(study, TEACHER, ["huggingface"], tmp_path / "out")
     subject = subject_of(study)
@@ -165,9 +166,9 @@ def test_the_processor_crops_as_the_study_did(tmp_path, vit_folder):
     split = subject.data.validation
     given = processor([picture(split[i]) for i in range(8)], return_tensors="pt")["pixel_values"]
     assert (given - subject.classifier.prepare(subject.images)).abs().max() < 0.05
-    assert "shorter side resized to 32" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert f"shorter side resized to {shorter}" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     told = json.loads((tmp_path / "out" / "preprocessing.json").read_text(encoding="utf-8"))["input"]
-    assert (told["resize_shorter_side"], told["center_crop"]) == (32, 28)
+    assert (told["resize_shorter_side"], told["center_crop"]) == (shorter, 28)
 
 
 def test_an_exported_folder_is_a_model_of_tosmooth_again(exported, tmp_path):

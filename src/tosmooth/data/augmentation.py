@@ -17,15 +17,25 @@ if TYPE_CHECKING:
 
     Transform = nn.Module  # as torchvision's are
 
-FIXED_VIEWS = ("none", "resize_center_crop")  # that show an image in one way
-_TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub", "resize_center_crop")
-_EVAL = ("none", "resize_center_crop")
+# To what the shorter side of an image is brought before the middle is cropped, in units of the crop's side.
+_BEFORE_CROP = {"resize_center_crop": 256 / 224, "whole_center_crop": 1.0}
+FIXED_VIEWS = ("none", *_BEFORE_CROP)  # that show an image in one way
+_TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub", *_BEFORE_CROP)
+_EVAL = FIXED_VIEWS
 _SIZELESS = {"none", "flip"}  # the others take the side of their crop in pixels
 
 
-def side_before_crop(side: int) -> int:
-    """To how many pixels `resize_center_crop` brings the shorter side of an image before it crops `side` of them."""
-    return round(side * 256 / 224)
+def side_before_crop(name: str, side: int) -> int | None:
+    """To how many pixels a transform brings the shorter side of an image, before it crops the middle of `side` pixels.
+
+    Args:
+        name: of the transform.
+        side: of the crop.
+
+    Returns:
+        None for transforms that do not crop the middle.
+    """
+    return round(side * _BEFORE_CROP[name]) if name in _BEFORE_CROP else None
 
 
 def train_transform_names() -> tuple[str, ...]:

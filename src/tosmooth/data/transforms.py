@@ -41,12 +41,21 @@ def cub(side: int) -> v2.Transform:
 
 def resize_center_crop(side: int) -> v2.Transform:
     """Shorter side to 256/224 of the crop, centre crop: the paper's evaluation."""
-    return v2.Compose([v2.Resize(side_before_crop(side), antialias=True), v2.CenterCrop(side)])
+    return _center_crop("resize_center_crop", side)
+
+
+def whole_center_crop(side: int) -> v2.Transform:
+    """Shorter side to the crop's, centre crop: of a square image all of it, for objects that fill the picture."""
+    return _center_crop("whole_center_crop", side)
+
+
+def _center_crop(name: str, side: int) -> v2.Transform:
+    return v2.Compose([v2.Resize(side_before_crop(name, side), antialias=True), v2.CenterCrop(side)])
 
 
 _SIZED: dict[str, Callable[[int], v2.Transform]] = {
     "crop_flip": crop_flip, "gentle_crop": gentle_crop, "imagenet": imagenet, "cub": cub,
-    "resize_center_crop": resize_center_crop,
+    "resize_center_crop": resize_center_crop, "whole_center_crop": whole_center_crop,
 }  # fmt: skip
 
 

@@ -82,16 +82,17 @@ def without_progress() -> Iterator[None]:
 def _write_timm(subject: Subject, target: Path) -> None:
     import timm
 
-    spec, crop = subject.classifier.input, subject.config.data.eval_transform == "resize_center_crop"
+    spec = subject.classifier.input
     side = spec.size or int(subject.images.shape[-1])
+    shorter = side_before_crop(subject.config.data.eval_transform, side)
     config = {
         "mean": list(spec.mean),
         "std": list(spec.std),
         "input_size": (spec.channels, side, side),
         "interpolation": "bilinear",
         # Without a crop, images of another shape are stretched, as the model's own preparation does it.
-        "crop_pct": 224 / 256 if crop else 1.0,
-        "crop_mode": "center" if crop else "squash",
+        "crop_pct": 1.0 if shorter is None else side / shorter,
+        "crop_mode": "squash" if shorter is None else "center",
         "tag": "tosmooth",
     }
     if not subject.section.pretrained:
@@ -118,15 +119,15 @@ def _write_transformers(subject: Subject, target: Path) -> None:
     finally:
         model.config.id2label, model.config.label2id = before
     spec, data = subject.classifier.input, subject.config.data
-    crop = data.eval_transform == "resize_center_crop"
     side = spec.size or data.image_size or 0
+    shorter = side_before_crop(data.eval_transform, side)
     # The one processor of the library that can stretch, or resize the shorter side and crop, or leave the size alone.
     # Where a crop's margin is odd, it takes the odd pixel from the other side than torchvision.
     processor = BitImageProcessor(
-        do_resize=crop or spec.size is not None,
-        size={"shortest_edge": side_before_crop(side)} if crop else {"height": side, "width": side},
+        do_resize=shorter is not None or spec.size is not None,
+        size={"height": side, "width": side} if shorter is None else {"shortest_edge": shorter},
         resample=2,  # bilinear
-        do_center_crop=crop,
+        do_center_crop=shorter is not None,
         crop_size={"height": side, "width": side},
         do_rescale=True,
         rescale_factor=1 / 255,

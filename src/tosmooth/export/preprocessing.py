@@ -55,12 +55,14 @@ def preprocessing(subject: Subject) -> dict[str, Any]:
 
 def _crop(config: DataConfig) -> dict[str, Any]:
     """What a program does to an image of any size, in pixels; nothing where images are taken as they are."""
-    if config.eval_transform != "resize_center_crop" or config.image_size is None:
+    side = config.image_size
+    shorter = None if side is None else side_before_crop(config.eval_transform, side)
+    if shorter is None:
         return {"resize_shorter_side": None, "resize_interpolation": None, "center_crop": None}
     return {
-        "resize_shorter_side": side_before_crop(config.image_size),
+        "resize_shorter_side": shorter,
         "resize_interpolation": "bilinear, antialiased",
-        "center_crop": config.image_size,
+        "center_crop": side,
     }
 
 
