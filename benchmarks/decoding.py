@@ -1,7 +1,9 @@
-"""Images of a folder, decoded once or each time: how many a second the loader brings, in processor time.
+"""Images of a folder, decoded each time, decoded once, or stored as views: how many a second the loader brings, in
+processor time.
 
-JPEGs of 500 × 375, as photographs of ImageNet mostly are; both ways take turns. They are pieces of the photographs of
-Debian's package `mate-backgrounds` where it is installed, else smooth noise.
+JPEGs of 500 × 375, as photographs of ImageNet mostly are; all ways take turns. They are pieces of the photographs of
+Debian's package `mate-backgrounds` where it is installed, else smooth noise. Stored views are a limited number of the
+training augmentation's (`cache`); the evaluation transform has none.
 
     python -m benchmarks.decoding
 """
@@ -13,23 +15,31 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 from benchmarks.common import Result
 from tosmooth.config.schema import ComputeConfig, DataConfig
+from tosmooth.data.augmented import ViewPixels
 from tosmooth.data.base import Subset
 from tosmooth.data.batches import Batches
-from tosmooth.data.decoded import DecodedImages, Stamp
 from tosmooth.data.files import FileSplit
 from tosmooth.data.pipeline import ImagePipeline
+from tosmooth.data.pixel_store import PixelStore, Stamp
+from tosmooth.data.views import EachView, StoredViews
+from tosmooth.errors import DataError
 from tosmooth.training.compute import Compute
 
 SIZE = (500, 375)
 PHOTOGRAPHS = Path("/usr/share/backgrounds/mate/nature")  # of the package
+VIEWS = EachView(4, 0)  # as they are stored, and as students see them
+SHOWN = StoredViews(VIEWS.count, VIEWS.view_seed, 0)
 
 
 def photographs(root: Path, count: int, classes: int = 1) -> FileSplit:
@@ -71,19 +81,41 @@ def _generated(count: int) -> Iterator[Image.Image]:
         yield Image.fromarray((large + fine).clip(0, 255).astype(np.uint8))
 
 
-def stored(files: FileSplit, folder: Path) -> tuple[FileSplit, float]:
+def of_files(files: FileSplit) -> FileSplit:
+    """The same files, with nothing stored of them."""
+    return FileSplit(files.paths, files.labels.tolist(), files.root)
+
+
+def decoded_once(files: FileSplit, folder: Path) -> tuple[FileSplit, float]:
     """The same files with their pixels in a store, and the processor seconds that filling it takes."""
-    places = torch.arange(len(files))
-    store = DecodedImages(folder, Stamp(Subset(files, places).digest(with_times=True), "", len(files)), places)
+    places, other = torch.arange(len(files)), of_files(files)
+    stamp = Stamp(Subset(files, places).digest(with_times=True), "", len(files))
+    other.pixels = PixelStore(folder, stamp, places, off="")
     files[0]  # imports
+    return other, filling(other.pixels, (files[place] for place in range(len(files))))
+
+
+def with_views(files: FileSplit, pipeline: ImagePipeline, folder: Path) -> tuple[FileSplit, float]:
+    """The same files with their views in a store, and the processor seconds that filling it takes."""
+    images, other = pipeline.all_views(files, VIEWS), of_files(files)
+    store = PixelStore(folder, Stamp(files.digest(with_times=True), "", len(images)), off="")
+    seconds = filling(store, chain.from_iterable(images[request] for request in images.requests(0, len(images))))
+    other.stored = ViewPixels(store, VIEWS)
+    return other, seconds
+
+
+def filling(store: PixelStore, images: Iterator[Tensor | DataError]) -> float:
+    """Processor time of filling a store."""
     started = time.process_time()
     with store.filling():
         for number in store.missing:
-            store.write(number, (files[place] for place in store.places_of(number)))
-    seconds = time.process_time() - started
-    other = FileSplit(files.paths, files.labels.tolist(), files.root)
-    other.pixels = store
-    return other, seconds
+            store.write(number, images)
+    return time.process_time() - started
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of a store's pixels."""
+    return sum(path.stat().st_size for path in folder.glob("*.bin"))
 
 
 def seconds(batches: Batches, epoch: int) -> float:
@@ -104,36 +136,46 @@ def main() -> None:
     result = Result(
         "decoding",
         f"Images of a folder, JPEGs of {SIZE[0]} × {SIZE[1]}, {arguments.side}-pixel crops",
-        ["views", "from files, images/s", "decoded once, images/s", "ratio", "range"],
-    )
+        ["views", "from files, images/s", "decoded once, images/s", "ratio", "range",
+         "stored views, images/s", "their ratio", "their range"],
+    )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "images").mkdir()
-        files = photographs(Path(folder, "images"), arguments.images)
-        once, filling = stored(files, Path(folder, "store"))
+        root, count = Path(folder), arguments.images
+        (root / "images").mkdir()
+        files = photographs(root / "images", count)
+        once, decoding = decoded_once(files, root / "store")
+        making = []
         for name in ("gentle_crop", "imagenet", "evaluation"):
             augmentation = "none" if name == "evaluation" else name
             config = DataConfig(
                 train_augmentation=augmentation, eval_transform="resize_center_crop", image_size=arguments.side
             )
             pipeline = ImagePipeline(config, torch.device("cpu"))
-            both = [
+            splits = [files, once]
+            if name != "evaluation":
+                viewed, took = with_views(files, pipeline, root / name)
+                splits, making = [*splits, viewed], [*making, took / VIEWS.count]
+            ways = [
                 pipeline.evaluation(split, batch_size=64)
                 if name == "evaluation"
-                else pipeline.training(split, batch_size=64, seed=0)
-                for split in (files, once)
+                else pipeline.training(split, batch_size=64, seed=0, views=SHOWN)
+                for split in splits
             ]
-            for batches in both:
+            for batches in ways:
                 seconds(batches, 0)  # warm: pages, imports
-            times = [[seconds(batches, epoch) for batches in both] for epoch in range(1, arguments.repeats + 1)]
-            plain, stored_ = (statistics.median(column) for column in zip(*times, strict=True))
-            ratios = [a / b for a, b in times]
-            count = arguments.images
-            low_high = f"{min(ratios):.2f} – {max(ratios):.2f}"
-            result.add(name, round(count / plain), round(count / stored_), statistics.median(ratios), low_high)
-        size = sum(path.stat().st_size for path in Path(folder, "store").glob("*.bin")) / arguments.images
+            times = [[seconds(batches, epoch) for batches in ways] for epoch in range(1, arguments.repeats + 1)]
+            rates = [round(count / statistics.median(column)) for column in zip(*times, strict=True)]
+            row: list[Any] = [name, rates[0]]
+            for way, rate in enumerate(rates[1:], 1):
+                ratios = [turn[0] / turn[way] for turn in times]
+                row += [rate, statistics.median(ratios), f"{min(ratios):.2f} – {max(ratios):.2f}"]
+            result.add(*row, *["–"] * (len(result.columns) - len(row)))
+        megabytes = size_of(root / "store") / count / 1e6
+        of_view = size_of(root / "imagenet") / count / VIEWS.count / 1e6
         result.notes.append(
             f"processor time of one thread, no loader processes; JPEGs {made_of(files)}; filling takes "
-            f"{1000 * filling / arguments.images:.1f} ms and {size / 1e6:.2f} MB an image"
+            f"{1000 * decoding / count:.1f} ms and {megabytes:.2f} MB an image, of each of {VIEWS.count} views "
+            f"{1000 * statistics.mean(making) / count:.1f} ms and {of_view:.3f} MB, decoding included"
         )
         result.finish(Compute.from_config(ComputeConfig(device="cpu")))
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from benchmarks.common import synchronize
-from benchmarks.decoding import stored
+from benchmarks.decoding import decoded_once
 from benchmarks.workload import TEACHERS, TEMPERATURES, Workload
 from tosmooth.config.schema import DataConfig, StudentConfig
 from tosmooth.data.base import TensorSplit
@@ -73,7 +73,7 @@ class Ours:
     def fill(self) -> None:
         """Decode image files, and store both teachers' logits on two views: both outcomes of a flip, or two crops."""
         if self.work.files is not None:
-            self.ready, _ = stored(self.work.files, self.folder / f"images-{time.perf_counter_ns()}")
+            self.ready, _ = decoded_once(self.work.files, self.folder / f"images-{time.perf_counter_ns()}")
         found = {}
         for name, model in self.teachers.items():
             digest = weights_digest(model)

@@ -12,7 +12,7 @@ from rich.console import Console
 from tests.data.image_files import write_folder, write_image
 from tests.grids import trained
 from tests.study.test_mixing import all_weights, assert_same
-from tosmooth.data import decoded
+from tosmooth.data import pixel_store
 from tosmooth.errors import CacheError, DataError, Interrupted
 from tosmooth.recipes.reading import load_config
 from tosmooth.study import decoded_images
@@ -42,26 +42,39 @@ def raw(tmp_path: Path) -> dict[str, Any]:
 
 
 class Listens(StudyProgress):
-    """Progress that keeps its notes, ends the run after so many shards, and empties files when training begins."""
+    """Progress that keeps its notes.
 
-    def __init__(self, stop_after: int = 0, blanked: Sequence[Path] = ()) -> None:
+    Args:
+        stop_after: shards after which the run ends; 0 = never.
+        blanked: files that are emptied when a stage `blanks_at` begins.
+        counted: the stage whose shards count.
+        blanks_at: how the title of that stage begins.
+    """
+
+    def __init__(
+        self,
+        stop_after: int = 0,
+        blanked: Sequence[Path] = (),
+        counted: str = "decoding images",
+        blanks_at: str = "teachers",
+    ) -> None:
         super().__init__(Console(quiet=True))
-        self.blanked = blanked
+        self.blanked, self.blanks_at = blanked, blanks_at
         self.notes: list[str] = []
-        self.left, self.decoding = stop_after, False
+        self.left, self.counted, self.counting = stop_after, counted, False
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
     def stage(self, title: str, **settings: Any) -> None:
-        self.decoding = title == "decoding images"
-        for path in self.blanked if title.startswith("teachers") else ():
+        self.counting = title == self.counted
+        for path in self.blanked if title.startswith(self.blanks_at) else ():
             path.write_bytes(b"")
         super().stage(title, **settings)
 
     def batch(self, epoch: int, samples: int) -> None:
-        self.left -= self.decoding
-        if self.decoding and self.left == 0:
+        self.left -= self.counting
+        if self.counting and self.left == 0:
             raise Interrupted(15)
 
 
@@ -78,8 +91,7 @@ def run(
 
 
 def test_training_is_bit_equal_stops_and_goes_on_and_decodes_once(raw, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(decoded, "SHARD_IMAGES", 4)
-    monkeypatch.setattr(decoded_images, "SHARD_IMAGES", 4)
+    monkeypatch.setattr(pixel_store, "SHARD_IMAGES", 4)
     run(raw, tmp_path / "files", "data.in_memory=off")
     assert not stores(tmp_path / "files")
     with pytest.raises(Interrupted):

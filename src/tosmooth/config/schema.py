@@ -342,6 +342,12 @@ class CacheConfig(Section):
         "augmentation has few (nothing is lost), else off; a number limits what students see; off: teachers run live, "
         "as they do for mixed images",
     )
+    pixels: Annotated[Literal["auto", "on", "off"], BeforeValidator(on_off)] = Field(
+        "auto",
+        description="those views as pixels on disk, which students then read instead of making them; auto: of image "
+        "files, where each view is shown often enough and the disk has room; on: of any images that are read one by "
+        "one; off: never",
+    )
     view_seed: Seed = Field(0, description="seed of the views, apart from the students' seeds")
     directory: Path | None = Field(None, description="folder of all caches; null = `.cache` beside the studies")
 

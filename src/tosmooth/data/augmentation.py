@@ -22,7 +22,7 @@ _BEFORE_CROP = {"resize_center_crop": 256 / 224, "whole_center_crop": 1.0}
 FIXED_VIEWS = ("none", *_BEFORE_CROP)  # that show an image in one way
 _TRAIN = ("none", "flip", "crop_flip", "gentle_crop", "imagenet", "cub", *_BEFORE_CROP)
 _EVAL = FIXED_VIEWS
-_SIZELESS = {"none", "flip"}  # the others take the side of their crop in pixels
+SIZELESS = {"none", "flip"}  # the others take the side of their crop in pixels
 
 
 def side_before_crop(name: str, side: int) -> int | None:
@@ -115,7 +115,7 @@ def eval_transform(name: str, size: int | None) -> Transform:
 def _mistakes(kind: str, names: tuple[str, ...], name: str, size: int | None) -> list[str]:
     if name not in names:
         return [f"unknown {kind} {name!r}; {did_you_mean(name, names)}"]
-    if name not in _SIZELESS and size is None:
+    if name not in SIZELESS and size is None:
         return [f"data.image_size: {name!r} needs the side of the crop in pixels, for example 224"]
     return []
 

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from tosmooth.data.splits import stratified_choice
 from tosmooth.errors import DataError
+
+if TYPE_CHECKING:
+    from tosmooth.data.augmented import ViewPixels
 
 NO_LABEL = -1  # of an image that nobody has labelled
 SKIP_HINT = "data.on_error=skip leaves such images out, and the same command goes on"
@@ -23,6 +27,7 @@ class ImageSplit(ABC):
     """One split: images uint8 (C, H, W) by index, and all labels without decoding an image."""
 
     labels: Tensor  # (N,) int64
+    stored: ViewPixels | None = None  # its views as pixels, where they were made once and for all
 
     def __len__(self) -> int:
         return len(self.labels)

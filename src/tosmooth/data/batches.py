@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
-from tosmooth.data.augmentation import transformed
+from tosmooth.data.augmented import Augmented, Key, key_of
 from tosmooth.data.base import SKIP_HINT, ImageSplit
 from tosmooth.data.views import EpochViews, FreshViews, Numbers, Outcomes, ViewSchedule
 from tosmooth.errors import DataError
@@ -212,6 +212,7 @@ def dead_loader(error: BaseException) -> DataError:
 class SeededBatches(Batches):
     """Batches read and augmented image by image, in this process or in workers: for data that memory does not hold.
 
+    Of a split whose views are stored, those that the schedule shows are read as pixels; what is missing there is made.
     0 and 8 worker processes give the same batches. One epoch at a time where there are workers, as they serve one
     iterator.
 
@@ -240,8 +241,9 @@ class SeededBatches(Batches):
         self._on_unreadable = on_unreadable
         self._last: Batch | None = None  # one image of the last batch, for placeholders
         self._sampler = _Handed()
+        stored = split.stored if split.stored is not None and split.stored.serves(self.views) else None
         self._loader: DataLoader[Any] = DataLoader(
-            _Augmented(split, transform, self.outcomes),
+            Augmented(split, transform, self.outcomes, stored),
             batch_sampler=self._sampler,
             collate_fn=_collate,
             num_workers=workers,
@@ -290,22 +292,7 @@ class SeededBatches(Batches):
         return batch._replace(placeholder=self.shuffle and len(batch.labels) == 1)
 
 
-class _Key(NamedTuple):
-    """What a worker needs to know of a sample: everything random about it travels with its index."""
-
-    sample: int
-    slot: int | None
-    outcome: int | None
-    stream: tuple[int, ...]
-
-
-def _key(index: int, shown: EpochViews) -> _Key:
-    slot = None if shown.slots is None else int(shown.slots[index])
-    outcome = None if shown.outcomes is None else int(shown.outcomes[index])
-    return _Key(index, slot, outcome, shown.stream(index))
-
-
-class _Handed(Sampler[list[_Key]]):
+class _Handed(Sampler[list[Key]]):
     """Hands out the batches it was given, even when another epoch is asked for while this one is being read."""
 
     def __init__(self) -> None:
@@ -315,39 +302,11 @@ class _Handed(Sampler[list[_Key]]):
     def __len__(self) -> int:
         return len(self.parts)
 
-    def __iter__(self) -> Iterator[list[_Key]]:
+    def __iter__(self) -> Iterator[list[Key]]:
         parts, shown = self.parts, self.shown
         assert shown is not None
         for part in parts:
-            yield [_key(int(index), shown) for index in part]
-
-
-class _Augmented(Dataset[tuple[Tensor, int, _Key] | DataError]):
-    """Transformed images. Errors are handed on as values: raised in a worker, they arrive wrapped in its traceback."""
-
-    def __init__(self, split: ImageSplit, transform: Callable[[Tensor], Tensor], outcomes: Outcomes | None) -> None:
-        self.split, self.transform, self.outcomes = split, transform, outcomes
-        self.labels = split.labels.tolist()
-
-    def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, key: _Key) -> tuple[Tensor, int, _Key] | DataError:
-        try:
-            image = self.split[key.sample]
-        except DataError as error:
-            return error
-        if self.outcomes is not None:
-            image = self.outcomes.apply(image[None], torch.tensor([key.outcome]))[0]
-        else:
-            with torch.random.fork_rng(devices=[]):
-                # Not torch.manual_seed, which would reseed accelerators too.
-                torch.default_generator.manual_seed(int(np.random.SeedSequence(key.stream).generate_state(1)[0]))
-                try:
-                    image = transformed(image, self.transform, self.split.describe(key.sample))
-                except DataError as error:
-                    return error
-        return image, self.labels[key.sample], key
+            yield [key_of(int(index), shown) for index in part]
 
 
 def leave_signals(worker: int) -> None:
@@ -356,7 +315,7 @@ def leave_signals(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a fork inherits the main process' handlers
 
 
-def _collate(samples: list[tuple[Tensor, int, _Key] | DataError]) -> tuple[Batch | None, list[DataError]] | DataError:
+def _collate(samples: list[tuple[Tensor, int, Key] | DataError]) -> tuple[Batch | None, list[DataError]] | DataError:
     """The batch of what could be read, and the errors; an error where what was read is no batch."""
     read = [sample for sample in samples if not isinstance(sample, DataError)]
     errors = [sample for sample in samples if isinstance(sample, DataError)]

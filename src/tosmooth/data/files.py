@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from tosmooth.data.base import ImageSplit
-from tosmooth.data.decoded import DecodedImages
+from tosmooth.data.pixel_store import PixelStore
 from tosmooth.errors import DataError, TosmoothError
 from tosmooth.files import readable
 
@@ -151,7 +151,7 @@ class FileSplit(ImageSplit):
         self.paths = list(paths)
         self.root = root
         self.labels = torch.tensor(labels, dtype=torch.int64)
-        self.pixels: DecodedImages | None = None
+        self.pixels: PixelStore | None = None
 
     def __getitem__(self, index: int) -> Tensor:
         if self.pixels is not None and (image := self.pixels.image(index)) is not None:

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from tosmooth.config.schema import DataConfig
 from tosmooth.data.augmentation import eval_transform, full_train_transform
+from tosmooth.data.augmented import AllViews
 from tosmooth.data.base import ImageSplit
 from tosmooth.data.batches import Batches, ResidentBatches, SeededBatches
-from tosmooth.data.views import Outcomes, ViewSchedule, outcomes_of
+from tosmooth.data.views import EachView, Outcomes, ViewSchedule, outcomes_of
 from tosmooth.memory import free_memory
 
 # Of an accelerator's free memory; the rest is for models and activations.
@@ -52,6 +53,10 @@ class ImagePipeline:
         """
         transform, outcomes = full_train_transform(self._config), self._training_outcomes(split)
         return self._batches(split, outcomes, transform, batch_size=batch_size, views=views, process=(0, 1))
+
+    def all_views(self, split: ImageSplit, views: EachView) -> AllViews:
+        """The same views image by image, to be stored as pixels."""
+        return AllViews(split, full_train_transform(self._config), self._training_outcomes(split), views)
 
     def evaluation(self, split: ImageSplit, *, batch_size: int) -> Batches:
         """The split in order, with the evaluation transform."""

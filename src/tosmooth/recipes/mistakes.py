@@ -135,6 +135,8 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
             with contextlib.suppress(ValidationError, AttributeError):  # a required key may be among the wrong ones
                 sound = {key: value for key, value in given.items() if key not in wrong}
                 sections[name] = TypeAdapter(section).validate_python(sound)
+    if (cache := sections.get("cache")) is not None and cache.pixels == "on" and cache.views == "off":
+        yield "cache.pixels: on stores the views of cache.views, which is off; give that a number, or leave this out"
     data, teacher, compute = (sections.get(name) for name in ("data", "teacher", "compute"))
     task = task_of(raw)
     if data is not None:
@@ -188,7 +190,7 @@ def _contradictions(raw: Mapping[str, Any], schema: type[StudyConfig]) -> Iterab
                 able = ", ".join(_names_of(lambda one: one.relabels))
                 yield f"student.objectives: {name!r} is of task: {able}; its labels are what the teacher writes"
         yield from _student_contradictions(student)
-        if student.mixing.on and (cache := sections.get("cache")) is not None and isinstance(cache.views, int):
+        if student.mixing.on and cache is not None and isinstance(cache.views, int):
             yield (
                 f"cache.views: {cache.views} stores what teachers say to whole images, and student.mixing shows them "
                 "mixed, each mixture once; set it to auto or off, and teachers run live"

@@ -61,7 +61,7 @@ class Context(Bench):
     progress: StudyProgress
     stopping: Stopping = field(default_factory=Stopping)
     group_limit: list[int] = field(default_factory=list)  # sizes of groups that fitted after one that did not
-    looked_at_files: list[bool] = field(default_factory=list)  # not empty: it is settled whether files are decoded once
+    settled: set[str] = field(default_factory=set)  # of "files" and "views": whether their pixels are stored
     tracking: Tracking | None = None  # of the process that has claimed the folder
     precisions: dict[Kind, str] = field(default_factory=dict)  # that were measured; see `precision`
     _counted: dict[tuple[bool, str], int] = field(default_factory=dict)  # parameters by role and model
@@ -185,6 +185,12 @@ class Context(Bench):
         """That split; empty where there is no validation."""
         split: Split = self.data.test if self.selection_split_name == "test" else self.data.validation
         return split
+
+    @property
+    def cache_directory(self) -> Path:
+        """The folder of all caches: beside the studies, so that they share it."""
+        given = self.config.cache.directory
+        return given.expanduser() if given is not None else self.directory.path.parent / ".cache"
 
     @property
     def taught(self) -> Any:

@@ -28,6 +28,7 @@ from tosmooth.study.precision import precision_facts
 from tosmooth.study.precision_trial import as_settled
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import check_analysis
+from tosmooth.study.stored_views import views_to_store
 from tosmooth.study.teacher_answers import LIVE_FOR_MIXED, most_held
 from tosmooth.study.timing import Speed, Timing
 from tosmooth.study.workload import Stage, student_groups, workload
@@ -96,12 +97,14 @@ class Disk:
         results: weights, centroids, report: what stays.
         checkpoints: of models in training, and weights of epochs that are to be averaged; deleted when they are done.
         cache: stored answers of teachers.
+        views: stored views, as pixels.
         free: where the study would be written.
     """
 
     results: int
     checkpoints: int
     cache: int
+    views: int
     free: int
 
 
@@ -299,13 +302,13 @@ def _disk(context: Context) -> Disk:
     parent = next(
         path for path in (context.directory.path, *context.directory.path.absolute().parents) if path.exists()
     )
-    return Disk(results, checkpoints, cache, shutil.disk_usage(parent).free)
+    return Disk(results, checkpoints, cache, views_to_store(context), shutil.disk_usage(parent).free)
 
 
 def _problems(context: Context, memory: Memory, disk: Disk) -> list[str]:
     found = []
     try:
-        check_usable(context.directory, disk.results + disk.checkpoints + disk.cache)
+        check_usable(context.directory, disk.results + disk.checkpoints + disk.cache + disk.views)
         if context.directory.config.exists():
             change_to(context.directory, context.config)
     except StudyError as error:
@@ -336,8 +339,8 @@ def _notes(context: Context) -> list[str]:
             "image files count as decoded each time that they are looked at, and their pixels are not counted on the "
             "disk; data.in_memory may store them once"
         )
+    if views_to_store(context):
+        notes.append("views count as made each time that they are shown, and they are stored as pixels (cache.pixels)")
     if context.stored_views is not None:
-        notes.append(
-            "stored answers count as if none were there; another study of the same teachers may have left them"
-        )
+        notes.append("what is stored counts as if none were there; another study of the same teachers may have left it")
     return [*notes, *getattr(context.data, "unread", ())]

@@ -48,6 +48,7 @@ def print_estimate(found: Estimate, console: Console) -> None:
     console.print(f"memory: {size(memory.peak)} at its peak{group}; {size(memory.free)} free")
     passing = f", for a while {size(disk.checkpoints)} of checkpoints" if disk.checkpoints else ""
     cache = f", {size(disk.cache)} of stored answers" if disk.cache else ""
+    cache += f", {size(disk.views)} of stored views" if disk.views else ""
     console.print(f"disk:   {size(disk.results)}{passing}{cache}; {size(disk.free)} free", soft_wrap=True)
     for problem in found.problems:
         console.print(f"[red]in the way:[/red] {markup(problem)}", soft_wrap=True)

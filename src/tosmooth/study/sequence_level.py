@@ -24,7 +24,7 @@ from tosmooth.models.translation import TranslationModel
 from tosmooth.models.translation_search import translate
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher
-from tosmooth.study.teacher_answers import cache_directory, structure_of
+from tosmooth.study.teacher_answers import structure_of
 from tosmooth.tasks.translation import of_sentences
 from tosmooth.training.teacher_cache import weights_digest
 from tosmooth.untrusted import UnreadableError, read_json
@@ -44,7 +44,7 @@ def translated_training(context: Context, teacher: Teacher) -> TokenSplit:
     sources = [ids.tolist() for ids in data.train.source_ids]
     facts = (*structure_of(model, context.config.teacher.model), context.compute.precision)
     facts += (section.beam, section.length_penalty, data.train.digest(), PART)
-    folder = cache_directory(context) / f"{path_safe(model.name)}-sequences-{weights_digest(model, *facts)[:16]}"
+    folder = context.cache_directory / f"{path_safe(model.name)}-sequences-{weights_digest(model, *facts)[:16]}"
     starts = range(0, len(sources), PART)
     on_main, alone = context.compute.processes.on_main, context.compute.processes.world == 1
 

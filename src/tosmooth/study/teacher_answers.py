@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from tosmooth.study.given_outputs import outputs_of
 from tosmooth.study.plan import Teacher
 from tosmooth.study.precision import compute_to_ask
 from tosmooth.study.precision_trial import settle_precision
+from tosmooth.study.stored_views import store_views, transforms_of
 from tosmooth.training.teacher_cache import CachedTeacher, Stamp, TeacherCache, weights_digest
 from tosmooth.training.teaching import CachedTeachers, GivenTeachers, LiveTeachers, Teaching, fill
 
@@ -56,12 +56,6 @@ def student_views(context: Context, seed: int) -> StoredViews | None:
     return None if views is None else StoredViews(views, context.config.cache.view_seed, seed)
 
 
-def cache_directory(context: Context) -> Path:
-    """The folder of all caches: beside the studies, so that they share it."""
-    given = context.config.cache.directory
-    return given.expanduser() if given is not None else context.directory.path.parent / ".cache"
-
-
 class StudyTeaching:
     """The teachers of a study for its groups of students, each loaded (or its stored logits checked) once."""
 
@@ -81,6 +75,7 @@ class StudyTeaching:
         """
         context, views = self._context, self._context.stored_views
         settle_precision(context)
+        store_views(context)
         if context.config.teacher.outputs:
             logits = self._outputs.train.to(context.compute.device)
             return GivenTeachers({teacher.name: logits for teacher in teachers})
@@ -142,11 +137,6 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
     layer_name, layer = find_last_layer(model, model.num_classes, context.last_layer(teacher))
     head = head_to_apply(context, model, layer_name, layer)
     answering, is_folded = _answering(context, teacher, model)
-    transforms = "outcomes"
-    if context.pipeline.training_outcomes(context.taught) is None:  # they are torchvision's own
-        import torchvision
-
-        transforms = f"torchvision {torchvision.__version__}"
     section = context.config.teacher.model
     structure = structure_of(model, section)
     stamp = Stamp(
@@ -154,7 +144,7 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
         teacher=weights_digest(model, layer_name, *structure),
         data=context.taught.digest(with_times=True),
         augmentation=context.config.data.full_augmentation,
-        transforms=transforms,
+        transforms=transforms_of(context),
         image_size=context.config.data.image_size,
         views=views,
         view_seed=context.config.cache.view_seed,
@@ -163,7 +153,7 @@ def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -
         width=model.num_classes if head is None else head.in_features,
         precision=_precision(context, is_folded, applied=head is not None),
     )
-    folder = cache_directory(context) / f"{path_safe(model.name)}-{stamp.key}"
+    folder = context.cache_directory / f"{path_safe(model.name)}-{stamp.key}"
     cache = TeacherCache(folder, stamp, batch_size=context.config.compute.eval_batch_size)
     cost = sum(p.numel() for p in model.parameters()) / 3
     (lacking,) = context.compute.processes.any(not cache.complete)

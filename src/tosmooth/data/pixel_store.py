@@ -1,4 +1,5 @@
-"""Images of files, decoded once: their pixels in files that are mapped into memory, for all processes and studies.
+"""Pixels that were made once, in files that are mapped into memory, for all processes and studies: image files as they
+are decoded, or views of images as a training augmentation shows them.
 
 A store is a folder: `stamp.json` says what its pixels depend on. A shard `images-<first>.bin` holds the bytes of some
 images, (H, W, C) each, one after another; beside it, `images-<first>.json` has their sizes and the shard's checksum. A
@@ -26,9 +27,8 @@ from tosmooth.files import file_digest, replacing, short_digest, write_text
 from tosmooth.filling import alone_in, writing_to
 
 FORMAT = 1
-OFF = "data.in_memory=off"  # what does without stores
 SHARD_IMAGES = 256
-CHANNELS = 3  # all image files are shown in colour
+RGB = 3  # channels: all image files are shown in colour
 UNREADABLE = (0, 0)  # the size of an image that could not be read
 
 
@@ -41,7 +41,8 @@ class Stamp:
     """All that stored pixels depend on. A store is used only where every field agrees.
 
     Attributes:
-        files: SHA-256 of the images' names, sizes and times of change, and of what is done to them after decoding.
+        files: SHA-256 of the images' names, sizes and times of change, and of what is done to them after decoding; of
+            images in memory, that of their pixels.
         decoder: Pillow and its JPEG library, with their versions: another one may round otherwise.
         images: how many.
         format: of the files.
@@ -58,20 +59,25 @@ class Stamp:
         return short_digest(json.dumps(dataclasses.asdict(self), sort_keys=True))
 
 
-class DecodedImages:
-    """The pixels of some files of a split.
+class PixelStore:
+    """The pixels of some images.
 
     Args:
         folder: of this store; made when it is first filled.
         stamp: what its pixels must depend on.
-        places: (M,) int64, which images of the split are stored, ascending.
+        places: (M,) int64, which images of a split are stored, ascending; None: the first to the last.
+        channels: of all images.
+        off: the setting that does without this store.
 
     Raises:
         CacheError: the folder holds other images, a shard is damaged, or it is not readable. Nothing is changed then.
     """
 
-    def __init__(self, folder: Path, stamp: Stamp, places: Tensor) -> None:
-        self.folder, self.stamp, self.places = folder, stamp, places.numpy()
+    def __init__(
+        self, folder: Path, stamp: Stamp, places: Tensor | None = None, *, channels: int = RGB, off: str
+    ) -> None:
+        self.folder, self.stamp, self._channels, self.off = folder, stamp, channels, off
+        self.places = None if places is None else places.numpy()
         # By number of the shard: heights, widths, and where each image begins, (images, 3).
         self._index: dict[int, np.ndarray[Any, Any]] = {}
         self._mapped: dict[int, Tensor] = {}
@@ -82,9 +88,14 @@ class DecodedImages:
         return self.__dict__ | {"_mapped": {}}
 
     @property
+    def shards(self) -> int:
+        """How many there are when all is written."""
+        return -(-self.stamp.images // SHARD_IMAGES)
+
+    @property
     def missing(self) -> list[int]:
         """Numbers of the shards that are not written yet."""
-        return [number for number in range(-(-self.stamp.images // SHARD_IMAGES)) if number not in self._index]
+        return [number for number in range(self.shards) if number not in self._index]
 
     @property
     def complete(self) -> bool:
@@ -92,16 +103,18 @@ class DecodedImages:
         return not self.missing
 
     def image(self, place: int) -> Tensor | None:
-        """An image of the split as it was decoded, uint8 (C, H, W); None where it is not here, or was not readable."""
-        row = int(np.searchsorted(self.places, place))
-        if row == len(self.places) or self.places[row] != place:
-            return None
+        """An image as it was stored, uint8 (C, H, W); None where it is not here, or was not readable."""
+        row = place
+        if self.places is not None:
+            row = int(np.searchsorted(self.places, place))
+            if row == len(self.places) or self.places[row] != place:
+                return None
         number, inside = divmod(row, SHARD_IMAGES)
         height, width, start = self._index[number][inside].tolist()
         if (height, width) == UNREADABLE:
             return None
-        pixels = self._shard(number)[start : start + CHANNELS * height * width]
-        return pixels.view(height, width, CHANNELS).permute(2, 0, 1)  # in the memory layout of a decoded file
+        pixels = self._shard(number)[start : start + self._channels * height * width]
+        return pixels.view(height, width, self._channels).permute(2, 0, 1)  # in the memory layout of a decoded file
 
     def _shard(self, number: int) -> Tensor:
         if number not in self._mapped:
@@ -115,9 +128,9 @@ class DecodedImages:
         return self.folder / f"images-{number * SHARD_IMAGES:09d}.bin"
 
     def places_of(self, number: int) -> list[int]:
-        """Which images of the split a shard holds."""
-        found: list[int] = self.places[number * SHARD_IMAGES : (number + 1) * SHARD_IMAGES].tolist()
-        return found
+        """Which images a shard holds."""
+        rows = range(number * SHARD_IMAGES, min((number + 1) * SHARD_IMAGES, self.stamp.images))
+        return list(rows) if self.places is None else self.places[rows.start : rows.stop].tolist()
 
     # Filling
 
@@ -131,7 +144,7 @@ class DecodedImages:
         """
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(alone_in(self.folder, note, off=OFF))
+                stack.enter_context(alone_in(self.folder, note, off=self.off))
             except CacheError as error:
                 raise UnfilledError(str(error)) from None
             if not (self.folder / "stamp.json").exists():
@@ -163,10 +176,10 @@ class DecodedImages:
                     file.write(pixels.data)
             facts = {"sha256": found.hexdigest(), "sizes": sizes}
             write_text(path.with_suffix(".json"), json.dumps(facts) + "\n")
-        self._index[number] = _index(sizes)
+        self._index[number] = _index(sizes, self._channels)
 
     def _writing(self) -> contextlib.AbstractContextManager[None]:
-        return writing_to(self.folder, UnfilledError, off=OFF)
+        return writing_to(self.folder, UnfilledError, off=self.off)
 
     # Trust
 
@@ -188,16 +201,16 @@ class DecodedImages:
                 continue
             facts = self._read(path.with_suffix(".json"))
             try:
-                index = _index(facts["sizes"])
+                index = _index(facts["sizes"], self._channels)
                 sound = file_digest(path) == facts["sha256"] and len(index) == len(self.places_of(number))
             except (KeyError, TypeError, ValueError):
                 sound = False
             except OSError as error:
                 raise CacheError(f"{path} is not readable: {error.strerror or error}") from None
-            if not sound or CHANNELS * int(index[:, :2].prod(axis=1).sum()) != path.stat().st_size:
+            if not sound or self._channels * int(index[:, :2].prod(axis=1).sum()) != path.stat().st_size:
                 raise CacheError(
                     f"{path} is damaged: its content is not what was written; delete it and run again, and its images "
-                    "alone are decoded again"
+                    "alone are stored again"
                 )
             self._index[number] = index
 
@@ -205,14 +218,14 @@ class DecodedImages:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CacheError(f"{path} is not readable ({error}); delete it, and its images are decoded again") from None
+            raise CacheError(f"{path} is not readable ({error}); delete it, and its images are stored again") from None
         if not isinstance(found, dict):
-            raise CacheError(f"{path} is damaged; delete it, and its images are decoded again")
+            raise CacheError(f"{path} is damaged; delete it, and its images are stored again")
         return found
 
 
-def _index(sizes: Sequence[Sequence[int]]) -> np.ndarray[Any, Any]:
+def _index(sizes: Sequence[Sequence[int]], channels: int) -> np.ndarray[Any, Any]:
     """Heights, widths, and the byte at which each image begins, (images, 3)."""
     known = np.array(sizes, dtype=np.int64).reshape(-1, 2)
-    nbytes = CHANNELS * known.prod(axis=1)
+    nbytes = channels * known.prod(axis=1)
     return np.column_stack([known, np.cumsum(nbytes) - nbytes])

@@ -15,18 +15,18 @@ from PIL import Image
 
 from tests.data.image_files import write_image
 from tosmooth.config.schema import DataConfig
-from tosmooth.data import decoded
+from tosmooth.data import pixel_store
 from tosmooth.data.base import Subset
-from tosmooth.data.decoded import DecodedImages, Stamp, UnfilledError
 from tosmooth.data.files import FileSplit
 from tosmooth.data.pipeline import ImagePipeline
+from tosmooth.data.pixel_store import PixelStore, Stamp, UnfilledError
 from tosmooth.errors import CacheError, DataError
 from tosmooth.files import temporary_of
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoded, "SHARD_IMAGES", 4)
+    monkeypatch.setattr(pixel_store, "SHARD_IMAGES", 4)
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ def files(tmp_path: Path) -> FileSplit:
 PLACES = torch.tensor([0, 1, 2, 3, 5, 6, 7, 8, 9])  # not the fifth
 
 
-def store_of(files: FileSplit, folder: Path) -> DecodedImages:
+def store_of(files: FileSplit, folder: Path) -> PixelStore:
     stamp = Stamp(Subset(files, PLACES).digest(with_times=True), "Pillow", len(PLACES))
-    return DecodedImages(folder, stamp, PLACES)
+    return PixelStore(folder, stamp, PLACES, off="data.in_memory=off")
 
 
 def read(files: FileSplit, place: int) -> torch.Tensor | DataError:
@@ -65,7 +65,7 @@ def read(files: FileSplit, place: int) -> torch.Tensor | DataError:
         return error
 
 
-def filled(files: FileSplit, folder: Path, shards: int = 3) -> DecodedImages:
+def filled(files: FileSplit, folder: Path, shards: int = 3) -> PixelStore:
     store = store_of(files, folder)
     with store.filling():
         for number in store.missing[:shards]:
