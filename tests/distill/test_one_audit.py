@@ -84,6 +84,17 @@ def test_a_file_that_says_its_size_is_audited_at_that_size_by_both(images: Path,
     assert facts(other) != facts(whole)  # other pixels, and it shows
 
 
+def test_a_student_from_nothing_is_judged_on_whole_images_and_its_teacher_audited_as_ever(
+    images: Path, sized: Path, tmp_path: Path
+):
+    result = distilled(images, tmp_path, teacher=str(sized), teacher_model=TEACHER, from_scratch=True)
+    config = yaml.safe_load((Path(result["study"]) / "study.yaml").read_text(encoding="utf-8"))
+    assert config["data"]["eval_transform"] == "whole_center_crop"
+    model = f"teacher.model={TEACHER}"
+    assert facts(audited(sized, images, model)) == facts(of(result))
+    assert facts(audited(sized, images, model, "data.eval_transform=whole_center_crop")) != facts(of(result))
+
+
 def test_what_somebody_says_of_size_and_validation_counts_in_both(images: Path, sized: Path, tmp_path: Path):
     said = ["data.image_size=40", "data.validation=0.25"]
     result = distilled(images, tmp_path, *said, teacher=str(sized), teacher_model=TEACHER)

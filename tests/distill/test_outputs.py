@@ -68,7 +68,8 @@ def test_the_student_is_that_of_the_teacher_itself(call, images, teachers, tmp_p
     # Adam makes much of a rounding, and a frozen teacher may answer in bf16.
     plain = ["student.optimizer.name=sgd", "student.optimizer.learning_rate=0.01", "compute.teacher_precision=float32"]
     told = distilled(call, tmp_path / "told", temperatures=(2.0,), alphas=(0.0,), overrides=[*FIXED, *plain])
-    fixed = [*FIXED, *plain, "data.train_augmentation=resize_center_crop", "cache=off"]
+    view = [f"data.{key}=resize_center_crop" for key in ("train_augmentation", "eval_transform")]
+    fixed = [*FIXED, *plain, *view, "cache=off"]
     live = distilled(
         Call(str(teachers[0.0]), STUDENT, data=str(images), teacher_model=TEACHER, overrides=fixed),
         tmp_path / "live", temperatures=(2.0,), alphas=(0.0,),

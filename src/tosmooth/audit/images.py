@@ -19,6 +19,7 @@ from tosmooth.recipes.reading import read_source
 if TYPE_CHECKING:
     from tosmooth.study.bench import Bench
 
+AUDITED_VIEW = "resize_center_crop"  # of photographs, whatever a study evaluates on
 FOLDERS_OF_IMAGES = ("folder", "cub200", "huggingface")  # sources of photographs of any size
 USUAL_SIZE = 224  # pixels, where no model says what it wants to see
 
@@ -86,7 +87,7 @@ def overrides_for(data: str | None, path: Path | None, split: str, *, size_open:
         if split != "validation":
             found.append("data.validation=0")
         if data in FOLDERS_OF_IMAGES:
-            found += ["data.eval_transform=resize_center_crop", "data.train_augmentation=none"]
+            found += [f"data.eval_transform={AUDITED_VIEW}", "data.train_augmentation=none"]
             if size_open:
                 found.append(f"data.image_size={USUAL_SIZE}")  # until the teacher is there
     if path is not None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.label_smoothing import Verdict
-from tosmooth.audit.images import is_said, with_data
+from tosmooth.audit.images import AUDITED_VIEW, FOLDERS_OF_IMAGES, is_said, with_data
 from tosmooth.audit.page import HEADLINES, write_audit
 from tosmooth.audit.result import Audit, Seen
 from tosmooth.audit.seeing import doubt, is_poor, other_views, shown_best
@@ -219,10 +219,13 @@ def summary_of(audit: Audit, right: float | None = None) -> dict[str, Any]:
 
 
 def _as_audits_see(call: Call, bench: Bench) -> Bench:
-    """What `tosmooth audit` looks at: all training images of a source that was named."""
+    """What `tosmooth audit` looks at: all training images of a source that was named, as it shows them."""
     settings: dict[str, Any] = {}
     if call.data is not None and not is_said("data.validation", call.overrides):
         settings["validation"] = 0.0
+    own = call.source is None and call.data is not None and bench.config.data.source in FOLDERS_OF_IMAGES
+    if own and not is_said("data.eval_transform", call.overrides):
+        settings["eval_transform"] = AUDITED_VIEW
     config = with_data(bench.config, **settings)
     same = config.data.validation == bench.config.data.validation
     return Bench(config, bench.data if same else load_data(config), bench.compute)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tosmooth.audit.images import wrong_size
+from tosmooth.audit.images import AUDITED_VIEW, wrong_size
 from tosmooth.config.schema import StudyConfig
 from tosmooth.data.registry import image_sources
 from tosmooth.distill.call import Call
@@ -246,13 +246,15 @@ def _by_outputs(call: Call, raw: Mapping[str, Any], mistakes: list[str]) -> Sett
         mistakes.append("--alpha: outputs are of one teacher, which has one")
     section = raw.get("data")
     shown = section.get("eval_transform", "none") if isinstance(section, dict) else "none"
+    if call.source is None and shown != "none":
+        shown = AUDITED_VIEW  # by a recipe of ours, which cannot know: what scripts usually evaluate on
     evaluation = [text.partition("=")[2].strip() for text in call.overrides if text.startswith("data.eval_transform=")]
     return {
         "teacher.outputs": [str(path.resolve()) for path in call.outputs],
         "teacher.seeds": [0], "teacher.given": {}, "teacher.checkpoints": {},
         "teacher.model.pretrained": False, "teacher.model.checkpoint": None, "teacher.train": False,
         "teacher.label_smoothing": list(call.alphas or (0.0,))[:1], "teacher.smoothing": "unknown",
-        "data.train_augmentation": [shown, *evaluation][-1], "cache": "off",
+        **dict.fromkeys(("data.train_augmentation", "data.eval_transform"), [shown, *evaluation][-1]), "cache": "off",
     }  # fmt: skip
 
 
