@@ -11,11 +11,13 @@ No card has run this yet. In the suite, a stand-in replays the operations of a s
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -164,11 +166,11 @@ class RecordedStep:
         self._refused = True
 
     def _warm_up(self, update: Update, *batch: Any) -> None:
-        before = torch.get_rng_state()
+        before = _host_randomness()
         with self._graphs.aside():
             update(*batch)
         self._warm += 1
-        if not self._graphs.replays_host and not torch.equal(before, torch.get_rng_state()):
+        if not self._graphs.replays_host and _host_randomness() != before:
             self._refuse(f"{self._name} draws random numbers on the host, which a graph would repeat")
 
     def _record(self, update: Update, parts: list[Tensor], teachers: list[str]) -> Callable[[], None]:
@@ -188,6 +190,12 @@ class RecordedStep:
                 f"{self._name}: its step cannot be recorded as a CUDA graph ({said}); set compute.graphs=off, and the "
                 "same command goes on from the last checkpoint"
             ) from None
+
+
+def _host_randomness() -> tuple[object, ...]:
+    """Where the host's random streams stand."""
+    numpy = repr(np.random.get_state())  # noqa: NPY002 - a stranger's model may draw from the global one
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy
 
 
 def kind_of(parts: list[Tensor]) -> Kind:
