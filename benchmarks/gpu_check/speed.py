@@ -27,7 +27,7 @@ RUNS = {
     "grid": ["grid", "--images", "3072", "--repeats", "1"],
     "grid-heavy": ["grid", "--heavy", "1", "--students", "1", "--repeats", "1"],
 }
-SECONDS = 90  # for each of them; what is not done by then is left out, and the others are told
+SECONDS = 90  # for each of them
 
 
 def environment(short: bool) -> Findings:
@@ -101,23 +101,20 @@ def images(short: bool) -> Findings:
     return found
 
 
-def peers(short: bool) -> Findings:
-    """The benchmarks, each with a table of its own under `benchmarks/results`."""
+def benchmark(name: str, short: bool) -> Findings:
+    """One of `RUNS`, with a table of its own under `benchmarks/results`."""
     if short:
         raise Skipped("left out of the short form; `make bench` runs them")
     if compute_of().device.type != "cuda":
         raise Skipped("`make bench` runs them on a CPU")
-    found = Findings()
-    for name, (module, *options) in RUNS.items():
-        if module == "grid" and installed("torchdistill") is None:
-            found.add(name, 'left out: pip install ".[bench]"')
-            continue
-        command = [sys.executable, "-m", f"benchmarks.{module}", *options]
-        try:
-            ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            found.add(name, f"left out: not done after {SECONDS} s")
-            continue
-        said = ran.stderr.strip().splitlines()[-1:] if ran.returncode else []
-        found.expect(f"{name}: {RESULTS.name}/{name}.json{''.join(f': {line}' for line in said)}", not ran.returncode)
+    found, (module, *options) = Findings(), RUNS[name]
+    if module == "grid" and installed("torchdistill") is None:
+        raise Skipped('pip install ".[bench]"')
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options]
+    try:
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise Skipped(f"not done after {SECONDS} s") from None
+    said = ran.stderr.strip().splitlines()[-1:] if ran.returncode else []
+    found.expect(f"{RESULTS.name}/{name}.json{''.join(f': {line}' for line in said)}", not ran.returncode)
     return found
