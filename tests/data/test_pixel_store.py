@@ -165,12 +165,16 @@ def test_damaged_and_stale_stores_are_refused_by_name(files: FileSplit, tmp_path
     filled(files, folder)
     shard, facts = folder / "images-000000004.bin", folder / "images-000000004.json"
     whole, known = shard.read_bytes(), facts.read_text(encoding="utf-8")
-    for content in (bytes([whole[0] ^ 1]) + whole[1:], whole[:-1], whole + b"\0"):
+    shard.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    with pytest.raises(CacheError, match=r"images-000000004\.bin is damaged"):
+        store_of(files, folder).check(1)
+    for content in (whole[:-1], whole + b"\0"):
         shard.write_bytes(content)
         with pytest.raises(CacheError, match=r"images-000000004\.bin is damaged"):
             store_of(files, folder)
     shard.write_bytes(whole)
-    for text in (known.replace("sizes", "size"), known.replace("[64, 64]", "[64, 63]"), "[]", "{"):
+    renamed = known.replace("sizes", "size"), known.replace("sha256", "sum")
+    for text in (*renamed, known.replace("[64, 64]", "[64, 63]"), "[]", "{"):
         assert text != known
         facts.write_text(text, encoding="utf-8")
         with pytest.raises(CacheError, match=r"images-000000004\.(bin|json) is (damaged|not readable)"):
@@ -180,6 +184,19 @@ def test_damaged_and_stale_stores_are_refused_by_name(files: FileSplit, tmp_path
     os.utime(files.paths[6], ns=(1, 1))  # one that is stored; its content may be another
     with pytest.raises(CacheError, match=r"store was made of other images \(files differ\)"):
         store_of(files, folder)
+
+
+def test_what_another_process_has_written_is_to_be_checked_once(files: FileSplit, tmp_path: Path) -> None:
+    filled(files, tmp_path / "store", shards=1)
+    store = filled(files, tmp_path / "store")
+    assert store.complete
+    assert store.unchecked == [0]  # the others are its own
+    store.check(0)
+    store.reload()
+    assert store.unchecked == []
+    (tmp_path / "store" / "images-000000004.bin").unlink()
+    again = store_of(files, tmp_path / "store")
+    assert (again.missing, again.unchecked) == ([1], [0, 2])
 
 
 def test_another_study_is_waited_for_and_what_it_left_is_cleared(files: FileSplit, tmp_path: Path) -> None:

@@ -13,9 +13,12 @@ from tests.data.image_files import write_folder, write_image
 from tests.grids import trained
 from tests.study.test_mixing import all_weights, assert_same
 from tosmooth.data import pixel_store
+from tosmooth.data.base import origin_of
 from tosmooth.errors import CacheError, DataError, Interrupted
 from tosmooth.recipes.reading import load_config
 from tosmooth.study import decoded_images
+from tosmooth.study.context import Context
+from tosmooth.study.decoded_images import decode_once
 from tosmooth.study.progress import StudyProgress
 
 
@@ -42,7 +45,7 @@ def raw(tmp_path: Path) -> dict[str, Any]:
 
 
 class Listens(StudyProgress):
-    """Progress that keeps its notes.
+    """Progress that keeps its notes and the titles of its stages.
 
     Args:
         stop_after: shards after which the run ends; 0 = never.
@@ -60,13 +63,14 @@ class Listens(StudyProgress):
     ) -> None:
         super().__init__(Console(quiet=True))
         self.blanked, self.blanks_at = blanked, blanks_at
-        self.notes: list[str] = []
+        self.notes, self.stages = list[str](), list[str]()
         self.left, self.counted, self.counting = stop_after, counted, False
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
     def stage(self, title: str, **settings: Any) -> None:
+        self.stages.append(title)
         self.counting = title == self.counted
         for path in self.blanked if title.startswith(self.blanks_at) else ():
             path.write_bytes(b"")
@@ -121,6 +125,28 @@ def test_auto_does_it_where_it_pays_and_memory_and_disk_hold_it(raw, tmp_path, m
         patched.setattr(decoded_images, "DISK_SHARE", 0.0)
         assert "free (disk of" in " ".join(run(raw, tmp_path / "disk"))
     assert not [*stores(tmp_path / "memory"), *stores(tmp_path / "disk")]
+
+
+def test_auto_uses_what_is_decoded_however_short_the_training(raw, tmp_path, monkeypatch) -> None:
+    def used() -> tuple[bool, list[str]]:
+        progress = Listens()
+        context = Context.join(load_config(raw, ["name=short"]), tmp_path, progress)
+        decode_once(context)
+        decode_once(context)
+        split, _ = origin_of(context.data.train)
+        return split.pixels is not None, progress.stages
+
+    assert used() == (False, [])
+    run(raw, tmp_path, "data.in_memory=on")
+    monkeypatch.setattr(decoded_images, "DISK_SHARE", 0.0)
+    assert used() == (True, ["checking decoded images"] * 3)
+    shards = [next(path.glob("*.bin")) for path in stores(tmp_path)]
+    shards[0].write_bytes(bytes(shards[0].stat().st_size))
+    with pytest.raises(CacheError, match=rf"{shards[0].name} is damaged"):
+        used()
+    for shard in shards:
+        shard.unlink()
+    assert used() == (False, [])
 
 
 def test_what_cannot_be_stored_is_told_or_done_without(raw, tmp_path, monkeypatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from rich.console import Console
 
 from tests.data.image_files import write_folder, write_image
@@ -114,6 +115,50 @@ def test_auto_does_it_where_it_pays_and_the_disk_has_room_and_is_silent_elsewher
             CacheError, match=r"18 images are made once: that needs .* free; .* or set cache\.pixels=off"
         ):
             run(raw, tmp_path / "full", "cache.pixels=on")
+
+
+def test_auto_uses_what_is_there_whole_whatever_is_left_to_train(raw, tmp_path, monkeypatch) -> None:
+    run(raw, tmp_path)
+    monkeypatch.setattr(stored_views, "LEAST_DECODINGS", 10**9)
+    monkeypatch.setattr(stored_views, "DISK_SHARE", 0.0)
+
+    def used(*settings: str) -> tuple[bool, list[str]]:
+        progress = Listens()
+        context = Context.join(load_config(raw, ["name=short", "student.epochs=1", *settings]), tmp_path, progress)
+        store_views(context)
+        store_views(context)
+        return context.taught.stored is not None, progress.stages
+
+    assert used() == (True, ["checking stored views"])
+    assert used("cache.pixels=off") == (False, [])
+    store = store_in(tmp_path)
+    assert store is not None
+    (store / "images-000000005.bin").unlink()
+    assert used() == (False, [])
+
+
+def test_who_waited_for_another_neither_says_it_nor_needs_room(raw, tmp_path, monkeypatch) -> None:
+    run(raw, tmp_path)
+    store = store_in(tmp_path)
+    assert store is not None
+    shard, taken = store / "images-000000005.bin", FileLock(store / "filling.lock")
+    shard.rename(shard.with_suffix(".away"))
+    monkeypatch.setattr(pixel_filling, "free_disk", lambda directory: 0)
+
+    class Waits(Listens):
+        def note(self, text: str) -> None:
+            super().note(text)
+            if text.startswith("waiting"):  # the other one ends
+                shard.with_suffix(".away").rename(shard)
+                taken.release()
+
+    progress = Waits()
+    context = Context.join(load_config(raw, ["cache.pixels=on", "name=again"]), tmp_path, progress)
+    with taken:
+        store_views(context)
+    assert progress.notes == [f"waiting for another study, which is filling {store}"]
+    assert progress.stages == ["checking stored views"]
+    assert context.taught.stored is not None
 
 
 def test_what_a_study_would_take_has_the_pixels(raw, tmp_path) -> None:

@@ -62,6 +62,8 @@ class Stamp:
 class PixelStore:
     """The pixels of some images.
 
+    Whoever uses what other processes have written calls `check` for each shard in `unchecked` first.
+
     Args:
         folder: of this store; made when it is first filled.
         stamp: what its pixels must depend on.
@@ -70,7 +72,8 @@ class PixelStore:
         off: the setting that does without this store.
 
     Raises:
-        CacheError: the folder holds other images, a shard is damaged, or it is not readable. Nothing is changed then.
+        CacheError: the folder holds other images, a shard has not the size that it should, or it is not readable.
+            Nothing is changed then.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class PixelStore:
         # By number of the shard: heights, widths, and where each image begins, (images, 3).
         self._index: dict[int, np.ndarray[Any, Any]] = {}
         self._mapped: dict[int, Tensor] = {}
+        self._sums: dict[int, str] = {}  # SHA-256 that shards should have, of those not read yet
         self.reload()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -184,10 +188,10 @@ class PixelStore:
     # Trust
 
     def reload(self) -> None:
-        """Look again at what is there, and whether it is what was written.
+        """Look again at what is there; of shards at their sizes alone, as reading them takes time, see `check`.
 
         Raises:
-            CacheError: it is not.
+            CacheError: it is not what was written.
         """
         if (self.folder / "stamp.json").exists():
             there, own = self._read(self.folder / "stamp.json"), dataclasses.asdict(self.stamp)
@@ -202,17 +206,35 @@ class PixelStore:
             facts = self._read(path.with_suffix(".json"))
             try:
                 index = _index(facts["sizes"], self._channels)
-                sound = file_digest(path) == facts["sha256"] and len(index) == len(self.places_of(number))
+                nbytes, wanted = self._channels * int(index[:, :2].prod(axis=1).sum()), str(facts["sha256"])
+                sound = nbytes == path.stat().st_size and len(index) == len(self.places_of(number))
             except (KeyError, TypeError, ValueError):
                 sound = False
             except OSError as error:
-                raise CacheError(f"{path} is not readable: {error.strerror or error}") from None
-            if not sound or self._channels * int(index[:, :2].prod(axis=1).sum()) != path.stat().st_size:
-                raise CacheError(
-                    f"{path} is damaged: its content is not what was written; delete it and run again, and its images "
-                    "alone are stored again"
-                )
-            self._index[number] = index
+                raise _unreadable(path, error) from None
+            if not sound:
+                raise _damaged(path)
+            self._index[number], self._sums[number] = index, wanted
+
+    @property
+    def unchecked(self) -> list[int]:
+        """Numbers of the shards that are there, and that this process has neither written nor checked."""
+        return list(self._sums)
+
+    def check(self, number: int) -> None:
+        """Read one of `unchecked`, and whether its content is what was written.
+
+        Raises:
+            CacheError: it is not.
+        """
+        path = self._file(number)
+        try:
+            sound = file_digest(path) == self._sums[number]
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        if not sound:
+            raise _damaged(path)
+        del self._sums[number]
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:
@@ -222,6 +244,17 @@ class PixelStore:
         if not isinstance(found, dict):
             raise CacheError(f"{path} is damaged; delete it, and its images are stored again")
         return found
+
+
+def _unreadable(path: Path, error: OSError) -> CacheError:
+    return CacheError(f"{path} is not readable: {error.strerror or error}")
+
+
+def _damaged(path: Path) -> CacheError:
+    return CacheError(
+        f"{path} is damaged: its content is not what was written; delete it and run again, and its images alone are "
+        "stored again"
+    )
 
 
 def _index(sizes: Sequence[Sequence[int]], channels: int) -> np.ndarray[Any, Any]:

@@ -61,7 +61,7 @@ class Context(Bench):
     progress: StudyProgress
     stopping: Stopping = field(default_factory=Stopping)
     group_limit: list[int] = field(default_factory=list)  # sizes of groups that fitted after one that did not
-    settled: set[str] = field(default_factory=set)  # of "files" and "views": whether their pixels are stored
+    looked_for_pixels: set[str] = field(default_factory=set)  # of "files" and "views": once a process and study
     tracking: Tracking | None = None  # of the process that has claimed the folder
     precisions: dict[Kind, str] = field(default_factory=dict)  # that were measured; see `precision`
     _counted: dict[tuple[bool, str], int] = field(default_factory=dict)  # parameters by role and model

@@ -16,7 +16,7 @@ from tosmooth.errors import DataError
 from tosmooth.files import path_safe
 from tosmooth.memory import free_memory
 from tosmooth.study.context import Context
-from tosmooth.study.pixel_filling import DISK_SHARE, decoder, fill_store, free_disk, missing_bytes
+from tosmooth.study.pixel_filling import DISK_SHARE, check_store, decoder, fill_store, free_disk, missing_bytes
 from tosmooth.tasks.base import StudyData
 
 OFF = "data.in_memory=off"
@@ -43,26 +43,28 @@ def decode_once(context: Context) -> None:
     """Have the image files of a study decoded into the cache before its first training, where that is wanted.
 
     From then on its splits hand out what is stored: the same pixels, bit for bit. `data.in_memory: auto` wants it where
-    memory holds them and the training is long enough. Several processes read what is there, and decode nothing.
+    memory holds them and the training is long enough, or finds them decoded. Several processes read what is there, and
+    decode nothing.
 
     Raises:
         CacheError: a store is damaged or of other images; or, with `data.in_memory: on`, it cannot be filled.
         DataError: an image cannot be read, and such are not to be left out.
     """
-    if "files" in context.settled:
+    if "files" in context.looked_for_pixels:
         return
-    if may_decode_once(context):
-        wanted, files = context.config.data.in_memory, _files_of(context.data)
-        stores = [_store(own, context.cache_directory) for own in files]
-        if wanted == "on" or _fits(context, files, stores):
-            try:
-                for own, store in zip(files, stores, strict=True):
-                    _use(context, own, store)
-            except UnfilledError as error:
-                if wanted == "on":
-                    raise
-                context.progress.note_once(f"images are decoded each time that they are looked at: {error}")
-    context.settled.add("files")
+    wanted, fills = context.config.data.in_memory, may_decode_once(context)
+    files = [] if wanted == "off" else _files_of(context.data)
+    found = [(own, _store(own, context.cache_directory)) for own in files]
+    usable = [(own, store) for own, store in found if fills or store.complete]
+    if usable and (wanted == "on" or _fits(context, usable)):
+        try:
+            for own, store in usable:
+                _use(context, own, store)
+        except UnfilledError as error:
+            if wanted == "on":
+                raise
+            context.progress.note_once(f"images are decoded each time that they are looked at: {error}")
+    context.looked_for_pixels.add("files")
 
 
 def _store(files: _Files, directory: Path) -> PixelStore:
@@ -79,11 +81,15 @@ def _use(context: Context, files: _Files, store: PixelStore) -> None:
     elif not store.complete:
         context.progress.note_once("several processes decode no images once and for all; a run of one process does")
     if store.complete:
+        check_store(context, store, "checking decoded images")
         files.split.pixels = store
 
 
 def may_decode_once(context: Context) -> bool:
-    """Whether a study has image files, and it is wanted or pays to decode them once, if memory and disk hold them."""
+    """Whether a study has image files, and it is wanted or pays to decode them once, if memory and disk hold them.
+
+    What is decoded already is used in any case, if memory holds it.
+    """
     wanted = context.config.data.in_memory
     return wanted != "off" and bool(_files_of(context.data)) and (wanted == "on" or _pays(context))
 
@@ -108,10 +114,10 @@ def _pays(context: Context) -> bool:
     return of_teachers + len(seeds) * context.config.student.epochs * len(context.taught) >= LEAST_DECODINGS
 
 
-def _fits(context: Context, files: list[_Files], stores: list[PixelStore]) -> bool:
+def _fits(context: Context, usable: list[tuple[_Files, PixelStore]]) -> bool:
     """Whether memory holds the pixels, and the disk those that are not there yet; said, where they do not."""
-    whole = sum(own.nbytes for own in files)
-    to_write = sum(missing_bytes(store, own.nbytes) for own, store in zip(files, stores, strict=True))
+    whole = sum(own.nbytes for own, _ in usable)
+    to_write = sum(missing_bytes(store, own.nbytes) for own, store in usable)
     memory, directory = free_memory(torch.device("cpu")), context.cache_directory
     for needed, free, share, where in (
         (whole, memory, MEMORY_SHARE, "memory"),

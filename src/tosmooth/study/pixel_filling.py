@@ -1,4 +1,4 @@
-"""How the pixels of a study are stored: what their decoder is, whether the disk has room, and the filling."""
+"""How the pixels of a study are stored: what their decoder is, whether the disk has room, filling and checking."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ def fill_store(
 ) -> None:
     """Fill what is missing of a store, by the study's loader processes; said before.
 
+    Where another study was filling it, that one is waited for, and only what is missing then is said and needs room.
+
     Args:
         context: of the study, in one process.
         store: to be filled.
@@ -67,21 +69,45 @@ def fill_store(
         UnfilledError: the disk does not take it.
         DataError: an image cannot be read, and such are not to be left out.
     """
-    progress, needed = context.progress, missing_bytes(store, nbytes)
-    if needed > (free := free_disk(store.folder)):
-        raise UnfilledError(
-            f"{what}: that needs about {needed / 1e9:,.1f} GB, but {store.folder.parent} has {free / 1e9:,.1f} GB "
-            f"free; make room, choose another cache.directory, or set {store.off}"
-        )
-    progress.note(f"{what}, into {store.folder}: about {needed / 1e9:,.2f} GB ({store.off} {otherwise})")
-    progress.stage(title, epochs=1, cost=0.0)
+    progress = context.progress
     with store.filling(progress.note):
-        missing = store.missing
+        if not (missing := store.missing):
+            return
+        needed = missing_bytes(store, nbytes)
+        if needed > (free := free_disk(store.folder)):
+            raise UnfilledError(
+                f"{what}: that needs about {needed / 1e9:,.1f} GB, but {store.folder.parent} has {free / 1e9:,.1f} GB "
+                f"free; make room, choose another cache.directory, or set {store.off}"
+            )
+        progress.note(f"{what}, into {store.folder}: about {needed / 1e9:,.2f} GB ({store.off} {otherwise})")
+        progress.stage(title, epochs=1, cost=0.0)
         made = _made(context, images, [request for number in missing for request in requests(number)])
         for number in missing:
             store.write(number, made)
             progress.batch(0, len(store.places_of(number)))
-    progress.end_stage()
+        progress.end_stage()
+
+
+def check_store(context: Context, store: PixelStore, title: str) -> None:
+    """Read the shards that this process did not write, and whether they are what was written, before they are used.
+
+    Here and not where a shard is first looked at: that is in loader processes, of which each would read them all.
+
+    Args:
+        context: of the study.
+        store: all of it filled.
+        title: of the stage; there is none where nothing is to be read.
+
+    Raises:
+        CacheError: a shard is damaged.
+    """
+    if not store.unchecked:
+        return
+    context.progress.stage(title, epochs=1, cost=0.0)
+    for number in store.unchecked:
+        store.check(number)
+        context.progress.batch(0, len(store.places_of(number)))
+    context.progress.end_stage()
 
 
 def _made(

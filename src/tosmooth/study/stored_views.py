@@ -16,7 +16,7 @@ from tosmooth.data.views import EachView
 from tosmooth.files import path_safe
 from tosmooth.study.context import Context
 from tosmooth.study.decoded_images import LEAST_DECODINGS
-from tosmooth.study.pixel_filling import DISK_SHARE, decoder, fill_store, free_disk, missing_bytes
+from tosmooth.study.pixel_filling import DISK_SHARE, check_store, decoder, fill_store, free_disk, missing_bytes
 
 OFF = "cache.pixels=off"
 
@@ -54,52 +54,64 @@ def transforms_of(context: Context) -> str:
 def store_views(context: Context) -> None:
     """Have the stored views of a study written as pixels into the cache before they are shown, where that is wanted.
 
-    From then on batches of these views are read from there: the same pixels, bit for bit. Several processes read what
-    is there, and write nothing.
+    From then on batches of these views are read from there: the same pixels, bit for bit. What is there whole is used,
+    however little is left to train. Several processes read what is there, and write nothing.
 
     Raises:
         CacheError: a store is damaged or of other images; or, with `cache.pixels: on`, it cannot be filled.
         DataError: an image cannot be read, and such are not to be left out.
     """
-    if "views" in context.settled:
+    if "views" in context.looked_for_pixels:
         return
-    context.settled.add("views")
+    context.looked_for_pixels.add("views")
     wanted = context.config.cache.pixels
-    if not may_store_views(context):
+    fills = may_store_views(context)  # asked in all processes, whatever each finds on its disk
+    if not _reads_views(context):
         if wanted == "on":
             context.progress.note_once(
                 "cache.pixels=on stores nothing: no limited number of views is read image by image here"
             )
         return
     store = _store(context)
-    if not _has_room(context, missing_bytes(store, _nbytes(context))):
-        return
-    if not store.complete and context.compute.processes.world > 1:
-        context.progress.note_once("several processes write no pixels of views; a run of one process does")
-        return
-    try:
-        if not store.complete:
+    if not store.complete:
+        if not fills or not _has_room(context, missing_bytes(store, _nbytes(context))):
+            return
+        if context.compute.processes.world > 1:
+            context.progress.note_once("several processes write no pixels of views; a run of one process does")
+            return
+        try:
             _fill(context, store)
-    except UnfilledError as error:
-        if wanted == "on":
-            raise
-        context.progress.note_once(f"views are made each time that they are shown: {error}")
-        return
+        except UnfilledError as error:
+            if wanted == "on":
+                raise
+            context.progress.note_once(f"views are made each time that they are shown: {error}")
+            return
+    check_store(context, store, "checking stored views")
     context.taught.stored = ViewPixels(store, _views(context))
 
 
 def may_store_views(context: Context) -> bool:
     """Whether a study shows a limited number of views, and it is wanted or pays to store them, if the disk has room."""
-    wanted, views = context.config.cache.pixels, context.stored_views
-    if wanted == "off" or views is None or not isinstance(context.data, ImageData):
+    return _reads_views(context) and (context.config.cache.pixels == "on" or _pays(context))
+
+
+def _reads_views(context: Context) -> bool:
+    """Whether a study shows a limited number of views image by image, and may read them as pixels."""
+    wanted = context.config.cache.pixels
+    if wanted == "off" or context.stored_views is None or not isinstance(context.data, ImageData):
         return False
     if wanted == "on":
         return isinstance(context.training_batches(context.config.student, 0, split=context.taught), SeededBatches)
+    return context.taught.in_memory() is None
+
+
+def _pays(context: Context) -> bool:
+    """Whether the students that are still to train would see views often enough for these to be stored."""
     seeds = {cell.seed for cell in context.unfinished(context.plan.students)}
     epochs = len(seeds) * context.config.student.epochs
     # Where outcomes are numbered, a view is the image or its mirror image: `data.in_memory` stores that once for both.
-    worth = context.taught.in_memory() is None and context.pipeline.training_outcomes(context.taught) is None
-    return worth and epochs > views and epochs * len(context.taught) >= LEAST_DECODINGS
+    worth = context.pipeline.training_outcomes(context.taught) is None and epochs > _views(context).count
+    return worth and epochs * len(context.taught) >= LEAST_DECODINGS
 
 
 def views_to_store(context: Context) -> int:
