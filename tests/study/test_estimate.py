@@ -182,14 +182,16 @@ def test_students_of_translations_alone_are_timed_as_they_learn(tmp_path: Path, 
 
 
 def test_what_is_printed_fits_a_screen(tiny_raw: dict[str, Any], tmp_path: Path, silent) -> None:
-    found = estimate_study(load_config(tiny_raw), tmp_path, silent, seconds=SHORT)
+    found = estimate_study(load_config(tiny_raw, ["compute.precision=measured"]), tmp_path, silent, seconds=SHORT)
     console = Console(width=80, record=True, quiet=False, file=(tmp_path / "text").open("w", encoding="utf-8"))
     print_estimate(found, console)
     lines = console.export_text().splitlines()
     tables = [line for line in lines if any(line.lstrip().startswith(time.stage.name) for time in found.times)]
     assert len(tables) == 2 * len(found.times)
     assert max(map(len, tables)) <= 80
-    assert any(line.startswith("about ") for line in lines)
+    (about,) = (line for line in lines if line.startswith("about "))
+    assert f"{found.precision}; frozen teachers {found.teacher_precision})" in about
+    assert "resnet8, not measured: " in found.teacher_precision
     json.dumps(found.record())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import pytest
 import torch
 
 from tests.grids import trained
-from tosmooth.errors import StudyError
+from tosmooth.errors import ConfigError, StudyError
 from tosmooth.folder.writing import write_json
 from tosmooth.recipes.reading import load_config
 from tosmooth.study import precision_trial
 from tosmooth.study.context import Context
-from tosmooth.study.kinds import Kind
+from tosmooth.study.estimate import estimate_study
+from tosmooth.study.kinds import Choice, Kind
 from tosmooth.study.precision import compute_to_ask, compute_to_train, precision_facts
-from tosmooth.study.precision_trial import as_settled, compare, settle_precision
+from tosmooth.study.precision_trial import NOT_KNOWN, as_settled, compare, settle_precision
 from tosmooth.study.progress import StudyProgress
+from tosmooth.study.timing import Timing
+from tosmooth.training.processes import Processes
 from tosmooth.words.precision import precision_in_words
 
 TEACHER, STUDENT = Kind("train", "teacher", "resnet8"), Kind("train", "student", "resnet8")
@@ -39,7 +43,10 @@ def short(tiny_raw: dict[str, Any]) -> dict[str, Any]:
 def write_record(root: Path, **precisions: str) -> None:
     """What an earlier study has found: by "teacher", "student" and "asked"."""
     kinds = {"teacher": TEACHER, "student": STUDENT, "asked": ASKED}
-    rows = [{**kinds[name]._asdict(), "precision": precision} for name, precision in precisions.items()]
+    rows = [
+        {**kinds[name]._asdict(), "precision": precision, "reason": "measured"}
+        for name, precision in precisions.items()
+    ]
     (root / "tiny" / "state").mkdir(parents=True)
     write_json(root / "tiny" / "state" / "precision.json", {"models": rows})
 
@@ -108,7 +115,8 @@ def test_a_short_training_is_what_auto_makes_it(short: dict[str, Any], tmp_path:
     rows = json.loads(record.read_text(encoding="utf-8"))["models"]
     assert [(row["steps"], "speedup" in row) for row in rows] == [(2, False), (2, False), (1, False)]
     context = Context.join(load_config(short, [MEASURED]), tmp_path / "measured", silent)
-    for text in ("{", "{}", '{"models": [{"what": "train"}]}', json.dumps({"models": [rows[0] | {"precision": "x"}]})):
+    wrong = [{"models": [rows[0] | {key: "x"}]} for key in ("precision", "reason")]
+    for text in ("{", "{}", '{"models": [{"what": "train"}]}', *map(json.dumps, wrong)):
         record.write_text(text, encoding="utf-8")
         with pytest.raises(StudyError, match=r"precision\.json is damaged; delete it, and it is measured again"):
             settle_precision(context)
@@ -120,7 +128,7 @@ def test_a_machine_without_bf16_measures_nothing(
     monkeypatch.setattr(precision_trial, "computes_in_bf16", lambda device: False)
     monkeypatch.setattr(precision_trial, "FEWEST_STEPS", 1)
     context = as_settled(Context.join(load_config(short, [MEASURED]), tmp_path, silent))
-    assert set(context.precisions.values()) == {"float32"}
+    assert set(context.precisions.values()) == {Choice("float32", "no bf16")}
 
 
 def test_what_is_asked_for_is_not_measured(short: dict[str, Any], tmp_path: Path, silent: StudyProgress) -> None:
@@ -132,13 +140,55 @@ def test_what_is_asked_for_is_not_measured(short: dict[str, Any], tmp_path: Path
     assert found("compute.teacher_precision=measured") == {ASKED}
 
 
+def test_without_the_record_nobody_knows_what_finished_models_were_trained_in(
+    short: dict[str, Any], tmp_path: Path, silent: StudyProgress
+) -> None:
+    trained(load_config(short, [MEASURED]), tmp_path, silent)
+    record = tmp_path / "tiny" / "state" / "precision.json"
+    record.unlink()
+    finished = Context.join(load_config(short, [MEASURED]), tmp_path, silent)
+    settle_precision(finished)
+    assert finished.precisions == dict.fromkeys([TEACHER, STUDENT, ASKED], NOT_KNOWN)
+    assert not record.exists()
+    facts = precision_facts(finished)
+    assert precision_in_words(facts["precision"]) == "not known (teacher resnet8), not known (student resnet8)"
+    assert compute_to_train(finished, finished.plan.cells[0]) is finished.compute
+    grown = as_settled(Context.join(load_config(short, [MEASURED, "student.temperatures=[4,8]"]), tmp_path, silent))
+    assert {kind for kind, choice in grown.precisions.items() if choice == NOT_KNOWN} == {TEACHER}
+
+
+def test_several_processes_are_refused_before_anything_is_measured(
+    short: dict[str, Any], tmp_path: Path, silent: StudyProgress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = Context.join(load_config(short, [MEASURED]), tmp_path, silent)
+    several = replace(context, compute=replace(context.compute, processes=Processes(world=2)))
+    monkeypatch.setattr(Context, "join", lambda *_: several)
+    monkeypatch.setattr(precision_trial, "_measured", None)
+    with pytest.raises(ConfigError, match="start it without torchrun"):
+        estimate_study(several.config, tmp_path, silent)
+
+
+def test_the_teacher_that_is_timed_is_prepared_as_it_answers(
+    short: dict[str, Any], tmp_path: Path, silent: StudyProgress
+) -> None:
+    context = Context.join(load_config(short, ["compute.fold_teachers=true"]), tmp_path, silent)
+    _, model = Timing(context, 0.0).loop(ASKED)
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in model.modules())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model(torch.rand(2, 1, 28, 28)).dtype == torch.float32
+
+
 def test_the_report_says_which(short: dict[str, Any], tmp_path: Path, silent: StudyProgress) -> None:
     context = Context.join(load_config(short, ["compute.precision=bf16"]), tmp_path, silent)
     assert precision_facts(context)["precision"] == precision_in_words("bf16") == "bf16"
-    context.precisions.update({TEACHER: "bf16", STUDENT: "float32", ASKED: "float32"})
+    unmeasured = "out of memory", "too few steps"
+    context.precisions[TEACHER] = Choice("bf16", "measured")
+    context.precisions[STUDENT], context.precisions[ASKED] = (Choice("float32", why) for why in unmeasured)
     owners = context.plan.teachers[0], context.plan.cells[0]
     assert [compute_to_train(context, owner).precision for owner in owners] == ["bf16", "float32"]
     assert compute_to_ask(context).teacher_precision == "float32"
     facts = precision_facts(context)
-    assert precision_in_words(facts["precision"]) == "measured: bf16 (teacher resnet8), float32 (student resnet8)"
-    assert precision_in_words(facts["teacher_precision"]) == "measured: float32 (resnet8)"
+    student = "float32 (student resnet8, not measured: out of memory)"
+    assert precision_in_words(facts["precision"]) == f"bf16 (teacher resnet8, measured), {student}"
+    assert precision_in_words(facts["teacher_precision"]) == "float32 (resnet8, not measured: too few steps)"
+    assert precision_in_words({"resnet8": "bf16"}) == "bf16 (resnet8)"  # of an older study

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tests.tasks.sentences import SMALL_MODEL, raw_study, write_pairs
 from tosmooth.errors import CacheError
@@ -12,6 +14,7 @@ from tosmooth.models.weights import save_weights
 from tosmooth.recipes.reading import load_config
 from tosmooth.study import sequence_level
 from tosmooth.study.context import Context
+from tosmooth.study.kinds import Choice, Kind
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.ray_engine import jobs_of
 from tosmooth.study.sequence_level import translated_training
@@ -57,6 +60,23 @@ def test_parts_that_are_there_are_not_translated_again_and_a_missing_one_is(cont
     assert again.labels.tolist() == first.labels.tolist()
     assert lost.is_file()
     assert all(path.stat().st_mtime_ns == time for path, time in written.items() if path != lost)
+
+
+def test_a_teacher_translates_in_the_precision_that_it_is_trained_in(context: Context, monkeypatch: pytest.MonkeyPatch):
+    real, in_bf16 = sequence_level.translate, set[bool]()
+
+    def seen(*arguments: Any, **named: Any) -> list[list[int]]:
+        in_bf16.add(torch.is_autocast_enabled("cpu"))
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(sequence_level, "translate", seen)
+    for precision in ("float32", "bf16"):
+        kind = Kind("train", "teacher", context.config.teacher.model.name)
+        context.precisions[kind] = Choice(precision, "measured")
+        translated_training(context, context.plan.teachers[0])
+        assert in_bf16 == {precision == "bf16"}
+        in_bf16.clear()
+    assert len({path.parent for path in parts(context)}) == 2
 
 
 def test_a_damaged_part_is_named(context: Context):

@@ -52,7 +52,8 @@ _BY_NAME = {
     ENVIRONMENT_FILE: "delete it; the next run of the study makes it again, and counts its time anew",
     UNREADABLE_FILE: "delete it; the images are listed again when they are met",
     UNTIL_SURE_FILE: "delete it, and the same command looks again, from the students that are there",
-    PRECISION_FILE: "delete it, and it is measured again, for the models that are not finished",
+    PRECISION_FILE: "delete it, and it is measured again for kinds with unfinished models, perhaps with another "
+    "outcome than finished ones of the kind had",
     SUMS_FILE: "delete it; what is made again from then on has its sum",
     REPORT_SUMS_FILE: _OF_REPORTS,
     REPORT_FILE: _OF_REPORTS,

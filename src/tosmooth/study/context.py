@@ -29,7 +29,7 @@ from tosmooth.memory import blaming
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
 from tosmooth.models.weights import load_weights
 from tosmooth.study.bench import Bench, load_data
-from tosmooth.study.kinds import Kind
+from tosmooth.study.kinds import Choice, Kind
 from tosmooth.study.later_seeds import with_later_seeds
 from tosmooth.study.learning_rates import choosable, settled
 from tosmooth.study.peers import one_message
@@ -63,7 +63,7 @@ class Context(Bench):
     group_limit: list[int] = field(default_factory=list)  # sizes of groups that fitted after one that did not
     looked_for_pixels: set[str] = field(default_factory=set)  # of "files" and "views": once a process and study
     tracking: Tracking | None = None  # of the process that has claimed the folder
-    precisions: dict[Kind, str] = field(default_factory=dict)  # that were measured; see `precision`
+    precisions: dict[Kind, Choice] = field(default_factory=dict)  # under `measured`; see `precision`
     _counted: dict[tuple[bool, str], int] = field(default_factory=dict)  # parameters by role and model
 
     @classmethod

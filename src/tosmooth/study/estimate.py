@@ -116,6 +116,7 @@ class Estimate:
         name: of the study.
         path: where it would be written.
         device, precision: of the mini-run, and of the study on this machine.
+        teacher_precision: the same of frozen teachers, where it is to be measured; else None.
         samples: what is counted, "images" or "tokens".
         splits: how many there are in training, validation and test.
         classes: K.
@@ -133,6 +134,7 @@ class Estimate:
     path: str
     device: str
     precision: str
+    teacher_precision: str | None
     samples: str
     splits: dict[str, int]
     classes: int
@@ -178,9 +180,12 @@ def estimate_study(
         TosmoothError: anything that would stop the study before its first step: data, models, configuration.
     """
     with progress or StudyProgress() as shown:
-        context = as_settled(Context.join(config, Path(root), shown, check_analysis))
+        context = Context.join(config, Path(root), shown, check_analysis)
         if context.compute.processes.world > 1:
             raise ConfigError(["--dry-run: measures one process; start it without torchrun"])
+        context = as_settled(context)
+        facts = precision_facts(context)
+        measured = isinstance(facts["teacher_precision"], Mapping)
         shown.stage("mini-run: real batches, a few real steps")
         times, speeds, of_timing = stage_times(context, seconds)
         memory, disk = _memory(context, speeds), _disk(context)
@@ -188,7 +193,8 @@ def estimate_study(
             name=config.name,
             path=str(context.directory.path),
             device=context.compute.device.type,
-            precision=precision_in_words(precision_facts(context)["precision"]) or "",
+            precision=precision_in_words(facts["precision"]) or "",
+            teacher_precision=precision_in_words(facts["teacher_precision"]) if measured else None,
             samples=context.task.samples,
             splits={n: len(getattr(context.data, n)) for n in ("train", "validation", "test")},
             classes=context.data.num_outputs,

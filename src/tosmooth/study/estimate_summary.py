@@ -42,7 +42,9 @@ def print_estimate(found: Estimate, console: Console) -> None:
     console.print(_times(found))
     low, high = found.seconds
     span = duration(high) if high < 1.05 * low else f"{duration(low)} to {duration(high)}"
-    console.print(f"[bold]about {span}[/bold] on this machine ({found.device}, {found.precision})")
+    asked = "" if found.teacher_precision is None else f"; frozen teachers {found.teacher_precision}"
+    where = markup(f"{found.device}, {found.precision}{asked}")
+    console.print(f"[bold]about {span}[/bold] on this machine ({where})", soft_wrap=True)
     memory, disk = found.memory, found.disk
     group = f", {memory.group} students at once" if memory.group else ""
     console.print(f"memory: {size(memory.peak)} at its peak{group}; {size(memory.free)} free")

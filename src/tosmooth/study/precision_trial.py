@@ -11,7 +11,7 @@ import gc
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,11 +32,13 @@ from tosmooth.models.build import build_image_model
 from tosmooth.models.image_model import ImageModel
 from tosmooth.study.context import Context
 from tosmooth.study.environment import describe_environment
-from tosmooth.study.kinds import Kind
+from tosmooth.study.kinds import Choice, Kind
+from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.timing import Timing, seconds_of_turn
 from tosmooth.training.compute import Compute
 from tosmooth.training.device import computes_in_bf16
 from tosmooth.training.processes import Processes
+from tosmooth.words.precision import WHY
 
 MARGIN = 1.1  # by how much bf16 must be faster: less is within what one machine differs by from hour to hour
 FEWEST_STEPS = 200  # of a model in all: measuring takes about forty
@@ -44,6 +46,7 @@ MOST_SECONDS = 15.0  # of a model, but for the fewest rounds
 ROUNDS, FEWEST_ROUNDS = 7, 3
 TRIED = "resnet20"  # where nobody has a study
 BOTH = ("float32", "bf16")
+NOT_KNOWN = Choice(None, "not known")  # of what was trained before its record was lost
 MACHINE = ("cpu", "gpu", "device", "threads", "torch")  # of the environment: what the times are of
 
 
@@ -115,26 +118,33 @@ def measures_precision(config: StudyConfig) -> bool:
 def settle_precision(context: Context) -> None:
     """Have the context know the precision of each model where it is to be measured; measure and record what is not.
 
-    Rank 0 of several processes does it for all.
+    Rank 0 of several processes does it for all. Kinds whose models are all finished are left alone: what they were
+    trained in, only the record knows.
 
     Raises:
         StudyError: the record is damaged.
     """
-    if not context.precisions and (wanted := _wanted(context)):
+    if wanted := _open(context):
         context.precisions.update(context.compute.processes.on_main(lambda: _found(context, wanted, record=True)))
 
 
 def as_settled(context: Context) -> Context:
     """The context with the precisions that its study has or would have on this machine; nothing is written."""
-    wanted = {} if context.precisions else _wanted(context)
+    wanted = _open(context)
     return replace(context, precisions=_found(context, wanted, record=False)) if wanted else context
+
+
+def _open(context: Context) -> dict[Kind, int]:
+    """What is wanted, unless the context knows all of it."""
+    if not measures_precision(context.config):
+        return {}
+    wanted = _wanted(context)
+    return wanted if any(context.precisions.get(kind, NOT_KNOWN) == NOT_KNOWN for kind in wanted) else {}
 
 
 def _wanted(context: Context) -> dict[Kind, int]:
     """What is to be measured, and how many steps of it the whole study takes."""
     config, compute = context.config, context.config.compute
-    if not measures_precision(config):
-        return {}
     training, steps = compute.precision == "measured", Counter[Kind]()
     asking = compute.teacher_precision == "measured" or (training and compute.teacher_precision == "auto")
     name = config.teacher.model.name
@@ -153,24 +163,42 @@ def _wanted(context: Context) -> dict[Kind, int]:
     return {kind: count for kind, count in steps.items() if count}
 
 
-def _found(context: Context, wanted: Mapping[Kind, int], *, record: bool) -> dict[Kind, str]:
+def _found(context: Context, wanted: Mapping[Kind, int], *, record: bool) -> dict[Kind, Choice]:
     path = context.directory.state / PRECISION_FILE
     rows: Any = load_json(path, dict, remedy_of(path)).get("models") if path.is_file() else []
     try:
-        known = {Kind(row["what"], row["role"], row["model"]): BOTH[BOTH.index(row["precision"])] for row in rows}
+        known = {Kind(row["what"], row["role"], row["model"]): _choice(row) for row in rows}
     except (LookupError, TypeError, ValueError):
         raise StudyError(f"{path} is damaged; {remedy_of(path)}") from None
-    missing = {kind: steps for kind, steps in wanted.items() if kind not in known}
+    missing = {kind: steps for kind, steps in wanted.items() if kind not in known and _at_work(context, kind)}
     if missing:
         context.progress.stage("measuring in which precision each model is faster")
         for kind, steps in missing.items():
             row = _measured(context, kind, steps)
             rows.append(row)
-            known[kind] = row["precision"]
+            known[kind] = _choice(row)
             context.progress.note(_in_words(kind, row))
         if record:
             write_json(path, {"margin": MARGIN, "fewest_steps": FEWEST_STEPS, "models": rows})
-    return {kind: known[kind] for kind in wanted}
+    return {kind: known.get(kind, NOT_KNOWN) for kind in wanted}
+
+
+def _choice(row: Mapping[str, Any]) -> Choice:
+    if row["precision"] not in BOTH or row["reason"] not in WHY:
+        raise ValueError
+    return Choice(row["precision"], row["reason"])
+
+
+def _at_work(context: Context, kind: Kind) -> bool:
+    """Whether a model is still to train in a kind's precision, or to learn what it answers."""
+    owners: Iterable[Teacher | Cell]
+    if kind.what == "ask":
+        owners = (cell for cell in context.plan.students if cell.distilled)
+    elif kind.role == "teacher":
+        owners = (teacher for teacher in context.plan.teachers if not teacher.given)
+    else:
+        owners = (cell for cell in context.plan.students if context.model_section(cell).name == kind.model)
+    return any(context.read_record(owner) is None for owner in owners)
 
 
 def _measured(context: Context, kind: Kind, steps: int) -> dict[str, Any]:
@@ -209,7 +237,7 @@ def _compared(context: Context, kind: Kind) -> Compared:
         batch, step = _batch(context, kind), dict[str, Callable[[], float]]()
         for precision in BOTH:
             compute = replace(alone, precision=precision, teacher_precision=precision)
-            own = replace(context, compute=compute, precisions={kind: precision})
+            own = replace(context, compute=compute, precisions={kind: Choice(precision, "measured")})
             loop, _ = Timing(own, 0.0).loop(kind)
             step[precision] = partial(seconds_of_turn, loop, batch, alone)
         return compare(step)

@@ -24,6 +24,8 @@ from tosmooth.models.translation import TranslationModel
 from tosmooth.models.translation_search import translate
 from tosmooth.study.context import Context
 from tosmooth.study.plan import Teacher
+from tosmooth.study.precision import compute_to_train
+from tosmooth.study.precision_trial import settle_precision
 from tosmooth.study.teacher_answers import structure_of
 from tosmooth.tasks.translation import of_sentences
 from tosmooth.training.teacher_cache import weights_digest
@@ -35,21 +37,25 @@ PART = 1000  # sentences of a file
 def translated_training(context: Context, teacher: Teacher) -> TokenSplit:
     """The training split with a teacher's translations for its targets; missing parts are translated now.
 
+    In the precision that the teacher is trained in.
+
     Raises:
         CacheError: a stored part is damaged, or cannot be written.
     """
+    settle_precision(context)
+    compute = compute_to_train(context, teacher)
     data = cast(TranslationData, context.data)
     model = cast(TranslationModel, context.trained_model(teacher))
     section = of_sentences(context.config).translation
     sources = [ids.tolist() for ids in data.train.source_ids]
-    facts = (*structure_of(model, context.config.teacher.model), context.compute.precision)
+    facts = (*structure_of(model, context.config.teacher.model), compute.precision)
     facts += (section.beam, section.length_penalty, data.train.digest(), PART)
     folder = context.cache_directory / f"{path_safe(model.name)}-sequences-{weights_digest(model, *facts)[:16]}"
     starts = range(0, len(sources), PART)
     on_main, alone = context.compute.processes.on_main, context.compute.processes.world == 1
 
     def translate_part(start: int) -> int:
-        with context.compute.autocast():
+        with compute.autocast():
             found = translate(
                 model,
                 data.vocabulary,

@@ -17,10 +17,9 @@ from tosmooth.errors import StudyError
 from tosmooth.files import path_safe
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.features import PenultimateFeatures
-from tosmooth.models.folding import folded
-from tosmooth.models.image_model import ImageModel
-from tosmooth.models.last_layer import LinearLayer, find_last_layer, keep_float32
+from tosmooth.models.last_layer import LinearLayer, find_last_layer
 from tosmooth.models.study_model import HiddenStateModel, StudyModel
+from tosmooth.study.answering_model import answering_model, some_images
 from tosmooth.study.context import Context
 from tosmooth.study.given_outputs import outputs_of
 from tosmooth.study.plan import Teacher
@@ -81,7 +80,7 @@ class StudyTeaching:
             return GivenTeachers({teacher.name: logits for teacher in teachers})
         for teacher in teachers:
             if views is None and teacher.name not in self._live:
-                self._live[teacher.name], _ = _answering(context, teacher, context.trained_model(teacher))
+                self._live[teacher.name], _ = answering_model(context, teacher, context.trained_model(teacher))
             elif views is not None and teacher.name not in self._stored:
                 self._stored[teacher.name] = _stored(context, teacher, context.trained_model(teacher), views)
                 self._hold(self._stored[teacher.name].cache)
@@ -111,32 +110,10 @@ def filling_work(context: Context) -> float:
     return views * len(context.taught) * len(context.plan.teachers) * parameters / 3
 
 
-def _answering(context: Context, teacher: Teacher, model: StudyModel) -> tuple[StudyModel, bool]:
-    """A teacher as it answers students, which changes none of its own figures; and whether it is folded.
-
-    Its last layer is in float32, whatever the rest is in: its products are few, and rounding them is a fifth of bf16's
-    error.
-    """
-    name, _ = find_last_layer(model, model.num_classes, context.last_layer(teacher))
-    wanted, twin = context.config.compute.fold_teachers, None
-    if wanted and isinstance(model, ImageModel):
-        twin = folded(model.eval(), _some_images(context), name)
-    if wanted and twin is None:
-        context.progress.note_once(f"{model.name}: no batch normalisation of it can be folded; it answers as it is")
-    model = model if twin is None else context.compute.place(twin)
-    keep_float32(find_last_layer(model, model.num_classes, name)[1])
-    return model, twin is not None
-
-
-def _some_images(context: Context) -> Any:
-    batch = next(context.whole_batches(context.data.train).epoch(0))  # the same ones in all processes
-    return context.compute.put(batch).inputs[:4]
-
-
 def _stored(context: Context, teacher: Teacher, model: StudyModel, views: int) -> CachedTeacher:
     layer_name, layer = find_last_layer(model, model.num_classes, context.last_layer(teacher))
     head = head_to_apply(context, model, layer_name, layer)
-    answering, is_folded = _answering(context, teacher, model)
+    answering, is_folded = answering_model(context, teacher, model)
     section = context.config.teacher.model
     structure = structure_of(model, section)
     stamp = Stamp(
@@ -201,7 +178,7 @@ def head_to_apply(context: Context, model: StudyModel, name: str, layer: LinearL
         return None
     if isinstance(model, HiddenStateModel):
         return model.last_layer
-    images = _some_images(context)
+    images = some_images(context)
     with torch.no_grad(), PenultimateFeatures(model, model.num_classes, name) as features_of:
         logits, features = features_of(images)
         same = torch.allclose(layer(features), logits, rtol=1e-3, atol=1e-4)

@@ -27,6 +27,7 @@ from tosmooth.memory import is_out_of_memory
 from tosmooth.models.image_model import ImageModel
 from tosmooth.models.names import published_size
 from tosmooth.models.study_model import StudyModel
+from tosmooth.study.answering_model import answering_model
 from tosmooth.study.context import Context
 from tosmooth.study.kinds import READ, READ_FOR_EVALUATION, Kind
 from tosmooth.study.plan import Cell, Teacher
@@ -213,9 +214,11 @@ class Timing:
 
     @cached_property
     def _taught_by(self) -> tuple[Teaching, StudyModel]:
-        """The teacher of the first cell of any student; of one that is known by its outputs, a model with as many."""
+        """The first teacher, as it answers; of one that is known by its outputs, a model with as many."""
         context, first = self._context, self._context.plan.teachers[0]
-        model = context.compute.place(self._model(context.plan.cells[0] if context.config.teacher.outputs else first))
+        by_outputs = bool(context.config.teacher.outputs)
+        model = context.compute.place(self._model(context.plan.cells[0] if by_outputs else first))
+        model = model if by_outputs else answering_model(context, first, model)[0]
         return LiveTeachers({first.name: model}, compute_to_ask(context), fused=context.fused_loss), model
 
     def _model(self, owner: Teacher | Cell) -> StudyModel:
