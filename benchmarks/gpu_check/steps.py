@@ -71,10 +71,15 @@ def non_finite(short: bool) -> Findings:
     """A batch of NaN moves no weight, then or later, and is told."""
     found, student = Findings(), Student(SMALL, float32(), short=short)
     student.step()
+    found.expect("weights stay those of the last good step", outlives_nan(student))
+    found.expect("the step is told", bool(student.trainee.stopped))
+    return found
+
+
+def outlives_nan(student: Student) -> bool:
+    """Whether a batch of NaN, and a good one after it, leave the weights of a student as they are."""
     good = student.weights()
     wrong = SharedInputs(torch.full_like(student.batch.inputs, torch.nan, dtype=torch.float32))
     student.trainee.step(wrong, student.batch.labels, student.said)
     student.step()
-    found.expect("weights stay those of the last good step", torch.equal(student.weights(), good))
-    found.expect("the step is told", bool(student.trainee.stopped))
-    return found
+    return torch.equal(student.weights(), good)
