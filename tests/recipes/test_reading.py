@@ -55,6 +55,19 @@ def test_overrides_are_read_as_yaml_and_reach_nested_keys():
     assert config.name == "mine"
 
 
+def test_a_key_of_a_section_keeps_what_stood_for_the_section() -> None:
+    config = load_config(
+        "fashion-mnist",
+        ["cache=3", "cache.pixels=off", "student.moving_average=0.99", "student.moving_average.warmup=true"],
+    )
+    assert (config.cache.views, config.cache.pixels) == (3, "off")
+    average = config.student.moving_average
+    assert average is not None
+    assert (average.decay, average.warmup) == (0.99, True)
+    with pytest.raises(ConfigError, match=r"cache\.pixels: on stores the views of cache\.views, which is off"):
+        load_config("fashion-mnist", ["cache=off", "cache.pixels=on"])
+
+
 def test_a_model_given_as_a_name_can_still_be_overridden(tiny_raw):
     tiny_raw["student"]["model"] = "resnet8"
     assert load_config(tiny_raw, ["student.model.width=2"]).student.model.width == 2

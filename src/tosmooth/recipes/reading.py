@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tosmooth.config.schema import StudyConfig
+from tosmooth.config.types import as_average_section, as_cache_section, as_model_section
 from tosmooth.errors import ConfigError
 from tosmooth.folder.older import without_leftovers
 from tosmooth.recipes import DEFAULT_RECIPE, recipe_text
@@ -14,6 +16,9 @@ from tosmooth.recipes.mistakes import find_mistakes, schema_of, task_of
 from tosmooth.tasks.base import QUICK
 from tosmooth.terminal import shortened, shown
 from tosmooth.untrusted import UnreadableError, check_plain, read_yaml
+
+# Sections that one value may stand for.
+SHORT_FOR = {"model": as_model_section, "cache": as_cache_section, "moving_average": as_average_section}
 
 
 def read_source(source: str) -> dict[str, Any]:
@@ -60,13 +65,14 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def apply_override(raw: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted key in place; on the way, `model: resnet8` grows into `model: {name: resnet8}`."""
+    """Set a dotted key in place; on the way, what is short for a section, such as `cache: 4`, grows into it."""
     *parents, last = key.split(".")
     node = raw
     for parent in parents:
         child = node.get(parent)
-        if isinstance(child, str) and parent == "model":
-            child = {"name": child}
+        if parent in SHORT_FOR and child is not None:
+            with suppress(ValueError):  # of a value that is no short form, and gives way to the section
+                child = SHORT_FOR[parent](child)
         node[parent] = child if isinstance(child, dict) else {}
         node = node[parent]
     node[last] = value
