@@ -61,6 +61,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: next((i for i, name in enumerate(LONG) if name in item.nodeid), len(LONG)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def untimed() -> Iterator[None]:
+    """How long an image takes is looked at once, as no test asks: it was a tenth of all tests' time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tosmooth.study.answering_time.SECONDS", 0.0)
+        yield
+
+
 @pytest.fixture
 def tiny_raw() -> dict[str, Any]:
     """A raw configuration of a study that runs in seconds; tests may change it."""

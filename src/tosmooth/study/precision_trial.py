@@ -218,7 +218,7 @@ def _measured(context: Context, kind: Kind, steps: int) -> dict[str, Any]:
             if not is_out_of_memory(error):
                 raise
             reason = "out of memory"
-    gc.collect()
+        gc.collect()
     machine = describe_environment(context.compute)
     return {
         **kind._asdict(),
