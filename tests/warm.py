@@ -11,7 +11,7 @@ import tosmooth.report.build
 import tosmooth.search.run
 import tosmooth.study.answering_time
 import tosmooth.study.run
-import tosmooth.study.single  # noqa: F401
+import tosmooth.study.single
 from tosmooth.data import fashion_mnist_sample
 from tosmooth.report import build
 from tosmooth.report.figures import rendering

@@ -103,11 +103,12 @@ def test_a_group_in_one_pass_is_each_model_alone_bit_for_bit(tiny_raw):
     batches.epoch = lambda *given: (decoded.append(1) or batch for batch in epoch(*given))
     keep = [(0, 1), (), (2,)]
     together = evaluate_together(
-        models, batches, compute, centroids=True, keep=keep, layers=[None] * 3, fit=True, temperature=2.0
-    )
+        models, batches, compute, centroids=True, keep=keep, layers=[None] * 3, fit=True,
+        temperatures=[1.0, None, 2.0],
+    )  # fmt: skip
     assert len(decoded) == len(batches)
-    for model, own, found in zip(models, keep, together, strict=True):
-        alone = evaluate(model, batches, compute, centroids=True, keep=own, fit=True, temperature=2.0)
+    for model, own, t, found in zip(models, keep, [1.0, None, 2.0], together, strict=True):
+        alone = evaluate(model, batches, compute, centroids=True, keep=own, fit=True, temperature=t)
         assert torch.equal(found.answers, alone.answers)
         assert found.finite == alone.finite == (model is not models[1])
         if not found.finite:

@@ -49,9 +49,10 @@ from tosmooth.study.context import Context
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
-from tosmooth.study.results import failures, finished_cells, read_test_of, require_finished
+from tosmooth.study.results import failures, finished_cells, require_finished
 from tosmooth.study.run import expect_work
 from tosmooth.study.stages import train_grid, train_teachers
+from tosmooth.study.test_split import read_test_of
 
 
 def distill(call: Call, root: Path, progress: StudyProgress | None = None) -> dict[str, Any]:
@@ -117,10 +118,7 @@ def _distill(call: Call, context: Context, settled: Settled) -> dict[str, Any]:
         how += f", at learning rate {rate:g}, the best of {tried + 1} by validation"
     teacher = next(teacher for teacher in context.plan.teachers if teacher.name == chosen.teacher)
     context.progress.stage("reading the test split, once")
-    batches = context.evaluation_batches(context.data.test)
-    tested: list[Teacher | Cell] = [teacher, chosen, *controls]
-    for owner in tested:
-        read_test_of(context, owner, batches)
+    read_test_of(context, [teacher, chosen, *controls])
     context.write_unreadable()
     if metric.counts_right:
         warnings += shortfalls(scores[teacher.name], scores[chosen.name], context.data.num_classes)

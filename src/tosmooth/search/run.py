@@ -40,10 +40,10 @@ from tosmooth.study.plan import Cell
 from tosmooth.study.precision_trial import settle_precision
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
-from tosmooth.study.results import read_test_of
 from tosmooth.study.run import write_environment
 from tosmooth.study.stages import train_students, train_teachers
 from tosmooth.study.teacher_answers import StudyTeaching, filling_work
+from tosmooth.study.test_split import read_test_of
 from tosmooth.tasks.base import StudyData
 
 
@@ -139,12 +139,10 @@ class _Search:
             self._save()
         if "test" not in self.record:
             context.progress.stage("reading the test split, once, for the winner")
-            batches = context.evaluation_batches(context.data.test)
-            scores, column = {}, self._metric.test
-            for cell in self._cells[winner]:
-                if cell.name in self.record["winner"]["cells"]:
-                    read_test_of(context, cell, batches)
-                    scores[cell.name] = on_main(lambda: (context.read_record(cell) or {})[column])  # noqa: B023
+            column, won = self._metric.test, self.record["winner"]["cells"]
+            tested = [cell for cell in self._cells[winner] if cell.name in won]
+            read_test_of(context, tested)
+            scores = on_main(lambda: {cell.name: (context.read_record(cell) or {})[column] for cell in tested})
             interval = t_interval(score_table({winner: scores}, context.plan.cells).loc[winner].dropna().to_numpy())
             told = {"mean": interval.mean, "low": interval.low, "high": interval.high, "n": interval.n}
             self.record["test"] = {column: told, "by_cell": scores}

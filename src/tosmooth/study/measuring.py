@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from safetensors.torch import save
 from torch import Tensor
@@ -19,6 +20,23 @@ from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.projection import choose_classes, is_shown
 from tosmooth.tasks.base import Split
 from tosmooth.training.evaluation import Evaluation, evaluate_together
+
+MOST_TOGETHER = 2**28  # parameters of the models that are read in one pass: 1 GiB of weights
+Owner = TypeVar("Owner", Teacher, Cell, Teacher | Cell)
+
+
+def in_passes(context: Context, owners: Sequence[Owner]) -> list[list[Owner]]:
+    """Finished models in their order, by the pass over a split that they are looked at in: each image is decoded once
+    for as many as memory holds without a thought."""
+    passes, held = list[list[Owner]](), 0
+    for owner in owners:
+        own = context.parameters_of(owner)
+        if not passes or held + own > MOST_TOGETHER:
+            passes.append([])
+            held = 0
+        passes[-1].append(owner)
+        held += own
+    return passes
 
 
 def figures_of_correct(context: Context, split: Split, found: Evaluation, name: str) -> dict[str, object]:

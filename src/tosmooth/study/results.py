@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 
 from tosmooth.advice.blocks import Correct
-from tosmooth.data.batches import Batches
 from tosmooth.errors import StudyError
-from tosmooth.folder.columns import AGREEMENT, CONVERGENCE, COSTS, TEMPERATURE
-from tosmooth.folder.judged import keep_judged, read_correct
-from tosmooth.folder.paths import CALIBRATION_FILE, LEARNING_RATES_FILE, RELIABILITY_FILE
-from tosmooth.folder.remedies import AGAIN
-from tosmooth.folder.sums import OF_TEST, check_model_file, remove_kept
-from tosmooth.folder.writing import load_json, take_back_sums, write_csv, write_json
+from tosmooth.folder.columns import AGREEMENT, CONVERGENCE, COSTS
+from tosmooth.folder.judged import read_correct
+from tosmooth.folder.paths import LEARNING_RATES_FILE
+from tosmooth.folder.sums import remove_kept
+from tosmooth.folder.writing import write_csv
 from tosmooth.study.context import Context
-from tosmooth.study.costs import agreement_with_teacher, costs_on_test
-from tosmooth.study.given_outputs import record_outputs
+from tosmooth.study.costs import agreement_with_teacher
 from tosmooth.study.learning_rates import trial_table
-from tosmooth.study.measuring import figures_of_correct
-from tosmooth.study.plan import Cell, Teacher
+from tosmooth.study.plan import Cell
 from tosmooth.study.separation import read_separation
-from tosmooth.training.evaluation import evaluate
 
 ETAS = {
     "diffusion/eta_s1": ("train", False, "eta_s1"),
@@ -144,61 +139,3 @@ def _write_or_remove(path: Path, table: pd.DataFrame) -> None:
         write_csv(path, table)
     else:
         remove_kept(path.parent, path.name)
-
-
-def read_test(context: Context, done: Mapping[str, Cell]) -> None:
-    """Evaluate the test split, once for every teacher and finished student, and keep the reliability bins.
-
-    Called only after the advice is frozen. A model whose record already has test figures is not read again. Controls
-    are read too, and students at learning rates that were not chosen: what an own rate was worth is said on test.
-    """
-    bins: list[dict[str, Any]] = []
-    on_main = context.compute.processes.on_main
-    owners: list[Teacher | Cell] = [*context.plan.teachers, *done.values()]
-    batches = context.evaluation_batches(context.data.test)
-    for owner in owners:
-        rows = read_test_of(context, owner, batches)
-        identity = {
-            "role": "teacher" if isinstance(owner, Teacher) else "student",
-            "name": owner.name,
-            "label_smoothing": owner.label_smoothing,
-            "temperature": None if isinstance(owner, Teacher) else owner.temperature,
-            "seed": owner.seed,
-            "split": "test",
-        }
-        bins += [identity | row for row in rows]
-    for name, cell in on_main(lambda: finished_cells(context, context.plan.students)).items():
-        if name not in done:
-            read_test_of(context, cell, batches)
-    path = context.directory.analysis / CALIBRATION_FILE
-    on_main(lambda: write_csv(path, pd.DataFrame(bins)))
-
-
-def read_test_of(context: Context, owner: Teacher | Cell, batches: Batches) -> list[Any]:
-    """Evaluate one finished model on the test split, if that was not done yet; its reliability bins."""
-    if isinstance(owner, Teacher) and context.config.teacher.outputs:
-        record_outputs(context, owner, test=True)
-        return []
-    on_main = context.compute.processes.on_main
-    record = context.read_record(owner) or {}
-    saved = context.folder(owner) / RELIABILITY_FILE
-    if on_main(lambda: context.task.metric.test not in record or not saved.exists()):
-        on_main(lambda: take_back_sums(saved.parent, OF_TEST))
-        model = context.trained_model(owner)
-        found = evaluate(model, batches, context.compute, temperature=record.get(TEMPERATURE))
-        figures = found.columns("test") | context.measure(owner, model, "test")
-        figures |= figures_of_correct(context, context.data.test, found, "test") | costs_on_test(context, found)
-        rows = found.metrics.reliability().to_dict(orient="records")
-
-        def write() -> None:
-            keep_judged(saved.parent, "test", found.correct, found.answers)
-            write_json(saved, rows)
-
-        on_main(write)
-        context.write_record(owner, record | figures, OF_TEST)
-
-    def read() -> list[Any]:
-        check_model_file(saved)
-        return load_json(saved, list, AGAIN)
-
-    return on_main(read)

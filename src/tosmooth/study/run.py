@@ -41,7 +41,6 @@ from tosmooth.study.projection import analyse_projection, given_classes
 from tosmooth.study.results import (
     control_table,
     correct_of,
-    read_test,
     require_finished,
     teacher_table,
     write_results,
@@ -51,6 +50,7 @@ from tosmooth.study.similarity import given_similarity
 from tosmooth.study.smoothing_views import analyse_views
 from tosmooth.study.stages import train_grid
 from tosmooth.study.teacher_answers import filling_work
+from tosmooth.study.test_split import read_test
 from tosmooth.study.until_sure import UntilSure, check_until_sure, train_until_sure
 from tosmooth.tasks.base import StudyData
 from tosmooth.words.answer import forwarded

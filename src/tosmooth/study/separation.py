@@ -1,4 +1,4 @@
-"""How far the students' classes stand apart: d′ to similar and to dissimilar classes, one more pass for each student.
+"""How far the students' classes stand apart: d′ to similar and to dissimilar classes, one more pass over the split.
 
 On validation, where there is any: on its training samples a network that fits them has little spread left.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tosmooth.analysis.exact import host_of
 from tosmooth.analysis.separation import ClassSeparation, separation_from
+from tosmooth.data.batches import Batches
 from tosmooth.errors import StudyError
 from tosmooth.folder.paths import SEPARATION_FILE, WEIGHTS_FILE
 from tosmooth.folder.writing import load_json, write_json
 from tosmooth.study.context import Context
 from tosmooth.study.diffusion import find_similarity, read_centroids
+from tosmooth.study.measuring import in_passes
 from tosmooth.study.plan import Cell
 from tosmooth.study.similarity import Similarity
 from tosmooth.training.evaluation import separation_of
@@ -32,22 +34,32 @@ def measure_separation(context: Context, done: Mapping[str, Cell]) -> None:
     if not todo:
         return
     batches = context.evaluation_batches(split)
-    for cell in todo:
-        centroids = on_main(lambda: read_centroids(context, cell, name))  # noqa: B023
-        if centroids is None:
-            continue
-        if not on_main(lambda: (context.folder(cell) / WEIGHTS_FILE).is_file()):  # noqa: B023
-            context.progress.note(f"{cell.name}: its weights are gone, so d′ is not measured")
-            continue
-        centres = centroids.centroids.to(host_of(context.compute.device))
-        found = ClassSeparation(centres, similarity.similar | similarity.dissimilar)
-        d_prime = separation_of(
-            context.trained_model(cell), batches, context.compute, found, context.last_layer(cell),
-            context.data.class_outputs,
-        )  # fmt: skip
+    lost = on_main(lambda: [cell.name for cell in todo if not (context.folder(cell) / WEIGHTS_FILE).is_file()])
+    for cell_name in lost:
+        context.progress.note(f"{cell_name}: its weights are gone, so d′ is not measured")
+    for group in in_passes(context, [cell for cell in todo if cell.name not in lost]):
+        _measure_together(context, group, batches, similarity, {"sets": sets, "split": name})
+
+
+def _measure_together(
+    context: Context, cells: Sequence[Cell], batches: Batches, similarity: Similarity, identity: Mapping[str, str]
+) -> None:
+    """One pass over the split for all of these students."""
+    on_main = context.compute.processes.on_main
+    centroids = on_main(lambda: [read_centroids(context, cell, identity["split"]) for cell in cells])
+    known = [(cell, own.centroids) for cell, own in zip(cells, centroids, strict=True) if own is not None]
+    host, pairs = host_of(context.compute.device), similarity.similar | similarity.dissimilar
+    found = separation_of(
+        [context.trained_model(cell) for cell, _ in known],
+        batches,
+        context.compute,
+        [ClassSeparation(centres.to(host), pairs) for _, centres in known],
+        [context.last_layer(cell) for cell, _ in known],
+        context.data.class_outputs,
+    )
+    for (cell, _), d_prime in zip(known, found, strict=True):
         record = {
-            "sets": sets,
-            "split": name,
+            **identity,
             "d_prime_s1": _known(separation_from(d_prime, similarity.similar)),
             "d_prime_s2": _known(separation_from(d_prime, similarity.dissimilar)),
         }

@@ -11,6 +11,7 @@ from tosmooth.config.schema import TrainingConfig
 from tosmooth.data.batches import Batches
 from tosmooth.study.context import Context
 from tosmooth.study.kinds import READ, READ_FOR_EVALUATION, Kind
+from tosmooth.study.measuring import in_passes
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.stages import group_size, of_same_batches
 from tosmooth.study.teacher_smoothing_views import FEWEST_IMAGES, IMAGES_PER_CLASS
@@ -117,6 +118,7 @@ def _evaluation(context: Context) -> Stage | None:
     teachers = () if context.config.teacher.outputs else context.plan.teachers
     owners: list[Teacher | Cell] = [*teachers, *context.plan.students]
     work: Counter[Kind] = Counter()
+    untested: list[Teacher | Cell] = []
     passes = models = 0
     first = _first_of_groups(context, owners)
     for owner in owners:
@@ -135,16 +137,18 @@ def _evaluation(context: Context) -> Stage | None:
             if len(data.validation) and not known:
                 looked_at.append(len(data.validation))
         read = list(looked_at) if owner.name in first else []  # one reading for the whole group
-        alone = len(looked_at)
         if record is None or context.task.metric.test not in record:
             looked_at.append(len(data.test))
+            untested.append(owner)
             if of_teacher:  # stability and smoothness of its answers
                 looked_at.append(min(len(data.train), max(FEWEST_IMAGES, IMAGES_PER_CLASS * data.num_classes)))
-        read += looked_at[alone:]
+                read.append(looked_at[-1])
         passes, models = passes + len(looked_at), models + bool(looked_at)
         if looked_at:
             work[kind] += sum(looked_at)
             work[READ_FOR_EVALUATION] += sum(read)
+    if untested:
+        work[READ_FOR_EVALUATION] += len(in_passes(context, untested)) * len(data.test)
     return Stage("evaluation", models, 0, 0, 0, passes, dict(work)) if passes else None
 
 

@@ -113,7 +113,7 @@ def evaluate(
         class_outputs=class_outputs,
         judge=judge,
         fit=fit,
-        temperature=temperature,
+        temperatures=[temperature],
     )[0]
 
 
@@ -128,7 +128,7 @@ def evaluate_together(
     class_outputs: Tensor | None = None,
     judge: bool = True,
     fit: bool = False,
-    temperature: float | None = None,
+    temperatures: Sequence[float | None] | None = None,
 ) -> list[Evaluation]:
     """`evaluate` of several models in one pass: a batch is read and decoded once, and each model runs on it in turn.
 
@@ -144,14 +144,14 @@ def evaluate_together(
         class_outputs: the same.
         judge: the same.
         fit: the same.
-        temperature: the same.
+        temperatures: of each model, the one that was fitted elsewhere; None: of none.
 
     Raises:
         DataError: no sample of the split could be read.
     """
     asked = [
         _Asked(model, batches, compute, centroids, own, class_outputs, judge, fit, temperature)
-        for model, own in zip(models, keep, strict=True)
+        for model, own, temperature in zip(models, keep, temperatures or [None] * len(models), strict=True)
     ]
     with torch.no_grad(), ExitStack() as stack:
         readers = [
@@ -348,30 +348,35 @@ def features_of_classes(
 
 
 def separation_of(
-    model: StudyModel,
+    models: Sequence[StudyModel],
     batches: Batches,
     compute: Compute,
-    found: ClassSeparation,
-    layer: str | None = None,
+    found: Sequence[ClassSeparation],
+    layers: Sequence[str | None],
     class_outputs: Tensor | None = None,
-) -> Tensor:
-    """d′ of pairs of classes (C, C), on the CPU: a second pass over the split whose centroids `found` was made with.
+) -> list[Tensor]:
+    """d′ of pairs of classes (C, C) on the CPU, of each model: a second pass over the split whose centroids its `found`
+    was made with, the same pass for all of them.
 
-    Other arguments as for `evaluate`.
+    Other arguments as for `evaluate_together`.
     """
-    model.eval()
-    followed = FollowedClasses(model.num_classes, class_outputs, compute.device)
-    with torch.no_grad(), _reading(model, layer, wanted=True, logits=False) as read:
+    with torch.no_grad(), ExitStack() as stack:
+        readers = []
+        for model, layer in zip(models, layers, strict=True):
+            followed = FollowedClasses(model.eval().num_classes, class_outputs, compute.device)
+            readers.append((stack.enter_context(_reading(model, layer, wanted=True, logits=False)), followed))
         for batch in batches.epoch(0):
             if not batch.counted:
                 continue
             inputs, labels = compute.put(batch)[:2]
-            _, features = read(inputs)
-            assert features is not None
-            found.update(features, followed.of(labels))
-    if compute.processes.world > 1:
-        found.reduce(compute.processes.sum)
-    return found.d_prime().cpu()
+            for own, (read, followed) in zip(found, readers, strict=True):
+                _, features = read(inputs)
+                assert features is not None
+                own.update(features, followed.of(labels))
+    for own in found:
+        if compute.processes.world > 1:
+            own.reduce(compute.processes.sum)
+    return [own.d_prime().cpu() for own in found]
 
 
 def _of_classes(features: Tensor, labels: Tensor, indices: Tensor, classes: Sequence[int]) -> Kept:
