@@ -304,7 +304,13 @@ def test_the_same_weights_in_another_structure_are_another_teacher(one_seed: dic
 def test_what_changes_no_result_may_change_between_runs(one_seed: dict[str, Any], tmp_path: Path) -> None:
     """So that the remedies the errors name can be used."""
     first = weights(run(one_seed, tmp_path))
-    free = ["compute.group_size=2", f"cache.directory={tmp_path / 'c'}", "data.workers=1", "cache=off"]
+    free = [
+        "compute.group_size=2",
+        "compute.eval_batch_size=50",
+        f"cache.directory={tmp_path / 'c'}",
+        "data.workers=1",
+        "cache=off",
+    ]
     assert weights(run(one_seed, tmp_path, *free)).keys() == first.keys()
     with pytest.raises(StudyError, match=r"differs in cache\.views"):
         run(one_seed, tmp_path, "cache=1")

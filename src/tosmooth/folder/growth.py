@@ -13,12 +13,12 @@ from tosmooth.config.schema import StudyConfig, dump_config
 from tosmooth.folder.older import without_leftovers
 from tosmooth.folder.paths import CONFIG_FILE
 
-# Keys that say how the work is done, not what comes out. `on_error`: a run that would have stopped at an unreadable
-# image has met none so far, so up to there both ways are one.
+# Keys that say how the work is done; what comes out is the same but for rounding. `on_error`: a run that would have
+# stopped at an unreadable image has met none so far, so up to there both ways are one.
 FREE = {
-    "cache.directory", "cache.pixels", "compute.checkpoint_minutes", "compute.compile", "compute.fused_loss",
-    "compute.graphs", "compute.group_size", "compute.threads", "compute.timeout_minutes", "data.in_memory",
-    "data.on_error", "data.workers", "description", "trackers",
+    "cache.directory", "cache.pixels", "compute.checkpoint_minutes", "compute.compile", "compute.eval_batch_size",
+    "compute.fused_loss", "compute.graphs", "compute.group_size", "compute.threads", "compute.timeout_minutes",
+    "data.in_memory", "data.on_error", "data.workers", "description", "trackers",
 }  # fmt: skip
 # Keys that say which cells there are. A cell's result depends on no other cell.
 GRID = {
