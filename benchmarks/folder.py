@@ -2,8 +2,8 @@
 
 JPEGs of 500 × 375, random crops of 96 pixels, 2 ResNet-26 teachers × 4 temperatures. Ours reads the files and runs its
 teachers (*live*), reads decoded images and runs its teachers, and does what a second study finds: decoded images and
-stored logits (*cached*). The peers read the files eight times, by their own data sets, loaders and crops. Settings,
-turns and ratios are those of `benchmarks.grid`.
+stored logits (*cached*). The floor trains as many students by a plain loop, on decoded images. The peers read the files
+eight times, by their own data sets, loaders and crops. Settings, turns and ratios are those of `benchmarks.grid`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def run(student: str, images: int | None, repeats: int, side: int, batch: int) -
         files = photographs(Path(folder), count, CLASSES)
         result.notes.append(f"{title}; JPEGs {made_of(files)}")
         for mode in OURS:
-            compare(folder_grid(files, model, side, batch), mode, repeats, result, single=False)
+            compare(folder_grid(files, model, side, batch), mode, repeats, result, single=True)
     return result
 
 

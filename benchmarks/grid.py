@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from benchmarks.common import Result, arguments, compute_of, interleave, median_ratio
-from benchmarks.ours import GRID, Ours
+from benchmarks.ours import GRID, Ours, plain_cross_entropy
 from benchmarks.peers import GRIDS, Setting, settings_to_try
 from benchmarks.workload import Workload, default_grid, heavy_grid
 
@@ -27,6 +27,7 @@ OURS = {
     "float32": ["float32/float32"],
     "each at its best": ["float32/float32", "float32/bf16", "bf16/bf16"],  # students/teachers
 }
+FLOOR = "floor: 8 students by a plain loop, no teacher, images decoded"
 HEAVY = {"timm:mobilenetv3_small_100": 12, "torchvision:resnet18": 6}  # steps a cell
 PEERS = {"float32": ["float32"], "each at its best": ["float32", "bf16"]}
 
@@ -71,6 +72,7 @@ def compare(work: Workload, mode: str, repeats: int, result: Result, *, single: 
     runs: dict[str, Callable[[], None]] = {"live": ours.live, "cached": ours.cached}
     if work.files is not None:
         runs["live, images decoded"] = lambda: ours.live(split=ours.ready)
+        runs[FLOOR] = lambda: plain_cross_entropy(ours)
     for peer, run in GRIDS.items():
         runs[peer] = lambda run=run, peer=peer: run(work, GRID, settings[peer], device)
     if single:
@@ -89,7 +91,7 @@ def compare(work: Workload, mode: str, repeats: int, result: Result, *, single: 
         ratio = median_ratio(faster(", one cell" if alone else ""), seconds[name])
         setting = settings.get(name.partition(",")[0], own)
         spread = f"{min(seconds[name]):.2f} – {max(seconds[name]):.2f}"
-        shown = name if name.partition(",")[0] in GRIDS else f"tosmooth, {name}"
+        shown = name if name == FLOOR or name.partition(",")[0] in GRIDS else f"tosmooth, {name}"
         result.add(work.name, mode, shown, str(setting), statistics.median(seconds[name]), spread, ratio)
     saved = statistics.median(seconds["live"]) - statistics.median(seconds["cached"])
     pays = f"pays after {fill_seconds / saved:.1f} such grids" if saved > 0 else "does not pay here"

@@ -139,7 +139,7 @@ class Ours:
 def plain_cross_entropy(ours: Ours, students: int = 8) -> None:
     """The floor: a minimal hand-written loop, no teacher, on images that lie ready in memory and are prepared once."""
     work, compute = ours.work, ours.compute
-    batches = ours.pipeline.training(work.split, batch_size=work.batch_size, seed=0)
+    batches = ours.pipeline.training(ours.ready, batch_size=work.batch_size, seed=0)
     models = [compute.place(work.build(work.student, 0)).train() for _ in range(students)]
     optimizers = [
         torch.optim.SGD(
