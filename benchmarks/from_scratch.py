@@ -10,6 +10,8 @@ JPEG files in folders.
 
 from __future__ import annotations
 
+import argparse
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,11 +30,14 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from benchmarks.common import Result, arguments, compute_of
+from benchmarks.common import Result, compute_of
 from tosmooth.distill.call import Call
+from tosmooth.distill.length import with_steps_enough
 from tosmooth.distill.run import distill
 from tosmooth.models.build import build_image_model
 from tosmooth.models.weights import save_weights
+from tosmooth.recipes import OWN_IMAGES_SCRATCH
+from tosmooth.recipes.reading import load_config
 from tosmooth.study.progress import StudyProgress
 
 EMOJI = Path(__file__).parents[1] / "science" / "data" / "emoji"
@@ -41,6 +46,7 @@ TEACHER, STUDENT, TEMPERATURE = "resnet20", "resnet8", 2.0
 BATCH, RATE, WEIGHT_DECAY = 32, 0.002, 0.05  # of the loops; the batch is also that of `own-images-scratch`
 MEAN, STD = [0.5] * 3, [0.25] * 3
 NORMALISED = [f"{role}.model.kwargs={{mean: {MEAN}, std: {STD}}}" for role in ("teacher", "student")]
+WHO = ("tosmooth", "plain", "timm")
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]  # student, images, labels
 
 
@@ -114,18 +120,22 @@ def bare(name: str, seed: int) -> nn.Module:
     return network
 
 
-def by_default(folder: Path, teacher: Path, root: Path, seed: int) -> tuple[float, float, int]:
-    """Test top-1 of the student and of its control, and the steps of each."""
+def by_default(folder: Path, teacher: Path, root: Path, seed: int) -> tuple[float, float]:
+    """Test top-1 of the student and of its control."""
     overrides = [f"name=seed-{seed}", "data.image_size=32", "data.workers=0", *NORMALISED]
     call = Call(
         str(teacher), STUDENT, None, overrides, str(folder), teacher_model=TEACHER, temperatures=(TEMPERATURE,),
         alphas=(0.0,), from_scratch=True, seed=seed,
     )  # fmt: skip
     result = distill(call, root, StudyProgress(Console(quiet=True)))
-    curve = (Path(result["students"][0]["weights"]).parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return result["students"][0]["test/top1"], result["controls"][0]["test/top1"]
+
+
+def steps_by_default(folder: Path) -> int:
+    """Of each of them."""
     images = len(list((folder / "train").rglob("*.jpg")))
-    steps = len(curve) * -(-images // BATCH)
-    return result["students"][0]["test/top1"], result["controls"][0]["test/top1"], steps
+    config = with_steps_enough(load_config(OWN_IMAGES_SCRATCH, [f"data.path={folder}"]), images)
+    return config.student.epochs * math.ceil(images / config.student.batch_size)
 
 
 def spent() -> float:
@@ -138,7 +148,10 @@ def cross_entropy(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", seeds=3)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seeds", type=int, default=3, help="default 3")
+    parser.add_argument("--who", choices=WHO, nargs="*", default=list(WHO), help="default: all")
+    options = parser.parse_args()
     if not EMOJI.exists():
         raise SystemExit(f"{EMOJI} is missing; fetch it by `python -m science.data emoji`")
     result = Result(
@@ -163,12 +176,15 @@ def main() -> None:
             loss: Tensor = task(images, labels)["loss"]
             return loss
 
+        steps = steps_by_default(folder)
         for seed in range(options.seeds):
-            started = spent()
-            ours, control, steps = by_default(folder, weights, root, seed)
-            minutes = (spent() - started) / 60
-            result.add("tosmooth distill", seed, steps, round(ours, 1), round(control, 1), round(minutes, 1))
-            for who, loop, distilled in (("plain loops", plain_loop, kl), ("parts of timm", timm_loop, timm_task)):
+            if "tosmooth" in options.who:
+                started = spent()
+                found = [round(right, 1) for right in by_default(folder, weights, root, seed)]
+                result.add("tosmooth", seed, steps, *found, round((spent() - started) / 60, 1))
+            for who, loop, distilled in (("plain", plain_loop, kl), ("timm", timm_loop, timm_task)):
+                if who not in options.who:
+                    continue
                 started, found = spent(), []
                 for loss in (distilled, cross_entropy):
                     student = bare(STUDENT, seed)

@@ -66,11 +66,16 @@ class ClassificationMetrics:
         device = host_of(logits.device)
         self._to(device)
         values, labels = logits.detach().float().to(device), labels.to(device)
-        for part, own in in_parts(values, labels):
-            self._add(part, own)
+        # Made before the parts: what is kept of each would lie between their large tensors, and hold their memory.
+        sureness, fitted = torch.empty(2, len(labels), device=device).unbind()
+        right = torch.empty(len(labels), dtype=torch.bool, device=device)
+        for part, *own in in_parts(values, labels, sureness, fitted, right):
+            self._add(part, *own)
+        self._samples.append((sureness, fitted, right))
+        self._count += len(labels)
 
-    def _add(self, values: Tensor, labels: Tensor) -> None:
-        """Add float32 logits (n, K) with checked labels (n,)."""
+    def _add(self, values: Tensor, labels: Tensor, sureness: Tensor, at_temperature: Tensor, right: Tensor) -> None:
+        """Add float32 logits (n, K) with checked labels (n,); the rest is written for each sample."""
         own, exact = labels[:, None], values.double()
         logs = exact.log_softmax(1)
         confidence, answers = logs.amax(1), values.argmax(1)  # of +∞ logits the first is NaN
@@ -79,8 +84,9 @@ class ClassificationMetrics:
         nll = -logs.gather(1, own).sum()
         brier = logs.exp().scatter_add(1, own, torch.full_like(logs[:, :1], -1)).square().sum()
         self._sums += torch.stack([nll, brier, (top == own).sum()])
-        self._samples.append((_sureness(confidence), _sureness(fitted), answers == labels))
-        self._count += len(labels)
+        sureness.copy_(_sureness(confidence))
+        at_temperature.copy_(_sureness(fitted))
+        right.copy_(answers == labels)
 
     def _look_at(self, logits: Tensor, labels: Tensor) -> None:
         if labels.min() < 0 or labels.max() >= self.num_classes:

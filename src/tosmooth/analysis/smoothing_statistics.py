@@ -67,11 +67,14 @@ class SmoothingStatistics:
             raise ValueError("logits hold NaN or infinite values")
         host = host_of(logits.device)
         logits, labels = logits.detach().to(host), labels.to(host)
-        for values, own in in_parts(logits, labels):
-            self._add(values.double(), own)
+        # Made before the parts: what is kept of each would lie between their large tensors, and hold their memory.
+        found = torch.empty(len(labels), len(_COLUMNS), dtype=torch.float64)
+        for values, own, rows in in_parts(logits, labels, found):
+            self._add(values.double(), own, rows)
+        self._parts.append(found.T.contiguous())
 
-    def _add(self, values: Tensor, labels: Tensor) -> None:
-        """Add float64 logits (n, K) with checked labels (n,)."""
+    def _add(self, values: Tensor, labels: Tensor, found: Tensor) -> None:
+        """Write the statistics (n, columns) of float64 logits (n, K) with checked labels (n,)."""
         others = self.num_classes - 1
         target = values.gather(1, labels[:, None])[:, 0]
         total, log_sum = values.sum(1), values.logsumexp(1)
@@ -96,7 +99,7 @@ class SmoothingStatistics:
             "binary_gain": target - sigmoids.mul_(values).sum(1),
             "doubt": -torch.expm1(largest - log_sum),  # 1 − max p
         }
-        self._parts.append(torch.stack([columns[name] for name in _COLUMNS]).cpu())
+        found.copy_(torch.stack([columns[name] for name in _COLUMNS], 1))
 
     def column(self, name: str) -> Tensor:
         """One statistic of every sample, (N,) float64.
