@@ -14,6 +14,7 @@ import pandas as pd
 
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Size
+from tosmooth.report.figures.level_labels import place
 from tosmooth.report.figures.style import shapes
 from tosmooth.words.numbers import alpha_label, between, fixed
 
@@ -105,7 +106,8 @@ def temperature_chart(
     if axis.zero:
         layers.append(alt.Chart().mark_rule(style="neutral").encode(y=alt.YDatum(0, scale=y_scale)))
     if levels:
-        layers += _level_layers(levels, y_scale, x, size)
+        line = LABEL_LINE * (domain[1] - domain[0]) / (height / size.scale)
+        layers += _level_layers(levels, means, len(temperatures), line, y_scale, x, size)
     if dots:
         seed_dots = alt.Chart(pd.DataFrame(dots)).mark_circle(size=22 * size.scale, opacity=0.35)
         layers.append(seed_dots.encode(x=x, y=alt.Y("mean:Q", scale=y_scale), color=colour))
@@ -136,12 +138,26 @@ def _label_room(labels: Sequence[dict[str, Any]]) -> int:
     return 6 + round(0.9 * max((len(row["series"]) for row in labels), default=0))
 
 
-def _level_layers(levels: Sequence[Level], y_scale: Any, x: Any, size: Size) -> list[Any]:
-    """Each level as a dashed line, named at its left end."""
-    rows = pd.DataFrame({"mean": [level.mean for level in levels], "label": [level.label for level in levels]})
-    base = alt.Chart(rows.assign(x=-0.22)).encode(y=alt.Y("mean:Q", scale=y_scale))
-    name = base.mark_text(align="left", baseline="bottom", dy=-3 * size.scale, style="level-label")
-    return [base.mark_rule(style="neutral", strokeDash=[4, 3]), name.encode(x=x, text="label:N")]
+def _level_layers(
+    levels: Sequence[Level],
+    means: Sequence[dict[str, Any]],
+    count: int,
+    line: float,
+    y_scale: Any,
+    x: Any,
+    size: Size,
+) -> list[Any]:
+    """Each level as a dashed line, with its name where the fewest of the chart's lines and bars cross it."""
+    y = alt.Y("mean:Q", scale=y_scale)
+    rules = alt.Chart(pd.DataFrame({"mean": [level.mean for level in levels]}))
+    layers = [rules.mark_rule(style="neutral", strokeDash=[4, 3]).encode(y=y)]
+    for level in levels:
+        at = place(level.label, level.mean, means, -0.22, count - 0.78, line)
+        baseline, dy = ("bottom", -3) if at.above else ("top", 4)
+        row = alt.Chart(pd.DataFrame([{"x": at.x, "mean": level.mean, "label": level.label}]))
+        name = row.mark_text(align="left", baseline=baseline, dy=dy * size.scale, style="level-label")
+        layers.append(name.encode(x=x, y=y, text="label:N"))
+    return layers
 
 
 def _domain(series: Sequence[Series], axis: Axis, levels: Sequence[Level] = ()) -> list[float]:

@@ -1,0 +1,54 @@
+"""Where the name of a horizontal line is written: on that side and part of it that lines and bars leave free."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+LETTER = 0.016  # of the chart's width, about, in the narrower of its two sizes
+STEP = 0.05  # temperatures between places that are tried, and between points of a line that are looked at
+
+
+class Place(NamedTuple):
+    """Where a name begins, in positions of temperatures, and whether it stands above its line."""
+
+    x: float
+    above: bool
+
+
+def place(label: str, level: float, rows: Sequence[Mapping[str, Any]], left: float, right: float, line: float) -> Place:
+    """The place nearest to the left end that is crossed least; above, where below is no better.
+
+    Args:
+        label: the name.
+        level: of the horizontal line.
+        rows: points of the chart, in the order of their `series`: `x`, `mean`, and `low` and `high` of their bars.
+        left, right: what may be written in, in positions of temperatures.
+        line: height of a line of text, in the units of the vertical axis.
+    """
+    width = LETTER * len(label) * (right - left)
+    seen = _seen(rows)
+    best, fewest = Place(left, above=True), len(seen) + 1
+    for number in range(max(1, round((right - width - left) / STEP) + 1)):
+        start = left + number * STEP
+        across = [y for x, y in seen if start <= x <= start + width]
+        for above in (True, False):
+            low, high = (level, level + line) if above else (level - line, level)
+            if (crossed := sum(low <= y <= high for y in across)) < fewest:
+                best, fewest = Place(round(start, 3), above), crossed
+    return best
+
+
+def _seen(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Points along the lines and along the bars."""
+    found: list[tuple[float, float]] = []
+    for row in rows:
+        low, high = (row["mean"] if row[end] is None else row[end] for end in ("low", "high"))
+        found += [(row["x"], low + part / 20 * (high - low)) for part in range(21)]
+    for one, other in pairwise(rows):
+        if one["series"] == other["series"]:
+            steps = max(1, round((other["x"] - one["x"]) / STEP))
+            shares = [step / steps for step in range(steps + 1)]
+            found += [tuple(one[key] + share * (other[key] - one[key]) for key in ("x", "mean")) for share in shares]  # type: ignore[misc]
+    return found
