@@ -125,6 +125,15 @@ def diffusion_tables(
                 continue
             reliable = bool((raised.counts >= RELIABLE_SAMPLES).all())
             errors = errors_of(context, cell, similarity) if split == "val" else {}
+            identity = {
+                "objective": cell.objective,
+                "label_smoothing": cell.label_smoothing,
+                "temperature": cell.temperature,
+                "student": cell.student,
+                "seed": cell.seed,
+                "teacher_seed": cell.teacher_seed,
+                "split": split,
+            }
             for normalisation, debiased in product(NORMALISATIONS, (False, True)):
                 s1, s2 = (
                     diffusion_index(base, raised, mask, debias=debiased, normalisation=normalisation)
@@ -133,13 +142,7 @@ def diffusion_tables(
                 rows.append(
                     {
                         "cell": name,
-                        "objective": cell.objective,
-                        "label_smoothing": cell.label_smoothing,
-                        "temperature": cell.temperature,
-                        "student": cell.student,
-                        "seed": cell.seed,
-                        "teacher_seed": cell.teacher_seed,
-                        "split": split,
+                        **identity,
                         "normalisation": normalisation,
                         "debiased": debiased,
                         "reference_temperature": reference.temperature,
@@ -152,13 +155,7 @@ def diffusion_tables(
                 if normalisation == "mean_distance" and not debiased:
                     class_rows += [
                         {
-                            "objective": cell.objective,
-                            "label_smoothing": cell.label_smoothing,
-                            "temperature": cell.temperature,
-                            "student": cell.student,
-                            "seed": cell.seed,
-                            "teacher_seed": cell.teacher_seed,
-                            "split": split,
+                            **identity,
                             "class_index": index,
                             "class_name": names[index],
                             "eta_s1": float(s1[index]),
