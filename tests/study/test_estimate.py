@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tests.tasks.sentences import raw_study
 from tosmooth.config.schema import StudyConfig
 from tosmooth.recipes.reading import load_config
-from tosmooth.study import measuring, test_split
+from tosmooth.study import measuring, on_test
 from tosmooth.study.context import Context
 from tosmooth.study.estimate import Estimate, estimate_study
 from tosmooth.study.estimate_summary import duration, print_estimate, size
@@ -68,7 +68,7 @@ def estimated_and_run(
     assert not list(root.iterdir()), "an estimate writes nothing"
     progress, passes = Counting(), Counter[str]()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (measuring, test_split):
+        for module in (measuring, on_test):
             real = module.evaluate_together
 
             def counted(models: Any, batches: Any, *arguments: Any, real: Any = real, **named: Any) -> Any:

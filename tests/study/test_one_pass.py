@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 
 from tosmooth.recipes.reading import load_config
-from tosmooth.study import measuring, test_split
+from tosmooth.study import measuring, on_test
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.run import run_study
 
+KEPT = ("model.safetensors", "judged.safetensors", "separation.json", "reliability.json")
 TABLES = ("results.csv", "teachers.csv", "controls.csv", "analysis/calibration.csv")
 
 
@@ -19,7 +23,7 @@ def read_by(
     most: int, raw: dict[str, Any], root: Path, silent: StudyProgress, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dict[str, bytes], list[int]]:
     """What a study writes whose passes hold so many parameters, and how many models each pass over the test had."""
-    sizes, real = [], test_split.evaluate_together
+    sizes, real = [], on_test.evaluate_together
 
     def counted(models: Any, *arguments: Any, **named: Any) -> Any:
         sizes.append(len(models))
@@ -27,9 +31,9 @@ def read_by(
 
     with monkeypatch.context() as patch:
         patch.setattr(measuring, "MOST_TOGETHER", most)
-        patch.setattr(test_split, "evaluate_together", counted)
+        patch.setattr(on_test, "evaluate_together", counted)
         path = run_study(load_config(raw), root, silent).path
-    kept = (file for name in ("judged.safetensors", "separation.json", "reliability.json") for file in path.rglob(name))
+    kept = (file for name in KEPT for file in path.rglob(name))
     files = [*kept, *(path / name for name in TABLES)]
     return {str(file.relative_to(path)): file.read_bytes() for file in files}, sizes
 
@@ -46,3 +50,7 @@ def test_models_read_together_have_the_figures_of_models_read_alone(
     assert (one_pass, passes) == ([8], [1] * 8)  # 2 teachers, 2 α × 2 seeds, 2 controls
     assert {name for name in together if name.endswith("separation.json")}
     assert together == alone
+    tiny_raw["compute"]["eval_batch_size"] = 37
+    smaller, _ = read_by(2**28, tiny_raw, tmp_path / "smaller", silent, monkeypatch)
+    assert all(smaller[name] == together[name] for name in together if name.endswith("model.safetensors"))
+    assert_frame_equal(*(pd.read_csv(io.BytesIO(found["results.csv"])) for found in (smaller, together)), rtol=1e-9)

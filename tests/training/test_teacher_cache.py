@@ -92,13 +92,21 @@ def test_filling_goes_on_with_the_first_missing_shard(tmp_path: Path, small_shar
 
 def test_a_cache_begun_meanwhile_in_other_batches_is_not_gone_on_with(tmp_path: Path, small_shards: None) -> None:
     """Its shards have other bounds than the batches that were prepared here."""
-    early = TeacherCache(tmp_path, STAMP, batch_size=2)
-    with TeacherCache(tmp_path, STAMP, batch_size=4).filling():
-        pass
+    early, other = (TeacherCache(tmp_path, STAMP, batch_size=size) for size in (2, 4))
+    with other.filling():
+        shard = other.missing[0]
+        other.write(shard, rows_of(STAMP)[shard.view, shard.first : shard.last])
     with pytest.raises(CacheError, match="just begun by another process, in batches of 4; run again"), early.filling():
         pass
     filled(tmp_path)
     assert torch.equal(read_all(TeacherCache(tmp_path, STAMP, batch_size=2)), rows_of(STAMP))
+
+
+def test_one_that_found_no_memory_for_its_first_batch_is_begun_in_smaller_ones(tmp_path: Path) -> None:
+    with pytest.raises(MemoryError), TeacherCache(tmp_path, STAMP, batch_size=8).filling():
+        raise MemoryError
+    assert read_all(filled(tmp_path, batch_size=2)).equal(rows_of(STAMP))
+    assert TeacherCache(tmp_path, STAMP, batch_size=8).batch_size == 2
 
 
 def test_a_shard_that_was_deleted_is_computed_again(tmp_path: Path, small_shards: None) -> None:

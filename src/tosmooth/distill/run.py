@@ -46,13 +46,13 @@ from tosmooth.folder.judged import read_correct
 from tosmooth.folder.paths import AUDIT_FILE, AUDIT_PAGE_FILE, AUDIT_SUMMARY_FILE, CURVE_FILE, DISTILL_FILE, EXPORT
 from tosmooth.folder.writing import load_json, plain, write_json
 from tosmooth.study.context import Context
+from tosmooth.study.on_test import read_test_of
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.progress import StudyProgress
 from tosmooth.study.projection import given_classes
 from tosmooth.study.results import failures, finished_cells, require_finished
 from tosmooth.study.run import expect_work
 from tosmooth.study.stages import train_grid, train_teachers
-from tosmooth.study.test_split import read_test_of
 
 
 def distill(call: Call, root: Path, progress: StudyProgress | None = None) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from tosmooth.search.record import (
 from tosmooth.search.teacher_reuse import take_over_teachers
 from tosmooth.study.context import Context
 from tosmooth.study.given_outputs import refuse_outputs
+from tosmooth.study.on_test import read_test_of
 from tosmooth.study.plan import Cell
 from tosmooth.study.precision_trial import settle_precision
 from tosmooth.study.progress import StudyProgress
@@ -43,7 +44,6 @@ from tosmooth.study.projection import given_classes
 from tosmooth.study.run import write_environment
 from tosmooth.study.stages import train_students, train_teachers
 from tosmooth.study.teacher_answers import StudyTeaching, filling_work
-from tosmooth.study.test_split import read_test_of
 from tosmooth.tasks.base import StudyData
 
 

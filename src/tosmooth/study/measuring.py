@@ -21,16 +21,22 @@ from tosmooth.study.projection import choose_classes, is_shown
 from tosmooth.tasks.base import Split
 from tosmooth.training.evaluation import Evaluation, evaluate_together
 
-MOST_TOGETHER = 2**28  # parameters of the models that are read in one pass: 1 GiB of weights
+MOST_TOGETHER = 2**28  # float32 numbers of the models that are read in one pass: 1 GiB
 Owner = TypeVar("Owner", Teacher, Cell, Teacher | Cell)
 
 
-def in_passes(context: Context, owners: Sequence[Owner]) -> list[list[Owner]]:
+def in_passes(context: Context, owners: Sequence[Owner], beside: int = 0) -> list[list[Owner]]:
     """Finished models in their order, by the pass over a split that they are looked at in: each image is decoded once
-    for as many as memory holds without a thought."""
+    for all models of a pass, which have `MOST_TOGETHER` numbers at most, or are one.
+
+    Args:
+        context: of the study.
+        owners: the teachers or cells.
+        beside: float32 numbers that the pass needs for each model beside its parameters.
+    """
     passes, held = list[list[Owner]](), 0
     for owner in owners:
-        own = context.parameters_of(owner)
+        own = context.parameters_of(owner) + beside
         if not passes or held + own > MOST_TOGETHER:
             passes.append([])
             held = 0

@@ -33,6 +33,7 @@ from tosmooth.study.environment import describe_environment
 from tosmooth.study.given_outputs import refuse_outputs
 from tosmooth.study.later_seeds import facts_of
 from tosmooth.study.objectives import write_objectives
+from tosmooth.study.on_test import read_test
 from tosmooth.study.plan import Cell, Teacher
 from tosmooth.study.precision import precision_facts
 from tosmooth.study.precision_trial import settle_precision
@@ -50,7 +51,6 @@ from tosmooth.study.similarity import given_similarity
 from tosmooth.study.smoothing_views import analyse_views
 from tosmooth.study.stages import train_grid
 from tosmooth.study.teacher_answers import filling_work
-from tosmooth.study.test_split import read_test
 from tosmooth.study.until_sure import UntilSure, check_until_sure, train_until_sure
 from tosmooth.tasks.base import StudyData
 from tosmooth.words.answer import forwarded

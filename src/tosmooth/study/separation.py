@@ -37,7 +37,8 @@ def measure_separation(context: Context, done: Mapping[str, Cell]) -> None:
     lost = on_main(lambda: [cell.name for cell in todo if not (context.folder(cell) / WEIGHTS_FILE).is_file()])
     for cell_name in lost:
         context.progress.note(f"{cell_name}: its weights are gone, so d′ is not measured")
-    for group in in_passes(context, [cell for cell in todo if cell.name not in lost]):
+    sums = 4 * len(similarity.similar) ** 2  # of each model: two float64 numbers a pair of classes
+    for group in in_passes(context, [cell for cell in todo if cell.name not in lost], beside=sums):
         _measure_together(context, group, batches, similarity, {"sets": sets, "split": name})
 
 

@@ -112,7 +112,7 @@ class TeacherCache:
     Args:
         folder: of this cache; made when it is first filled.
         stamp: what its rows must depend on.
-        batch_size: samples that the teacher sees at once while filling; a cache begun with another one keeps its own.
+        batch_size: samples that the teacher sees at once while filling; a cache with rows keeps the one it began with.
 
     Attributes:
         resident: whether all rows are held on the device from the first reading on, or read from the mapped shards each
@@ -129,9 +129,7 @@ class TeacherCache:
         self.resident = True
         self._done: dict[str, str] = {}
         self._absent: frozenset[int] = frozenset()
-        if (folder / "stamp.json").exists():
-            self._check_stamp()
-        self._check_shards()
+        self.reload()
 
     @property
     def shard_rows(self) -> int:
@@ -226,24 +224,26 @@ class TeacherCache:
                 "room, choose another cache.directory, or set cache=off"
             )
         with alone_in(self.folder, note, waits=waits):
-            if (self.folder / "stamp.json").exists():
-                planned = self.batch_size
-                self.reload()  # another process may just have finished
-                if self.batch_size != planned and not self.complete:
-                    raise CacheError(
-                        f"{self.folder} was just begun by another process, in batches of {self.batch_size}; run again"
-                    )
-            else:
+            planned = self.batch_size
+            self.reload()  # another process may just have finished
+            if self.batch_size != planned and not self.complete:
+                raise CacheError(
+                    f"{self.folder} was just begun by another process, in batches of {self.batch_size}; run again"
+                )
+            if not self._done:  # also of one that was begun in batches that memory did not hold
                 text = {"batch_size": self.batch_size, "stamp": dataclasses.asdict(self.stamp)}
                 with self._writing():
                     write_text(self.folder / "stamp.json", json.dumps(text, indent=2) + "\n")
             yield
 
     def reload(self) -> None:
-        """Look again at what is there: another process has the lock, and may have found more."""
+        """Look at what is there: another process that has the lock may have found more."""
+        planned = self.batch_size
         if (self.folder / "stamp.json").exists():
             self._check_stamp()
         self._check_shards()
+        if not self._done:
+            self.batch_size = planned
 
     def write(self, shard: Shard, rows: Tensor) -> None:
         """Store the rows (last − first, width) of one shard, and make it count.

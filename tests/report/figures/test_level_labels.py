@@ -42,5 +42,6 @@ def test_bars_are_in_the_way_as_lines_are() -> None:
 
 
 def test_lines_are_not_joined_with_one_another() -> None:
-    two = [*rows(70, 70, 80.5), *rows(80.5, 90, 90, series="α = 0.1")]
-    assert place_of(two)[1] is False or place_of(two).x > 0.3
+    """One has only T = 1, the other only the highest T: what would lie between them is no line."""
+    first, last = rows(80, bar=2.0), [row | {"series": "α = 0.1", "x": 2.0} for row in rows(80, bar=2.0)]
+    assert place_of([*first, *last]) == (0.03, True)

@@ -7,7 +7,7 @@ import pytest
 
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Size
-from tosmooth.report.figures.lines import Axis, Series, temperature_chart
+from tosmooth.report.figures.lines import Axis, Level, Series, temperature_chart
 
 SCREEN = Size(None, 1.0, paper=False)
 
@@ -48,6 +48,17 @@ def test_labels_of_lines_that_end_together_are_moved_apart() -> None:
     pixels = abs(labels[1]["mean"] - labels[0]["mean"]) / (high - low) * 300
     assert pixels >= 14.9
     assert labels[0]["x"] == labels[1]["x"]
+
+
+def test_names_of_levels_lie_on_no_other_level_and_no_other_name() -> None:
+    levels = [Level("without a teacher", 80.0), Level("without a teacher, smoothed", 80.3)]
+    chart = temperature_chart([_line(0, {1: 90, 2: 70})], [1, 2], [0], Axis("accuracy", 1), SCREEN, levels)
+    spec = chart.to_dict()
+    names = [layer for layer in spec["layer"] if layer["mark"].get("style") == "level-label"]
+    rows = [spec["datasets"][layer["data"]["name"]][0] for layer in names]
+    sides = [layer["mark"]["baseline"] for layer in names]
+    assert [row["label"] for row in rows] == [level.label for level in levels]
+    assert sides == ["top", "bottom"]  # the lower one below, the upper one above
 
 
 def test_one_seed_has_no_bar_and_no_dots() -> None:

@@ -27,7 +27,7 @@ def place(label: str, level: float, rows: Sequence[Mapping[str, Any]], left: flo
         left, right: what may be written in, in positions of temperatures.
         line: height of a line of text, in the units of the vertical axis.
     """
-    width = LETTER * len(label) * (right - left)
+    width = width_of(label, left, right)
     seen = _seen(rows)
     best, fewest = Place(left, above=True), len(seen) + 1
     for number in range(max(1, round((right - width - left) / STEP) + 1)):
@@ -38,6 +38,16 @@ def place(label: str, level: float, rows: Sequence[Mapping[str, Any]], left: flo
             if (crossed := sum(low <= y <= high for y in across)) < fewest:
                 best, fewest = Place(round(start, 3), above), crossed
     return best
+
+
+def width_of(label: str, left: float, right: float) -> float:
+    """About how wide a name is, in positions of temperatures."""
+    return LETTER * len(label) * (right - left)
+
+
+def across(series: str, level: float, left: float, right: float) -> list[dict[str, Any]]:
+    """What lies level in the chart, another line or a written name, as rows of `place`."""
+    return [{"series": series, "x": x, "mean": level, "low": None, "high": None} for x in (left, right)]
 
 
 def _seen(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:

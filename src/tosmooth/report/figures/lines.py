@@ -14,7 +14,7 @@ import pandas as pd
 
 from tosmooth.analysis.inference import Interval
 from tosmooth.report.figures.figure import Size
-from tosmooth.report.figures.level_labels import place
+from tosmooth.report.figures.level_labels import across, place, width_of
 from tosmooth.report.figures.style import shapes
 from tosmooth.words.numbers import alpha_label, between, fixed
 
@@ -150,9 +150,14 @@ def _level_layers(
     """Each level as a dashed line, with its name where the fewest of the chart's lines and bars cross it."""
     y = alt.Y("mean:Q", scale=y_scale)
     rules = alt.Chart(pd.DataFrame({"mean": [level.mean for level in levels]}))
+    written: list[dict[str, Any]] = []  # names, which others do not cross
     layers = [rules.mark_rule(style="neutral", strokeDash=[4, 3]).encode(y=y)]
+    left, right = -0.22, count - 0.78
     for level in levels:
-        at = place(level.label, level.mean, means, -0.22, count - 0.78, line)
+        others = [row for other in levels if other is not level for row in across(other.label, other.mean, left, right)]
+        at = place(level.label, level.mean, [*means, *others, *written], left, right, line)
+        middle = level.mean + (0.5 if at.above else -0.5) * line
+        written += across(f"name of {level.label}", middle, at.x, at.x + width_of(level.label, left, right))
         baseline, dy = ("bottom", -3) if at.above else ("top", 4)
         row = alt.Chart(pd.DataFrame([{"x": at.x, "mean": level.mean, "label": level.label}]))
         name = row.mark_text(align="left", baseline=baseline, dy=dy * size.scale, style="level-label")

@@ -1,4 +1,4 @@
-"""The test split, read once for every finished model: called only after the advice is frozen."""
+"""Figures on the test split, which is read once for every finished model: called only after the advice is frozen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
     """
     on_main = context.compute.processes.on_main
     students = on_main(lambda: finished_cells(context, context.plan.students))
-    owners: list[Teacher | Cell] = [*context.plan.teachers, *students.values()]
+    others = [cell for name, cell in students.items() if name not in done]
+    owners: list[Teacher | Cell] = [*context.plan.teachers, *done.values(), *others]
     bins: list[dict[str, Any]] = []
     for owner, rows in zip(owners, read_test_of(context, owners), strict=True):
         if isinstance(owner, Cell) and owner.name not in done:
@@ -83,19 +84,19 @@ def _read_together(context: Context, owners: Sequence[Teacher | Cell], batches: 
         for owner in owners:
             take_back_sums(context.folder(owner), OF_TEST)
 
+    models = [context.trained_model(owner) for owner in owners]  # before anything is changed: one may be damaged
     context.compute.processes.on_main(begin)
     records = [context.read_record(owner) or {} for owner in owners]
-    models = [context.trained_model(owner) for owner in owners]
     found = evaluate_together(
         models, batches, context.compute, keep=[()] * len(models), layers=[None] * len(models),
         temperatures=[record.get(TEMPERATURE) for record in records],
     )  # fmt: skip
     for owner, model, record, own in zip(owners, models, records, found, strict=True):
-        figures = _recorded(context, owner, model, own)
+        figures = _keep_answers(context, owner, model, own)
         context.write_record(owner, record | figures, OF_TEST)
 
 
-def _recorded(context: Context, owner: Teacher | Cell, model: StudyModel, found: Evaluation) -> dict[str, Any]:
+def _keep_answers(context: Context, owner: Teacher | Cell, model: StudyModel, found: Evaluation) -> dict[str, Any]:
     """Write what is kept of a model's answers; returns its figures."""
     figures = found.columns("test") | context.measure(owner, model, "test")
     figures |= figures_of_correct(context, context.data.test, found, "test") | costs_on_test(context, found)
