@@ -129,7 +129,9 @@ def test_where_no_weights_say_a_size_both_find_the_one_at_which_the_teacher_is_r
             distilled(images, tmp_path, **asked)
     gone_on = distilled(images, tmp_path, **asked, yes=True)
     assert gone_on["teachers"][0]["audit"]["right"] == pytest.approx(lost.metrics["top1"] / 100)
-    with pytest.raises(ConfigError, match=r"are its classes in another order .* --image-size 32 shows it so"):
+    # At chance or a little above it, as this machine's training has it.
+    at_224 = r"(are its classes in another order|which is little for a teacher) .* --image-size 32 shows it so"
+    with pytest.raises(ConfigError, match=at_224):
         distilled(images, tmp_path, **(asked | {"image_size": 224, "name": "at chance"}))
 
 
