@@ -58,18 +58,19 @@ def read_test(context: Context, done: Mapping[str, Cell]) -> None:
 def read_test_of(context: Context, owners: Sequence[Teacher | Cell]) -> list[list[Any]]:
     """Evaluate finished models on the test split, those whose records have no test figures yet, and give each one's
     reliability bins; a teacher known by its outputs has none."""
-    on_main = context.compute.processes.on_main
-    if context.config.teacher.outputs:
-        for owner in owners:
-            if isinstance(owner, Teacher):
-                record_outputs(context, owner, test=True)
-    asked = [own for own in owners if isinstance(own, Cell) or not context.config.teacher.outputs]
-    known = on_main(lambda: [_is_read(context, owner) for owner in asked])
-    if todo := [owner for owner, read in zip(asked, known, strict=True) if not read]:
+    on_main, by_outputs = context.compute.processes.on_main, bool(context.config.teacher.outputs)
+    models = []
+    for owner in owners:
+        if by_outputs and isinstance(owner, Teacher):
+            record_outputs(context, owner, test=True)
+        else:
+            models.append(owner)
+    known = on_main(lambda: [_is_read(context, owner) for owner in models])
+    if todo := [owner for owner, read in zip(models, known, strict=True) if not read]:
         batches = context.evaluation_batches(context.data.test)
         for group in in_passes(context, todo):
             _read_together(context, group, batches)
-    return on_main(lambda: [_bins(context, owner) if owner in asked else [] for owner in owners])
+    return on_main(lambda: [[] if by_outputs and isinstance(own, Teacher) else _bins(context, own) for own in owners])
 
 
 def _is_read(context: Context, owner: Teacher | Cell) -> bool:

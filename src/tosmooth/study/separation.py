@@ -37,7 +37,7 @@ def measure_separation(context: Context, done: Mapping[str, Cell]) -> None:
     lost = on_main(lambda: [cell.name for cell in todo if not (context.folder(cell) / WEIGHTS_FILE).is_file()])
     for cell_name in lost:
         context.progress.note(f"{cell_name}: its weights are gone, so d′ is not measured")
-    sums = 4 * len(similarity.similar) ** 2  # of each model: two float64 numbers a pair of classes
+    sums = 4 * len(similarity.similar) ** 2  # float32 numbers of each model: two float64 ones a pair of classes
     for group in in_passes(context, [cell for cell in todo if cell.name not in lost], beside=sums):
         _measure_together(context, group, batches, similarity, {"sets": sets, "split": name})
 
@@ -49,6 +49,8 @@ def _measure_together(
     on_main = context.compute.processes.on_main
     centroids = on_main(lambda: [read_centroids(context, cell, identity["split"]) for cell in cells])
     known = [(cell, own.centroids) for cell, own in zip(cells, centroids, strict=True) if own is not None]
+    if not known:
+        return
     host, pairs = host_of(context.compute.device), similarity.similar | similarity.dissimilar
     found = separation_of(
         [context.trained_model(cell) for cell, _ in known],

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+
 LETTER = 0.016  # of the chart's width, about, in the narrower of its two sizes
 STEP = 0.05  # temperatures between places that are tried, and between points of a line that are looked at
 
@@ -32,10 +34,10 @@ def place(label: str, level: float, rows: Sequence[Mapping[str, Any]], left: flo
     best, fewest = Place(left, above=True), len(seen) + 1
     for number in range(max(1, round((right - width - left) / STEP) + 1)):
         start = left + number * STEP
-        across = [y for x, y in seen if start <= x <= start + width]
+        nearby = [y for x, y in seen if start <= x <= start + width]
         for above in (True, False):
             low, high = (level, level + line) if above else (level - line, level)
-            if (crossed := sum(low <= y <= high for y in across)) < fewest:
+            if (crossed := sum(low <= y <= high for y in nearby)) < fewest:
                 best, fewest = Place(round(start, 3), above), crossed
     return best
 
@@ -55,10 +57,10 @@ def _seen(rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
     found: list[tuple[float, float]] = []
     for row in rows:
         low, high = (row["mean"] if row[end] is None else row[end] for end in ("low", "high"))
-        found += [(row["x"], low + part / 20 * (high - low)) for part in range(21)]
+        found += [(row["x"], y) for y in np.linspace(low, high, 21)]
     for one, other in pairwise(rows):
         if one["series"] == other["series"]:
-            steps = max(1, round((other["x"] - one["x"]) / STEP))
-            shares = [step / steps for step in range(steps + 1)]
-            found += [tuple(one[key] + share * (other[key] - one[key]) for key in ("x", "mean")) for share in shares]  # type: ignore[misc]
+            count = max(1, round((other["x"] - one["x"]) / STEP)) + 1
+            xs, ys = (np.linspace(one[key], other[key], count) for key in ("x", "mean"))
+            found += zip(xs, ys, strict=True)
     return found
