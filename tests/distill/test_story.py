@@ -61,7 +61,7 @@ def trained(photographs: Path, folder: Path, smoothing: float, pixels: tuple[flo
     loss = nn.CrossEntropyLoss(label_smoothing=smoothing)
     images, labels = at(SIDE, photographs)
     images = (images - pixels[0]) / pixels[1]
-    for _ in range(20):
+    for _ in range(30):
         for rows in torch.randperm(len(labels)).split(20):
             optimizer.zero_grad()
             loss(network(images[rows]), labels[rows]).backward()
@@ -137,7 +137,7 @@ def test_no_size_given(photographs: Path, silent_file: Path, tmp_path: Path):
 def test_what_timms_arguments_say_is_tried_first_and_is_enough(photographs: Path, tmp_path: Path):
     file = trained(photographs, tmp_path / "telling", 0.0, TOLD, img_size=SIDE, mean=[TOLD[0]], std=[TOLD[1]])
     found = audit_teacher(str(file), None, PLAIN, data=str(photographs), teacher_model=TEACHER)
-    assert found.metrics["top1"] > 85  # how much it has learnt depends on the machine; shown otherwise it is lost
+    assert found.metrics["top1"] > 95
     assert found.notes == (
         f"{file}: its arguments say 32 pixels, mean (0.4, 0.4, 0.4), standard deviation (0.25, 0.25, 0.25); images are "
         "shown so",
