@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.grids import trained
 from tosmooth.data.pipeline import ImagePipeline
-from tosmooth.errors import CacheError, StudyError
+from tosmooth.errors import CacheError, ConfigError, StudyError
 from tosmooth.memory import culprit_of
 from tosmooth.models.image_model import ImageModel
 from tosmooth.recipes.reading import load_config
@@ -136,10 +136,18 @@ def test_auto_stores_only_what_loses_nothing_and_pays(
     assert views_of(one_seed, tmp_path, *overrides) == views
 
 
-@pytest.mark.parametrize("text", ["cache=0", "cache=-1", "cache=some", "cache.views=0.5", "cache.view=2"])
-def test_a_wrong_setting_is_a_mistake_of_the_configuration(one_seed: dict[str, Any], text: str) -> None:
-    with pytest.raises(Exception, match=r"cache\.view"):
+@pytest.mark.parametrize(
+    ("text", "got"), [("cache=0", "0"), ("cache=-1", "-1"), ("cache=some", "'some'"), ("cache.views=0.5", "0.5")]
+)
+def test_a_wrong_setting_is_one_mistake_in_one_sentence(one_seed: dict[str, Any], text: str, got: str) -> None:
+    with pytest.raises(ConfigError) as raised:
         load_config(one_seed, [text])
+    assert raised.value.mistakes == [f"cache.views: should be auto, off, or a whole number above 0 (got {got})"]
+
+
+def test_a_key_that_is_none_is_named(one_seed: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"cache\.view: unknown key"):
+        load_config(one_seed, ["cache.view=2"])
 
 
 def test_off_as_yaml_reads_it(one_seed: dict[str, Any]) -> None:

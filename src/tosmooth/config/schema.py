@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WrapValidator
 
 from tosmooth.config.section import Section
 from tosmooth.config.training import MixingConfig, MovingAverageConfig, OptimizerConfig, ScheduleConfig
@@ -35,6 +35,7 @@ from tosmooth.config.types import (
     nearest_to_one,
     on_off,
     portable,
+    views_said,
 )
 from tosmooth.terminal import shown
 from tosmooth.yaml_traps import dump
@@ -336,7 +337,7 @@ class AnalysisConfig(Section):
 class CacheConfig(Section):
     """Teacher logits on disk, computed once instead of in every epoch of every seed."""
 
-    views: Annotated[Literal["auto", "off"] | Positive, BeforeValidator(on_off)] = Field(
+    views: Annotated[Literal["auto", "off"] | Positive, WrapValidator(views_said)] = Field(
         "auto",
         description="augmented views of each image that the teachers are asked about; auto: all of them where the "
         "augmentation has few (nothing is lost), else off; a number limits what students see; off: teachers run live, "

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler
 
 from tosmooth.errors import TosmoothError
 from tosmooth.files import unportable
@@ -83,6 +83,14 @@ def finite(value: float) -> float:
 def on_off(value: Any) -> Any:
     """YAML reads a bare on or off as true or false."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+def views_said(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """`cache.views`: one sentence where a value is neither a word nor a number of views."""
+    try:
+        return check(on_off(value))
+    except ValidationError:
+        raise ValueError("should be auto, off, or a whole number above 0") from None
 
 
 def as_model_section(value: Any) -> Any:
