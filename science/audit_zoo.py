@@ -20,10 +20,20 @@ import pandas as pd
 import torch
 
 from science.zoo_teachers import DATA, TRAPS, train
-from tosmooth import estimate_label_smoothing
+from tosmooth.analysis.label_smoothing import judge
+from tosmooth.analysis.mixed_answers import SHARES, ImageMixing, MixedAnswers
+from tosmooth.analysis.mixing_rules import AskedAboutMixed
+from tosmooth.analysis.smoothing_statistics import SmoothingStatistics
+from tosmooth.audit.mixed import KINDS
 
 ALPHAS = (0.0, 0.05, 0.1, 0.3)
 FRESH = 100  # seeds from here on were trained after the rules of docs/audit.md were fixed, but for "surest answers" …
+MIXING = {
+    "mixup1": ImageMixing(1),
+    "mixup0.2": ImageMixing(0.2),
+    "cutmix": ImageMixing(0, 1),
+    "both": ImageMixing(0.2, 1),
+}
 ASIDE = 202  # … and this one was scored once, when that was fixed too
 
 
@@ -58,9 +68,16 @@ def judged(folder: Path) -> pd.DataFrame:
         }
         if trap == "noise":
             shown["training, true labels"] = (arrays["logits"], arrays["true_labels"], True)
-        truth = float(arrays["alpha"])
+        truth, answers = float(arrays["alpha"]), answers_of(arrays)
+        if answers is not None:
+            shown["training, and mixed"] = shown["training, and mixed as was said"] = shown["training"]
         for split, (logits, labels, known) in shown.items():
-            estimate = estimate_label_smoothing(logits, labels, training_data=known, rescaled=False)
+            whole, asked = SmoothingStatistics(logits.shape[1]), None
+            whole.update(logits, labels)
+            if answers is not None and "mixed" in split:
+                told = MIXING.get(trap, ImageMixing()) if split.endswith("said") else None
+                asked = AskedAboutMixed.of(answers, whole, told)
+            estimate = judge(whole, training_data=known, rescaled=False, asked=asked)
             low, high = estimate.interval
             rows.append(
                 {"data": path.parent.name, "model": model, "trap": trap, "alpha": truth, "seed": int(seed[1:])}
@@ -72,6 +89,19 @@ def judged(folder: Path) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def answers_of(arrays: Mapping[str, torch.Tensor]) -> MixedAnswers | None:
+    """A teacher's answers to mixed images; None of a zoo that was trained before any were asked about."""
+    if "mix_logits" not in arrays:
+        return None
+    found = MixedAnswers(arrays["mix_logits"].shape[1])
+    columns = [arrays[f"mix_{name}"] for name in ("logits", "first", "second", "share")]
+    ways = list(itertools.product(KINDS, SHARES))
+    for (kind, wanted), *part in zip(ways, *(column.chunk(len(ways)) for column in columns), strict=True):
+        logits, first, second, share = part
+        found.update(kind, wanted, float(share[0]), logits, first, second)
+    return found
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:

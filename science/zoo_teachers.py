@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tosmooth.analysis.mixed_answers import SHARES
+from tosmooth.audit.mixed import KINDS, drawn_pairs
 from tosmooth.models.build import build_image_model
 
 TRAPS = (
@@ -55,12 +58,12 @@ def fashion() -> tuple[Tensor, Tensor]:
     return images, torch.cat([split.labels for split in splits])
 
 
-def mixture() -> tuple[Tensor, Tensor]:
-    """100 classes in 20 groups of five: 50 training and 20 validation points of each, (1, 8, 8)."""
+def mixture(classes: int = 100) -> tuple[Tensor, Tensor]:
+    """Classes in groups of five: 50 training and 20 validation points of each, (1, 8, 8)."""
     generator = np.random.default_rng(0)
-    groups = np.repeat(generator.normal(size=(20, 64)), 5, axis=0)
-    means = 0.8 * groups + 0.6 * generator.normal(size=(100, 64))
-    labels = np.concatenate([np.tile(np.arange(100), 50), np.tile(np.arange(100), 20)])
+    groups = np.repeat(generator.normal(size=(classes // 5, 64)), 5, axis=0)
+    means = 0.8 * groups + 0.6 * generator.normal(size=(classes, 64))
+    labels = np.concatenate([np.tile(np.arange(classes), 50), np.tile(np.arange(classes), 20)])
     points = means[labels] + 0.6 * generator.normal(size=(len(labels), 64))
     return torch.from_numpy(points).float().view(-1, 1, 8, 8), torch.from_numpy(labels)
 
@@ -81,6 +84,30 @@ def emoji() -> tuple[Tensor, Tensor]:
     return torch.stack(images).float() / 127.5 - 1, torch.tensor(labels)
 
 
+def motifs() -> tuple[Tensor, Tensor]:
+    """Drawings of the 161 emoji that have ten or more (hands, skin tones, genders): the motif is the class. 16 × 16
+    pixels in grey; 3,800 to train, the rest to validate."""
+    import csv
+    from collections import Counter
+
+    from PIL import Image
+
+    from science.data import DATA as FOLDER
+
+    with (FOLDER / "emoji" / "images.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    count = Counter(row["motif"] for row in rows)
+    rows = sorted((row for row in rows if count[row["motif"]] >= 10), key=lambda row: row["path"])
+    classes = sorted({row["motif"] for row in rows})
+    images = []
+    for row in rows:
+        with Image.open(FOLDER / "emoji" / row["path"]) as image:
+            images.append(torch.from_numpy(np.array(image.convert("L").resize((16, 16))))[None])
+    order = np.random.default_rng(0).permutation(len(rows))
+    labels = torch.tensor([classes.index(row["motif"]) for row in rows])
+    return (torch.stack(images).float() / 127.5 - 1)[order], labels[order]
+
+
 @dataclass(frozen=True)
 class DataSet:
     """Images with labels, the first `training` of which are for training; and how teachers of it are trained."""
@@ -97,7 +124,9 @@ DATA = {
     "digits": DataSet(digits, 1400, 10, ("cnn", "mlp"), 60),
     "fashion": DataSet(fashion, 3000, 10, ("resnet8",), 40, 128),
     "emoji": DataSet(emoji, 5168, 88, ("cnn16",), 25, 128),
+    "motifs": DataSet(motifs, 3800, 161, ("cnn16",), 25, 128),
     "mixture": DataSet(mixture, 5000, 100, ("mlp",), 60, 128),
+    "mixture200": DataSet(partial(mixture, 200), 10000, 200, ("mlp",), 60, 128),
 }
 
 
@@ -204,7 +233,25 @@ def train(data: str, model: str, trap: str, alpha: float, seed: int) -> dict[str
         )
     found = {"logits": seen, "val_logits": unseen, "labels": labels, "true_labels": train_truth}
     found["val_labels"] = truth[kind.training :]
+    found |= asked_about_mixed(network, train_images, labels)
     return {name: value.numpy() for name, value in found.items()}
+
+
+def asked_about_mixed(network: nn.Module, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """What a teacher says of pairs of its training images, mixed as the audit mixes them."""
+    images = images if images.is_floating_point() else images / 255
+    pairs = drawn_pairs(labels)
+    parts: dict[str, list[Tensor]] = {"mix_logits": [], "mix_first": [], "mix_second": [], "mix_share": []}
+    for kind in KINDS.values():
+        for wanted in SHARES:
+            first, second = pairs.T
+            mixed, share = kind(images[first], images[second], wanted)
+            with torch.no_grad():
+                parts["mix_logits"].append(network(mixed))
+            parts["mix_first"].append(labels[first])
+            parts["mix_second"].append(labels[second])
+            parts["mix_share"].append(torch.full((len(pairs),), share))
+    return {name: torch.cat(some) for name, some in parts.items()}
 
 
 def finetuned_from(data: str, model: str, images: Tensor, labels: Tensor, seed: int) -> nn.Module:

@@ -7,13 +7,14 @@ a verdict, it is "undecided". The bounds were calibrated on teachers of known α
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
+from tosmooth.analysis.mixing_rules import AskedAboutMixed, decided_by
 from tosmooth.analysis.smoothing_rules import (
     ARE_RESCALED,
     BINARY_LEVEL,
@@ -21,6 +22,7 @@ from tosmooth.analysis.smoothing_rules import (
     CLEARLY_NONE,
     MAY_BE_RESCALED,
     UNDECIDED_MARGIN,
+    Verdict,
     against_none,
     against_smoothed,
     best_guess,
@@ -31,8 +33,6 @@ from tosmooth.analysis.smoothing_rules import (
     surest_answers,
 )
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics, binary_from_margin, from_margin
-
-Verdict = Literal["smoothed", "not smoothed", "undecided"]
 
 LOWER_QUARTILE = 0.6745  # of a normal distribution, in standard deviations
 
@@ -46,6 +46,7 @@ class SmoothingEstimate:
         interval: (low, high) in [0, 1]; for "undecided" it starts at 0, as there may be no smoothing at all.
         verdict: "smoothed", "not smoothed" or "undecided".
         reasons: why, in sentences.
+        mixed: what its answers to mixed images say; None where it was not asked about any.
         evidence: the numbers behind it: `accuracy`, `samples`, `classes`, `moment`, `median`, `floor`, `binary`,
             `margin`, `tail`, `uneven`, `uneven_nats`, `level`, `sigmoids`, whether a binary loss is suspected
             (`binary_loss`), and the upper ends of the estimates (docs/audit.md).
@@ -56,6 +57,7 @@ class SmoothingEstimate:
     verdict: Verdict
     reasons: tuple[str, ...]
     evidence: Mapping[str, float]
+    mixed: AskedAboutMixed | None = None
 
 
 def estimate_label_smoothing(
@@ -88,13 +90,34 @@ def estimate_label_smoothing(
 
 
 def judge(
-    statistics: SmoothingStatistics, *, training_data: bool | None = None, rescaled: bool | None = None
+    statistics: SmoothingStatistics,
+    *,
+    training_data: bool | None = None,
+    rescaled: bool | None = None,
+    asked: AskedAboutMixed | None = None,
 ) -> SmoothingEstimate:
-    """The same from statistics that were gathered batch by batch.
+    """The same from statistics that were gathered batch by batch, and from answers to mixed images where there are any.
+
+    These decide where whole images do not, and always where somebody has said that, and how, images were mixed.
 
     Raises:
         ValueError: nothing was added, or probabilities.
     """
+    found = _of_whole_images(statistics, training_data=training_data, rescaled=rescaled)
+    if asked is None:
+        return found
+    decision = None if math.isnan(found.alpha) else decided_by(asked, found.evidence, training_data)
+    if decision is None or (found.verdict != "undecided" and not asked.told_of_mixing):
+        return dataclasses.replace(found, mixed=asked)
+    low, high = _clipped(decision.interval)
+    reasons = (decision.reason, *(found.reasons if found.verdict == decision.verdict == "undecided" else ()))
+    return SmoothingEstimate(_clip(decision.alpha), (low, high), decision.verdict, reasons, found.evidence, asked)
+
+
+def _of_whole_images(
+    statistics: SmoothingStatistics, *, training_data: bool | None, rescaled: bool | None
+) -> SmoothingEstimate:
+    """What answers to whole images say."""
     seen = _evidence(statistics)
     if not seen["margin"] > 0 or math.isnan(seen["moment"]):
         why = (

@@ -6,6 +6,9 @@ Every function takes the evidence that `label_smoothing.judge` has gathered.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
+
+Verdict = Literal["smoothed", "not smoothed", "undecided"]
 
 # Calibrated on science/audit_zoo.py (digits, seeds 0 to 2; mixture, seed 0), verified on the rest: docs/audit.md.
 LEAST_CLASSES = 10

@@ -114,6 +114,8 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
         would.append("raw logits instead of log-probabilities")
     if seen["uneven"] > MOST_UNEVEN or seen["uneven_nats"] > MOST_UNEVEN_NATS:
         would.append("knowing whether it was trained with mixup, cutmix, noisy labels or few epochs")
+    if smoothing.mixed is not None and not smoothing.mixed.told:
+        would.append("how its training mixed images (--mixup and --cutmix; 0 for not at all)")
     if ARE_RESCALED in smoothing.reasons:
         would.append("the weights, or the logits as they were before they were rescaled")
     elif any(MAY_BE_RESCALED in reason for reason in smoothing.reasons):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from tosmooth.analysis.mixed_answers import ImageMixing
 from tosmooth.audit.images import FOLDERS_OF_IMAGES, overrides_for, size_is_open, wrong_size
 from tosmooth.audit.logits_files import SUFFIXES, holds_logits
 from tosmooth.audit.result import Audit
@@ -19,6 +20,7 @@ from tosmooth.recipes.reading import load_config
 
 SPLITS = ("train", "validation", "test")
 MOST_TEMPERATURES = 20
+STRONGEST = 100.0  # a of Beta(a, a): then nearly all images are mixed half and half
 
 
 def audit_teacher(
@@ -35,6 +37,8 @@ def audit_teacher(
     ema: bool = False,
     teacher_model: str | None = None,
     image_size: int | None = None,
+    mixup: float | None = None,
+    cutmix: float | None = None,
 ) -> Audit:
     """Audit what the command line names.
 
@@ -53,6 +57,9 @@ def audit_teacher(
         teacher_model: architecture of a file of weights; None: the recipe's.
         image_size: side of the images that the teacher is shown, in pixels; None: as its weights say, or as it is right
             on most of them.
+        mixup: a of Beta(a, a) by which the teacher's training blended images; 0: it did not. None: not known, unless
+            `cutmix` is.
+        cutmix: the same of pasted images.
 
     Raises:
         ConfigError: mistakes in the arguments, all of them.
@@ -84,6 +91,9 @@ def audit_teacher(
         if kind == "logits":
             mistakes.append("--image-size: of a model; saved logits have seen their images")
         mistakes += wrong_size(image_size)
+    mixing = _mixing(mixup, cutmix, mistakes)
+    if mixing is not None and kind == "logits":
+        mistakes.append("--mixup, --cutmix: of a model; saved logits of whole images say nothing of mixed ones")
     if mistakes:
         raise ConfigError(mistakes)
 
@@ -100,14 +110,29 @@ def audit_teacher(
     settings += shown_to_teacher(teacher_model, image_size)
     config = load_config(source, [*settings, *overrides])
     if kind == "published":
-        return audit_published(config, teacher, split, values, training_data=training_data, own_size=size_open)
-    return audit_weights(config, Path(teacher), split, values, training_data=training_data, own_size=size_open, ema=ema)
+        return audit_published(
+            config, teacher, split, values, training_data=training_data, own_size=size_open, mixing=mixing
+        )
+    return audit_weights(
+        config, Path(teacher), split, values, training_data=training_data, own_size=size_open, ema=ema, mixing=mixing
+    )
 
 
 def shown_to_teacher(teacher_model: str | None, image_size: int | None) -> list[str]:
     """The `key=value` texts of a teacher's architecture and of the size that it is shown."""
     found = [] if teacher_model is None else [f"teacher.model={json.dumps({'name': teacher_model})}"]
     return found if image_size is None else [*found, f"teacher.model.kwargs.input_size={image_size}"]
+
+
+def _mixing(mixup: float | None, cutmix: float | None, mistakes: list[str]) -> ImageMixing | None:
+    """How the training mixed images, as far as that was said."""
+    for name, strength in (("mixup", mixup), ("cutmix", cutmix)):
+        if strength is not None and not 0 <= strength <= STRONGEST:
+            mistakes.append(
+                f"--{name}: {strength:g}, must be the a of Beta(a, a) in the training, from 0 (not at all) to "
+                f"{STRONGEST:g}; often 0.2 or 1"
+            )
+    return None if mixup is None and cutmix is None else ImageMixing(mixup or 0.0, cutmix or 0.0)
 
 
 def _kind(teacher: str, mistakes: list[str]) -> str | None:

@@ -11,6 +11,8 @@ from torch import Tensor
 from tosmooth.analysis.calibration import ClassificationMetrics
 from tosmooth.analysis.centroids import ClassCentroids
 from tosmooth.analysis.exact import exact
+from tosmooth.analysis.label_smoothing import SmoothingEstimate, judge
+from tosmooth.analysis.mixing_rules import AskedAboutMixed
 from tosmooth.analysis.parts import in_parts
 from tosmooth.analysis.similarity import default_similar_count, similar_classes
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics
@@ -59,6 +61,12 @@ class Collected:
             self._geometry = ClassCentroids(self.num_classes, described.shape[1])
             self.similar_source = FROM_LOGITS if features is None else FROM_FEATURES
         self._geometry.update(described.float(), labels)
+
+    def judge(
+        self, training_data: bool | None, rescaled: bool | None, asked: AskedAboutMixed | None = None
+    ) -> SmoothingEstimate:
+        """The verdict on label smoothing; the arguments are those of `label_smoothing.judge`."""
+        return judge(self.smoothing, training_data=training_data, rescaled=rescaled, asked=asked)
 
     def stability(self) -> float:
         """Shen et al.'s stability; NaN where there are too many classes to hold K × K numbers."""

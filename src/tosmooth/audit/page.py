@@ -68,6 +68,8 @@ def render_audit(audit: Audit) -> str:
         neighbours=list(audit.neighbours.items())[:MOST_ROWS],
         left_out=max(0, whole - MOST_ROWS),
         evidence=_evidence(audit),
+        ways=by_mixing(audit),
+        told=audit.smoothing.mixed is not None and audit.smoothing.mixed.told,
         style=Markup(style.replace("\r\n", "\n")),
     )
     return page
@@ -96,6 +98,15 @@ def _evidence(audit: Audit) -> list[tuple[str, str]]:
         ("Spread of the other logits, nats", fixed(seen["uneven_nats"], 2)),
         ("Mean logit, relative to δ", fixed(seen["level"], 3)),
         ("Sum of the logits' sigmoids", fixed(seen["sigmoids"], 3)),
+    ]
+
+
+def by_mixing(audit: Audit) -> list[tuple[str, str]]:
+    """How the training may have mixed images, and α̂ if it did; empty where the teacher was not asked about any."""
+    asked = audit.smoothing.mixed
+    return [
+        (one.mixing.words, fixed(max(0.0, one.alpha), 3) if one.possible else "ruled out")
+        for one in (() if asked is None else asked.estimates)
     ]
 
 

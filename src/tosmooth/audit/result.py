@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import tosmooth
-from tosmooth.analysis.label_smoothing import SmoothingEstimate, judge
+from tosmooth.analysis.label_smoothing import SmoothingEstimate
+from tosmooth.analysis.mixing_rules import AskedAboutMixed
 from tosmooth.analysis.similarity import default_similar_count
 from tosmooth.analysis.soft_targets import SoftTarget
 from tosmooth.audit.advice import Advice, advise
@@ -71,18 +72,19 @@ class Audit:
         return {"tosmooth": tosmooth.__version__, **whole}
 
 
-def conclude(collected: Collected, seen: Seen, classes: Sequence[str]) -> Audit:
+def conclude(collected: Collected, seen: Seen, classes: Sequence[str], asked: AskedAboutMixed | None = None) -> Audit:
     """The audit of what one pass has gathered.
 
     Args:
         collected: the pass.
         seen: what was looked at.
         classes: K names.
+        asked: what the teacher says of mixed images; None where it was not asked about any.
 
     Raises:
         ValueError: nothing was gathered, or probabilities were given for logits.
     """
-    smoothing = judge(collected.smoothing, training_data=seen.training_data, rescaled=seen.rescaled)
+    smoothing = collected.judge(seen.training_data, seen.rescaled, asked)
     similar = collected.similar()
     targets = collected.soft_targets(similar)
     table = collected.metrics.reliability()

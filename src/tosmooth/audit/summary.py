@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tosmooth.audit.page import HEADLINES
+from tosmooth.audit.page import HEADLINES, by_mixing
 from tosmooth.audit.result import Audit
 from tosmooth.terminal import markup
 from tosmooth.words.numbers import fixed
@@ -25,6 +25,9 @@ def print_audit(audit: Audit, written: Sequence[Path], out: Console) -> None:
     out.print(f"α about {fixed(audit.smoothing.alpha, 3)} ({fixed(low, 3)} to {fixed(high, 3)})")
     for reason in audit.smoothing.reasons:
         out.print(f"  - {markup(reason)}")
+    if ways := by_mixing(audit):
+        told = " · ".join(f"{words} {alpha}" for words, alpha in ways)
+        out.print(f"α by how its training mixed images: {told}")
     metrics = audit.metrics
     out.print(
         f"top-1 {metrics['top1']:.2f} %, calibration error {metrics['ece']:.4f}, NLL {metrics['nll']:.4f}, "

@@ -12,10 +12,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from tosmooth.analysis.mixed_answers import ImageMixing
+from tosmooth.analysis.mixing_rules import AskedAboutMixed
 from tosmooth.audit.collecting import Collected
+from tosmooth.audit.mixed import ask_about_mixed
 from tosmooth.audit.result import Audit, Seen, conclude
 from tosmooth.audit.seeing import doubt, is_poor, other_views, shown_best
 from tosmooth.config.schema import ModelConfig, StudyConfig
+from tosmooth.data.base import ImageSplit
 from tosmooth.data.upright import turned_in_words
 from tosmooth.errors import ConfigError, DataError, ModelError, OtherModelError, UnfetchedError
 from tosmooth.models import torchvision_models
@@ -51,6 +55,7 @@ def audit_weights(
     training_data: bool | None = None,
     own_size: bool = False,
     ema: bool = False,
+    mixing: ImageMixing | None = None,
 ) -> Audit:
     """Audit saved weights of a configuration's teacher on a split of its data.
 
@@ -63,6 +68,7 @@ def audit_weights(
         own_size: the teacher is shown images as large as its weights want them, or as it is right on most of them,
             whatever the configuration says.
         ema: take the averaged weights of a file that has plain ones, too.
+        mixing: how its training mixed images; None: not known.
 
     Raises:
         TosmoothError: wrong arguments, data that cannot be read, weights that do not fit.
@@ -75,7 +81,7 @@ def audit_weights(
     except OtherModelError as error:
         raise OtherModelError(f"{error}. --teacher-model says which architecture they are of") from None
     seen = Seen(str(weights), "", split, known)
-    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size)
+    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size, mixing=mixing)
 
 
 def audit_published(
@@ -86,6 +92,7 @@ def audit_published(
     *,
     training_data: bool | None = None,
     own_size: bool = False,
+    mixing: ImageMixing | None = None,
 ) -> Audit:
     """Audit a published model (``timm:…``, ``torchvision:…``, ``hf:…``) with its own weights.
 
@@ -97,6 +104,7 @@ def audit_published(
         training_data: whether the teacher was trained on that split; None: not known, but "validation" and "test" count
             as unseen.
         own_size: as for `audit_weights`.
+        mixing: the same.
 
     Raises:
         TosmoothError: as for `audit_weights`; or the model knows another number of classes than the data have.
@@ -115,17 +123,25 @@ def audit_published(
     model = bench.compute.place(bench.new_model(section, 0)).eval()
     known = (None if split == "train" else False) if training_data is None else training_data
     seen = Seen(name, "", split, known)
-    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size)
+    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size, mixing=mixing)
 
 
 def _audit_as_shown_best(
-    bench: Bench, model: StudyModel, seen: Seen, temperatures: Sequence[float], layer: str | None, *, own_size: bool
+    bench: Bench,
+    model: StudyModel,
+    seen: Seen,
+    temperatures: Sequence[float],
+    layer: str | None,
+    *,
+    own_size: bool,
+    mixing: ImageMixing | None,
 ) -> Audit:
     """The audit of a model on images as it is right on most of them, unless somebody has said how they are shown."""
     trial, classifier = None, cast(ImageModel, model)
     if own_size:
         bench, trial = shown_best(bench, classifier, size_open=True)
-    audit, notes = audit_model(bench, model, seen, temperatures, layer), list(model.notes)
+    audit = audit_model(bench, model, seen, temperatures, layer, mixing=mixing)
+    notes = list(model.notes)
     if trial is not None and trial.words is not None:
         notes.append(f"{trial.words}; it was shown {trial.best.side}, --image-size says another")
     if (turned := turned_in_words(bench.data.train)) is not None:
@@ -184,6 +200,7 @@ def audit_model(
     layer: str | None,
     *,
     outputs: Outputs | None = None,
+    mixing: ImageMixing | None = None,
     watch: Callable[[Tensor, Tensor], None] = lambda logits, labels: None,
 ) -> Audit:
     """Audit a model on the split of the data that `seen` names.
@@ -195,6 +212,7 @@ def audit_model(
         temperatures: of the table of soft targets.
         layer: name of its last linear layer, where it is ambiguous.
         outputs: of a model with other outputs than the data's classes; None: they are the data's.
+        mixing: how its training mixed images; None: not known.
         watch: is given the logits (N, outputs) and the data's labels (N,) of each batch.
 
     Raises:
@@ -220,6 +238,16 @@ def audit_model(
             watch(logits, labels)
     if not collected.smoothing.count:
         raise DataError("no image of the split could be read")
+    asked = None
+    open_so_far = collected.judge(seen.training_data, seen.rescaled).verdict == "undecided"
+    if seen.training_data is not False and (open_so_far or mixing is not None):
+        try:
+            answers = ask_about_mixed(
+                bench, model, cast(ImageSplit, images), None if outputs is None else outputs.index
+            )
+        except ValueError as error:
+            raise DataError(f"{seen.teacher}, shown mixed images: {error}") from None
+        asked = None if answers is None else AskedAboutMixed.of(answers, collected.smoothing, mixing)
     words = f"{bench.data.source}, {collected.smoothing.count} images of the {seen.split} split"
     names = bench.data.classes if outputs is None else outputs.names
-    return conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), names)
+    return conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), names, asked)

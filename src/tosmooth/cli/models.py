@@ -138,22 +138,24 @@ def audit(
         str | None,
         typer.Option("--data", help="folder, or a data source", autocompletion=completion.names("data_sources")),
     ] = None,
-    path: Annotated[Path | None, typer.Option("--path", help="root folder of that data source")] = None,
+    path: Annotated[Path | None, typer.Option("--path", help="its root folder")] = None,
     split: Annotated[
         str,
-        typer.Option("--split", help="of the data; only train decides", autocompletion=completion.names("splits")),
+        typer.Option("--split", help="only train decides", autocompletion=completion.names("splits")),
     ] = "train",
     training_data: Annotated[
         bool | None,
-        typer.Option("--training-data/--other-data", help="whether the teacher has seen these samples in training"),
+        typer.Option("--training-data/--other-data", help="seen in training, or not"),
     ] = None,
     rescaled: Annotated[
         bool | None,
-        typer.Option("--rescaled/--own-logits", help="saved logits: rescaled since, as by a temperature"),
+        typer.Option("--rescaled/--own-logits", help="logits: rescaled since, or not"),
     ] = None,
     teacher_model: TeacherModel = None,
     ema: Ema = False,
     image_size: ImageSize = None,
+    mixup: Annotated[float | None, typer.Option("--mixup", help="of its training; 0: none")] = None,
+    cutmix: Annotated[float | None, typer.Option("--cutmix", help="the same")] = None,
     temperatures: Annotated[str, typer.Option("--temperatures", help="of soft targets")] = "1,2,3,4,8,64",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="folder for audit.json and audit.html")] = None,
     as_json: AsJson = False,
@@ -181,6 +183,8 @@ def audit(
         ema=ema,
         teacher_model=teacher_model,
         image_size=image_size,
+        mixup=mixup,
+        cutmix=cutmix,
     )
     if not speaks():
         return

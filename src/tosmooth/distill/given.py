@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.analysis.smoothing_rules import Verdict
 from tosmooth.audit.images import AUDITED_VIEW, FOLDERS_OF_IMAGES, is_said, with_data
 from tosmooth.audit.page import HEADLINES, write_audit
 from tosmooth.audit.result import Audit, Seen

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.analysis.smoothing_rules import Verdict
 from tosmooth.audit.collecting import Collected
 from tosmooth.audit.images import largest, wanted_size, with_data
 from tosmooth.audit.page import HEADLINES, write_audit

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from tosmooth.analysis.label_smoothing import Verdict
+from tosmooth.analysis.smoothing_rules import Verdict
 from tosmooth.audit.images import largest, wanted_size, with_data
 from tosmooth.audit.seeing import SIZES, as_right
 from tosmooth.config.schema import StudyConfig
