@@ -34,6 +34,7 @@ MIXING = {
     "cutmix": ImageMixing(0, 1),
     "both": ImageMixing(0.2, 1),
 }
+MIXED, MIXED_ASIDE = 300, 302  # seeds that were asked about mixed images, and the one of them that was scored once
 ASIDE = 202  # … and this one was scored once, when that was fixed too
 
 
@@ -75,8 +76,8 @@ def judged(folder: Path) -> pd.DataFrame:
             whole, asked = SmoothingStatistics(logits.shape[1]), None
             whole.update(logits, labels)
             if answers is not None and "mixed" in split:
-                told = MIXING.get(trap, ImageMixing()) if split.endswith("said") else None
-                asked = AskedAboutMixed.of(answers, whole, told)
+                said = [MIXING.get(trap, ImageMixing())] if split.endswith("said") else None
+                asked = AskedAboutMixed.of(answers, whole, said)
             estimate = judge(whole, training_data=known, rescaled=False, asked=asked)
             low, high = estimate.interval
             rows.append(
@@ -161,7 +162,9 @@ def _part(row: Mapping[str, Any]) -> str:
     on_digits = row["data"] == "digits" and row["model"] in ("cnn", "mlp") and row["seed"] <= 2
     if on_digits or (row["data"] == "mixture" and row["seed"] == 0):
         return "calibration"
-    if row["seed"] == ASIDE:
+    if row["seed"] == MIXED:
+        return "calibration"
+    if row["seed"] in (ASIDE, MIXED_ASIDE):
         return "set aside"
     return "fresh" if row["seed"] >= FRESH else "verification"
 

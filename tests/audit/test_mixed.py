@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from rich.console import Console
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from tests.data.image_files import write_folder
+from tosmooth.analysis.mixing_rules import ways_left
 from tosmooth.audit.call import audit_teacher
-from tosmooth.audit.mixed import blended, drawn_pairs, pasted
+from tosmooth.audit.mixed import ask_about_mixed, blended, drawn_pairs, pasted
 from tosmooth.audit.page import write_audit
+from tosmooth.audit.result import Audit, Seen
 from tosmooth.audit.summary import print_audit
+from tosmooth.audit.teacher import Outputs, audit_model
 from tosmooth.data.base import NO_LABEL
-from tosmooth.errors import ConfigError
-from tosmooth.models.build import build_image_model
-from tosmooth.models.weights import save_weights
+from tosmooth.errors import ConfigError, DataError
+from tosmooth.models.image_model import ImageModel, InputSpec
+from tosmooth.recipes.reading import load_config
+from tosmooth.study.bench import Bench
 
 
 def test_pairs_are_of_different_classes_and_the_same_again():
@@ -31,6 +38,7 @@ def test_pairs_are_of_different_classes_and_the_same_again():
     assert bool((first >= 0).all() and (second >= 0).all())
     assert len(pairs) == 300
     assert len(drawn_pairs(torch.zeros(50, dtype=torch.int64))) == 0
+    assert len(drawn_pairs((torch.arange(1000) < 50).long())) == 300  # though 95 % are of one class
 
 
 @pytest.mark.parametrize("wanted", [0.5, 0.7, 0.9])
@@ -50,51 +58,142 @@ def test_blending_is_pixel_by_pixel():
     assert torch.allclose(mixed, torch.full((2, 1, 4, 4), 0.3))
 
 
+CLASSES, GREY = 12, 20
+SETTINGS = ["data.image_size=null", "data.eval_transform=none", "data.train_augmentation=none", "data.validation=0"]
+SETTINGS += ["data.on_error=skip", "data.workers=0", "selection=last"]
+
+
+class Greys(nn.Module):
+    """A backbone (N, 3, 12, 12) → (N, outputs): each class has a grey of its own, and every pixel its share of the
+    target. So it is at the optimum of α for whole images and for pasted ones.
+
+    Args:
+        alpha: α.
+        index: the output of each class.
+        outputs: how many there are.
+    """
+
+    def __init__(self, alpha: float, index: list[int], outputs: int) -> None:
+        super().__init__()
+        self.alpha, self.index, self.outputs = alpha, torch.tensor(index), outputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        seen = (images[:, 0] * 255 / GREY).round().long().clamp(0, CLASSES - 1).flatten(1)
+        shares = F.one_hot(self.index[seen], self.outputs).double().mean(1)
+        return (shares * (1 - self.alpha) + self.alpha / self.outputs).log().float() + 1
+
+
+def teacher(alpha: float, index: list[int] | None = None, outputs: int = CLASSES) -> ImageModel:
+    backbone = Greys(alpha, index or list(range(CLASSES)), outputs)
+    return ImageModel(backbone, InputSpec(3, None, (0.0,), (1.0,)), "greys", outputs)
+
+
 @pytest.fixture(scope="module")
-def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A teacher that nobody trained, and a folder of images of three classes, one of which cannot be read."""
-    folder = tmp_path_factory.mktemp("asked")
-    images = write_folder(folder / "images", classes=("ant", "bee", "cat"), splits={"train": 8, "val": 2})
-    next((images / "train" / "bee").iterdir()).write_bytes(b"not an image")
-    save_weights(build_image_model("resnet8", 3, seed=0), folder / "teacher.safetensors")
-    return str(folder / "teacher.safetensors"), str(images)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Plain grey images, a grey of its own for each of twelve classes; one file is none."""
+    folder = tmp_path_factory.mktemp("grey")
+    for label in range(CLASSES):
+        for number in range(21):
+            path = folder / ("train" if number < 20 else "val") / f"{label:02d}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (12, 12), (label * GREY,) * 3).save(path)
+    (folder / "train" / "03" / "0.png").write_bytes(b"not an image")
+    return folder
 
 
-MODEL = ["teacher.model=resnet8", "data.image_size=32", "data.on_error=skip"]
+@pytest.fixture(scope="module")
+def bench(folder: Path) -> Bench:
+    return Bench.of(load_config("own-images", [*SETTINGS, f"data.path={folder}"]))
 
 
-def test_an_open_verdict_has_alpha_by_how_images_were_mixed(asked: tuple[str, str], tmp_path: Path):
-    weights, images = asked
-    audit = audit_teacher(weights, "own-images", MODEL, data=images)
-    assert audit.smoothing.verdict == "undecided"
+def audited(
+    bench: Bench, model: ImageModel, *, known: bool | None = True, outputs: Outputs | None = None, **said: float
+) -> Audit:
+    seen, ways = Seen("greys", "", "train", known), ways_left(said.get("mixup"), said.get("cutmix"))
+    return audit_model(bench, model, seen, [1.0, 4.0], None, outputs=outputs, mixing=ways)
+
+
+def test_an_open_verdict_has_alpha_by_how_images_were_mixed(bench: Bench, tmp_path: Path):
+    """α = 0.018 is neither none nor enough: whole images leave it open."""
+    audit = audited(bench, teacher(0.018))
     assert audit.smoothing.mixed is not None
-    assert 0 < audit.smoothing.mixed.pairs <= 23  # those whose images can be read
-    out = Console(file=io.StringIO(), width=300)
-    print_audit(audit, [], out)
-    assert "α by how its training mixed images: no mixing" in out.file.getvalue()  # type: ignore[attr-defined]
+    assert audit.smoothing.mixed.pairs > 250  # all but those with the file that is no image
+    found = {one.mixing.words: one.alpha for one in audit.smoothing.mixed.estimates}
+    assert found["no mixing"] == pytest.approx(0.018, abs=1e-4)
+    assert found["cutmix 1"] == pytest.approx(0.018, abs=1e-4)
+    out = io.StringIO()
+    print_audit(audit, [], Console(file=out, width=300))
+    assert "α by how its training may have mixed images: no mixing 0.018" in out.getvalue()
     saved, page = write_audit(audit, tmp_path)
     ways = json.loads(saved.read_text(encoding="utf-8"))["smoothing"]["mixed"]["estimates"]
     assert ways[4]["mixing"] == {"mixup": 0.2, "cutmix": 1, "probability": 1}
     text = page.read_text(encoding="utf-8")
     assert "mixup 0.2 and cutmix 1" in text
-    assert ", as was said" not in text
+    assert "Only what goes with what was said" not in text
+    assert any("--mixup and --cutmix" in item.text for item in audit.advice)
 
 
-def test_who_knows_how_they_were_mixed_says_so(asked: tuple[str, str], tmp_path: Path):
-    weights, images = asked
-    audit = audit_teacher(weights, "own-images", MODEL, data=images, mixup=0.2)
-    assert audit.smoothing.mixed is not None
-    assert [one.mixing.words for one in audit.smoothing.mixed.estimates] == ["mixup 0.2"]
-    assert ", as was said" in write_audit(audit, tmp_path)[1].read_text(encoding="utf-8")
-    none = audit_teacher(weights, "own-images", MODEL, data=images, cutmix=0)
-    assert none.smoothing.mixed is not None
-    assert [one.mixing.words for one in none.smoothing.mixed.estimates] == ["no mixing"]
+def test_who_knows_how_they_were_mixed_says_so(bench: Bench, tmp_path: Path):
+    audit = audited(bench, teacher(0.2), mixup=0.0, cutmix=1.0)
+    assert audit.smoothing.verdict == "smoothed"
+    assert audit.smoothing.alpha == pytest.approx(0.2, abs=1e-4)
+    assert audit.smoothing.reasons[0].startswith("asked about images as its training had them (cutmix 1, as was said)")
+    assert "Only what goes with what was said" in write_audit(audit, tmp_path)[1].read_text(encoding="utf-8")
+    asked = audited(bench, teacher(0.2), mixup=0.0).smoothing.mixed
+    assert asked is not None
+    assert [one.mixing.words for one in asked.estimates] == ["no mixing", "cutmix 1"]
 
 
-def test_other_data_are_not_asked_about(asked: tuple[str, str]):
-    weights, images = asked
-    audit = audit_teacher(weights, "own-images", MODEL, data=images, training_data=False, mixup=0.2)
-    assert audit.smoothing.mixed is None
+def test_a_decided_verdict_is_not_asked_further(bench: Bench):
+    assert audited(bench, teacher(0.2)).smoothing.verdict == "smoothed"
+    assert audited(bench, teacher(0.2)).smoothing.mixed is None
+
+
+def test_a_teacher_of_other_outputs_is_asked_in_its_own(bench: Bench):
+    index = [23 - label for label in range(CLASSES)]
+    outputs = Outputs(torch.tensor(index), [str(label) for label in range(24)])
+    audit = audited(bench, teacher(0.2, index, 24), outputs=outputs, mixup=0.0, cutmix=1.0)
+    assert audit.metrics["top1"] == 100
+    assert audit.smoothing.alpha == pytest.approx(0.2, abs=1e-4)
+
+
+def test_what_was_said_in_vain_is_said(bench: Bench):
+    for known, why in ((None, "whether these are its training data was not said"), (False, "not its training data")):
+        audit = audited(bench, teacher(0.018), known=known, mixup=0.2)
+        assert audit.smoothing.mixed is None
+        assert audit.notes[0].startswith("how its training mixed images counts for nothing here")
+        assert why in audit.notes[0]
+    assert any("--training-data" in note for note in audited(bench, teacher(0.018), known=None).notes)
+
+
+def test_images_of_several_sizes_meet_their_like(bench: Bench, folder: Path, tmp_path: Path):
+    """And where none but one class can be read, there are no pairs."""
+    answers = ask_about_mixed(bench, teacher(0.2), bench.data.train, None)
+    other = tmp_path / "sizes"
+    shutil.copytree(folder, other)
+    for label in (0, 1, 2):
+        for path in (other / "train" / f"{label:02d}").iterdir():
+            Image.new("RGB", (16, 16), (label * GREY,) * 3).save(path)
+    mixed = Bench.of(load_config("own-images", [*SETTINGS, f"data.path={other}"]))
+    fewer = ask_about_mixed(mixed, teacher(0.2), mixed.data.train, None)
+    assert 0 < fewer.pairs < answers.pairs
+    for path in (other / "train").glob("*/*"):
+        if path.parent.name != "05":
+            path.write_bytes(b"not an image")
+    one = Bench.of(load_config("own-images", [*SETTINGS, f"data.path={other}"]))
+    assert ask_about_mixed(one, teacher(0.2), one.data.train, None).pairs == 0
+
+
+def test_an_answer_that_is_no_number_names_the_teacher(bench: Bench):
+    class Broken(Greys):
+        def forward(self, images: Tensor) -> Tensor:
+            uneven = images.flatten(1).std(1) > 0
+            return torch.where(uneven[:, None], torch.nan, super().forward(images))
+
+    backbone = Broken(0.018, list(range(CLASSES)), CLASSES)
+    model = ImageModel(backbone, InputSpec(3, None, (0.0,), (1.0,)), "greys", CLASSES)
+    with pytest.raises(DataError, match="greys, shown mixed images: logits hold NaN"):
+        audited(bench, model)
 
 
 def test_a_strength_that_is_none_is_refused_with_every_other_mistake(tmp_path: Path):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from tosmooth.analysis.mixing_rules import AskedAboutMixed, decided_by
+from tosmooth.analysis.mixing_rules import AskedAboutMixed, Decision, against_asking, decided_by
 from tosmooth.analysis.smoothing_rules import (
     ARE_RESCALED,
     BINARY_LEVEL,
@@ -98,20 +98,37 @@ def judge(
 ) -> SmoothingEstimate:
     """The same from statistics that were gathered batch by batch, and from answers to mixed images where there are any.
 
-    These decide where whole images do not, and always where somebody has said that, and how, images were mixed.
+    These decide where whole images do not, and speak with them where somebody has said how images were mixed.
 
     Raises:
         ValueError: nothing was added, or probabilities.
     """
     found = _of_whole_images(statistics, training_data=training_data, rescaled=rescaled)
-    if asked is None:
+    if asked is None or math.isnan(found.alpha) or against_asking(found.evidence, training_data):
         return found
-    decision = None if math.isnan(found.alpha) else decided_by(asked, found.evidence, training_data)
-    if decision is None or (found.verdict != "undecided" and not asked.told_of_mixing):
+    if found.verdict != "undecided" and not asked.told:
         return dataclasses.replace(found, mixed=asked)
-    low, high = _clipped(decision.interval)
-    reasons = (decision.reason, *(found.reasons if found.verdict == decision.verdict == "undecided" else ()))
-    return SmoothingEstimate(_clip(decision.alpha), (low, high), decision.verdict, reasons, found.evidence, asked)
+    return dataclasses.replace(_together(found, decided_by(asked, found.evidence)), mixed=asked)
+
+
+def _together(found: SmoothingEstimate, decision: Decision) -> SmoothingEstimate:
+    """What whole and mixed images say together."""
+    alpha = found.alpha if decision.alpha is None else decision.alpha
+    reasons = (decision.reason, *found.reasons)
+    if found.verdict == "undecided":
+        low, high = decision.interval
+        reasons = reasons if decision.verdict == "undecided" else (decision.reason,)
+        return SmoothingEstimate(
+            min(max(alpha, low), high), _clipped((low, high)), decision.verdict, reasons, found.evidence
+        )
+    low, high = min(found.interval[0], alpha), max(found.interval[1], alpha)
+    if decision.verdict in {"undecided", found.verdict}:
+        return SmoothingEstimate(alpha, (low, high), found.verdict, reasons, found.evidence)
+    low, high = min(low, decision.interval[0]), max(high, decision.interval[1])
+    against = f"that does not go with what whole images say, which is “{found.verdict}”"
+    return SmoothingEstimate(
+        alpha, (low, high), "undecided", (decision.reason, against, *found.reasons), found.evidence
+    )
 
 
 def _of_whole_images(

@@ -2,7 +2,7 @@
 
 Where training on a loss has ended, scaling all logits no longer lowers it *on the images and targets of the training*.
 A teacher of mixed images is stationary on mixed images, not on whole ones: there its moment estimate of α is too high,
-by up to 0.1 (docs/audit.md). Asked about pairs mixed as its training mixed them, the same estimate is right again. So
+or too low, by up to 0.14 (docs/audit.md). Asked about pairs mixed as its training mixed them, the same estimate is right again. So
 each way of mixing that may have been used has its own α̂, and one that would ask for an α below 0 was not used.
 """
 

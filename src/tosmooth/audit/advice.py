@@ -113,8 +113,9 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
     if seen["log_probabilities"]:
         would.append("raw logits instead of log-probabilities")
     if seen["uneven"] > MOST_UNEVEN or seen["uneven_nats"] > MOST_UNEVEN_NATS:
-        would.append("knowing whether it was trained with mixup, cutmix, noisy labels or few epochs")
-    if smoothing.mixed is not None and not smoothing.mixed.told:
+        mixed = "mixup, cutmix, " if smoothing.mixed is None else ""
+        would.append(f"knowing whether it was trained with {mixed}noisy labels or few epochs")
+    if smoothing.mixed is not None and len(smoothing.mixed.estimates) > 1:
         would.append("how its training mixed images (--mixup and --cutmix; 0 for not at all)")
     if ARE_RESCALED in smoothing.reasons:
         would.append("the weights, or the logits as they were before they were rescaled")
@@ -140,9 +141,14 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
 def _if_plain(smoothing: SmoothingEstimate) -> list[Advice]:
     """The answer for those who know how the teacher was trained, though its logits cannot tell."""
     seen = smoothing.evidence
-    told_otherwise = seen["binary_loss"] or any(
-        reason.startswith(("these are not the teacher's training data", ARE_RESCALED)) or MAY_BE_RESCALED in reason
-        for reason in smoothing.reasons
+    asked = smoothing.mixed
+    told_otherwise = (
+        seen["binary_loss"]
+        or (asked is not None and asked.told)
+        or any(
+            reason.startswith(("these are not the teacher's training data", ARE_RESCALED)) or MAY_BE_RESCALED in reason
+            for reason in smoothing.reasons
+        )
     )
     enough = seen["samples"] >= LEAST_SAMPLES and seen["classes"] >= LEAST_CLASSES and seen["accuracy"] >= PLAIN_FIT
     if told_otherwise or not enough or math.isnan(seen["moment"]):

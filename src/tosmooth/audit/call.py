@@ -7,11 +7,15 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from tosmooth.analysis.mixed_answers import ImageMixing
+from tosmooth.analysis.mixing_rules import ways_left
 from tosmooth.audit.images import FOLDERS_OF_IMAGES, overrides_for, size_is_open, wrong_size
 from tosmooth.audit.logits_files import SUFFIXES, holds_logits
 from tosmooth.audit.result import Audit
 from tosmooth.audit.saved import audit_logits
+from tosmooth.config.types import MixingStrength
 from tosmooth.data.registry import image_sources
 from tosmooth.errors import ConfigError, did_you_mean
 from tosmooth.models.names import wrong_model_name
@@ -20,7 +24,6 @@ from tosmooth.recipes.reading import load_config
 
 SPLITS = ("train", "validation", "test")
 MOST_TEMPERATURES = 20
-STRONGEST = 100.0  # a of Beta(a, a): then nearly all images are mixed half and half
 
 
 def audit_teacher(
@@ -57,8 +60,7 @@ def audit_teacher(
         teacher_model: architecture of a file of weights; None: the recipe's.
         image_size: side of the images that the teacher is shown, in pixels; None: as its weights say, or as it is right
             on most of them.
-        mixup: a of Beta(a, a) by which the teacher's training blended images; 0: it did not. None: not known, unless
-            `cutmix` is.
+        mixup: a of Beta(a, a) by which the teacher's training blended images; 0: it did not. None: not known.
         cutmix: the same of pasted images.
 
     Raises:
@@ -92,7 +94,7 @@ def audit_teacher(
             mistakes.append("--image-size: of a model; saved logits have seen their images")
         mistakes += wrong_size(image_size)
     mixing = _mixing(mixup, cutmix, mistakes)
-    if mixing is not None and kind == "logits":
+    if (mixup is not None or cutmix is not None) and kind == "logits":
         mistakes.append("--mixup, --cutmix: of a model; saved logits of whole images say nothing of mixed ones")
     if mistakes:
         raise ConfigError(mistakes)
@@ -124,15 +126,17 @@ def shown_to_teacher(teacher_model: str | None, image_size: int | None) -> list[
     return found if image_size is None else [*found, f"teacher.model.kwargs.input_size={image_size}"]
 
 
-def _mixing(mixup: float | None, cutmix: float | None, mistakes: list[str]) -> ImageMixing | None:
-    """How the training mixed images, as far as that was said."""
+def _mixing(mixup: float | None, cutmix: float | None, mistakes: list[str]) -> tuple[ImageMixing, ...] | None:
+    """How the training may have mixed images, as far as that was said."""
     for name, strength in (("mixup", mixup), ("cutmix", cutmix)):
-        if strength is not None and not 0 <= strength <= STRONGEST:
+        try:
+            TypeAdapter(MixingStrength | None).validate_python(strength)
+        except ValidationError:
             mistakes.append(
-                f"--{name}: {strength:g}, must be the a of Beta(a, a) in the training, from 0 (not at all) to "
-                f"{STRONGEST:g}; often 0.2 or 1"
+                f"--{name}: {strength:g}, must be the a of Beta(a, a) in the training, from 0.001 to 100, or 0 for not "
+                "at all; often 0.2 or 1"
             )
-    return None if mixup is None and cutmix is None else ImageMixing(mixup or 0.0, cutmix or 0.0)
+    return None if mistakes else ways_left(mixup, cutmix)
 
 
 def _kind(teacher: str, mistakes: list[str]) -> str | None:

@@ -6,17 +6,22 @@ somebody has said otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tosmooth.config.schema import StudyConfig
+from tosmooth.data.augmentation import eval_transform, transformed
+from tosmooth.data.base import SKIP_HINT, ImageSplit
+from tosmooth.errors import DataError
 from tosmooth.models.image_model import LARGEST_SIDE, ImageModel
 from tosmooth.models.study_model import StudyModel
 from tosmooth.recipes.reading import read_source
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tosmooth.study.bench import Bench
 
 AUDITED_VIEW = "resize_center_crop"  # of photographs, whatever a study evaluates on
@@ -70,6 +75,32 @@ def with_data(config: StudyConfig, **settings: Any) -> StudyConfig:
 def sized_for(bench: Bench, model: StudyModel) -> Bench:
     """The same bench with images as large as a model wants them."""
     return replace(bench, config=with_data(bench.config, image_size=largest(wanted_size(model))))
+
+
+def readable(
+    bench: Bench, split: ImageSplit, numbers: Sequence[int], sides: Sequence[int | None] | None = None
+) -> Iterator[tuple[int, list[Tensor]]]:
+    """Some images of a split with the evaluation transform, (C, H, W) uint8 each, once for each size.
+
+    Args:
+        bench: whose transform it is, and whether images that cannot be read are skipped.
+        split: of images.
+        numbers: which ones.
+        sides: of the square crops, in pixels; None: the one of the configuration.
+
+    Raises:
+        DataError: an image cannot be read, and `data.on_error` does not skip it; or it is smaller than the crop.
+    """
+    section = bench.config.data
+    transforms = [eval_transform(section.eval_transform, side) for side in sides or (section.image_size,)]
+    for number in numbers:
+        try:
+            image = split[number]
+        except DataError as error:
+            if section.on_error == "raise":
+                raise DataError(f"{error}; {SKIP_HINT}") from None
+            continue
+        yield number, [transformed(image, transform, split.describe(number)) for transform in transforms]
 
 
 def overrides_for(data: str | None, path: Path | None, split: str, *, size_open: bool) -> list[str]:

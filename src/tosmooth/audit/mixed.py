@@ -9,47 +9,47 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.mixed_answers import BLENDED, PASTED, SHARES, MixedAnswers
-from tosmooth.data.base import ImageSplit, Subset
+from tosmooth.audit.images import readable
+from tosmooth.data.base import ImageSplit
 from tosmooth.models.study_model import StudyModel
 from tosmooth.study.bench import Bench
 
 PAIRS = 300
-FEWEST_CLASSES = 3
+ROUNDS = 50  # in which pairs are drawn; a data set that is nearly all one class has few in each
 
 
-def ask_about_mixed(bench: Bench, model: StudyModel, split: ImageSplit, outputs: Tensor | None) -> MixedAnswers | None:
+def ask_about_mixed(bench: Bench, model: StudyModel, split: ImageSplit, outputs: Tensor | None) -> MixedAnswers:
     """What a teacher says of pairs of images, each pair mixed in every kind and share.
 
     Args:
         bench: the data and the device; images are shown with the evaluation transform.
-        model: on the device, in eval mode.
-        split: whose images are mixed; those that cannot be read are left out with their partners.
+        model: on the device, in eval mode, with at least 3 outputs.
+        split: whose images are mixed. Those that cannot be read are left out with their partners, as are pairs of two
+            sizes.
         outputs: (K,) the output that stands for each class of the data; None: they are the data's.
 
-    Returns:
-        None where it has too few outputs, or no two images of different classes can be read.
+    Raises:
+        DataError: an image cannot be read, and `data.on_error` does not skip it.
+        ValueError: an answer is not finite.
     """
+    answers, labels = MixedAnswers(model.num_classes), split.labels if outputs is None else outputs.cpu()[split.labels]
     pairs = drawn_pairs(split.labels)
-    if model.num_classes < FEWEST_CLASSES or not len(pairs):
-        return None
-    places = torch.unique(pairs)
-    images: dict[int, Tensor] = {}
-    for batch in bench.whole_batches(Subset(split, places)).epoch(0):
-        if batch.counted:
-            assert isinstance(batch.inputs, Tensor)
-            images.update(zip(places[batch.indices.cpu()].tolist(), batch.inputs, strict=True))
-    pairs = torch.tensor([pair for pair in pairs.tolist() if set(pair) <= images.keys()]).view(-1, 2)
-    answers, labels = MixedAnswers(model.num_classes), split.labels if outputs is None else outputs[split.labels]
+    images = {place: image for place, (image,) in readable(bench, split, torch.unique(pairs).tolist())}
+    by_shape: dict[torch.Size, list[tuple[int, int]]] = {}
+    for one, other in pairs.tolist():
+        if one in images and other in images and images[one].shape == images[other].shape:
+            by_shape.setdefault(images[one].shape, []).append((one, other))
     with torch.no_grad():
-        for some in torch.split(pairs, bench.config.compute.eval_batch_size):
-            first, second = (
-                torch.stack([images[place] for place in column.tolist()]).to(bench.compute.device).float() / 255
-                for column in some.T
-            )
-            for (kind, mix), wanted in ((item, share) for item in KINDS.items() for share in SHARES):
-                mixed, share = mix(first, second, wanted)
-                answers.update(kind, wanted, share, model(mixed), labels[some[:, 0]], labels[some[:, 1]])
-    return answers if answers.pairs else None
+        for of_shape in by_shape.values():
+            for some in torch.split(torch.tensor(of_shape), bench.config.compute.eval_batch_size):
+                first, second = (
+                    torch.stack([images[place] for place in column.tolist()]).to(bench.compute.device).float() / 255
+                    for column in some.T
+                )
+                for (kind, mix), wanted in ((item, share) for item in KINDS.items() for share in SHARES):
+                    mixed, share = mix(first, second, wanted)
+                    answers.update(kind, wanted, share, model(mixed), labels[some[:, 0]], labels[some[:, 1]])
+    return answers
 
 
 def drawn_pairs(labels: Tensor, count: int = PAIRS) -> Tensor:
@@ -59,10 +59,14 @@ def drawn_pairs(labels: Tensor, count: int = PAIRS) -> Tensor:
         labels: (N,); below 0: of an image that nobody has labelled, which is in no pair.
         count: at most so many.
     """
-    generator = torch.Generator().manual_seed(0)
-    first, second = (torch.randperm(len(labels), generator=generator) for _ in range(2))
-    fit = (labels[first] != labels[second]) & (labels[first] >= 0) & (labels[second] >= 0)
-    return torch.stack([first[fit], second[fit]], dim=1)[:count]
+    generator, found = torch.Generator().manual_seed(0), torch.empty(0, 2, dtype=torch.int64)
+    for _ in range(ROUNDS):
+        first, second = (torch.randperm(len(labels), generator=generator) for _ in range(2))
+        fit = (labels[first] != labels[second]) & (labels[first] >= 0) & (labels[second] >= 0)
+        found = torch.cat([found, torch.stack([first[fit], second[fit]], dim=1)])[:count]
+        if len(found) == count:
+            break
+    return found
 
 
 def blended(first: Tensor, second: Tensor, share: float) -> tuple[Tensor, float]:

@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from torch import Tensor
 
-from tosmooth.audit.images import USUAL_SIZE, sized_for
-from tosmooth.data.augmentation import eval_transform, transformed
-from tosmooth.data.base import SKIP_HINT
+from tosmooth.audit.images import USUAL_SIZE, readable, sized_for
 from tosmooth.errors import DataError
 from tosmooth.memory import is_out_of_memory
 from tosmooth.models.image_model import IMAGENET_MEAN, IMAGENET_STD, ImageModel, InputSpec
@@ -277,21 +275,14 @@ def _likeliest(better: Sequence[View]) -> View:
 
 def _cropped(bench: Bench, sides: dict[int, None]) -> tuple[dict[int, Tensor], Tensor]:
     """Of each side the same images, (N, C, side, side) uint8, and their labels (N,)."""
-    split, section = bench.data.train, bench.config.data
+    split = bench.data.train
     by_class = torch.argsort(split.labels, stable=True)
     picked = by_class[torch.linspace(0, len(by_class) - 1, min(SAMPLE, len(by_class))).long()].tolist()
-    transforms = {side: eval_transform(section.eval_transform, side) for side in sides}
     crops: dict[int, list[Tensor]] = {side: [] for side in sides}
     labels = []
-    for number in picked:
-        try:
-            image = split[number]
-        except DataError as error:
-            if section.on_error == "raise":
-                raise DataError(f"{error}; {SKIP_HINT}") from None
-            continue
-        for side, transform in transforms.items():
-            crops[side].append(transformed(image, transform, split.describe(number)))
+    for number, images in readable(bench, split, picked, tuple(sides)):
+        for side, image in zip(sides, images, strict=True):
+            crops[side].append(image)
         labels.append(int(split.labels[number]))
     if not labels:
         raise DataError("none of the training images can be read, so the teacher cannot be tried on any")

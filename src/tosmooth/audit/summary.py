@@ -27,7 +27,7 @@ def print_audit(audit: Audit, written: Sequence[Path], out: Console) -> None:
         out.print(f"  - {markup(reason)}")
     if ways := by_mixing(audit):
         told = " · ".join(f"{words} {alpha}" for words, alpha in ways)
-        out.print(f"α by how its training mixed images: {told}")
+        out.print(f"α by how its training may have mixed images: {told}")
     metrics = audit.metrics
     out.print(
         f"top-1 {metrics['top1']:.2f} %, calibration error {metrics['ece']:.4f}, NLL {metrics['nll']:.4f}, "

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.mixed_answers import ImageMixing
-from tosmooth.analysis.mixing_rules import AskedAboutMixed
+from tosmooth.analysis.mixing_rules import MAYBE_TRAINED_ON, AskedAboutMixed, against_asking
 from tosmooth.audit.collecting import Collected
 from tosmooth.audit.mixed import ask_about_mixed
 from tosmooth.audit.result import Audit, Seen, conclude
@@ -55,7 +55,7 @@ def audit_weights(
     training_data: bool | None = None,
     own_size: bool = False,
     ema: bool = False,
-    mixing: ImageMixing | None = None,
+    mixing: Sequence[ImageMixing] | None = None,
 ) -> Audit:
     """Audit saved weights of a configuration's teacher on a split of its data.
 
@@ -68,7 +68,7 @@ def audit_weights(
         own_size: the teacher is shown images as large as its weights want them, or as it is right on most of them,
             whatever the configuration says.
         ema: take the averaged weights of a file that has plain ones, too.
-        mixing: how its training mixed images; None: not known.
+        mixing: ways in which its training may have mixed images (`ways_left`); None: nothing is known of it.
 
     Raises:
         TosmoothError: wrong arguments, data that cannot be read, weights that do not fit.
@@ -92,7 +92,7 @@ def audit_published(
     *,
     training_data: bool | None = None,
     own_size: bool = False,
-    mixing: ImageMixing | None = None,
+    mixing: Sequence[ImageMixing] | None = None,
 ) -> Audit:
     """Audit a published model (``timm:…``, ``torchvision:…``, ``hf:…``) with its own weights.
 
@@ -134,14 +134,14 @@ def _audit_as_shown_best(
     layer: str | None,
     *,
     own_size: bool,
-    mixing: ImageMixing | None,
+    mixing: Sequence[ImageMixing] | None,
 ) -> Audit:
     """The audit of a model on images as it is right on most of them, unless somebody has said how they are shown."""
     trial, classifier = None, cast(ImageModel, model)
     if own_size:
         bench, trial = shown_best(bench, classifier, size_open=True)
     audit = audit_model(bench, model, seen, temperatures, layer, mixing=mixing)
-    notes = list(model.notes)
+    notes = [*model.notes, *audit.notes]
     if trial is not None and trial.words is not None:
         notes.append(f"{trial.words}; it was shown {trial.best.side}, --image-size says another")
     if (turned := turned_in_words(bench.data.train)) is not None:
@@ -200,7 +200,7 @@ def audit_model(
     layer: str | None,
     *,
     outputs: Outputs | None = None,
-    mixing: ImageMixing | None = None,
+    mixing: Sequence[ImageMixing] | None = None,
     watch: Callable[[Tensor, Tensor], None] = lambda logits, labels: None,
 ) -> Audit:
     """Audit a model on the split of the data that `seen` names.
@@ -212,7 +212,7 @@ def audit_model(
         temperatures: of the table of soft targets.
         layer: name of its last linear layer, where it is ambiguous.
         outputs: of a model with other outputs than the data's classes; None: they are the data's.
-        mixing: how its training mixed images; None: not known.
+        mixing: ways in which its training may have mixed images (`ways_left`); None: nothing is known of it.
         watch: is given the logits (N, outputs) and the data's labels (N,) of each batch.
 
     Raises:
@@ -238,16 +238,44 @@ def audit_model(
             watch(logits, labels)
     if not collected.smoothing.count:
         raise DataError("no image of the split could be read")
-    asked = None
-    open_so_far = collected.judge(seen.training_data, seen.rescaled).verdict == "undecided"
-    if seen.training_data is not False and (open_so_far or mixing is not None):
-        try:
-            answers = ask_about_mixed(
-                bench, model, cast(ImageSplit, images), None if outputs is None else outputs.index
-            )
-        except ValueError as error:
-            raise DataError(f"{seen.teacher}, shown mixed images: {error}") from None
-        asked = None if answers is None else AskedAboutMixed.of(answers, collected.smoothing, mixing)
+    asked, notes = _asked_about_mixed(bench, model, seen, collected, outputs, mixing)
     words = f"{bench.data.source}, {collected.smoothing.count} images of the {seen.split} split"
     names = bench.data.classes if outputs is None else outputs.names
-    return conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), names, asked)
+    audit = conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), names, asked)
+    return dataclasses.replace(audit, notes=notes)
+
+
+def _asked_about_mixed(
+    bench: Bench,
+    model: StudyModel,
+    seen: Seen,
+    collected: Collected,
+    outputs: Outputs | None,
+    mixing: Sequence[ImageMixing] | None,
+) -> tuple[AskedAboutMixed | None, tuple[str, ...]]:
+    """What the teacher says of mixed images, where whole ones leave it open or somebody has said how they were mixed,
+    and nothing is against it; and why what was said counts for nothing."""
+    found = collected.judge(seen.training_data, seen.rescaled)
+    against = against_asking(found.evidence, seen.training_data)
+    if against or (mixing is None and found.verdict != "undecided"):
+        return None, _not_asked(against, told=mixing is not None, is_open=found.verdict == "undecided")
+    split = cast(ImageSplit, bench.split(str(seen.split)))
+    try:
+        answers = ask_about_mixed(bench, model, split, None if outputs is None else outputs.index)
+    except ValueError as error:
+        raise DataError(f"{seen.teacher}, shown mixed images: {error}") from None
+    asked = AskedAboutMixed.of(answers, collected.smoothing, mixing)
+    few = "it could be asked about too few pairs of images to tell how its training mixed them"
+    return asked, () if asked is not None or mixing is None else (few,)
+
+
+def _not_asked(against: Sequence[str], *, told: bool, is_open: bool) -> tuple[str, ...]:
+    """What to know of a teacher that was not asked about mixed images."""
+    if told:
+        return (f"how its training mixed images counts for nothing here: {'; '.join(against)}",)
+    if is_open and list(against) == [MAYBE_TRAINED_ON]:
+        more = (
+            "if it was trained on these images (--training-data), it is asked about mixed ones, too, which decide more"
+        )
+        return (more,)
+    return ()

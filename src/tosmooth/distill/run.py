@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
+from tosmooth.analysis.mixed_answers import ImageMixing
 from tosmooth.audit.page import write_audit
 from tosmooth.audit.result import Seen
 from tosmooth.audit.seeing import as_right, doubt, is_poor
@@ -224,7 +225,10 @@ def _audit(context: Context, teacher: Teacher, settled: Settled) -> dict[str, An
     context.progress.stage(f"auditing the teacher of α = {teacher.label_smoothing:g}")
     model, layer = context.trained_model(teacher), context.last_layer(teacher)
     seen = Seen(teacher.name, "", "train", None if teacher.given else True)
-    audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer)
+    mixing = context.config.teacher.mixing
+    own = ImageMixing(mixing.mixup, mixing.cutmix, mixing.probability) if mixing.on else ImageMixing()
+    known = None if teacher.given else (own,)
+    audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer, mixing=known)
     write_audit(audit, folder)
     write_json(noted, summary_of(audit))
     return summary_of(audit)
