@@ -1,9 +1,10 @@
 """What a teacher's answers to mixed images say of its training: was it shown such images, and how much was it smoothed?
 
 Where training on a loss has ended, scaling all logits no longer lowers it *on the images and targets of the training*.
-A teacher of mixed images is stationary on mixed images, not on whole ones: there its moment estimate of α is too high,
-or too low, by up to 0.14 (docs/audit.md). Asked about pairs mixed as its training mixed them, the same estimate is right again. So
-each way of mixing that may have been used has its own α̂, and one that would ask for an α below 0 was not used.
+A teacher of mixed images is stationary on mixed images, not on whole ones: there its moment estimate of α is too high
+or too low, by up to 0.14 (docs/audit.md). Asked about pairs mixed as its training mixed them, the same estimate is
+right again. So each way of mixing that may have been used has its own α̂, and one that would ask for an α far below 0
+was not used.
 """
 
 from __future__ import annotations
