@@ -127,11 +127,11 @@ def write_tables(args: argparse.Namespace) -> None:
     rows["wrong"] = [_wrong(row) for row in rows.to_dict("records")]
     rows["part"] = [_part(row) for row in rows.to_dict("records")]
     args.output.mkdir(parents=True, exist_ok=True)
-    rows.round(4).to_csv(args.output / "audit-zoo.csv", index=False)
+    rows.round(4).to_csv(args.output / f"{args.name}.csv", index=False)
     lines = [
         "# Verdicts on teachers of known α",
         "",
-        "Written by `python -m science.audit_zoo table`; `audit-zoo.csv` has a row for each teacher. Estimates,",
+        f"Written by `python -m science.audit_zoo table`; `{args.name}.csv` has a row for each teacher. Estimates,",
         "intervals and accuracies are means over models and seeds; *covers*: the share of intervals with the true α.",
         "",
     ]
@@ -145,7 +145,7 @@ def write_tables(args: argparse.Namespace) -> None:
             *_markdown(summary(part).drop(columns="shown")),
             "",
         ]
-    (args.output / "audit-zoo.md").write_text("\n".join(lines), encoding="utf-8")
+    (args.output / f"{args.name}.md").write_text("\n".join(lines), encoding="utf-8")
     print("\n".join(lines))
 
 
@@ -215,6 +215,7 @@ def main() -> None:
     table = commands.add_parser("table", help="judge all teachers, and write the tables")
     table.add_argument("--folder", type=Path, required=True)
     table.add_argument("--output", type=Path, default=Path("docs/science"))
+    table.add_argument("--name", default="audit-zoo", help="of the two files")
     table.set_defaults(run=write_tables)
     args = parser.parse_args()
     args.run(args)

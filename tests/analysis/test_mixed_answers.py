@@ -185,7 +185,9 @@ def test_the_verdict_is_what_all_possible_ways_agree_on(
 
 def test_a_low_level_bars_not_smoothed():
     """It may be a binary loss, whose targets would allow more."""
-    assert decided_by(asked_of(0.0), FITTED | {"level": -0.3, "binary_median": 0.1}).verdict == "undecided"
+    found = decided_by(asked_of(0.0), FITTED | {"level": -0.3, "binary_median": 0.1})
+    assert found.verdict == "undecided"
+    assert "may be a binary loss" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -217,9 +219,9 @@ def test_whole_images_and_what_was_said_may_contradict():
     assert found.interval[1] >= alone.interval[1]
     assert any("does not go with what whole images say" in reason for reason in found.reasons)
     agreed = judge(whole, training_data=True, rescaled=False, asked=asked_of(0.05, told=True))
-    assert agreed.verdict == "smoothed"  # too low to decide by itself
-    assert agreed.alpha == 0.05
-    assert agreed.interval == (min(0.05, alone.interval[0]), alone.interval[1])
+    assert (agreed.verdict, agreed.alpha, agreed.interval) == (alone.verdict, alone.alpha, alone.interval)
+    assert agreed.reasons[0].startswith("asked about images")  # though too low to decide by itself
+    assert found.interval == (0.0, max(alone.interval[1], 0.03))
     untold = judge(whole, training_data=True, rescaled=False, asked=asked_of(0.0))
     assert (untold.verdict, untold.alpha) == (alone.verdict, alone.alpha)
 
@@ -300,3 +302,29 @@ def test_too_few_pairs_are_not_asked():
     whole, answers = statistics(trained(0.1)), answers_of(trained(0.1))
     assert AskedAboutMixed.of(answers, whole) is not None
     assert AskedAboutMixed.of(MixedAnswers(10), whole) is None
+    alone = AskedAboutMixed.of(MixedAnswers(10), whole, [ImageMixing()])  # which whole images answer
+    assert alone is not None
+    assert alone.estimates[0].alpha == pytest.approx(whole.moment().value)
+    few, labels = MixedAnswers(10), torch.arange(199) % 9
+    for kind in KINDS:
+        for share in SHARES:
+            few.update(kind, share, share, torch.eye(10)[labels], labels, labels + 1)
+    assert AskedAboutMixed.of(few, whole) is None
+    for kind in KINDS:
+        for share in SHARES:
+            few.update(kind, share, share, torch.eye(10)[:1], labels[:1], labels[:1] + 1)
+    assert AskedAboutMixed.of(few, whole) is not None
+    no_scale = MixedAnswers(10)  # images that are answered as a third class have no estimate
+    third, zero = 9 * torch.eye(10)[9].repeat(300, 1), torch.zeros(300, dtype=torch.int64)
+    for kind in KINDS:
+        for share in SHARES:
+            no_scale.update(kind, share, share, third, zero, zero + 1)
+    assert AskedAboutMixed.of(no_scale, whole) is None
+
+
+def test_logits_that_were_rescaled_are_not_judged_by_mixed_images():
+    teacher = trained(0.3, 1.0)
+    asked = AskedAboutMixed.of(answers_of(teacher), statistics(teacher), [ImageMixing(1)])
+    for rescaled in (None, True):
+        alone = judge(statistics(teacher), training_data=True, rescaled=rescaled)
+        assert judge(statistics(teacher), training_data=True, rescaled=rescaled, asked=asked) == alone

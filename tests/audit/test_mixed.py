@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,16 +15,19 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tosmooth.analysis.mixing_rules import ways_left
+from tests.test_cli import tosmooth as command
+from tosmooth.analysis.mixing_rules import LEAST_PAIRS, ways_left
 from tosmooth.audit.call import audit_teacher
-from tosmooth.audit.mixed import ask_about_mixed, blended, drawn_pairs, pasted
+from tosmooth.audit.mixed import PAIRS, ask_about_mixed, blended, drawn_pairs, pasted
 from tosmooth.audit.page import write_audit
 from tosmooth.audit.result import Audit, Seen
 from tosmooth.audit.summary import print_audit
 from tosmooth.audit.teacher import Outputs, audit_model
 from tosmooth.data.base import NO_LABEL
 from tosmooth.errors import ConfigError, DataError
+from tosmooth.models.build import build_image_model
 from tosmooth.models.image_model import ImageModel, InputSpec
+from tosmooth.models.weights import save_weights
 from tosmooth.recipes.reading import load_config
 from tosmooth.study.bench import Bench
 
@@ -109,15 +113,15 @@ def bench(folder: Path) -> Bench:
 def audited(
     bench: Bench, model: ImageModel, *, known: bool | None = True, outputs: Outputs | None = None, **said: float
 ) -> Audit:
-    seen, ways = Seen("greys", "", "train", known), ways_left(said.get("mixup"), said.get("cutmix"))
-    return audit_model(bench, model, seen, [1.0, 4.0], None, outputs=outputs, mixing=ways)
+    seen = Seen("greys", "", "train", known, mixing=ways_left(said.get("mixup"), said.get("cutmix")))
+    return audit_model(bench, model, seen, [1.0, 4.0], None, outputs=outputs)
 
 
 def test_an_open_verdict_has_alpha_by_how_images_were_mixed(bench: Bench, tmp_path: Path):
     """α = 0.018 is neither none nor enough: whole images leave it open."""
     audit = audited(bench, teacher(0.018))
     assert audit.smoothing.mixed is not None
-    assert audit.smoothing.mixed.pairs > 250  # all but those with the file that is no image
+    assert audit.smoothing.mixed.pairs == PAIRS
     found = {one.mixing.words: one.alpha for one in audit.smoothing.mixed.estimates}
     assert found["no mixing"] == pytest.approx(0.018, abs=1e-4)
     assert found["cutmix 1"] == pytest.approx(0.018, abs=1e-4)
@@ -131,6 +135,9 @@ def test_an_open_verdict_has_alpha_by_how_images_were_mixed(bench: Bench, tmp_pa
     assert "mixup 0.2 and cutmix 1" in text
     assert "Only what goes with what was said" not in text
     assert any("--mixup and --cutmix" in item.text for item in audit.advice)
+    told = " ".join(item.text for item in audited(bench, teacher(0.018), mixup=0.0, cutmix=1.0).advice)
+    assert "mixup" not in told
+    assert "cutmix" not in told
 
 
 def test_who_knows_how_they_were_mixed_says_so(bench: Bench, tmp_path: Path):
@@ -154,14 +161,16 @@ def test_a_teacher_of_other_outputs_is_asked_in_its_own(bench: Bench):
     outputs = Outputs(torch.tensor(index), [str(label) for label in range(24)])
     audit = audited(bench, teacher(0.2, index, 24), outputs=outputs, mixup=0.0, cutmix=1.0)
     assert audit.metrics["top1"] == 100
-    assert audit.smoothing.alpha == pytest.approx(0.2, abs=1e-4)
+    assert audit.smoothing.mixed is not None
+    assert audit.smoothing.mixed.estimates[0].alpha == pytest.approx(0.2, abs=1e-4)
 
 
 def test_what_was_said_in_vain_is_said(bench: Bench):
     for known, why in ((None, "whether these are its training data was not said"), (False, "not its training data")):
         audit = audited(bench, teacher(0.018), known=known, mixup=0.2)
         assert audit.smoothing.mixed is None
-        assert audit.notes[0].startswith("how its training mixed images counts for nothing here")
+        assert "counts for nothing here" in audit.notes[0]
+        assert "(mixup 0.2 or mixup 0.2 and cutmix 1, as was said)" in audit.notes[0]
         assert why in audit.notes[0]
     assert any("--training-data" in note for note in audited(bench, teacher(0.018), known=None).notes)
 
@@ -175,8 +184,9 @@ def test_images_of_several_sizes_meet_their_like(bench: Bench, folder: Path, tmp
         for path in (other / "train" / f"{label:02d}").iterdir():
             Image.new("RGB", (16, 16), (label * GREY,) * 3).save(path)
     mixed = Bench.of(load_config("own-images", [*SETTINGS, f"data.path={other}"]))
-    fewer = ask_about_mixed(mixed, teacher(0.2), mixed.data.train, None)
-    assert 0 < fewer.pairs < answers.pairs
+    assert answers.pairs == PAIRS  # others have taken the place of the one that cannot be read
+    of_their_size = ask_about_mixed(mixed, teacher(0.2), mixed.data.train, None)
+    assert LEAST_PAIRS <= of_their_size.pairs <= PAIRS
     for path in (other / "train").glob("*/*"):
         if path.parent.name != "05":
             path.write_bytes(b"not an image")
@@ -201,3 +211,19 @@ def test_a_strength_that_is_none_is_refused_with_every_other_mistake(tmp_path: P
     with pytest.raises(ConfigError) as raised:
         audit_teacher(str(tmp_path / "a.pt"), None, [], mixup=-1, cutmix=float("nan"), temperatures="x")
     assert [mistake.split(":")[0] for mistake in raised.value.mistakes] == ["--temperatures", "--mixup", "--cutmix"]
+
+
+def test_the_command_hands_on_what_was_said(tmp_path: Path, folder: Path):
+    """Of a file and of a published name alike; and nothing is mixed where nothing is said to have been."""
+    weights = tmp_path / "a.safetensors"
+    save_weights(build_image_model("resnet8", CLASSES, seed=0), weights)
+    options = ["--data", folder, "--mixup", "0.4", "--cutmix", "0.7", "--json"]
+    overrides = ["teacher.model=resnet8", "data.on_error=skip", "data.image_size=12"]
+    run = command("audit", weights, "own-images", *overrides, *options)
+    assert run.returncode == 0, run.stderr
+    found = json.loads(run.stdout)
+    assert found["seen"]["mixing"] == [{"mixup": 0.4, "cutmix": 0.7, "probability": 1}]
+    assert any("(mixup 0.4 and cutmix 0.7, as was said) counts for nothing here" in note for note in found["notes"])
+    np.savez(tmp_path / "logits.npz", logits=np.eye(12).repeat(30, 0) * 4, labels=np.arange(12).repeat(30))
+    refused = command("audit", tmp_path / "logits.npz", "--mixup", "0")
+    assert "--mixup, --cutmix: of a model" in refused.stderr

@@ -43,7 +43,7 @@ class SmoothingEstimate:
 
     Attributes:
         alpha: α̂ in [0, 1].
-        interval: (low, high) in [0, 1]; for "undecided" it starts at 0, as there may be no smoothing at all.
+        interval: (low, high) in [0, 1]; for "undecided" it mostly starts at 0, as there may be no smoothing at all.
         verdict: "smoothed", "not smoothed" or "undecided".
         reasons: why, in sentences.
         mixed: what its answers to mixed images say; None where it was not asked about any.
@@ -104,7 +104,9 @@ def judge(
         ValueError: nothing was added, or probabilities.
     """
     found = _of_whole_images(statistics, training_data=training_data, rescaled=rescaled)
-    if asked is None or math.isnan(found.alpha) or against_asking(found.evidence, training_data):
+    if asked is None or rescaled is not False or math.isnan(found.alpha):
+        return found
+    if against_asking(found.evidence, training_data):
         return found
     if found.verdict != "undecided" and not asked.told:
         return dataclasses.replace(found, mixed=asked)
@@ -113,22 +115,17 @@ def judge(
 
 def _together(found: SmoothingEstimate, decision: Decision) -> SmoothingEstimate:
     """What whole and mixed images say together."""
-    alpha = found.alpha if decision.alpha is None else decision.alpha
-    reasons = (decision.reason, *found.reasons)
+    low, high = decision.interval
     if found.verdict == "undecided":
-        low, high = decision.interval
-        reasons = reasons if decision.verdict == "undecided" else (decision.reason,)
-        return SmoothingEstimate(
-            min(max(alpha, low), high), _clipped((low, high)), decision.verdict, reasons, found.evidence
-        )
-    low, high = min(found.interval[0], alpha), max(found.interval[1], alpha)
+        alpha = min(max(found.alpha if decision.alpha is None else decision.alpha, low), high)
+        reasons = (decision.reason, *(found.reasons if decision.verdict == "undecided" else ()))
+        return SmoothingEstimate(alpha, _clipped((low, high)), decision.verdict, reasons, found.evidence)
     if decision.verdict in {"undecided", found.verdict}:
-        return SmoothingEstimate(alpha, (low, high), found.verdict, reasons, found.evidence)
-    low, high = min(low, decision.interval[0]), max(high, decision.interval[1])
+        return dataclasses.replace(found, reasons=(decision.reason, *found.reasons))
+    low, high = min(low, found.interval[0]), max(high, found.interval[1])
     against = f"that does not go with what whole images say, which is “{found.verdict}”"
-    return SmoothingEstimate(
-        alpha, (low, high), "undecided", (decision.reason, against, *found.reasons), found.evidence
-    )
+    reasons = (decision.reason, against, *found.reasons)
+    return SmoothingEstimate(found.alpha, (low, high), "undecided", reasons, found.evidence)
 
 
 def _of_whole_images(

@@ -41,11 +41,16 @@ class ImageMixing:
     probability: float = 1.0
 
     @property
+    def mixes(self) -> bool:
+        """Whether any image is mixed."""
+        return self.probability > 0 and (self.mixup > 0 or self.cutmix > 0)
+
+    @property
     def words(self) -> str:
         """`mixup 0.2 and cutmix 1`."""
         parts = [f"{name} {a:g}" for name, a in (("mixup", self.mixup), ("cutmix", self.cutmix)) if a]
         often = "" if self.probability == 1 else f", in {100 * self.probability:g} % of the batches"
-        return " and ".join(parts) + often if parts else "no mixing"
+        return " and ".join(parts) + often if self.mixes else "no mixing"
 
 
 class MixedAnswers:

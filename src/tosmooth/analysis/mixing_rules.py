@@ -21,10 +21,9 @@ from tosmooth.analysis.smoothing_rules import (
 )
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics
 
-NOT_AT_ALL = ImageMixing()
 # None; the usual strengths of timm's and torchvision's recipes; DeiT's.
 USUAL = (
-    NOT_AT_ALL,
+    ImageMixing(),
     ImageMixing(mixup=0.2),
     ImageMixing(mixup=1),
     ImageMixing(cutmix=1),
@@ -35,7 +34,7 @@ USUAL = (
 LEAST_PAIRS = 200
 IMPOSSIBLE = -0.05  # a way of mixing that asks for an α below this was not used: no loss does
 # How far an estimate under the right way of mixing may lie above α (after strong weight decay), and how far below it.
-TOO_HIGH, TOO_LOW = 0.05, 0.03
+TOO_HIGH, TOO_LOW = 0.05, 0.03  # 0.067 too high was seen once, with 200 classes
 LEAST_SMOOTHED = TOO_HIGH + CLEARLY_NONE  # what every possible way must ask for, for "smoothed"
 
 NOT_TRAINED_ON = "these are not its training data"
@@ -85,10 +84,13 @@ class AskedAboutMixed:
         Returns:
             None where there are too few pairs, or the targets' logits do not stand out.
         """
-        found = {one: answers.moment(one, whole) for one in ways or USUAL}
-        if answers.pairs < LEAST_PAIRS or any(map(math.isnan, found.values())):
+        enough = answers.pairs >= LEAST_PAIRS
+        found = {one: answers.moment(one, whole) for one in ways or USUAL if enough or not one.mixes}
+        estimates = tuple(
+            MixingEstimate(one, alpha, alpha > IMPOSSIBLE) for one, alpha in found.items() if not math.isnan(alpha)
+        )
+        if len(estimates) < len(ways or USUAL):  # what cannot be asked about stays possible
             return None
-        estimates = tuple(MixingEstimate(one, alpha, alpha > IMPOSSIBLE) for one, alpha in found.items())
         return AskedAboutMixed(estimates, answers.pairs, ways is not None)
 
     @property
@@ -163,12 +165,17 @@ def decided_by(asked: AskedAboutMixed, seen: Mapping[str, float]) -> Decision:
     if asked.span is None:
         return Decision("undecided", None, (0.0, 1.0), _none_possible(asked.estimates, told=asked.told))
     low, high = asked.span
-    verdict: Verdict = "undecided"
+    verdict, reason = _verdict(low, high), _in_words(asked, low, high)
+    if verdict == "not smoothed" and not cautious_bound(seen) < CLEARLY_NONE:
+        verdict, reason = "undecided", f"{reason}; but its mean logit is so low that it may be a binary loss's"
+    return Decision(verdict, (low + high) / 2, (max(0.0, low - TOO_HIGH), high + TOO_LOW), reason)
+
+
+def _verdict(low: float, high: float) -> Verdict:
+    """What all α̂ from `low` to `high` agree on."""
     if low >= LEAST_SMOOTHED:
-        verdict = "smoothed"
-    elif high < CLEARLY_NONE and cautious_bound(seen) < CLEARLY_NONE:
-        verdict = "not smoothed"
-    return Decision(verdict, (low + high) / 2, (max(0.0, low - TOO_HIGH), high + TOO_LOW), _in_words(asked, low, high))
+        return "smoothed"
+    return "not smoothed" if high < CLEARLY_NONE else "undecided"
 
 
 def _in_words(asked: AskedAboutMixed, low: float, high: float) -> str:

@@ -35,6 +35,7 @@ def advise(
     training_data: bool | None,
     *,
     similar_share: float,
+    mixing_told: bool = False,
 ) -> list[Advice]:
     """What to do with this teacher.
 
@@ -43,9 +44,13 @@ def advise(
         targets: the table of soft targets.
         training_data: whether the teacher was trained on what was seen.
         similar_share: of the mass off the label, what similar classes would get if it were shared out evenly.
+        mixing_told: whether somebody has said all of how the teacher's training mixed images.
     """
-    rules = {"smoothed": _if_smoothed, "not smoothed": _if_not, "undecided": _if_undecided}
-    return [*rules[smoothing.verdict](smoothing, targets, similar_share), *_not_seen(training_data)]
+    if smoothing.verdict == "smoothed":
+        found = _if_smoothed(smoothing, targets, similar_share)
+    else:
+        found = _if_not() if smoothing.verdict == "not smoothed" else _if_undecided(smoothing, mixing_told=mixing_told)
+    return [*found, *_not_seen(training_data)]
 
 
 def _if_smoothed(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], even: float) -> list[Advice]:
@@ -74,13 +79,13 @@ def _if_smoothed(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], ev
             Advice(
                 "raised-temperature",
                 f"{text}. By the paper, what leaves the target pulls students towards similar classes. In our own "
-                "runs that loss went, on two of three data sets, where T had its own learning rate: compare first.",
+                "runs that loss went, or was shown no longer, where T had its own learning rate: compare first.",
             )
         )
     return found
 
 
-def _if_not(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], even: float) -> list[Advice]:
+def _if_not() -> list[Advice]:
     return [
         Advice(
             "any-temperature",
@@ -96,7 +101,7 @@ def _if_not(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], even: f
     ]
 
 
-def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], even: float) -> list[Advice]:
+def _if_undecided(smoothing: SmoothingEstimate, *, mixing_told: bool) -> list[Advice]:
     seen = smoothing.evidence
     would = []
     if seen["samples"] < LEAST_SAMPLES:
@@ -113,9 +118,9 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
     if seen["log_probabilities"]:
         would.append("raw logits instead of log-probabilities")
     if seen["uneven"] > MOST_UNEVEN or seen["uneven_nats"] > MOST_UNEVEN_NATS:
-        mixed = "mixup, cutmix, " if smoothing.mixed is None else ""
+        mixed = "" if mixing_told or smoothing.mixed is not None else "mixup, cutmix, "
         would.append(f"knowing whether it was trained with {mixed}noisy labels or few epochs")
-    if smoothing.mixed is not None and len(smoothing.mixed.estimates) > 1:
+    if smoothing.mixed is not None and not mixing_told:
         would.append("how its training mixed images (--mixup and --cutmix; 0 for not at all)")
     if ARE_RESCALED in smoothing.reasons:
         would.append("the weights, or the logits as they were before they were rescaled")
@@ -129,7 +134,7 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
     decisive = "; ".join(would) or "its training recipe"
     return [
         Advice("would-decide", f"Undecided. What would decide: {decisive}."),
-        *_if_plain(smoothing),
+        *([] if mixing_told else _if_plain(smoothing)),
         Advice(
             "until-known",
             "Until it is known, do not rely on a raised T: compare T = 1 with yours on validation data. "
@@ -141,14 +146,9 @@ def _if_undecided(smoothing: SmoothingEstimate, targets: Sequence[SoftTarget], e
 def _if_plain(smoothing: SmoothingEstimate) -> list[Advice]:
     """The answer for those who know how the teacher was trained, though its logits cannot tell."""
     seen = smoothing.evidence
-    asked = smoothing.mixed
-    told_otherwise = (
-        seen["binary_loss"]
-        or (asked is not None and asked.told)
-        or any(
-            reason.startswith(("these are not the teacher's training data", ARE_RESCALED)) or MAY_BE_RESCALED in reason
-            for reason in smoothing.reasons
-        )
+    told_otherwise = seen["binary_loss"] or any(
+        reason.startswith(("these are not the teacher's training data", ARE_RESCALED)) or MAY_BE_RESCALED in reason
+        for reason in smoothing.reasons
     )
     enough = seen["samples"] >= LEAST_SAMPLES and seen["classes"] >= LEAST_CLASSES and seen["accuracy"] >= PLAIN_FIT
     if told_otherwise or not enough or math.isnan(seen["moment"]):

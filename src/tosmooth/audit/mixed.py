@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tosmooth.analysis.mixed_answers import BLENDED, PASTED, SHARES, MixedAnswers
+from tosmooth.analysis.mixing_rules import LEAST_PAIRS
 from tosmooth.audit.images import readable
 from tosmooth.data.base import ImageSplit
 from tosmooth.models.study_model import StudyModel
@@ -25,31 +26,48 @@ def ask_about_mixed(bench: Bench, model: StudyModel, split: ImageSplit, outputs:
         bench: the data and the device; images are shown with the evaluation transform.
         model: on the device, in eval mode, with at least 3 outputs.
         split: whose images are mixed. Those that cannot be read are left out with their partners, as are pairs of two
-            sizes.
+            sizes; others take their place.
         outputs: (K,) the output that stands for each class of the data; None: they are the data's.
+
+    Returns:
+        None of them, where there are too few pairs.
 
     Raises:
         DataError: an image cannot be read, and `data.on_error` does not skip it.
         ValueError: an answer is not finite.
     """
     answers, labels = MixedAnswers(model.num_classes), split.labels if outputs is None else outputs.cpu()[split.labels]
-    pairs = drawn_pairs(split.labels)
-    images = {place: image for place, (image,) in readable(bench, split, torch.unique(pairs).tolist())}
+    pairs, images = _readable_pairs(bench, split)
+    if len(pairs) < LEAST_PAIRS:
+        return answers
     by_shape: dict[torch.Size, list[tuple[int, int]]] = {}
-    for one, other in pairs.tolist():
-        if one in images and other in images and images[one].shape == images[other].shape:
-            by_shape.setdefault(images[one].shape, []).append((one, other))
+    for one, other in pairs:
+        by_shape.setdefault(images[one].shape, []).append((one, other))
+    size = bench.config.compute.eval_batch_size
     with torch.no_grad():
-        for of_shape in by_shape.values():
-            for some in torch.split(torch.tensor(of_shape), bench.config.compute.eval_batch_size):
-                first, second = (
-                    torch.stack([images[place] for place in column.tolist()]).to(bench.compute.device).float() / 255
-                    for column in some.T
-                )
-                for (kind, mix), wanted in ((item, share) for item in KINDS.items() for share in SHARES):
-                    mixed, share = mix(first, second, wanted)
-                    answers.update(kind, wanted, share, model(mixed), labels[some[:, 0]], labels[some[:, 1]])
+        for some in (part for own in by_shape.values() for part in torch.split(torch.tensor(own), size)):
+            first, second = (
+                torch.stack([images[place] for place in column.tolist()]).to(bench.compute.device).float() / 255
+                for column in some.T
+            )
+            for (kind, mix), wanted in ((item, share) for item in KINDS.items() for share in SHARES):
+                mixed, share = mix(first, second, wanted)
+                answers.update(kind, wanted, share, model(mixed), labels[some[:, 0]], labels[some[:, 1]])
     return answers
+
+
+def _readable_pairs(bench: Bench, split: ImageSplit) -> tuple[list[tuple[int, int]], dict[int, Tensor]]:
+    """At most `PAIRS` pairs of positions whose images can be read and have one size, and these images."""
+    pairs, images, tried = list[tuple[int, int]](), dict[int, Tensor](), set[int]()
+    for some in torch.split(drawn_pairs(split.labels, 3 * PAIRS), PAIRS):
+        new = [place for place in torch.unique(some).tolist() if place not in tried]
+        images |= {place: image for place, (image,) in readable(bench, split, new)}
+        tried.update(new)
+        found = ((one, other) for one, other in some.tolist() if one in images and other in images)
+        pairs += [(one, other) for one, other in found if images[one].shape == images[other].shape]
+        if len(pairs) >= PAIRS:
+            break
+    return pairs[:PAIRS], images
 
 
 def drawn_pairs(labels: Tensor, count: int = PAIRS) -> Tensor:

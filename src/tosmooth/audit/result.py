@@ -8,6 +8,7 @@ from typing import Any
 
 import tosmooth
 from tosmooth.analysis.label_smoothing import SmoothingEstimate
+from tosmooth.analysis.mixed_answers import ImageMixing
 from tosmooth.analysis.mixing_rules import AskedAboutMixed
 from tosmooth.analysis.similarity import default_similar_count
 from tosmooth.analysis.soft_targets import SoftTarget
@@ -26,6 +27,7 @@ class Seen:
         training_data: whether the teacher was trained on these samples; None where it is not known.
         rescaled: whether its logits were multiplied after training, as temperature scaling does; None where it is not
             known. A model that the audit runs answers with logits of its own.
+        mixing: ways in which its training may have mixed images (`ways_left`); None where nothing is known of it.
     """
 
     teacher: str
@@ -33,6 +35,7 @@ class Seen:
     split: str | None
     training_data: bool | None
     rescaled: bool | None = False
+    mixing: tuple[ImageMixing, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,5 +108,11 @@ def conclude(collected: Collected, seen: Seen, classes: Sequence[str], asked: As
         collected.similar_source if similar is not None else None,
         count,
         neighbours,
-        advise(smoothing, targets, seen.training_data, similar_share=count / max(1, len(classes) - 1)),
+        advise(
+            smoothing,
+            targets,
+            seen.training_data,
+            similar_share=count / max(1, len(classes) - 1),
+            mixing_told=seen.mixing is not None and len(seen.mixing) == 1,
+        ),
     )

@@ -12,8 +12,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from tosmooth.analysis.mixed_answers import ImageMixing
-from tosmooth.analysis.mixing_rules import MAYBE_TRAINED_ON, AskedAboutMixed, against_asking
+from tosmooth.analysis.mixed_answers import ImageMixing, MixedAnswers
+from tosmooth.analysis.mixing_rules import MAYBE_TRAINED_ON, USUAL, AskedAboutMixed, against_asking
 from tosmooth.audit.collecting import Collected
 from tosmooth.audit.mixed import ask_about_mixed
 from tosmooth.audit.result import Audit, Seen, conclude
@@ -55,7 +55,7 @@ def audit_weights(
     training_data: bool | None = None,
     own_size: bool = False,
     ema: bool = False,
-    mixing: Sequence[ImageMixing] | None = None,
+    mixing: tuple[ImageMixing, ...] | None = None,
 ) -> Audit:
     """Audit saved weights of a configuration's teacher on a split of its data.
 
@@ -80,8 +80,8 @@ def audit_weights(
         model = bench.loaded_model(section, weights)
     except OtherModelError as error:
         raise OtherModelError(f"{error}. --teacher-model says which architecture they are of") from None
-    seen = Seen(str(weights), "", split, known)
-    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size, mixing=mixing)
+    seen = Seen(str(weights), "", split, known, mixing=mixing)
+    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size)
 
 
 def audit_published(
@@ -92,7 +92,7 @@ def audit_published(
     *,
     training_data: bool | None = None,
     own_size: bool = False,
-    mixing: Sequence[ImageMixing] | None = None,
+    mixing: tuple[ImageMixing, ...] | None = None,
 ) -> Audit:
     """Audit a published model (``timm:…``, ``torchvision:…``, ``hf:…``) with its own weights.
 
@@ -122,8 +122,8 @@ def audit_published(
     section = section.model_copy(update={"pretrained": True, "checkpoint": None})
     model = bench.compute.place(bench.new_model(section, 0)).eval()
     known = (None if split == "train" else False) if training_data is None else training_data
-    seen = Seen(name, "", split, known)
-    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size, mixing=mixing)
+    seen = Seen(name, "", split, known, mixing=mixing)
+    return _audit_as_shown_best(bench, model, seen, temperatures, section.last_layer, own_size=own_size)
 
 
 def _audit_as_shown_best(
@@ -134,13 +134,12 @@ def _audit_as_shown_best(
     layer: str | None,
     *,
     own_size: bool,
-    mixing: Sequence[ImageMixing] | None,
 ) -> Audit:
     """The audit of a model on images as it is right on most of them, unless somebody has said how they are shown."""
     trial, classifier = None, cast(ImageModel, model)
     if own_size:
         bench, trial = shown_best(bench, classifier, size_open=True)
-    audit = audit_model(bench, model, seen, temperatures, layer, mixing=mixing)
+    audit = audit_model(bench, model, seen, temperatures, layer)
     notes = [*model.notes, *audit.notes]
     if trial is not None and trial.words is not None:
         notes.append(f"{trial.words}; it was shown {trial.best.side}, --image-size says another")
@@ -200,7 +199,6 @@ def audit_model(
     layer: str | None,
     *,
     outputs: Outputs | None = None,
-    mixing: Sequence[ImageMixing] | None = None,
     watch: Callable[[Tensor, Tensor], None] = lambda logits, labels: None,
 ) -> Audit:
     """Audit a model on the split of the data that `seen` names.
@@ -212,7 +210,6 @@ def audit_model(
         temperatures: of the table of soft targets.
         layer: name of its last linear layer, where it is ambiguous.
         outputs: of a model with other outputs than the data's classes; None: they are the data's.
-        mixing: ways in which its training may have mixed images (`ways_left`); None: nothing is known of it.
         watch: is given the logits (N, outputs) and the data's labels (N,) of each batch.
 
     Raises:
@@ -238,44 +235,40 @@ def audit_model(
             watch(logits, labels)
     if not collected.smoothing.count:
         raise DataError("no image of the split could be read")
-    asked, notes = _asked_about_mixed(bench, model, seen, collected, outputs, mixing)
+    asked, notes = _asked_about_mixed(bench, model, seen, collected, outputs)
     words = f"{bench.data.source}, {collected.smoothing.count} images of the {seen.split} split"
     names = bench.data.classes if outputs is None else outputs.names
-    audit = conclude(collected, Seen(seen.teacher, words, seen.split, seen.training_data), names, asked)
+    audit = conclude(collected, dataclasses.replace(seen, data=words), names, asked)
     return dataclasses.replace(audit, notes=notes)
 
 
 def _asked_about_mixed(
-    bench: Bench,
-    model: StudyModel,
-    seen: Seen,
-    collected: Collected,
-    outputs: Outputs | None,
-    mixing: Sequence[ImageMixing] | None,
+    bench: Bench, model: StudyModel, seen: Seen, collected: Collected, outputs: Outputs | None
 ) -> tuple[AskedAboutMixed | None, tuple[str, ...]]:
     """What the teacher says of mixed images, where whole ones leave it open or somebody has said how they were mixed,
     and nothing is against it; and why what was said counts for nothing."""
     found = collected.judge(seen.training_data, seen.rescaled)
     against = against_asking(found.evidence, seen.training_data)
-    if against or (mixing is None and found.verdict != "undecided"):
-        return None, _not_asked(against, told=mixing is not None, is_open=found.verdict == "undecided")
-    split = cast(ImageSplit, bench.split(str(seen.split)))
-    try:
-        answers = ask_about_mixed(bench, model, split, None if outputs is None else outputs.index)
-    except ValueError as error:
-        raise DataError(f"{seen.teacher}, shown mixed images: {error}") from None
-    asked = AskedAboutMixed.of(answers, collected.smoothing, mixing)
-    few = "it could be asked about too few pairs of images to tell how its training mixed them"
-    return asked, () if asked is not None or mixing is None else (few,)
+    if against or (seen.mixing is None and found.verdict != "undecided"):
+        return None, _not_asked(seen, against, is_open=found.verdict == "undecided")
+    answers = MixedAnswers(model.num_classes)
+    if any(way.mixes for way in seen.mixing or USUAL):
+        split = cast(ImageSplit, bench.split(str(seen.split)))
+        try:
+            answers = ask_about_mixed(bench, model, split, None if outputs is None else outputs.index)
+        except ValueError as error:
+            raise DataError(f"{seen.teacher}, shown mixed images: {error}") from None
+    asked = AskedAboutMixed.of(answers, collected.smoothing, seen.mixing)
+    return asked, () if asked is not None else _not_asked(
+        seen, ["too few pairs of images of two classes"], is_open=True
+    )
 
 
-def _not_asked(against: Sequence[str], *, told: bool, is_open: bool) -> tuple[str, ...]:
+def _not_asked(seen: Seen, against: Sequence[str], *, is_open: bool) -> tuple[str, ...]:
     """What to know of a teacher that was not asked about mixed images."""
-    if told:
-        return (f"how its training mixed images counts for nothing here: {'; '.join(against)}",)
+    if seen.mixing is not None:
+        said = " or ".join(way.words for way in seen.mixing)
+        return (f"how its training mixed images ({said}, as was said) counts for nothing here: {'; '.join(against)}",)
     if is_open and list(against) == [MAYBE_TRAINED_ON]:
-        more = (
-            "if it was trained on these images (--training-data), it is asked about mixed ones, too, which decide more"
-        )
-        return (more,)
+        return ("if these are its training images, say so (--training-data): it is asked about mixed ones, too, then",)
     return ()

@@ -149,7 +149,7 @@ def audit(
     ] = None,
     rescaled: Annotated[
         bool | None,
-        typer.Option("--rescaled/--own-logits", help="saved logits since, or not"),
+        typer.Option("--rescaled/--own-logits", help="logits were rescaled, or not"),
     ] = None,
     teacher_model: TeacherModel = None,
     ema: Ema = False,

@@ -224,11 +224,12 @@ def _audit(context: Context, teacher: Teacher, settled: Settled) -> dict[str, An
         return load_json(noted, dict, "delete it, and the audit is made again")
     context.progress.stage(f"auditing the teacher of α = {teacher.label_smoothing:g}")
     model, layer = context.trained_model(teacher), context.last_layer(teacher)
-    seen = Seen(teacher.name, "", "train", None if teacher.given else True)
     mixing = context.config.teacher.mixing
-    own = ImageMixing(mixing.mixup, mixing.cutmix, mixing.probability) if mixing.on else ImageMixing()
-    known = None if teacher.given else (own,)
-    audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer, mixing=known)
+    seen = Seen(teacher.name, "", "train", None)
+    if not teacher.given:
+        own = ImageMixing(mixing.mixup, mixing.cutmix, mixing.probability)
+        seen = dataclasses.replace(seen, training_data=True, mixing=(own,))
+    audit = audit_model(context, model, seen, AUDITED_TEMPERATURES, layer)
     write_audit(audit, folder)
     write_json(noted, summary_of(audit))
     return summary_of(audit)
