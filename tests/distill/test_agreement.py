@@ -78,10 +78,11 @@ def test_too_few_samples_of_a_class_suggest_nothing():
 
 
 def test_temperatures_by_verdict():
-    assert temperatures_for("smoothed", None, validated=True).values == (1.0,)
-    assert temperatures_for("undecided", None, validated=True).values == (1.0,)
+    for verdict in ("smoothed", "undecided"):
+        assert temperatures_for(verdict, None, validated=True).values == (1.0, 2.0)
+        assert temperatures_for(verdict, None, validated=False).values == (1.0,)
     assert temperatures_for("not smoothed", None, validated=True).values == (1.0, 2.0, 4.0)
     assert temperatures_for("not smoothed", None, validated=False).values == (2.0,)
     assert temperatures_for("smoothed", (3.0,), validated=True).values == (3.0,)
-    assert warning("t", (1.0,)) is None
-    assert "meets T = 2, 4" in warning("t", (1.0, 2.0, 4.0))
+    assert warning("t", (1.0, 2.0)) is None
+    assert "meets T = 4, 8" in warning("t", (1.0, 2.0, 4.0, 8.0))

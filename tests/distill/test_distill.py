@@ -61,13 +61,14 @@ def reordered(weights: Path, path: Path, rows: tuple[int, ...], names: tuple[str
 def test_a_teacher_of_the_same_classes_is_audited_and_taken_as_it_is(call: Call, teachers, tmp_path: Path):
     result = distilled(call, tmp_path)
     study = Path(result["study"])
-    (teacher,), (student,) = result["teachers"], result["students"]
+    (teacher,), students = result["teachers"], result["students"]
+    (student,) = (row for row in students if row["name"] == result["chosen"])
     assert "the same order was assumed" in result["relation"]
     config = yaml.safe_load((study / "study.yaml").read_text(encoding="utf-8"))
     assert config["description"].endswith("its label smoothing: undecided")
     assert teacher["verdict"] == "undecided"  # four classes are too few to tell
-    assert teacher["temperatures"] == [1.0]
-    assert "a raised T is a risk" in teacher["why"]
+    assert teacher["temperatures"] == [row["temperature"] for row in students] == [1.0, 2.0]
+    assert teacher["why"] == "T of 1, 2 by validation, as it is not known whether the teacher was smoothed"
     assert teacher["val/top1"] > 70
     assert 0 <= student["test/top1"] <= 100
     assert result["notes"][0].startswith("test: 20 % of the images")
@@ -119,8 +120,8 @@ def test_trackers_are_told_what_was_kept(call: Call, tmp_path: Path):
     result = distilled(call, tmp_path, overrides=[*SMALL, "trackers=[tensorboard]"])
     events = EventAccumulator(str(Path(result["study"]) / "tracking" / "tensorboard" / "study"))
     events.Reload()
-    for kind in ("teachers", "students"):
-        (row,) = result[kind]
+    kept = next(row for row in result["students"] if row["name"] == result["chosen"])
+    for kind, row in (("teachers", result["teachers"][0]), ("students", kept)):
         assert events.Scalars(f"{kind}/{row['name']}/test/top1")[0].value == pytest.approx(row["test/top1"])
 
 
@@ -222,7 +223,7 @@ def test_other_classes_are_refused_with_both_lists_or_fine_tuned(call: Call, tea
     assert result["relation"] is None
     assert [row["label_smoothing"] for row in result["teachers"]] == [0.0, 0.1]
     met = {(row["teacher"], row["temperature"]) for row in result["students"]}
-    assert met == {("a0-s0", 1.0), ("a0-s0", 2.0), ("a0-s0", 4.0), ("a0.1-s0", 1.0)}
+    assert met == {("a0-s0", 1.0), ("a0-s0", 2.0), ("a0-s0", 4.0), ("a0.1-s0", 1.0), ("a0.1-s0", 2.0)}
     assert {row["verdict"] for row in result["teachers"]} == {"not smoothed", "smoothed"}
     assert (Path(result["study"]) / "teachers" / "a0.1-s0" / "audit.html").is_file()
 

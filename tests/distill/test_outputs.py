@@ -101,7 +101,7 @@ def test_it_is_audited_and_started_again_it_is_the_same(call, tmp_path):
     result = distilled(call, tmp_path)
     (teacher,) = result["teachers"]
     assert teacher["verdict"] == "undecided"  # four classes are too few to tell
-    assert teacher["temperatures"] == [1.0]
+    assert teacher["temperatures"] == [1.0, 2.0]
     assert (Path(result["study"]) / "teachers" / teacher["name"] / "audit.html").is_file()
     before = student_of(result)
     again = distilled(call, tmp_path)

@@ -31,6 +31,7 @@ from tosmooth.study.progress import StudyProgress
 
 CANDIDATES = (1.0, 2.0, 4.0)  # where validation chooses: the paper's unsmoothed teachers were at their best from 1 to 3
 
+OF_SMOOTHED = (1.0, 2.0)  # the paper's rule, and what was as good or better in fine-tuning (docs/decisions.md)
 UNCHOSEN = 2.0  # where it cannot: better than 1, or within 0.4 points of it, in all of the paper's unsmoothed rows
 LEAST_ALPHA = 0.01  # of a teacher that was found to be smoothed, as its two digits have it
 
@@ -236,22 +237,21 @@ def temperatures_for(verdict: Verdict, told: Sequence[float] | None, *, validate
     """
     if told is not None:
         return as_told(told)
-    if verdict == "smoothed":
-        return Temperatures((1.0,), "T = 1, as the teacher is label-smoothed (the paper's rule)")
-    if verdict == "undecided":
-        return Temperatures((1.0,), "T = 1: until it is known whether the teacher was smoothed, a raised T is a risk")
-    if not validated:
-        return Temperatures(
-            (UNCHOSEN,),
-            f"T = {UNCHOSEN:g}, as the teacher is not label-smoothed and there is no validation split to choose T by",
-        )
-    shown = ", ".join(f"{value:g}" for value in CANDIDATES)
-    return Temperatures(CANDIDATES, f"T of {shown} by validation, as the teacher is not label-smoothed")
+    why = {
+        "smoothed": "as the teacher is label-smoothed",
+        "undecided": "as it is not known whether the teacher was smoothed",
+        "not smoothed": "as the teacher is not label-smoothed",
+    }[verdict]
+    candidates = CANDIDATES if verdict == "not smoothed" else OF_SMOOTHED
+    if validated:
+        return Temperatures(candidates, f"T of {', '.join(f'{value:g}' for value in candidates)} by validation, {why}")
+    alone = UNCHOSEN if verdict == "not smoothed" else 1.0
+    return Temperatures((alone,), f"T = {alone:g}, {why} and there is no validation split to choose T by")
 
 
 def warning(teacher: str, temperatures: Sequence[float]) -> str | None:
-    """The warning about a smoothed teacher that meets a raised T; None where none of these is raised."""
-    raised = [value for value in temperatures if value > 1]
+    """The warning about a smoothed teacher that meets a T above `OF_SMOOTHED`; None where there is none."""
+    raised = [value for value in temperatures if value > max(OF_SMOOTHED)]
     if not raised:
         return None
     return (
