@@ -112,7 +112,8 @@ def test_no_size_given(photographs: Path, silent_file: Path, tmp_path: Path):
     assert said.index("right on") < said.index("epoch 1/6")  # before any training
     assert size.search(said)
     assert "which it may have seen before (25.0 % would be chance)" in said
-    (teacher,), (student,) = result["teachers"], result["students"]
+    (teacher,) = result["teachers"]
+    student = next(row for row in result["students"] if row["name"] == result["chosen"])
     audit = json.loads((Path(result["study"]) / "teachers" / teacher["name"] / "audit.json").read_text("utf-8"))
     assert audit["metrics"] == pytest.approx(dict(found.metrics))  # the same images
     assert teacher["audit"]["alpha"] == pytest.approx(found.smoothing.alpha)
@@ -127,7 +128,7 @@ def test_no_size_given(photographs: Path, silent_file: Path, tmp_path: Path):
         "T ",
         "are shown upright, as EXIF says",
         "students ",
-        "1 student of 1 teacher",
+        "2 students of 1 teacher",
     ):
         assert line in decided
     assert "val " in said[said.index("epoch 2/6") :]
