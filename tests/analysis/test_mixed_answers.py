@@ -219,7 +219,13 @@ def test_whole_images_and_what_was_said_may_contradict():
     assert found.interval[1] >= alone.interval[1]
     assert any("does not go with what whole images say" in reason for reason in found.reasons)
     agreed = judge(whole, training_data=True, rescaled=False, asked=asked_of(0.05, told=True))
-    assert (agreed.verdict, agreed.alpha, agreed.interval) == (alone.verdict, alone.alpha, alone.interval)
+    assert (agreed.verdict, agreed.alpha) == ("smoothed", 0.05)
+    assert agreed.interval == (0.05, alone.interval[1])
+    two = judge(whole, training_data=True, rescaled=False, asked=asked_of(0.05, 0.02, told=True))
+    assert (two.verdict, two.alpha, two.interval) == (alone.verdict, alone.alpha, alone.interval)
+    none = judge(statistics(trained(0.0)), training_data=True, rescaled=False, asked=asked_of(0.06, told=True))
+    assert none.verdict == "not smoothed"
+    assert none.alpha < 0.015
     assert agreed.reasons[0].startswith("asked about images")  # though too low to decide by itself
     assert found.interval == (0.0, max(alone.interval[1], 0.03))
     untold = judge(whole, training_data=True, rescaled=False, asked=asked_of(0.0))

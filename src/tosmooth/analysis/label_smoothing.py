@@ -121,7 +121,10 @@ def _together(found: SmoothingEstimate, decision: Decision) -> SmoothingEstimate
         reasons = (decision.reason, *(found.reasons if decision.verdict == "undecided" else ()))
         return SmoothingEstimate(alpha, _clipped((low, high)), decision.verdict, reasons, found.evidence)
     if decision.verdict in {"undecided", found.verdict}:
-        return dataclasses.replace(found, reasons=(decision.reason, *found.reasons))
+        alpha, (low, high) = found.alpha, found.interval
+        if found.verdict == "smoothed" and decision.alpha is not None and decision.alpha >= CLEARLY_NONE:
+            alpha, low, high = decision.alpha, min(low, decision.alpha), max(high, decision.alpha)
+        return SmoothingEstimate(alpha, (low, high), found.verdict, (decision.reason, *found.reasons), found.evidence)
     low, high = min(low, found.interval[0]), max(high, found.interval[1])
     against = f"that does not go with what whole images say, which is “{found.verdict}”"
     reasons = (decision.reason, against, *found.reasons)

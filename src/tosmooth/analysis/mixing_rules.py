@@ -106,7 +106,7 @@ class Decision:
 
     Attributes:
         verdict: as of whole images.
-        alpha: α̂; None where no way of mixing is possible.
+        alpha: α̂ of the one way that somebody has said; None where several are possible, or none is.
         interval: of α.
         reason: in words.
     """
@@ -168,7 +168,8 @@ def decided_by(asked: AskedAboutMixed, seen: Mapping[str, float]) -> Decision:
     verdict, reason = _verdict(low, high), _in_words(asked, low, high)
     if verdict == "not smoothed" and not cautious_bound(seen) < CLEARLY_NONE:
         verdict, reason = "undecided", f"{reason}; but its mean logit is so low that it may be a binary loss's"
-    return Decision(verdict, (low + high) / 2, (max(0.0, low - TOO_HIGH), high + TOO_LOW), reason)
+    alpha = low if len(asked.estimates) == 1 else None
+    return Decision(verdict, alpha, (max(0.0, low - TOO_HIGH), high + TOO_LOW), reason)
 
 
 def _verdict(low: float, high: float) -> Verdict:
