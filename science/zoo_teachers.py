@@ -13,16 +13,21 @@ classes; `distilled` is a student at T = 1 of another teacher with this α.
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from science.data import DATA as FOLDER
 from tosmooth.analysis.mixed_answers import SHARES
 from tosmooth.audit.mixed import KINDS, drawn_pairs
 from tosmooth.models.build import build_image_model
@@ -70,42 +75,33 @@ def mixture(classes: int = 100) -> tuple[Tensor, Tensor]:
 
 def emoji() -> tuple[Tensor, Tensor]:
     """Emoji by Unicode subcategory at 16 px in grey: 5,168 training and 1,212 validation images, in [−1, 1]."""
-    from PIL import Image
-
-    from science.data import DATA as FOLDER
-
     images, labels = [], []
     classes = sorted(path.name for path in (FOLDER / "emoji" / "train").iterdir())
     for split in ("train", "val"):
         for path in sorted((FOLDER / "emoji" / split).glob("*/*")):
-            with Image.open(path) as image:
-                images.append(torch.from_numpy(np.array(image.convert("L").resize((16, 16))))[None])
+            images.append(_small_grey(path))
             labels.append(classes.index(path.parent.name))
-    return torch.stack(images).float() / 127.5 - 1, torch.tensor(labels)
+    return torch.stack(images), torch.tensor(labels)
+
+
+def _small_grey(path: Path) -> Tensor:
+    """An image of a file as (1, 16, 16) in [−1, 1]."""
+    with Image.open(path) as image:
+        return torch.from_numpy(np.array(image.convert("L").resize((16, 16))))[None].float() / 127.5 - 1
 
 
 def motifs() -> tuple[Tensor, Tensor]:
     """Drawings of the 161 emoji that have ten or more (hands, skin tones, genders): the motif is the class. 16 × 16
     pixels in grey; 3,800 to train, the rest to validate."""
-    import csv
-    from collections import Counter
-
-    from PIL import Image
-
-    from science.data import DATA as FOLDER
-
     with (FOLDER / "emoji" / "images.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     count = Counter(row["motif"] for row in rows)
     rows = sorted((row for row in rows if count[row["motif"]] >= 10), key=lambda row: row["path"])
     classes = sorted({row["motif"] for row in rows})
-    images = []
-    for row in rows:
-        with Image.open(FOLDER / "emoji" / row["path"]) as image:
-            images.append(torch.from_numpy(np.array(image.convert("L").resize((16, 16))))[None])
+    images = torch.stack([_small_grey(FOLDER / "emoji" / row["path"]) for row in rows])
     order = np.random.default_rng(0).permutation(len(rows))
     labels = torch.tensor([classes.index(row["motif"]) for row in rows])
-    return (torch.stack(images).float() / 127.5 - 1)[order], labels[order]
+    return images[order], labels[order]
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from tosmooth.analysis.mixing_rules import (
     ways_left,
 )
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics
-from tosmooth.audit.mixed import KINDS, drawn_pairs
+from tosmooth.audit.mixed import KINDS, add_answers, drawn_pairs
 
 EVERY = [*USUAL, ImageMixing(0.5, 0.3, 0.5)]
 
@@ -89,11 +89,8 @@ def statistics(teacher: Trained) -> SmoothingStatistics:
 
 
 def answers_of(teacher: Trained) -> MixedAnswers:
-    found, (first, second) = MixedAnswers(10), drawn_pairs(teacher.labels).T
-    for kind, mix in KINDS.items():
-        for wanted in SHARES:
-            mixed, share = mix(teacher.images[first], teacher.images[second], wanted)
-            found.update(kind, wanted, share, teacher.network(mixed), teacher.labels[first], teacher.labels[second])
+    found, pairs = MixedAnswers(10), drawn_pairs(teacher.labels)
+    add_answers(found, teacher.network, *teacher.images[pairs.T], teacher.labels[pairs])
     return found
 
 

@@ -19,6 +19,7 @@ from scipy.stats import beta
 from torch import Tensor
 
 from tosmooth.analysis.exact import exact
+from tosmooth.analysis.parts import all_finite
 from tosmooth.analysis.smoothing_statistics import SmoothingStatistics
 
 SHARES = (0.5, 0.7, 0.9)  # of the first image of a pair; less than the half is as telling as more
@@ -76,7 +77,7 @@ class MixedAnswers:
             kind: `BLENDED` or `PASTED`.
             wanted: which of `SHARES` they were mixed for.
             share: of the first image, in (0, 1); boxes of whole pixels may miss what was wanted a little.
-            logits: (n, K), finite.
+            logits: (n, K), n at least 1, finite.
             first: (n,) classes of the first images.
             second: (n,) of the second ones; each another than the first.
 
@@ -94,9 +95,9 @@ class MixedAnswers:
             )
         if bool((first == second).any()):
             raise ValueError("the two images of a pair must be of different classes")
-        values = exact(logits)
-        if not bool(values.isfinite().all()):
+        if not all_finite(logits):
             raise ValueError("logits hold NaN or infinite values")
+        values = exact(logits)
         first, second = first.to(values.device), second.to(values.device)
         one, other = values.gather(1, first[:, None])[:, 0], values.gather(1, second[:, None])[:, 0]
         asked = share * one + (1 - share) * other
@@ -106,7 +107,7 @@ class MixedAnswers:
     @property
     def pairs(self) -> int:
         """The fewest pairs of a kind and share; 0 where one of them is missing."""
-        return min((self._of(kind, share).shape[1] for kind in (BLENDED, PASTED) for share in SHARES), default=0)
+        return min(self._of(kind, share).shape[1] for kind in (BLENDED, PASTED) for share in SHARES)
 
     def moment(self, mixing: ImageMixing, whole: SmoothingStatistics) -> float:
         """α̂ of a teacher that was trained with this mixing: the moment estimate on images mixed so.

@@ -38,7 +38,7 @@ TOO_HIGH, TOO_LOW = 0.05, 0.03  # 0.067 too high was seen once, with 200 classes
 LEAST_SMOOTHED = TOO_HIGH + CLEARLY_NONE  # what every possible way must ask for, for "smoothed"
 
 NOT_TRAINED_ON = "these are not its training data"
-MAYBE_TRAINED_ON = "whether these are its training data was not said"
+MAYBE_TRAINED_ON = "whether these are its training data was not said (--training-data says it)"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def against_asking(seen: Mapping[str, float], training_data: bool | None) -> lis
     if seen["classes"] < LEAST_CLASSES:
         found.append(f"{seen['classes']:.0f} classes are too few ({LEAST_CLASSES} are needed)")
     if not seen["accuracy"] >= LEAST_ACCURACY:
-        found.append(f"its accuracy is below {LEAST_ACCURACY:.0%}")
+        found.append(f"its accuracy of {seen['accuracy']:.1%} is below {LEAST_ACCURACY:.0%}, which is needed")
     if seen["binary_loss"] or seen["log_probabilities"]:
         found.append("it may have been trained with binary cross-entropy")
     return found

@@ -50,10 +50,26 @@ def ask_about_mixed(bench: Bench, model: StudyModel, split: ImageSplit, outputs:
                 torch.stack([images[place] for place in column.tolist()]).to(bench.compute.device).float() / 255
                 for column in some.T
             )
-            for (kind, mix), wanted in ((item, share) for item in KINDS.items() for share in SHARES):
-                mixed, share = mix(first, second, wanted)
-                answers.update(kind, wanted, share, model(mixed), labels[some[:, 0]], labels[some[:, 1]])
+            add_answers(answers, model, first, second, labels[some])
     return answers
+
+
+def add_answers(
+    answers: MixedAnswers, model: Callable[[Tensor], Tensor], first: Tensor, second: Tensor, labels: Tensor
+) -> None:
+    """Ask about pairs of images in every kind and share.
+
+    Args:
+        answers: to add to.
+        model: images (n, C, H, W) → logits (n, K).
+        first: (n, C, H, W), float, the first images of the pairs.
+        second: the same of the second ones.
+        labels: (n, 2) classes of both.
+    """
+    for kind, mix in KINDS.items():
+        for wanted in SHARES:
+            mixed, share = mix(first, second, wanted)
+            answers.update(kind, wanted, share, model(mixed), labels[:, 0], labels[:, 1])
 
 
 def _readable_pairs(bench: Bench, split: ImageSplit) -> tuple[list[tuple[int, int]], dict[int, Tensor]]:

@@ -259,9 +259,9 @@ def _asked_about_mixed(
         except ValueError as error:
             raise DataError(f"{seen.teacher}, shown mixed images: {error}") from None
     asked = AskedAboutMixed.of(answers, collected.smoothing, seen.mixing)
-    return asked, () if asked is not None else _not_asked(
-        seen, ["too few pairs of images of two classes"], is_open=True
-    )
+    if asked is None:
+        return None, _not_asked(seen, ["too few pairs of images of two classes"], is_open=True)
+    return asked, ()
 
 
 def _not_asked(seen: Seen, against: Sequence[str], *, is_open: bool) -> tuple[str, ...]:

@@ -30,7 +30,6 @@ from tosmooth.study.bench import Bench
 from tosmooth.study.progress import StudyProgress
 
 CANDIDATES = (1.0, 2.0, 4.0)  # where validation chooses: the paper's unsmoothed teachers were at their best from 1 to 3
-
 OF_SMOOTHED = (1.0, 2.0)  # the paper's rule, and what was as good or better in fine-tuning (docs/decisions.md)
 UNCHOSEN = 2.0  # where it cannot: better than 1, or within 0.4 points of it, in all of the paper's unsmoothed rows
 LEAST_ALPHA = 0.01  # of a teacher that was found to be smoothed, as its two digits have it
